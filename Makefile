@@ -1,0 +1,44 @@
+# Two commands a fresh machine needs: make demo, make test.
+PY      ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+KERNELS := $(shell find . -path ./$(VENV) -prune -o -path ./build -prune -o -path '*/kernel/*' \( -name '*.c' -o -name '*.h' -o -name 'build.py' \) -print)
+
+.PHONY: demo test lint bench format kernels clean
+
+demo: $(VENV)/.installed
+	$(BIN)/lockstep demo
+
+test: lint
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	$(BIN)/lockstep bench sequencer
+	$(BIN)/lockstep bench replay
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+kernels: $(VENV)/.installed
+
+# uv where it is present (seconds), else venv + pip. An editable install builds the C kernels in place.
+$(VENV)/.installed: pyproject.toml setup.py $(KERNELS)
+	@if command -v uv >/dev/null 2>&1; then \
+	  [ -x $(BIN)/python ] || uv venv --quiet --python $(PY) $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python --reinstall-package lockstep -e '.[dev]'; \
+	else \
+	  [ -x $(BIN)/python ] || $(PY) -m venv $(VENV); \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	fi
+	@touch $@
+
+clean:
+	rm -rf build *.egg-info $(VENV)
+	find . -name '*.so' -not -path './$(VENV)/*' -delete
+	find . -path '*/kernel/_*.c' -not -path './$(VENV)/*' -delete

@@ -1,0 +1,1100 @@
+/* Generated from journal/messages by `python -m journal.messages.derive`. Do not edit.
+ * Fixed parts of all message bodies; variable parts stand behind them, where the descriptors say. */
+
+typedef struct { uint64_t lo; int64_t hi; } lockstep_i128;
+struct lockstep_text  { uint32_t at; uint16_t len; uint16_t zero; };
+struct lockstep_blob  { uint32_t at; uint32_t len; };
+struct lockstep_group { uint32_t at; uint16_t count; uint16_t stride; };
+
+struct lockstep_frame {
+    uint32_t length;
+    uint32_t crc32c;
+    uint16_t kind;
+    uint16_t version;
+    uint16_t flags;
+    uint16_t source;
+    uint64_t seq;
+    int64_t  ts;
+    int64_t  origin_ts;
+    uint64_t source_seq;
+    uint64_t cause;
+    uint32_t epoch;
+    uint32_t incarnation;
+};
+
+enum lockstep_kind {
+    LOCKSTEP_SESSION_START = 1,
+    LOCKSTEP_SESSION_END = 2,
+    LOCKSTEP_EPOCH_START = 3,
+    LOCKSTEP_CLOCK = 4,
+    LOCKSTEP_RECOVERY_REPORT = 9,
+    LOCKSTEP_SOURCE_DEFINED = 10,
+    LOCKSTEP_SOURCE_STATE = 11,
+    LOCKSTEP_SOURCE_GAP = 12,
+    LOCKSTEP_CONFIG_ITEM = 15,
+    LOCKSTEP_CONFIG_APPLIED = 16,
+    LOCKSTEP_STATE_DIGEST = 20,
+    LOCKSTEP_SNAPSHOT_TAKEN = 21,
+    LOCKSTEP_DIVERGENCE = 22,
+    LOCKSTEP_STREAM_HALTED = 26,
+    LOCKSTEP_REJECT = 30,
+    LOCKSTEP_APP_STATE = 33,
+    LOCKSTEP_CURRENCY_DEFINED = 100,
+    LOCKSTEP_VENUE_DEFINED = 101,
+    LOCKSTEP_ACCOUNT_DEFINED = 102,
+    LOCKSTEP_USER_DEFINED = 103,
+    LOCKSTEP_STRATEGY_DEFINED = 104,
+    LOCKSTEP_INSTRUMENT_DEFINED = 106,
+    LOCKSTEP_TICK_TABLE = 107,
+    LOCKSTEP_FEE_SCHEDULE = 111,
+    LOCKSTEP_DESTINATION_DEFINED = 113,
+    LOCKSTEP_MARKET_STATUS = 200,
+    LOCKSTEP_TOP_OF_BOOK = 201,
+    LOCKSTEP_MARKET_BY_PRICE_SNAPSHOT = 202,
+    LOCKSTEP_MARKET_BY_PRICE_UPDATE = 203,
+    LOCKSTEP_TRADE_SUMMARY = 206,
+    LOCKSTEP_BOOK_STATE = 208,
+    LOCKSTEP_MARKET_DATA_GAP = 213,
+    LOCKSTEP_RAW_MESSAGE = 290,
+    LOCKSTEP_NEW_ORDER = 300,
+    LOCKSTEP_REPLACE_ORDER = 301,
+    LOCKSTEP_CANCEL_ORDER = 302,
+    LOCKSTEP_ROUTED_ORDER = 320,
+    LOCKSTEP_ROUTED_REPLACE = 321,
+    LOCKSTEP_ROUTED_CANCEL = 322,
+    LOCKSTEP_ROUTED_QUERY = 325,
+    LOCKSTEP_ORDER_SENT = 327,
+    LOCKSTEP_SEND_REFUSED = 328,
+    LOCKSTEP_VENUE_ORDER_UPDATE = 330,
+    LOCKSTEP_VENUE_FILL = 331,
+    LOCKSTEP_VENUE_CANCEL_REJECT = 332,
+    LOCKSTEP_EXECUTION_REPORT = 350,
+    LOCKSTEP_ORDER_CANCEL_REJECT = 351,
+    LOCKSTEP_RISK_LIMIT_SET = 400,
+    LOCKSTEP_RISK_DECISION = 401,
+    LOCKSTEP_KILL_SWITCH = 403,
+    LOCKSTEP_KILL_RELEASE = 404,
+    LOCKSTEP_POSITION = 500,
+    LOCKSTEP_STRATEGY_COMMAND = 600,
+    LOCKSTEP_STRATEGY_STATE = 601,
+    LOCKSTEP_GATEWAY_STATUS = 700,
+    LOCKSTEP_STREAM_STATUS = 701,
+    LOCKSTEP_DOWNLOAD_BEGIN = 703,
+    LOCKSTEP_DOWNLOAD_END = 704,
+    LOCKSTEP_VENUE_ERROR = 707,
+    LOCKSTEP_OPERATOR_COMMAND = 800,
+    LOCKSTEP_COMMAND_RESULT = 801,
+    LOCKSTEP_ALERT = 804,
+    LOCKSTEP_LOG_RECORD = 806,
+    LOCKSTEP_SIMULATION_SETTINGS = 900,
+    LOCKSTEP_IMPORT_PROVENANCE = 901,
+    LOCKSTEP_FILL_DECISION = 906,
+};
+
+struct lockstep_check_outcome_entry {
+    int64_t  value;
+    int64_t  bound;
+    uint64_t input_seq;
+    uint32_t limit;
+    uint16_t check;
+    uint8_t  result;
+    int8_t   exp;
+};
+
+struct lockstep_grant_entry {
+    uint16_t first;
+    uint16_t last;
+};
+
+struct lockstep_level_entry {
+    int64_t  px;
+    int64_t  qty;
+};
+
+struct lockstep_setting_entry {
+    struct lockstep_text key;
+    struct lockstep_text value;
+};
+
+struct lockstep_tick_step_entry {
+    int64_t  from_px;
+    int64_t  tick_px;
+};
+
+struct lockstep_trade_entry {
+    int64_t  px;
+    int64_t  qty;
+    uint64_t trade_no;
+    int64_t  trade_ts;
+    uint16_t conditions;
+    uint8_t  side;
+    uint8_t  zero0[5];
+    struct lockstep_text trade_ref;
+};
+
+/* 1 */
+struct lockstep_session_start {
+    uint64_t session;
+    uint64_t stream_id;
+    uint64_t prev_last_seq;
+    uint8_t  mode;
+    uint8_t  durability;
+    uint8_t  replicas;
+    uint8_t  zero0[5];
+    uint8_t  build_digest[32];
+    uint8_t  config_digest[32];
+    uint8_t  schema_digest[32];
+    struct lockstep_text name;
+    struct lockstep_text version;
+    struct lockstep_text host;
+};
+
+/* 2 */
+struct lockstep_session_end {
+    uint64_t frames;
+    uint16_t reason;
+    uint8_t  zero0[6];
+    uint8_t  chain_digest[32];
+};
+
+/* 3 */
+struct lockstep_epoch_start {
+    uint64_t prev_last_seq;
+    uint32_t new_epoch;
+    uint32_t prev_epoch;
+    uint16_t node;
+    uint8_t  cause_code;
+    uint8_t  zero0[5];
+    uint8_t  prev_chain_digest[32];
+};
+
+/* 4 */
+struct lockstep_clock {
+    int64_t  wall_ts;
+    int64_t  mono_ns;
+};
+
+/* 9 */
+struct lockstep_recovery_report {
+    uint64_t kept_seq;
+    uint64_t cut_bytes;
+    uint64_t quarantined_bytes;
+    uint32_t segment;
+    uint16_t reason;
+    uint8_t  zero0[2];
+    struct lockstep_text file;
+};
+
+/* 10 */
+struct lockstep_source_defined {
+    uint32_t uid;
+    uint32_t rate_limit;
+    uint16_t source;
+    uint16_t node;
+    uint8_t  role;
+    uint8_t  zero0[3];
+    struct lockstep_text name;
+    struct lockstep_group grants;
+};
+
+/* 11 */
+struct lockstep_source_state {
+    uint64_t last_source_seq;
+    uint32_t incarnation;
+    uint16_t source;
+    uint16_t reason;
+    uint8_t  state;
+    uint8_t  zero0[7];
+    uint8_t  build_digest[32];
+};
+
+/* 12 */
+struct lockstep_source_gap {
+    uint64_t expected_source_seq;
+    uint64_t got_source_seq;
+    uint16_t source;
+    uint8_t  zero0[6];
+};
+
+/* 15 */
+struct lockstep_config_item {
+    uint32_t generation;
+    uint16_t owner;
+    uint8_t  scope;
+    uint8_t  value_type;
+    struct lockstep_text name;
+    struct lockstep_text value;
+};
+
+/* 16 */
+struct lockstep_config_applied {
+    uint64_t approval_seq;
+    uint32_t generation;
+    uint32_t items;
+    uint16_t owner;
+    uint8_t  zero0[6];
+    uint8_t  digest[32];
+};
+
+/* 20 */
+struct lockstep_state_digest {
+    uint64_t upto_seq;
+    uint64_t events;
+    uint16_t app;
+    uint8_t  zero0[6];
+    uint8_t  digest[32];
+};
+
+/* 21 */
+struct lockstep_snapshot_taken {
+    uint64_t upto_seq;
+    uint64_t size;
+    uint16_t app;
+    uint8_t  zero0[6];
+    uint8_t  digest[32];
+    uint8_t  state_schema_digest[32];
+    struct lockstep_text file;
+};
+
+/* 22 */
+struct lockstep_divergence {
+    uint64_t at_seq;
+    uint16_t app;
+    uint8_t  level;
+    uint8_t  zero0[5];
+    uint8_t  expected_digest[32];
+    uint8_t  got_digest[32];
+    struct lockstep_text field;
+};
+
+/* 26 */
+struct lockstep_stream_halted {
+    int64_t  errno;
+    uint16_t reason;
+    uint8_t  zero0[6];
+};
+
+/* 30 */
+struct lockstep_reject {
+    uint64_t for_source_seq;
+    uint32_t count;
+    uint16_t for_source;
+    uint16_t refused_kind;
+    uint16_t reason;
+    uint8_t  zero0[6];
+    uint8_t  content_digest[32];
+};
+
+/* 33 */
+struct lockstep_app_state {
+    uint64_t at_seq;
+    uint16_t app;
+    uint16_t restarts;
+    uint16_t reason;
+    uint8_t  state;
+    uint8_t  zero0[1];
+};
+
+/* 100 */
+struct lockstep_currency_defined {
+    uint32_t currency;
+    uint8_t  currency_type;
+    int8_t   ledger_exp;
+    uint8_t  zero0[2];
+    struct lockstep_text name;
+};
+
+/* 101 */
+struct lockstep_venue_defined {
+    uint64_t supports;
+    uint32_t ord_types;
+    uint32_t tifs;
+    uint32_t exec_insts;
+    uint16_t venue;
+    uint16_t stp_modes;
+    uint8_t  venue_type;
+    uint8_t  quantity_types;
+    uint8_t  md_continuity;
+    uint8_t  zero0[5];
+    struct lockstep_text name;
+    struct lockstep_text mic;
+};
+
+/* 102 */
+struct lockstep_account_defined {
+    uint32_t account;
+    uint32_t parent_account;
+    uint32_t currency;
+    uint16_t venue;
+    uint8_t  account_type;
+    uint8_t  margin_mode;
+    uint8_t  position_mode;
+    uint8_t  id_scheme;
+    uint8_t  zero0[6];
+    struct lockstep_text name;
+    struct lockstep_text external_ref;
+};
+
+/* 103 */
+struct lockstep_user_defined {
+    uint32_t user;
+    uint32_t roles;
+    uint32_t desk;
+    uint8_t  status;
+    uint8_t  zero0[3];
+    struct lockstep_text name;
+};
+
+/* 104 */
+struct lockstep_strategy_defined {
+    uint32_t strategy;
+    uint32_t owner_user;
+    uint32_t default_account;
+    uint16_t app;
+    uint8_t  zero0[2];
+    struct lockstep_text name;
+};
+
+/* 106 */
+struct lockstep_instrument_defined {
+    lockstep_i128 min_notional;
+    lockstep_i128 max_notional;
+    int64_t  tick_px;
+    int64_t  lot_qty;
+    int64_t  min_qty;
+    int64_t  max_qty;
+    int64_t  market_max_qty;
+    int64_t  post_only_max_qty;
+    int64_t  min_px;
+    int64_t  max_px;
+    int64_t  band_up_rate;
+    int64_t  band_down_rate;
+    int64_t  multiplier;
+    int64_t  quanto_rate;
+    int64_t  strike_px;
+    int64_t  initial_rate;
+    int64_t  maintenance_rate;
+    int64_t  maker_rate;
+    int64_t  taker_rate;
+    int64_t  funding_interval_ns;
+    int64_t  listed_ts;
+    int64_t  expiry_ts;
+    int64_t  settle_ts;
+    int64_t  delisted_ts;
+    int64_t  exchange_ts;
+    uint32_t instrument;
+    uint32_t base_currency;
+    uint32_t quote_currency;
+    uint32_t settlement_currency;
+    uint32_t margin_currency;
+    uint32_t commission_currency;
+    uint32_t strike_currency;
+    uint32_t underlying;
+    uint16_t venue;
+    uint16_t max_orders;
+    uint16_t max_trigger_orders;
+    uint8_t  instrument_type;
+    uint8_t  instrument_status;
+    uint8_t  contract;
+    int8_t   px_exp;
+    int8_t   qty_exp;
+    int8_t   multiplier_exp;
+    int8_t   quanto_rate_exp;
+    uint8_t  quantity_type;
+    uint8_t  option_type;
+    uint8_t  exercise_style;
+    uint8_t  price_type;
+    uint8_t  zero0[7];
+    struct lockstep_text name;
+    struct lockstep_text cfi;
+    struct lockstep_text description;
+};
+
+/* 107 */
+struct lockstep_tick_table {
+    uint32_t instrument;
+    uint8_t  zero0[4];
+    struct lockstep_group steps;
+};
+
+/* 111 */
+struct lockstep_fee_schedule {
+    int64_t  rate;
+    int64_t  flat_amt;
+    int64_t  valid_from_ts;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t currency;
+    uint16_t venue;
+    uint8_t  liquidity;
+    uint8_t  fee_type;
+};
+
+/* 113 */
+struct lockstep_destination_defined {
+    uint32_t account;
+    uint16_t destination;
+    uint16_t venue;
+    uint16_t gateway;
+    uint8_t  transport;
+    uint8_t  priority;
+    uint8_t  zero0[4];
+};
+
+/* 200 */
+struct lockstep_market_status {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    int64_t  until_ts;
+    uint8_t  trading_status;
+    uint8_t  halt_reason;
+    uint8_t  venue_status;
+    uint8_t  zero0[5];
+};
+
+/* 201 */
+struct lockstep_top_of_book {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    int64_t  bid_px;
+    int64_t  bid_qty;
+    int64_t  ask_px;
+    int64_t  ask_qty;
+    uint32_t bid_orders;
+    uint32_t ask_orders;
+};
+
+/* 202 */
+struct lockstep_market_by_price_snapshot {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    uint32_t checksum;
+    uint16_t depth;
+    uint8_t  zero0[2];
+    struct lockstep_group bids;
+    struct lockstep_group asks;
+};
+
+/* 203 */
+struct lockstep_market_by_price_update {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    uint64_t prev_exchange_seq;
+    uint64_t first_exchange_seq;
+    uint32_t checksum;
+    uint16_t depth;
+    uint8_t  zero0[2];
+    struct lockstep_group bids;
+    struct lockstep_group asks;
+};
+
+/* 206 */
+struct lockstep_trade_summary {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    struct lockstep_group trades;
+};
+
+/* 208 */
+struct lockstep_book_state {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    uint64_t exchange_seq_last;
+    uint64_t updates_verified;
+    uint32_t expected_checksum;
+    uint32_t got_checksum;
+    uint8_t  book_type;
+    uint8_t  state;
+    uint8_t  reason;
+    uint8_t  proof;
+    uint8_t  zero0[4];
+};
+
+/* 213 */
+struct lockstep_market_data_gap {
+    uint32_t instrument;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    uint64_t expected_seq;
+    uint64_t got_seq;
+    uint8_t  action;
+    uint8_t  zero0[7];
+};
+
+/* 290 */
+struct lockstep_raw_message {
+    uint64_t request_seq;
+    uint16_t stream;
+    uint16_t connection_epoch;
+    uint16_t part;
+    uint16_t parts;
+    uint8_t  direction;
+    uint8_t  encoding;
+    uint8_t  zero0[6];
+    struct lockstep_blob data;
+};
+
+/* 300 */
+struct lockstep_new_order {
+    uint64_t order_id;
+    uint64_t parent_order_id;
+    uint64_t list_id;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  trail_offset;
+    int64_t  display_qty;
+    int64_t  min_qty;
+    int64_t  peg_offset;
+    int64_t  leverage;
+    int64_t  expire_ts;
+    int64_t  release_ts;
+    uint64_t book_seq;
+    uint32_t account;
+    uint32_t strategy;
+    uint32_t user;
+    uint32_t instrument;
+    uint32_t exec_inst;
+    uint16_t template;
+    uint16_t destination;
+    uint8_t  side;
+    uint8_t  ord_type;
+    uint8_t  tif;
+    uint8_t  position_effect;
+    uint8_t  margin_mode;
+    uint8_t  quantity_type;
+    uint8_t  stp_mode;
+    uint8_t  trigger;
+    uint8_t  trigger_direction;
+    uint8_t  trail_type;
+    uint8_t  peg_type;
+    int8_t   trail_offset_exp;
+    int8_t   peg_offset_exp;
+    int8_t   leverage_exp;
+    uint8_t  zero0[2];
+    struct lockstep_text cl_ord_ref;
+};
+
+/* 301 */
+struct lockstep_replace_order {
+    uint64_t order_id;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  display_qty;
+    int64_t  expire_ts;
+    int64_t  release_ts;
+    uint32_t version;
+    uint32_t conditional_on_version;
+    struct lockstep_text cl_ord_ref;
+};
+
+/* 302 */
+struct lockstep_cancel_order {
+    uint64_t order_id;
+    int64_t  release_ts;
+    uint32_t version;
+    uint32_t conditional_on_version;
+    uint16_t reason;
+    uint8_t  zero0[6];
+    struct lockstep_text cl_ord_ref;
+};
+
+/* 320 */
+struct lockstep_routed_order {
+    uint64_t order_id;
+    uint64_t risk_seq;
+    uint64_t content_hash;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  display_qty;
+    int64_t  min_qty;
+    int64_t  expire_ts;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t strategy;
+    uint32_t exec_inst;
+    uint16_t destination;
+    uint8_t  side;
+    uint8_t  ord_type;
+    uint8_t  tif;
+    uint8_t  position_effect;
+    uint8_t  margin_mode;
+    uint8_t  quantity_type;
+    uint8_t  stp_mode;
+    uint8_t  trigger;
+    uint8_t  zero0[6];
+};
+
+/* 321 */
+struct lockstep_routed_replace {
+    uint64_t order_id;
+    uint64_t risk_seq;
+    uint64_t content_hash;
+    uint64_t orig_request_seq;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  display_qty;
+    int64_t  expire_ts;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t version;
+    uint16_t destination;
+    uint8_t  replace_mode;
+    uint8_t  side;
+};
+
+/* 322 */
+struct lockstep_routed_cancel {
+    uint64_t order_id;
+    uint64_t orig_request_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t version;
+    uint16_t destination;
+    uint16_t reason;
+};
+
+/* 325 */
+struct lockstep_routed_query {
+    uint64_t order_id;
+    uint64_t orig_request_seq;
+    int64_t  from_ts;
+    uint64_t request;
+    uint32_t account;
+    uint32_t instrument;
+    uint16_t destination;
+    uint8_t  query;
+    uint8_t  zero0[5];
+};
+
+/* 327 */
+struct lockstep_order_sent {
+    uint64_t request_seq;
+    uint64_t order_id;
+    int64_t  handed_ts;
+    uint32_t bytes;
+    uint16_t stream;
+    uint16_t connection_epoch;
+};
+
+/* 328 */
+struct lockstep_send_refused {
+    uint64_t request_seq;
+    uint64_t order_id;
+    uint16_t reason;
+    uint8_t  zero0[6];
+};
+
+/* 330 */
+struct lockstep_venue_order_update {
+    lockstep_i128 cum_notional;
+    uint64_t request_seq;
+    uint64_t order_id;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  cum_qty;
+    int64_t  leaves_qty;
+    int64_t  exchange_ts;
+    int64_t  sending_ts;
+    uint64_t exchange_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t exec_inst;
+    int32_t  venue_code;
+    uint16_t reason;
+    uint8_t  channel;
+    uint8_t  exec_type;
+    uint8_t  ord_status;
+    uint8_t  side;
+    uint8_t  ord_type;
+    uint8_t  tif;
+    struct lockstep_text venue_order_ref;
+    struct lockstep_text client_ref;
+    struct lockstep_text text;
+};
+
+/* 331 */
+struct lockstep_venue_fill {
+    uint64_t request_seq;
+    uint64_t order_id;
+    int64_t  last_qty;
+    int64_t  last_px;
+    int64_t  quote_amt;
+    int64_t  fee;
+    int64_t  realized;
+    int64_t  exchange_ts;
+    uint64_t exchange_seq;
+    uint64_t trade_no;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t fee_currency;
+    uint8_t  channel;
+    uint8_t  side;
+    uint8_t  liquidity;
+    uint8_t  fee_type;
+    uint8_t  position_effect;
+    int8_t   quote_amt_exp;
+    int8_t   fee_exp;
+    int8_t   realized_exp;
+    uint8_t  zero0[4];
+    struct lockstep_text venue_trade_ref;
+    struct lockstep_text venue_order_ref;
+    struct lockstep_text client_ref;
+};
+
+/* 332 */
+struct lockstep_venue_cancel_reject {
+    uint64_t request_seq;
+    uint64_t order_id;
+    int32_t  venue_code;
+    uint16_t reason;
+    uint8_t  response_to;
+    uint8_t  ord_status;
+    struct lockstep_text text;
+};
+
+/* 350 */
+struct lockstep_execution_report {
+    lockstep_i128 cum_notional;
+    uint64_t order_id;
+    uint64_t parent_order_id;
+    int64_t  order_qty;
+    int64_t  price_px;
+    int64_t  stop_px;
+    int64_t  last_qty;
+    int64_t  last_px;
+    int64_t  cum_qty;
+    int64_t  leaves_qty;
+    int64_t  cxl_qty;
+    int64_t  fee;
+    uint64_t exec_ref_seq;
+    uint64_t venue_frame_seq;
+    int64_t  exchange_ts;
+    uint32_t account;
+    uint32_t strategy;
+    uint32_t user;
+    uint32_t instrument;
+    uint32_t exec_inst;
+    uint32_t version;
+    uint32_t fee_currency;
+    uint16_t reason;
+    uint16_t report_flags;
+    uint8_t  exec_type;
+    uint8_t  ord_status;
+    uint8_t  side;
+    uint8_t  ord_type;
+    uint8_t  tif;
+    uint8_t  liquidity;
+    int8_t   fee_exp;
+    uint8_t  zero0[1];
+    struct lockstep_text venue_order_ref;
+    struct lockstep_text venue_trade_ref;
+    struct lockstep_text text;
+};
+
+/* 351 */
+struct lockstep_order_cancel_reject {
+    uint64_t order_id;
+    uint32_t version;
+    uint16_t reason;
+    uint8_t  response_to;
+    uint8_t  ord_status;
+    struct lockstep_text text;
+};
+
+/* 400 */
+struct lockstep_risk_limit_set {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    int64_t  period_ns;
+    int64_t  warn;
+    int64_t  hard;
+    uint64_t approval_seq;
+    int64_t  valid_until_ts;
+    uint32_t limit;
+    uint32_t currency;
+    uint32_t generation;
+    uint16_t check;
+    uint8_t  side;
+    int8_t   exp;
+    uint8_t  action;
+    uint8_t  zero0[7];
+    struct lockstep_text reason;
+};
+
+/* 401 */
+struct lockstep_risk_decision {
+    lockstep_i128 reserved_notional;
+    uint64_t order_id;
+    uint64_t request_seq;
+    uint64_t content_hash;
+    int64_t  reserved_qty;
+    int64_t  valid_until_ts;
+    uint32_t rules_generation;
+    uint16_t request_kind;
+    uint16_t reason;
+    uint8_t  decision;
+    uint8_t  zero0[7];
+    struct lockstep_group checks;
+};
+
+/* 403 */
+struct lockstep_kill_switch {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t kill;
+    uint8_t  level;
+    uint8_t  trigger;
+    uint8_t  zero0[6];
+    struct lockstep_text reason;
+};
+
+/* 404 */
+struct lockstep_kill_release {
+    uint64_t kill;
+    uint64_t approval_seq;
+    struct lockstep_text reason;
+};
+
+/* 500 */
+struct lockstep_position {
+    lockstep_i128 cost;
+    lockstep_i128 realized;
+    lockstep_i128 fees;
+    lockstep_i128 funding;
+    int64_t  long_qty;
+    int64_t  short_qty;
+    uint64_t last_fill_seq;
+    uint32_t account;
+    uint32_t strategy;
+    uint32_t instrument;
+    uint32_t currency;
+    uint8_t  margin_mode;
+    uint8_t  position_side;
+    uint8_t  zero0[6];
+};
+
+/* 600 */
+struct lockstep_strategy_command {
+    uint64_t request;
+    uint32_t strategy;
+    uint16_t reason;
+    uint8_t  command;
+    uint8_t  zero0[1];
+};
+
+/* 601 */
+struct lockstep_strategy_state {
+    uint64_t request;
+    uint32_t strategy;
+    uint16_t reason;
+    uint8_t  state;
+    uint8_t  zero0[1];
+};
+
+/* 700 */
+struct lockstep_gateway_status {
+    uint64_t supported;
+    uint64_t available;
+    uint64_t unavailable;
+    uint32_t account;
+    uint16_t gateway;
+    uint16_t venue;
+    uint8_t  phase;
+    uint8_t  zero0[7];
+};
+
+/* 701 */
+struct lockstep_stream_status {
+    uint32_t account;
+    uint16_t stream;
+    uint16_t venue;
+    uint16_t connection_epoch;
+    uint16_t reason;
+    uint8_t  connection;
+    uint8_t  transport;
+    uint8_t  protocol;
+    uint8_t  encoding;
+    uint8_t  priority;
+    uint8_t  zero0[7];
+    struct lockstep_text interface;
+    struct lockstep_text authority;
+    struct lockstep_text path;
+};
+
+/* 703 */
+struct lockstep_download_begin {
+    uint32_t account;
+    uint32_t download;
+    uint32_t contents;
+    uint16_t gateway;
+    uint8_t  zero0[2];
+};
+
+/* 704 */
+struct lockstep_download_end {
+    uint32_t account;
+    uint32_t download;
+    uint32_t rows;
+    uint16_t gateway;
+    uint8_t  complete;
+    uint8_t  zero0[1];
+};
+
+/* 707 */
+struct lockstep_venue_error {
+    uint64_t raw_seq;
+    int32_t  venue_code;
+    uint32_t count;
+    uint16_t venue;
+    uint16_t stream;
+    uint8_t  error;
+    uint8_t  zero0[3];
+    struct lockstep_text text;
+};
+
+/* 800 */
+struct lockstep_operator_command {
+    uint64_t request;
+    uint64_t target;
+    uint32_t user;
+    uint32_t session;
+    uint16_t command;
+    uint8_t  target_type;
+    uint8_t  needs_approval;
+    uint8_t  zero0[4];
+    struct lockstep_text reason;
+    struct lockstep_text arguments;
+};
+
+/* 801 */
+struct lockstep_command_result {
+    uint64_t request;
+    uint16_t reason;
+    uint8_t  status;
+    uint8_t  zero0[5];
+    struct lockstep_text text;
+};
+
+/* 804 */
+struct lockstep_alert {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t alert;
+    uint64_t about_seq;
+    uint16_t rule;
+    uint8_t  severity;
+    uint8_t  state;
+    uint8_t  zero0[4];
+    struct lockstep_text text;
+};
+
+/* 806 */
+struct lockstep_log_record {
+    uint64_t about_seq;
+    uint16_t facility;
+    uint8_t  severity;
+    uint8_t  zero0[5];
+    struct lockstep_text text;
+};
+
+/* 900 */
+struct lockstep_simulation_settings {
+    uint64_t seed;
+    int64_t  feed_latency_ns;
+    int64_t  order_latency_ns;
+    uint64_t latency_source_seq;
+    uint16_t venue;
+    uint16_t fill_model;
+    uint16_t queue_model;
+    uint8_t  fee_source;
+    uint8_t  zero0[1];
+    struct lockstep_group settings;
+};
+
+/* 901 */
+struct lockstep_import_provenance {
+    uint64_t rows;
+    uint64_t skipped;
+    int64_t  first_ts;
+    int64_t  last_ts;
+    uint32_t import_no;
+    uint16_t vendor;
+    uint16_t format;
+    uint8_t  time_basis;
+    uint8_t  zero0[7];
+    uint8_t  file_digest[32];
+    struct lockstep_text name;
+};
+
+/* 906 */
+struct lockstep_fill_decision {
+    uint64_t order_id;
+    int64_t  queue_ahead_qty;
+    uint64_t draw;
+    uint64_t input_seq;
+    uint16_t model;
+    uint16_t reason;
+    uint8_t  zero0[4];
+};

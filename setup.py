@@ -1,0 +1,25 @@
+"""Builds the C kernels; everything else is in pyproject.toml."""
+
+import glob
+import shutil
+import sys
+import sysconfig
+
+from setuptools import setup
+
+# cffi needs a compiler; without this check the build ends in a page of distutils traceback.
+compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+if not any(shutil.which(c) for c in (compiler, "gcc", "cc", "clang")) and "sdist" not in sys.argv:
+    sys.exit(
+        "lockstep: no C compiler found (looked for "
+        f"{compiler}, gcc, cc, clang). The journal, ring and book kernels are C.\n"
+        "  Debian/Ubuntu: apt-get install gcc    Fedora: dnf install gcc    macOS: xcode-select --install\n"
+        "Then run the same command again."
+    )
+
+setup(
+    cffi_modules=[
+        f"{path}:ffibuilder"
+        for path in sorted(glob.glob("*/**/kernel/build.py", recursive=True) + glob.glob("*/kernel/build.py"))
+    ]
+)
