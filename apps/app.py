@@ -1,0 +1,104 @@
+"""App: a state machine that is a function of the stream, and nothing else.
+
+An app sees one frame at a time, in sequence order, and may emit messages and set timers. It has no clock, no randomness, no
+I/O: `now` is the current frame's timestamp. The host around it differs live, in replay, under the debugger and in a
+backtest; the app cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+from apps import state
+from journal.messages import REGISTRY, Flag, Message
+from journal.messages.derive import snake
+
+Handler = Callable[[Any], None]
+A = TypeVar("A", bound="App")
+
+
+class Host(Protocol):
+    """What an app's requests end in; one object an app."""
+
+    def emit(self, message: Message, flags: int) -> None: ...
+    def set_timer(self, at: int, token: int) -> None: ...
+    def cancel_timer(self, token: int) -> None: ...
+
+
+class App:
+    """Base of all apps. Subclasses write `on_<message>` methods, one per kind they consume, and keep plain attributes."""
+
+    requires: ClassVar[tuple[type[App], ...]] = ()
+    """State machines this app reads. The host gives it one instance of each, which has handled the frame already."""
+
+    now: int = 0
+    """Timestamp of the current frame, ns since the epoch: the only time an app knows."""
+    seq: int = 0
+    """Sequence number of the current frame; what is emitted now has it as its cause."""
+    source: int = 0
+    """Who published the current frame."""
+    me: int = 0
+    """The source this app publishes as; 0 for a mute instance that only keeps state."""
+
+    _host: Host
+    _uses: dict[type[App], App]
+    # Attributes that belong to the host, not to the state.
+    _CONTEXT: ClassVar[frozenset[str]] = frozenset({"now", "seq", "source", "me", "_host", "_uses"})
+
+    def emit(self, message: Message, *, flags: int = Flag.LAST) -> None:
+        """Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."""
+        self._host.emit(message, flags)
+
+    def set_timer(self, at: int, token: int) -> None:
+        """Call `on_timer(token)` at the first frame whose timestamp has reached `at` (ns). Same token again: moved."""
+        self._host.set_timer(at, token)
+
+    def cancel_timer(self, token: int) -> None:
+        """Forget a timer; nothing happens if there is none."""
+        self._host.cancel_timer(token)
+
+    def on_timer(self, token: int) -> None:
+        """A timer is due. Fires before the handlers of the frame that made it due."""
+
+    def uses(self, cls: type[A]) -> A:
+        """The instance of a required state machine."""
+        return cast(A, self._uses[cls])
+
+    def handlers(self) -> dict[int, Handler]:
+        """kind → bound method: every `on_<message>` of this object."""
+        return handlers_of(self)
+
+    def configure(self, parameters: dict[str, Any]) -> None:
+        """Take parameters from the stream; called before the first frame and at each later ConfigApplied."""
+        if parameters:
+            unknown = ", ".join(sorted(parameters))
+            raise ValueError(f"{type(self).__name__} takes no parameters; found {unknown}")
+
+    def snapshot(self) -> bytes:
+        """The whole state as canonical bytes: equal states give equal bytes."""
+        return state.encode({k: v for k, v in vars(self).items() if k not in self._CONTEXT})
+
+    def restore(self, data: bytes) -> None:
+        """Take the state of a snapshot."""
+        for name, value in state.decode(data).items():
+            setattr(self, name, value)
+
+
+_BY_METHOD = {f"on_{snake(cls.__name__)}": kind for kind, cls in REGISTRY.items()}
+
+
+def handlers_of(target: object) -> dict[int, Handler]:
+    """kind → bound method for every `on_<message>` method of an object; a misspelt one is an error, not a silence."""
+    found: dict[int, Handler] = {}
+    for name in dir(type(target)):
+        if not name.startswith("on_") or name == "on_timer":
+            continue
+        method = getattr(target, name)
+        if not callable(method):
+            continue
+        kind = _BY_METHOD.get(name) or next((k for k, c in REGISTRY.items() if f"on_{snake(c.__name__)}" == name), None)
+        if kind is None:
+            raise TypeError(f"{type(target).__name__}.{name}: no message of that name; see journal.messages")
+        found[kind] = method
+    return found

@@ -1,0 +1,89 @@
+"""Which apps run in a stream, with which parameters: read from its configuration frames alone.
+
+A replay needs the journal and the code, never yesterday's configuration file. The loader publishes, for each app's source,
+ConfigItem frames (`class`, then the parameters, values as JSON text) and closes them with ConfigApplied.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from apps.app import App
+from journal.messages import ConfigApplied, ConfigItem, Message, SourceDefined
+
+CLASS_ITEM = "class"
+DISCOVERY_KINDS = (SourceDefined.KIND, ConfigItem.KIND, ConfigApplied.KIND)
+
+
+class AppSpec(msgspec.Struct):
+    """One app of a stream."""
+
+    name: str
+    source: int
+    class_path: str
+    active_from: int
+    parameters: dict[str, Any]
+
+
+class ConfigError(ValueError):
+    """A configuration that does not fit its app: names app, key, value, expectation."""
+
+
+class Discovery:
+    """Folds source and configuration frames into app specs."""
+
+    def __init__(self) -> None:
+        self.names: dict[int, str] = {}
+        self.specs: dict[int, AppSpec] = {}
+        self._items: dict[int, dict[str, Any]] = {}
+
+    def handle(self, seq: int, message: Message) -> None:
+        """Take one frame of DISCOVERY_KINDS."""
+        if isinstance(message, SourceDefined):
+            self.names[message.source] = message.name
+        elif isinstance(message, ConfigItem):
+            self._items.setdefault(message.owner, {})[message.name] = json.loads(message.value)
+        elif isinstance(message, ConfigApplied):
+            items = self._items.pop(message.owner, {})
+            class_path = items.pop(CLASS_ITEM, None)
+            if class_path is not None and message.owner not in self.specs:
+                name = self.names.get(message.owner, str(message.owner))
+                self.specs[message.owner] = AppSpec(name, message.owner, class_path, seq, items)
+
+    def fold(self, frames: Iterable[Any]) -> Discovery:
+        """Take many frames (objects with `.header.seq` and `.message`)."""
+        for frame in frames:
+            if frame.message is not None:
+                self.handle(frame.header.seq, frame.message)
+        return self
+
+    def named(self, name: str) -> AppSpec | None:
+        """The spec of the app with this name, if the stream has completed it."""
+        return next((s for s in self.specs.values() if s.name == name), None)
+
+
+def load_class(path: str) -> type[App]:
+    """The class at `package.module:Name`; one clear line when it is not there or no App."""
+    module_name, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"class = {path!r}: {error}; expected 'package.module:ClassName' of an App") from None
+    if not (isinstance(found, type) and issubclass(found, App)):
+        raise ConfigError(f"class = {path!r}: not a subclass of apps.App")
+    return found
+
+
+def build(spec: AppSpec) -> App:
+    """An app as its configuration frames describe it."""
+    app = load_class(spec.class_path)()
+    try:
+        app.configure(dict(spec.parameters))
+    except (ValueError, TypeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{spec.name} ({spec.class_path}): {error}") from None
+    return app

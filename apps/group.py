@@ -1,0 +1,248 @@
+"""A group: the apps of one host, stepped through the stream frame by frame, in topological order.
+
+For each frame: timers that are due fire first, then every app that consumes the kind handles it, then (at fixed sequence
+numbers) state digests and snapshots are said. All of it depends on the stream alone, so every host does it alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from apps import state
+from apps.app import App, Handler
+from apps.ledger import Emission, Ledger
+from journal.messages import HEADER_BYTES, REGISTRY, Flag, Message, Reject, SnapshotTaken, StateDigest
+
+DIGEST_EVERY = 4096
+"""Frames between two state digests of an app."""
+SNAPSHOT_EVERY = 65536
+"""Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
+NEVER = 2**63 - 1
+
+SnapshotSink = Callable[["Slot", int, int, bytes], None]
+
+
+class CyclicApps(ValueError):
+    """Apps that need one another: the path is named."""
+
+
+class Slot:
+    """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
+
+    def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 1) -> None:
+        self._group = group
+        self.name = name
+        self.app = app
+        self.ledger = ledger
+        self.active_from = active_from
+        self.events = 0
+        self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
+        self._heap: list[tuple[int, int, int]] = []
+        self._requests = 0
+        app._host = self
+
+    def emit(self, message: Message, flags: int) -> None:
+        """An app's emission. A mute instance keeps state only: what it would say, its speaking twin says."""
+        if self.ledger is not None:
+            self.ledger.accept(message, flags=flags, cause=self.app.seq, origin_ts=self.app.now)
+
+    def set_timer(self, at: int, token: int) -> None:
+        self._requests += 1
+        self._timers[token] = (at, self._requests)
+        heapq.heappush(self._heap, (at, self._requests, token))
+        self._group.due = min(self._group.due, at)
+
+    def cancel_timer(self, token: int) -> None:
+        self._timers.pop(token, None)
+
+    def due(self) -> int:
+        """When the next timer is due; NEVER if there is none."""
+        while self._heap and self._timers.get(self._heap[0][2]) != self._heap[0][:2]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else NEVER
+
+    def fire(self, ts: int) -> None:
+        """Fire all timers due at `ts`, in (due, order of request). One set meanwhile for a past time fires too."""
+        while self.due() <= ts:
+            _, _, token = heapq.heappop(self._heap)
+            del self._timers[token]
+            self.app.on_timer(token)
+
+    def snapshot(self) -> bytes:
+        """App, timers and ledger as canonical bytes."""
+        timers = [[due, order, token] for token, (due, order) in sorted(self._timers.items(), key=lambda t: t[1])]
+        said = self.ledger
+        return state.encode(
+            {
+                "app": self.app.snapshot(),
+                "timers": timers,
+                "requests": self._requests,
+                "events": self.events,
+                "emitted": said.emitted if said else 0,
+                "pending": list(said.pending.values()) if said else [],
+            }
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Take the state of a snapshot."""
+        held: dict[str, Any] = state.decode(data)
+        self.app.restore(held["app"])
+        self._timers = {token: (due, order) for due, order, token in held["timers"]}
+        self._heap = [(due, order, token) for due, order, token in held["timers"]]
+        heapq.heapify(self._heap)
+        self._group.due = min(self._group.due, self.due())
+        self._requests, self.events = held["requests"], held["events"]
+        if self.ledger is not None:
+            self.ledger.emitted = held["emitted"]
+            self.ledger.pending = {e.source_seq: e for e in held["pending"] if isinstance(e, Emission)}
+
+
+class Group:
+    """The apps of one host and their step."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.seq = 0
+        self.now = 0
+        self.due = NEVER  # never later than the earliest timer; may be earlier when one was cancelled
+        self.snapshot_sink: SnapshotSink | None = None
+        self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
+        self._mute: dict[type[App], Slot] = {}
+        self._speaking: dict[int, Slot] = {}
+        self._waiting: list[Slot] = []
+        self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
+        self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
+
+    def add(self, name: str, app: App, *, source: int, ledger: Ledger, active_from: int = 1) -> Slot:
+        """Add a speaking app, and mute instances of the state machines it requires, before it."""
+        app.me = source
+        app._uses = {cls: self._require(cls, (type(app),)).app for cls in app.requires}
+        slot = Slot(self, name, app, ledger, active_from)
+        self.slots.append(slot)
+        self._speaking[source] = slot
+        self._waiting.append(slot)
+        return slot
+
+    def _require(self, cls: type[App], path: tuple[type[App], ...]) -> Slot:
+        if cls in path:
+            raise CyclicApps(" requires ".join(c.__name__ for c in (*path, cls)))
+        if cls not in self._mute:
+            app = cls()
+            app._uses = {c: self._require(c, (*path, cls)).app for c in cls.requires}
+            slot = Slot(self, cls.__name__, app, None)
+            self._mute[cls] = slot
+            self.slots.append(slot)
+            self._attach(slot)
+        return self._mute[cls]
+
+    def _attach(self, slot: Slot) -> None:
+        order = {id(s): i for i, s in enumerate(self.slots)}
+        for kind, handler in slot.app.handlers().items():
+            row = self._handlers.setdefault(kind, [])
+            row.append((slot, slot.app, handler))
+            row.sort(key=lambda r: order[id(r[0])])
+
+    def _activate(self, seq: int) -> None:
+        """An app lives from the frame that completed its configuration on."""
+        for slot in [s for s in self._waiting if s.active_from <= seq]:
+            self._waiting.remove(slot)
+            self._attach(slot)
+
+    def run(self, buffer: Any, frames: Iterable[tuple[int, int, int, int, int]]) -> int:
+        """Step through frames of one segment: (offset, kind, source, seq, ts). Returns how many."""
+        handlers, decode, speaking = self._handlers, self._decode, self._speaking
+        count = 0
+        for offset, kind, source, seq, ts in frames:
+            count += 1
+            if self._waiting:
+                self._activate(seq - 1)
+            if ts >= self.due:
+                self._fire(source, seq, ts)
+            if source in speaking:
+                said = speaking[source].ledger
+                assert said is not None
+                said.match(buffer, offset, seq)
+            row = handlers.get(kind)
+            if row is not None:
+                message = decode[kind](buffer, offset + HEADER_BYTES)
+                if self.before_handler is None:
+                    for slot, app, handler in row:
+                        app.now, app.seq, app.source = ts, seq, source
+                        slot.events += 1
+                        handler(message)
+                else:
+                    for slot, app, handler in row:
+                        app.now, app.seq, app.source = ts, seq, source
+                        slot.events += 1
+                        self.before_handler(slot, handler, message, seq)
+            if kind == Reject.KIND:
+                self._refused(decode[kind](buffer, offset + HEADER_BYTES))
+            if seq % DIGEST_EVERY == 0:
+                self._digests(source, seq, ts)
+            self.seq, self.now = seq, ts
+        return count
+
+    def _fire(self, source: int, seq: int, ts: int) -> None:
+        for slot in self.slots:
+            if slot.due() <= ts and slot not in self._waiting:
+                slot.app.now, slot.app.seq, slot.app.source = ts, seq, source
+                slot.fire(ts)
+        self.due = min((s.due() for s in self.slots), default=NEVER)
+
+    def _refused(self, reject: Reject) -> None:
+        slot = self._speaking.get(reject.for_source)
+        if slot is not None and slot.ledger is not None:
+            slot.ledger.refused(reject.for_source_seq)
+
+    def _digests(self, source: int, seq: int, ts: int) -> None:
+        for slot in self._speaking.values():
+            if slot in self._waiting:
+                continue
+            data = slot.snapshot()
+            if seq % SNAPSHOT_EVERY == 0 and self.snapshot_sink is not None:
+                self.snapshot_sink(slot, seq, ts, data)
+            slot.app.now, slot.app.seq, slot.app.source = ts, seq, source
+            self._say_digest(slot, seq, data)
+
+    def _say_digest(self, slot: Slot, seq: int, data: bytes) -> None:
+        digest = hashlib.blake2b(data, digest_size=32).digest()
+        if seq % SNAPSHOT_EVERY == 0:
+            # Said whether or not this host writes files: what an app emits must not depend on its host.
+            file = f"{slot.name}-{seq:012d}.snapshot"
+            slot.emit(
+                SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file), Flag.LAST
+            )
+        slot.emit(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest), Flag.LAST)
+
+    def restored(self, slot: Slot, seq: int, ts: int, data: bytes) -> None:
+        """A slot was restored to the state after `seq`: say again what is said right after a snapshot is taken."""
+        slot.app.now, slot.app.seq = ts, seq
+        self._say_digest(slot, seq, data)
+        self.seq, self.now = seq, ts
+
+    def mute_of(self, slot: Slot) -> list[Slot]:
+        """The mute instances that a speaking app reads, and those they read."""
+        found: list[Slot] = []
+
+        def collect(app: App) -> None:
+            for cls in app.requires:
+                mute = self._mute[cls]
+                if mute not in found:
+                    collect(mute.app)
+                    found.append(mute)
+
+        collect(slot.app)
+        return found
+
+    def state_digest(self) -> bytes:
+        """One digest over the state of all speaking apps, in source order."""
+        whole = hashlib.blake2b(digest_size=32)
+        for source, slot in sorted(self._speaking.items()):
+            held = msgspec.msgpack.encode([source, slot.app.snapshot()])
+            whole.update(held)
+        return whole.digest()

@@ -1,0 +1,96 @@
+"""The ledger of one app's emissions: what it said, against what the journal says it said.
+
+One mechanism serves three purposes. Live, it holds what was emitted until it comes back sequenced. After a restart, the app
+re-emits from its history: what the journal has already is compared and kept back, the rest is published. In replay nothing
+is published and the comparison is the proof of determinism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from journal.messages import HEADER, HEADER_BYTES, REGISTRY, Flag, Message
+
+# Set by the sequencer, not by the publisher: no part of what an app said.
+_SEQUENCER_FLAGS = int(Flag.LATE)
+
+
+class Emission(msgspec.Struct, frozen=True):
+    """One message as its publisher numbers it."""
+
+    source_seq: int
+    kind: int
+    version: int
+    flags: int
+    cause: int
+    origin_ts: int
+    body: bytes
+
+
+class Diverged(Exception):
+    """An app said something else than the journal holds: first differing seq, both messages side by side."""
+
+    def __init__(self, app: str, seq: int, expected: Emission | None, got: Emission | None) -> None:
+        self.app = app
+        self.seq = seq
+        self.expected = expected
+        self.got = got
+        super().__init__(self.describe())
+
+    def describe(self) -> str:
+        """Several lines: where, then journal and app field by field."""
+        head = f"{self.app}: differs from the journal at seq {self.seq}"
+        return f"{head}\n  journal: {_text(self.expected)}\n  app:     {_text(self.got)}"
+
+
+def _text(e: Emission | None) -> str:
+    if e is None:
+        return "nothing"
+    cls = REGISTRY.get(e.kind)
+    body: Any = cls.decode(memoryview(e.body), 0) if cls else e.body.hex()
+    return f"source_seq={e.source_seq} cause={e.cause} flags={e.flags} origin_ts={e.origin_ts} {body!r}"
+
+
+class Ledger:
+    """Emissions of one source, numbered, pending until the journal shows them."""
+
+    def __init__(self, app: str, publish: Callable[[Emission], None] | None = None, published: int = 0) -> None:
+        self.app = app
+        self.emitted = 0
+        self.compared = 0
+        self.pending: dict[int, Emission] = {}
+        self._publish = publish
+        self._published = published  # the sequencer has these already: the last source_seq it knows
+
+    def accept(self, message: Message, *, flags: int, cause: int, origin_ts: int) -> None:
+        """Number an emission; publish it unless the sequencer has it from an earlier life."""
+        self.emitted += 1
+        emission = Emission(
+            self.emitted, message.KIND, message.VERSION, int(flags), cause, origin_ts, message.encode()
+        )
+        self.pending[self.emitted] = emission
+        if self._publish is not None and self.emitted > self._published:
+            self._publish(emission)
+
+    def match(self, buffer: Any, offset: int, seq: int) -> None:
+        """A frame of this source is in the journal: it must be what the app said."""
+        length, _, kind, version, flags, _, _, _, origin_ts, source_seq, cause, _, _ = HEADER.unpack_from(buffer, offset)
+        body = bytes(buffer[offset + HEADER_BYTES : offset + length])
+        found = Emission(source_seq, kind, version, flags & ~_SEQUENCER_FLAGS, cause, origin_ts, body)
+        said = self.pending.pop(source_seq, None)
+        if said != found:
+            raise Diverged(self.app, seq, found, said)
+        self.compared += 1
+
+    def refused(self, source_seq: int) -> None:
+        """The sequencer refused an emission (a Reject frame says why); it will not come back."""
+        self.pending.pop(source_seq, None)
+
+    def resume(self) -> None:
+        """After a restore: publish what was pending in the snapshot and never reached the sequencer."""
+        for emission in self.pending.values():
+            if self._publish is not None and emission.source_seq > self._published:
+                self._publish(emission)

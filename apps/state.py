@@ -1,0 +1,106 @@
+"""Canonical bytes of an app's state, and back. Equal states give equal bytes, in any process, under any hash seed.
+
+Knows None, bool, int of any size, str, bytes, Decimal, list, tuple, deque, dict (in insertion order, which for an app is
+stream order), msgspec structs, and plain objects of classes that the process has loaded. A float, a set or anything else is
+refused by name: state that could differ between two runs must not get in. Never pickle: decoding builds data only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+
+class StateError(TypeError):
+    """A value that is no deterministic state, or bytes that are no state."""
+
+
+_ENCODE = msgspec.msgpack.Encoder().encode
+_DECODE = msgspec.msgpack.Decoder().decode
+_WORD = 1 << 62
+
+
+def encode(value: Any) -> bytes:
+    """Canonical bytes of a value."""
+    return _ENCODE(_pack(value, "state"))
+
+
+def decode(data: bytes) -> Any:
+    """The value `encode` was given."""
+    try:
+        return _unpack(_DECODE(data))
+    except (msgspec.DecodeError, LookupError, ValueError, AttributeError, TypeError) as error:
+        raise StateError(f"not the bytes of a state: {error}") from None
+
+
+def _pack(value: Any, path: str) -> Any:
+    kind = type(value)
+    if value is None or kind is bool or kind is str or kind is bytes:
+        return value
+    if isinstance(value, Enum):
+        value, kind = value.value, int
+    if kind is int:
+        return value if -_WORD < value < _WORD else ["i", str(value)]
+    if kind is list:
+        return ["l", *[_pack(v, f"{path}[]") for v in value]]
+    if kind is tuple:
+        return ["t", *[_pack(v, f"{path}[]") for v in value]]
+    if kind is deque:
+        return ["q", value.maxlen, *[_pack(v, f"{path}[]") for v in value]]
+    if kind is dict or kind.__name__ == "defaultdict":
+        return ["d", *[x for k, v in value.items() for x in (_pack(k, f"{path} key"), _pack(v, f"{path}[{k!r}]"))]]
+    if kind is Decimal:
+        return ["n", str(value)]
+    if isinstance(value, float | complex | set | frozenset):
+        raise StateError(f"{path}: {kind.__name__} {value!r}; state holds integers, text, lists and dicts only")
+    if isinstance(value, msgspec.Struct):
+        return ["s", _name(kind), *[_pack(getattr(value, f), f"{path}.{f}") for f in value.__struct_fields__]]
+    if hasattr(value, "__dict__") and not callable(value):
+        return ["o", _name(kind), *[x for k, v in vars(value).items() for x in (k, _pack(v, f"{path}.{k}"))]]
+    raise StateError(f"{path}: {kind.__name__} is no state; use integers, text, lists, dicts or msgspec structs")
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _class(name: str) -> type:
+    module, _, qualname = name.partition(":")
+    found: Any = sys.modules[module]  # only what is loaded: a snapshot cannot make a process import something
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    if not isinstance(found, type):
+        raise StateError(f"{name} is no class")
+    return found
+
+
+def _unpack(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    tag, rest = value[0], value[1:]
+    if tag == "i":
+        return int(rest[0])
+    if tag == "l":
+        return [_unpack(v) for v in rest]
+    if tag == "t":
+        return tuple(_unpack(v) for v in rest)
+    if tag == "q":
+        return deque((_unpack(v) for v in rest[1:]), maxlen=rest[0])
+    if tag == "d":
+        return {_unpack(k): _unpack(v) for k, v in zip(rest[::2], rest[1::2], strict=True)}
+    if tag == "n":
+        return Decimal(rest[0])
+    kind = _class(rest[0])
+    if tag == "s" and issubclass(kind, msgspec.Struct):
+        return kind(**dict(zip(kind.__struct_fields__, [_unpack(v) for v in rest[1:]], strict=True)))
+    if tag == "o":
+        made = object.__new__(kind)
+        for k, v in zip(rest[1::2], rest[2::2], strict=True):
+            setattr(made, k, _unpack(v))
+        return made
+    raise StateError(f"unknown tag {tag!r}")
