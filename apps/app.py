@@ -69,6 +69,11 @@ class App:
         """kind → bound method: every `on_<message>` of this object."""
         return handlers_of(self)
 
+    def derived_handlers(self) -> dict[int, Handler]:
+        """kind → bound method for what a required state machine says about this very frame (its twin says it on the
+        stream one trip later): a strategy hears of a moved touch from its own books, not from another process."""
+        return {}
+
     def configure(self, parameters: dict[str, Any]) -> None:
         """Take parameters from the stream; called before the first frame and at each later ConfigApplied."""
         if parameters:

@@ -47,9 +47,11 @@ class Slot:
         app._host = self
 
     def emit(self, message: Message, flags: int) -> None:
-        """An app's emission. A mute instance keeps state only: what it would say, its speaking twin says."""
+        """An app's emission. A mute instance is heard by the apps of its own host only; its speaking twin publishes."""
         if self.ledger is not None:
             self.ledger.accept(message, flags=flags, cause=self.app.seq, origin_ts=self.app.now)
+        elif self._group.listens(self, message.KIND):
+            self._group.derived.append((self, message))
 
     def set_timer(self, at: int, token: int) -> None:
         self._requests += 1
@@ -112,6 +114,8 @@ class Group:
         self.due = NEVER  # never later than the earliest timer; may be earlier when one was cancelled
         self.snapshot_sink: SnapshotSink | None = None
         self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
+        self.derived: list[tuple[Slot, Message]] = []
+        self._listeners: dict[tuple[int, int], list[tuple[Slot, App, Handler]]] = {}
         self._mute: dict[type[App], Slot] = {}
         self._speaking: dict[int, Slot] = {}
         self._waiting: list[Slot] = []
@@ -147,6 +151,25 @@ class Group:
             row.append((slot, slot.app, handler))
             row.sort(key=lambda r: order[id(r[0])])
 
+        for kind, handler in slot.app.derived_handlers().items():
+            for mute in self.mute_of(slot):
+                self._listeners.setdefault((id(mute), kind), []).append((slot, slot.app, handler))
+
+    def listens(self, mute: Slot, kind: int) -> bool:
+        """Whether an app of this host wants to hear this kind from that mute instance."""
+        return (id(mute), kind) in self._listeners
+
+    def _deliver_derived(self, source: int, seq: int, ts: int) -> None:
+        heard, self.derived = self.derived, []
+        for mute, message in heard:
+            for slot, app, handler in self._listeners[id(mute), message.KIND]:
+                app.now, app.seq, app.source = ts, seq, source
+                slot.events += 1
+                if self.before_handler is None:
+                    handler(message)
+                else:
+                    self.before_handler(slot, handler, message, seq)
+
     def _activate(self, seq: int) -> None:
         """An app lives from the frame that completed its configuration on."""
         for slot in [s for s in self._waiting if s.active_from <= seq]:
@@ -180,6 +203,8 @@ class Group:
                         app.now, app.seq, app.source = ts, seq, source
                         slot.events += 1
                         self.before_handler(slot, handler, message, seq)
+            if self.derived:
+                self._deliver_derived(source, seq, ts)
             if kind == Reject.KIND:
                 self._refused(decode[kind](buffer, offset + HEADER_BYTES))
             if seq % DIGEST_EVERY == 0:
