@@ -269,7 +269,7 @@ struct lockstep_divergence {
 
 /* 26 */
 struct lockstep_stream_halted {
-    int64_t  errno;
+    int64_t  os_error;
     uint16_t reason;
     uint8_t  zero0[6];
 };

@@ -188,7 +188,7 @@ class Divergence(Message):
 class StreamHalted(Message):
     """Last words of a sequencer that cannot go on."""
 
-    errno: I64 = 0
+    os_error: I64 = 0
     reason: Annotated[U16, e.Reason] = 0
 
 
