@@ -1,0 +1,100 @@
+/* The disk seam: every store into the journal's maps and every call that changes its files goes through these functions.
+ *
+ * In production they are plain stores and plain system calls. With LOCKSTEP_TRACE the includer provides
+ * `lockstep_trace`, which sees each of them in program order: the crash test reorders and drops them. */
+#ifndef LOCKSTEP_DISK_H
+#define LOCKSTEP_DISK_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef LOCKSTEP_TRACE
+enum lockstep_trace_op { J_STORE, J_PUBLISH, J_SYNC, J_CREATE, J_ALLOCATE, J_RENAME, J_DIRSYNC, J_MAPPED, J_UNMAPPED };
+/* at/n: the stored range, or the map and its size; fd, a, b: what the call was given. Called before a store, after a call. */
+void lockstep_trace(enum lockstep_trace_op op, const void *at, const void *src, size_t n, int fd, const char *a, const char *b);
+#define J_TRACE(op, at, src, n, fd, a, b) lockstep_trace(op, at, src, n, fd, a, b)
+#else
+#define J_TRACE(op, at, src, n, fd, a, b) ((void)0)
+#endif
+
+static inline void j_store(void *at, const void *src, size_t n)
+{
+    J_TRACE(J_STORE, at, src, n, -1, NULL, NULL);
+    memcpy(at, src, n);
+}
+
+static inline void j_zero(void *at, size_t n)
+{
+#ifdef LOCKSTEP_TRACE
+    static const uint8_t zeros[4096];
+    for (size_t done = 0; done < n; done += sizeof zeros)
+        J_TRACE(J_STORE, (uint8_t *)at + done, zeros, n - done < sizeof zeros ? n - done : sizeof zeros, -1, NULL, NULL);
+#endif
+    memset(at, 0, n);
+}
+
+/* Release stores: who reads the new value sees every store made before it. */
+static inline void j_publish32(uint32_t *at, uint32_t value)
+{
+    J_TRACE(J_PUBLISH, at, &value, sizeof value, -1, NULL, NULL);
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+
+static inline void j_publish64(uint64_t *at, uint64_t value)
+{
+    J_TRACE(J_PUBLISH, at, &value, sizeof value, -1, NULL, NULL);
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+}
+
+/* Everything stored into the file so far is on disk when this returns 0. */
+static inline int j_sync(int fd)
+{
+    if (fdatasync(fd) != 0)
+        return -errno;
+    J_TRACE(J_SYNC, NULL, NULL, 0, fd, NULL, NULL);
+    return 0;
+}
+
+static inline int j_create(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    J_TRACE(J_CREATE, NULL, NULL, 0, fd, path, NULL);
+    return fd;
+}
+
+/* Blocks are reserved, never sparse: a store into the map cannot fail for lack of space later. */
+static inline int j_allocate(int fd, uint64_t bytes)
+{
+    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    if (error != 0)
+        return -error;
+    J_TRACE(J_ALLOCATE, NULL, NULL, bytes, fd, NULL, NULL);
+    return 0;
+}
+
+static inline int j_rename(const char *from, const char *to)
+{
+    if (rename(from, to) != 0)
+        return -errno;
+    J_TRACE(J_RENAME, NULL, NULL, 0, -1, from, to);
+    return 0;
+}
+
+static inline int j_dirsync(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = fsync(fd) == 0 ? 0 : -errno;
+    close(fd);
+    J_TRACE(J_DIRSYNC, NULL, NULL, 0, -1, folder, NULL);
+    return result;
+}
+
+#endif

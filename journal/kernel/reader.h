@@ -1,0 +1,60 @@
+/* Reading a mapped segment. Needs messages.h and segment.h before it. No globals, no allocation, no system calls. */
+
+/* Where a frame stands; 24 bytes, unpacked by Python as "<IHHQq". */
+struct lockstep_ref {
+    uint32_t offset;
+    uint16_t kind;
+    uint16_t source;
+    uint64_t seq;
+    int64_t  ts;
+};
+
+enum lockstep_read_state {
+    LOCKSTEP_MORE = 0,        /* stopped because a limit was reached */
+    LOCKSTEP_TAIL = 1,        /* nothing further is written yet */
+    LOCKSTEP_END = 2,         /* end marker: the stream goes on in the next segment */
+    LOCKSTEP_BAD_LENGTH = 3,
+    LOCKSTEP_BAD_CRC = 4,
+    LOCKSTEP_BAD_SEQ = 5,
+    LOCKSTEP_BAD_TS = 6,
+    LOCKSTEP_BAD_EPOCH = 7,
+    LOCKSTEP_BAD_END = 8,
+};
+
+struct lockstep_reader {
+    const uint8_t *base;      /* the mapped segment */
+    uint64_t bytes;
+    uint64_t offset;          /* of the next frame */
+    uint64_t next_seq;        /* expected there; filtered frames count */
+    int64_t  last_ts;
+    uint32_t last_crc;
+    uint32_t epoch;
+    uint32_t seed;            /* crc(stream_id, nonce, number) */
+    uint32_t verify;          /* 0: trust crc, ts, epoch */
+    uint32_t filtered;        /* 1: deliver only kinds whose bit is set below */
+    uint32_t state;           /* enum lockstep_read_state, set by poll */
+    uint64_t expected;        /* what a BAD_… state expected and found */
+    uint64_t found;
+    uint64_t kinds[1024];
+};
+
+/* What a scan of the whole stream keeps of each source. */
+struct lockstep_sources {
+    uint64_t last_source_seq[65536];
+    uint32_t last_incarnation[65536];
+};
+
+/* Check frames from r->offset on and deliver those wanted: at most `refs_max` of them, at most `scan_max` looked at, none
+ * with seq > `to_seq`. Returns how many stand in `refs`; r->state says why it stopped, r->next_seq how far it came. */
+uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t refs_max, uint64_t scan_max,
+                              uint64_t to_seq);
+
+/* As poll to the end of the segment, delivering nothing but each source's last numbers (Reject frames count for the
+ * source they refuse) and the per-kind frame and byte counts; `sources`, `frames_by_kind`, `bytes_by_kind` may be NULL.
+ * Returns the number of frames. */
+uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, struct lockstep_sources *sources,
+                                uint64_t *frames_by_kind, uint64_t *bytes_by_kind);
+
+/* Copy heads and the first `body_bytes` of the bodies of n frames into rows of 64 + body_bytes; where a body is shorter
+ * the row keeps what stood there (the fields' defaults). */
+void lockstep_gather(const uint8_t *base, const struct lockstep_ref *refs, uint32_t n, uint32_t body_bytes, uint8_t *rows);

@@ -1,0 +1,62 @@
+/* The journal's files as structs. Offsets and meanings: docs/journal-format.md. Needs messages.h before it.
+ * No directives, so that cffi and the compiler read the same text. */
+
+enum lockstep_format {
+    LOCKSTEP_FORMAT = 1,
+    LOCKSTEP_BLOCK_BYTES = 4096,          /* header block; the schema block is a multiple of it */
+    LOCKSTEP_OPEN_AT = 512,               /* the open record has a disk sector of its own */
+    LOCKSTEP_HEAD_BYTES = 64,
+    LOCKSTEP_FRAME_BYTES_MAX = 1048576,
+    LOCKSTEP_END_BYTES = 16,
+    LOCKSTEP_SEGMENT_BYTES_MIN = 1048576,
+};
+
+struct lockstep_segment_identity {
+    uint8_t  magic[8];
+    uint32_t format;
+    uint32_t frames_at;
+    uint64_t stream_id;
+    uint64_t nonce;
+    uint64_t segment_bytes;
+    uint32_t number;
+    uint32_t schema_bytes;
+    uint32_t schema_crc;
+    uint32_t zero[2];
+    uint32_t identity_crc;
+};
+
+struct lockstep_open_record {
+    uint64_t first_seq;
+    uint64_t durable_seq;
+    int64_t  prev_last_ts;
+    uint32_t prev_last_crc;
+    uint32_t epoch;
+    uint32_t zero;
+    uint32_t open_crc;
+};
+
+struct lockstep_end_marker {
+    uint32_t length;
+    uint32_t crc32c;
+    uint64_t next_seq;
+};
+
+/* One cache line, one writer: identity (creation), appending thread, syncing thread, control plane. */
+struct lockstep_control {
+    uint8_t  magic[8];
+    uint32_t format;
+    uint32_t identity_crc;
+    uint64_t stream_id;
+    uint64_t segment_bytes;
+    uint64_t zero0[4];
+    uint64_t written_seq;
+    int64_t  written_ts;
+    uint32_t segment;
+    uint32_t zero1[11];
+    uint64_t durable_seq;
+    uint64_t syncs;
+    uint64_t zero2[6];
+    uint32_t epoch;
+    uint32_t writer_pid;
+    uint64_t zero3[7];
+};

@@ -1,0 +1,443 @@
+/* The writer: see writer.h. Other kernels compile this file into their own extension. */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "crc32c.h"
+#include "disk.h"
+#include "messages.h"
+#include "segment.h"
+#include "writer.h"
+
+_Static_assert(sizeof(struct lockstep_frame) == LOCKSTEP_HEAD_BYTES, "a head is one cache line");
+_Static_assert(sizeof(struct lockstep_segment_identity) == 64, "identity");
+_Static_assert(offsetof(struct lockstep_segment_identity, identity_crc) == 60, "identity crc closes the identity");
+_Static_assert(sizeof(struct lockstep_open_record) == 40, "open record");
+_Static_assert(sizeof(struct lockstep_end_marker) == LOCKSTEP_END_BYTES, "end marker");
+_Static_assert(offsetof(struct lockstep_control, written_seq) == 64, "appender's line");
+_Static_assert(offsetof(struct lockstep_control, durable_seq) == 128, "syncer's line");
+_Static_assert(offsetof(struct lockstep_control, epoch) == 192, "control plane's line");
+_Static_assert(sizeof(struct lockstep_control) == 256, "control");
+_Static_assert(offsetof(struct lockstep_writer, first_unsynced) % 64 == 0, "the syncer's own line");
+
+static const uint64_t SEQ_MAX = (UINT64_C(1) << 63) - (UINT64_C(1) << 40);
+static const uint32_t END = 0xFFFFFFFF;
+
+uint32_t lockstep_crc(uint32_t crc, const void *data, uint64_t bytes)
+{
+    return lockstep_crc32c(crc, data, bytes);
+}
+
+/* Spreads any two different inputs (splitmix64): nonces of one writer's segments have nothing in common. */
+static uint64_t mix(uint64_t x)
+{
+    x += UINT64_C(0x9E3779B97F4A7C15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return x ^ (x >> 31);
+}
+
+static uint32_t seed_of(const struct lockstep_segment_identity *id)
+{
+    uint32_t crc = lockstep_crc32c(0, &id->stream_id, sizeof id->stream_id);
+    crc = lockstep_crc32c(crc, &id->nonce, sizeof id->nonce);
+    return lockstep_crc32c(crc, &id->number, sizeof id->number);
+}
+
+static struct lockstep_slot *slot_of(struct lockstep_writer *w, uint32_t number)
+{
+    return &w->slots[number % LOCKSTEP_SLOTS];
+}
+
+static int failure(const struct lockstep_writer *w)
+{
+    return -__atomic_load_n(&w->failed, __ATOMIC_ACQUIRE);
+}
+
+static int fail(struct lockstep_writer *w, int error)
+{
+    __atomic_store_n(&w->failed, -error, __ATOMIC_RELEASE);
+    return error;
+}
+
+/* ---- appender ------------------------------------------------------------------------------------------------ */
+
+static void store_open_record(struct lockstep_writer *w, struct lockstep_slot *next)
+{
+    struct lockstep_open_record open = {
+        .first_seq = w->last_seq + 1,
+        .durable_seq = __atomic_load_n(&w->control->durable_seq, __ATOMIC_ACQUIRE),
+        .prev_last_ts = w->last_ts,
+        .prev_last_crc = w->last_crc,
+        .epoch = w->epoch,
+    };
+    uint32_t crc = lockstep_crc32c(0, next->base, sizeof(struct lockstep_segment_identity));
+    crc = lockstep_crc32c(crc, &open, offsetof(struct lockstep_open_record, open_crc));
+    struct lockstep_open_record *at = (struct lockstep_open_record *)(next->base + LOCKSTEP_OPEN_AT);
+    j_store(at, &open, offsetof(struct lockstep_open_record, open_crc));
+    j_publish32(&at->open_crc, crc);
+}
+
+static void store_end_marker(struct lockstep_writer *w)
+{
+    struct lockstep_end_marker *at = (struct lockstep_end_marker *)(w->base + w->offset);
+    struct lockstep_end_marker end = {.length = END, .next_seq = w->last_seq + 1};
+    end.crc32c = lockstep_frame_crc(w->seed, END, &end, sizeof end);
+    j_store((uint8_t *)at + 4, (const uint8_t *)&end + 4, sizeof end - 4);
+    j_publish32(&at->length, END);
+}
+
+/* The new segment is open before the old one points to it: a reader that sees the end marker finds what it names. */
+static int roll(struct lockstep_writer *w)
+{
+    struct lockstep_slot *next = slot_of(w, w->segment + 1);
+    if (__atomic_load_n(&next->state, __ATOMIC_ACQUIRE) != LOCKSTEP_PREPARED || next->number != w->segment + 1)
+        return -EAGAIN;
+    store_open_record(w, next);
+    if (w->base != NULL) {
+        store_end_marker(w);
+        __atomic_store_n(&slot_of(w, w->segment)->state, LOCKSTEP_RETIRED, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&next->state, LOCKSTEP_CURRENT, __ATOMIC_RELEASE);
+    w->base = next->base;
+    w->offset = next->frames_at;
+    w->limit = next->bytes - LOCKSTEP_END_BYTES;
+    w->seed = next->seed;
+    __atomic_store_n(&w->segment, next->number, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->control->segment, next->number, __ATOMIC_RELEASE);
+    if (w->roll_fd >= 0) {
+        const uint64_t one = 1;
+        /* The counter cannot overflow before 2^64 rolls, and a wake-up that fails leaves the preparer one late. */
+        ssize_t ignored = write(w->roll_fd, &one, sizeof one);
+        (void)ignored;
+    }
+    return 0;
+}
+
+int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct lockstep_frame **slot)
+{
+    int failed = failure(w);
+    if (__builtin_expect(failed != 0, 0))
+        return failed;
+    if (length % 8 != 0 || length < LOCKSTEP_HEAD_BYTES || length > LOCKSTEP_FRAME_BYTES_MAX)
+        return -EMSGSIZE;
+    if (w->last_seq >= SEQ_MAX)
+        return -EOVERFLOW;
+    if (__builtin_expect(w->base == NULL || w->offset + length > w->limit, 0)) {
+        uint64_t schema_blocks = (w->schema_bytes + LOCKSTEP_BLOCK_BYTES - 1) / LOCKSTEP_BLOCK_BYTES;
+        uint64_t room = w->segment_bytes - (1 + schema_blocks) * LOCKSTEP_BLOCK_BYTES - LOCKSTEP_END_BYTES;
+        if (length > room)
+            return -EMSGSIZE;
+        int rolled = roll(w);
+        if (rolled != 0)
+            return rolled;
+    }
+    *slot = (struct lockstep_frame *)(w->base + w->offset);
+    return 0;
+}
+
+uint64_t lockstep_writer_commit(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length)
+{
+    assert((uint8_t *)slot == w->base + w->offset && w->offset + length <= w->limit);
+    assert(slot->ts > w->last_ts);
+    uint64_t seq = w->last_seq + 1;
+    j_store(&slot->seq, &seq, sizeof seq);
+    j_store(&slot->epoch, &w->epoch, sizeof w->epoch);
+    uint32_t crc = lockstep_frame_crc(w->seed, length, slot, length);
+    j_store(&slot->crc32c, &crc, sizeof crc);
+    w->last_seq = seq;
+    w->last_ts = slot->ts;
+    w->last_crc = crc;
+    w->offset += length;
+    j_publish32(&slot->length, length);
+    return seq;
+}
+
+void lockstep_writer_abandon(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length)
+{
+    assert((uint8_t *)slot == w->base + w->offset && w->offset + length <= w->limit);
+    j_zero(slot, length);
+}
+
+int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_frame *head, const void *body,
+                           uint32_t body_bytes)
+{
+    struct lockstep_frame *slot;
+    if (body_bytes > LOCKSTEP_FRAME_BYTES_MAX)
+        return -EMSGSIZE;
+    uint32_t length = LOCKSTEP_HEAD_BYTES + body_bytes;
+    int reserved = lockstep_writer_reserve(w, length, &slot);
+    if (reserved != 0)
+        return reserved;
+    /* Behind length and crc32c: those are commit's. */
+    j_store((uint8_t *)slot + 8, (const uint8_t *)head + 8, LOCKSTEP_HEAD_BYTES - 8);
+    if (body_bytes)
+        j_store((uint8_t *)slot + LOCKSTEP_HEAD_BYTES, body, body_bytes);
+    lockstep_writer_commit(w, slot, length);
+    return 0;
+}
+
+void lockstep_writer_publish_watermark(struct lockstep_writer *w)
+{
+    __atomic_store_n(&w->control->written_ts, w->last_ts, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->control->written_seq, w->last_seq, __ATOMIC_RELEASE);
+}
+
+/* ---- preparer ------------------------------------------------------------------------------------------------ */
+
+int lockstep_writer_wants_segment(const struct lockstep_writer *w)
+{
+    uint32_t number = __atomic_load_n(&w->segment, __ATOMIC_ACQUIRE) + 1;
+    const struct lockstep_slot *slot = &w->slots[number % LOCKSTEP_SLOTS];
+    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    if (state == LOCKSTEP_FREE)
+        return 1;
+    return state == LOCKSTEP_PREPARED ? 0 : 2;
+}
+
+/* Fault every page in for writing, so that the appender never does. */
+static void touch(uint8_t *base, uint64_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0)
+        return;
+#endif
+    for (uint64_t at = 0; at < bytes; at += 4096)
+        __atomic_fetch_or(base + at, 0, __ATOMIC_RELAXED);
+}
+
+static void fill_header(const struct lockstep_writer *w, uint8_t *base, uint32_t number)
+{
+    uint32_t schema_blocks = (w->schema_bytes + LOCKSTEP_BLOCK_BYTES - 1) / LOCKSTEP_BLOCK_BYTES;
+    struct lockstep_segment_identity id = {
+        .magic = {'L', 'K', 'S', 'T', 'P', 'S', 'E', 'G'},
+        .format = LOCKSTEP_FORMAT,
+        .frames_at = (1 + schema_blocks) * LOCKSTEP_BLOCK_BYTES,
+        .stream_id = w->stream_id,
+        .nonce = mix(w->nonce ^ mix(number)),
+        .segment_bytes = w->segment_bytes,
+        .number = number,
+        .schema_bytes = w->schema_bytes,
+        .schema_crc = lockstep_crc32c(0, w->schema, w->schema_bytes),
+    };
+    id.identity_crc = lockstep_crc32c(0, &id, offsetof(struct lockstep_segment_identity, identity_crc));
+    j_store(base, &id, sizeof id);
+    j_store(base + LOCKSTEP_BLOCK_BYTES, w->schema, w->schema_bytes);
+}
+
+static int map_slot(struct lockstep_slot *slot, int fd, uint32_t number, uint64_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return -errno;
+    J_TRACE(J_MAPPED, base, NULL, bytes, fd, NULL, NULL);
+    slot->base = base;
+    slot->bytes = bytes;
+    slot->fd = fd;
+    slot->number = number;
+    return 0;
+}
+
+static void unmap_slot(struct lockstep_slot *slot)
+{
+    J_TRACE(J_UNMAPPED, slot->base, NULL, slot->bytes, slot->fd, NULL, NULL);
+    munmap(slot->base, slot->bytes);
+    close(slot->fd);
+    slot->base = NULL;
+}
+
+static void know_slot(struct lockstep_slot *slot)
+{
+    const struct lockstep_segment_identity *id = (const void *)slot->base;
+    slot->seed = seed_of(id);
+    slot->frames_at = id->frames_at;
+}
+
+static int segment_path(const struct lockstep_writer *w, uint32_t number, char *path, size_t bytes)
+{
+    int n = number == 0 ? snprintf(path, bytes, "%s/prepare.tmp", w->folder)
+                        : snprintf(path, bytes, "%s/%08u.seg", w->folder, number);
+    return n > 0 && (size_t)n < bytes ? 0 : -ENAMETOOLONG;
+}
+
+static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, uint32_t number, const char *temporary)
+{
+    char path[LOCKSTEP_FOLDER_BYTES + 32];
+    int result = segment_path(w, number, path, sizeof path);
+    if (result != 0)
+        return result;
+    int fd = j_create(temporary);
+    if (fd < 0)
+        return fd;
+    result = j_allocate(fd, w->segment_bytes);
+    if (result == 0)
+        result = map_slot(slot, fd, number, w->segment_bytes);
+    if (result != 0) {
+        close(fd);
+        return result;
+    }
+    if (w->write_through)
+        touch(slot->base, slot->bytes);
+    fill_header(w, slot->base, number);
+    result = j_sync(fd);
+    if (result == 0)
+        result = j_rename(temporary, path);
+    if (result == 0)
+        result = j_dirsync(w->folder);
+    if (result != 0) {
+        unmap_slot(slot);
+        return result;
+    }
+    /* The sync has write-protected the pages again; the appender shall not pay for that. */
+    touch(slot->base, slot->bytes);
+    know_slot(slot);
+    return 0;
+}
+
+int lockstep_writer_prepare(struct lockstep_writer *w)
+{
+    char temporary[LOCKSTEP_FOLDER_BYTES + 32];
+    int result = failure(w);
+    if (result == 0)
+        result = segment_path(w, 0, temporary, sizeof temporary);
+    if (result != 0)
+        return result;
+    uint32_t number = __atomic_load_n(&w->segment, __ATOMIC_ACQUIRE) + 1;
+    struct lockstep_slot *slot = slot_of(w, number);
+    uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    if (state != LOCKSTEP_FREE)
+        return state == LOCKSTEP_RETIRED ? -EBUSY : 0;
+    result = make_segment(w, slot, number, temporary);
+    if (result != 0) {
+        unlink(temporary);
+        return result;
+    }
+    __atomic_store_n(&slot->state, LOCKSTEP_PREPARED, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* ---- syncer -------------------------------------------------------------------------------------------------- */
+
+int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
+{
+    int result = failure(w);
+    if (result != 0)
+        return result;
+    /* In this order: every frame up to `target` stands in a segment up to `current`. */
+    uint64_t target = __atomic_load_n(&w->control->written_seq, __ATOMIC_ACQUIRE);
+    uint32_t current = __atomic_load_n(&w->segment, __ATOMIC_ACQUIRE);
+    uint64_t durable = __atomic_load_n(&w->control->durable_seq, __ATOMIC_RELAXED);
+    if (target == durable && w->first_unsynced == current) {
+        *durable_seq = durable;
+        return 0;
+    }
+    for (uint32_t n = w->first_unsynced; n != 0 && n <= current; n++) {
+        struct lockstep_slot *slot = slot_of(w, n);
+        result = j_sync(slot->fd);
+        if (result != 0)
+            return fail(w, result);
+        if (n < current) {
+            unmap_slot(slot);
+            __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
+        }
+        w->first_unsynced = n;
+    }
+    if (w->first_unsynced == 0)
+        w->first_unsynced = current;
+    __atomic_store_n(&w->control->syncs, w->control->syncs + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);
+    *durable_seq = target;
+    return 0;
+}
+
+/* ---- start and end ------------------------------------------------------------------------------------------- */
+
+int lockstep_writer_adopt(struct lockstep_writer *w, uint32_t number, uint32_t state, uint64_t offset)
+{
+    char path[LOCKSTEP_FOLDER_BYTES + 32];
+    struct lockstep_slot *slot = slot_of(w, number);
+    struct stat status;
+    assert(slot->state == LOCKSTEP_FREE && (state == LOCKSTEP_PREPARED || state == LOCKSTEP_CURRENT));
+    int result = segment_path(w, number, path, sizeof path);
+    if (result != 0)
+        return result;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    result = fstat(fd, &status) == 0 ? 0 : -errno;
+    if (result == 0)
+        result = map_slot(slot, fd, number, (uint64_t)status.st_size);
+    if (result != 0) {
+        close(fd);
+        return result;
+    }
+    touch(slot->base, slot->bytes);
+    know_slot(slot);
+    if (state == LOCKSTEP_CURRENT) {
+        assert(offset >= slot->frames_at && offset <= slot->bytes - LOCKSTEP_END_BYTES);
+        w->base = slot->base;
+        w->offset = offset;
+        w->limit = slot->bytes - LOCKSTEP_END_BYTES;
+        w->seed = slot->seed;
+        w->first_unsynced = number;
+        __atomic_store_n(&w->segment, number, __ATOMIC_RELEASE);
+        __atomic_store_n(&w->control->segment, number, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&slot->state, state, __ATOMIC_RELEASE);
+    return 0;
+}
+
+void lockstep_writer_release(struct lockstep_writer *w)
+{
+    for (uint32_t i = 0; i < LOCKSTEP_SLOTS; i++)
+        if (w->slots[i].base != NULL) {
+            unmap_slot(&w->slots[i]);
+            w->slots[i].state = LOCKSTEP_FREE;
+        }
+    w->base = NULL;
+}
+
+/* ---- recovery ------------------------------------------------------------------------------------------------ */
+
+uint64_t lockstep_last_nonzero(const uint8_t *base, uint64_t from, uint64_t to)
+{
+    while (to > from && to % 8 != 0 && base[to - 1] == 0)
+        to--;
+    if (to % 8 == 0)
+        while (to >= from + 8) {
+            uint64_t word;
+            memcpy(&word, base + to - 8, sizeof word);
+            if (word != 0)
+                break;
+            to -= 8;
+        }
+    while (to > from && base[to - 1] == 0)
+        to--;
+    return to;
+}
+
+int lockstep_zero_range(const char *path, uint64_t from, uint64_t to)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct lockstep_slot slot = {0};
+    struct stat status;
+    int result = fstat(fd, &status) == 0 ? 0 : -errno;
+    if (result == 0 && (from > to || to > (uint64_t)status.st_size))
+        result = -EINVAL;
+    if (result == 0)
+        result = map_slot(&slot, fd, 0, (uint64_t)status.st_size);
+    if (result != 0) {
+        close(fd);
+        return result;
+    }
+    j_zero(slot.base + from, to - from);
+    result = j_sync(fd);
+    unmap_slot(&slot);
+    return result;
+}
