@@ -397,6 +397,7 @@ class BookStateReason(IntEnum):
     OPERATOR = 22
     CLOCK_SKEW = 23
     PARSE_ERROR = 24
+    TOO_MANY_LEVELS = 25
 
 
 class BookProof(IntFlag):
