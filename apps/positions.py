@@ -1,0 +1,245 @@
+"""Positions: what we hold, what it cost and what we made, a fold of our own execution reports.
+
+Average cost in exact integers. Every fill's value is rounded once (see apps.valuation), and that one number is used for cash,
+cost and realized alike, so after every fill, per position:
+
+    realized = cash + cost            cash: minus the sum of the values of all fills
+    realized + unrealized(mark) = cash + value(net quantity at the mark)
+
+A closing fill takes its share of the cost pro rata, rounded half away from zero; the last one takes all that is left, so that
+a flat position costs exactly 0 and no residue stays anywhere. A fill through zero is a closing part and an opening part; the
+opening part is valued as the whole less the closing part.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+from apps.app import App
+from apps.instruments import Instruments
+from apps.valuation import AMOUNT_MAX, Terms, Unvalued, div_half_away, rescale, terms_of, value
+from journal.messages import (
+    NULL,
+    Alert,
+    AlertSeverity,
+    AlertState,
+    CurrencyDefined,
+    ExecType,
+    ExecutionReport,
+    InstrumentDefined,
+    Position,
+    PositionSide,
+    ReportFlag,
+    ScopeType,
+    Side,
+)
+
+QTY_MAX = 1 << 62
+FEE_MAX = 1 << 96
+"""Ledger units; sums of 2^31 such fees still fit the wire."""
+Key = tuple[int, int, int]
+
+
+class Holding(msgspec.Struct):
+    """One (account, strategy, instrument). Quantities in the instrument's mantissa, money in `currency`'s ledger units."""
+
+    account: int
+    strategy: int
+    instrument: int
+    currency: int = 0
+    qty_exp: int = 0
+    qty: int = 0  # signed: positive long
+    cost: int = 0  # value paid for the open quantity: what `value` gives, signed
+    realized: int = 0  # before fees
+    fees: int = 0  # paid, in `currency`; a rebate is negative
+    fees_elsewhere: dict[int, int] = {}  # currency → paid in it, in that currency's ledger units
+    last_fill_seq: int = 0
+
+    def fill(self, terms: Terms, px: int, qty: int) -> None:
+        """Take one fill of a signed quantity. Changes nothing when it raises Unvalued."""
+        whole = value(terms, px, qty)
+        closing = 0
+        if self.qty and (self.qty > 0) != (qty > 0):
+            closing = -self.qty if abs(qty) >= abs(self.qty) else qty
+        if not closing:
+            left, realized, opening = self.cost, 0, whole
+        else:
+            out = whole if closing == qty else value(terms, px, closing)
+            share = self.cost if closing == -self.qty else div_half_away(self.cost * abs(closing), abs(self.qty))
+            left, realized, opening = self.cost - share, -out - share, whole - out
+        cost, net = left + opening, self.qty + qty
+        if abs(net) > QTY_MAX or max(abs(cost), abs(self.realized + realized)) > AMOUNT_MAX:
+            raise Unvalued(f"a fill of {qty} at {px}: the position would not fit its fields")
+        self.qty, self.cost = net, cost
+        self.realized += realized
+
+
+class HeldFill(msgspec.Struct):
+    """A fill that cannot be valued yet: in suspense, and alerted, until a definition makes it possible."""
+
+    seq: int
+    report: ExecutionReport
+
+
+class Positions(App):
+    """Folds trades into positions; says Position after each. Read by strategies as a mute instance."""
+
+    requires: ClassVar[tuple[type[App], ...]] = (Instruments,)
+
+    def __init__(self) -> None:
+        self.holdings: dict[Key, Holding] = {}
+        self.held: list[HeldFill] = []
+
+    # What readers ask.
+
+    def position(self, account: int, strategy: int, instrument: int) -> Holding:
+        """A position as of this frame; a flat one where there was never a fill."""
+        return self.holdings.get((account, strategy, instrument)) or Holding(account, strategy, instrument)
+
+    def net_qty(self, instrument: int, *, account: int | None = None, strategy: int | None = None) -> int:
+        """Signed quantity (mantissa) of an instrument, over all accounts and strategies or those named."""
+        if account is not None and strategy is not None:
+            found = self.holdings.get((account, strategy, instrument))
+            return found.qty if found else 0
+        return sum(
+            h.qty
+            for h in self.holdings.values()
+            if h.instrument == instrument and account in (None, h.account) and strategy in (None, h.strategy)
+        )
+
+    def unrealized(self, position: Holding, mark_px: int) -> int:
+        """What closing at the mark would add to `realized`, in ledger units. Unvalued if the instrument is not defined."""
+        if not position.qty:
+            return 0
+        # Closing is a fill of −qty: it realizes −value(−qty) − cost, and value is odd in qty.
+        return value(self._terms(position.instrument), mark_px, position.qty) - position.cost
+
+    def net_value(self, instrument: int, mark_px: int, qty: int) -> int:
+        """Value of a signed quantity of an instrument at a price, in ledger units."""
+        return value(self._terms(instrument), mark_px, qty)
+
+    # What happens.
+
+    def on_execution_report(self, m: ExecutionReport) -> None:
+        """A fill of ours; all else a report can say does not change what we hold."""
+        if m.exec_type != ExecType.TRADE or m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED:
+            return
+        if m.last_qty in (NULL, 0) or m.last_px == NULL:
+            return
+        # Fills of an instrument in suspense queue up behind one another: average cost depends on their order.
+        waits = any(h.report.instrument == m.instrument for h in self.held)
+        if not waits and self._take(self.seq, m):
+            return
+        self.held.append(HeldFill(self.seq, m))
+        if waits:
+            self._alert(m, self.seq, AlertState.RAISED, "waits behind an earlier fill of the instrument")
+
+    def on_instrument_defined(self, _m: InstrumentDefined) -> None:
+        """A definition may make a fill in suspense valuable."""
+        self._retry()
+
+    def on_currency_defined(self, _m: CurrencyDefined) -> None:
+        """As an instrument's definition."""
+        self._retry()
+
+    def _retry(self) -> None:
+        waiting, self.held = self.held, []
+        stuck: set[int] = set()
+        for h in waiting:
+            if h.report.instrument not in stuck and self._take(h.seq, h.report, again=True):
+                self._alert(h.report, h.seq, AlertState.CLEARED, "folded")
+            else:
+                stuck.add(h.report.instrument)
+                self.held.append(h)
+
+    def _terms(self, instrument: int) -> Terms:
+        known = self.uses(Instruments)
+        definition = known.instruments.get(instrument)
+        if definition is None:
+            raise Unvalued(f"instrument {instrument} is not defined")
+        return terms_of(definition, known.currencies)
+
+    def _take(self, seq: int, m: ExecutionReport, *, again: bool = False) -> bool:
+        """Fold one fill and say the position; False, with an alert the first time, if it cannot be valued."""
+        key = (m.account, m.strategy, m.instrument)
+        holding = self.holdings.get(key) or Holding(*key)
+        try:
+            terms = self._terms(m.instrument)
+            self._settle_units(holding, terms)
+            fee_currency, fee = self._fee(m, terms.currency)
+            holding.fill(terms, m.last_px, _signed(m))
+        except Unvalued as problem:
+            if not again:
+                self._alert(m, seq, AlertState.RAISED, str(problem))
+            return False
+        self.holdings[key] = holding
+        if fee_currency == holding.currency:
+            holding.fees += fee
+        elif fee:
+            holding.fees_elsewhere[fee_currency] = holding.fees_elsewhere.get(fee_currency, 0) + fee
+        holding.last_fill_seq = seq
+        self.emit(
+            Position(
+                account=m.account,
+                strategy=m.strategy,
+                instrument=m.instrument,
+                position_side=PositionSide.NET,
+                long_qty=max(holding.qty, 0),
+                short_qty=max(-holding.qty, 0),
+                cost=holding.cost,
+                realized=holding.realized,
+                fees=holding.fees,
+                currency=holding.currency,
+                last_fill_seq=seq,
+            )
+        )
+        return True
+
+    def _settle_units(self, holding: Holding, terms: Terms) -> None:
+        """A position keeps its units while it is open: a redefinition under it would change what we own."""
+        qty_exp = self.uses(Instruments)[holding.instrument].qty_exp
+        if holding.last_fill_seq and holding.currency != terms.currency:
+            raise Unvalued(f"instrument {holding.instrument}: currency {terms.currency}; the position's is {holding.currency}")
+        if holding.qty and holding.qty_exp != qty_exp:
+            raise Unvalued(f"instrument {holding.instrument}: qty_exp {qty_exp}; the open position's is {holding.qty_exp}")
+        holding.currency, holding.qty_exp = terms.currency, qty_exp
+
+    def _fee(self, m: ExecutionReport, own: int) -> tuple[int, int]:
+        """Currency of a report's fee and the fee in its ledger units."""
+        if m.fee in (NULL, 0):
+            return own, 0
+        currency = m.fee_currency or own
+        money = self.uses(Instruments).currencies.get(currency)
+        if money is None:
+            raise Unvalued(f"fee currency {currency} is not defined")
+        fee = rescale(m.fee, m.fee_exp, money.ledger_exp)
+        if abs(fee) > FEE_MAX:
+            raise Unvalued(f"fee {m.fee}e{m.fee_exp}: more than any fee")
+        return currency, fee
+
+    def _alert(self, m: ExecutionReport, seq: int, state: AlertState, text: str) -> None:
+        self.emit(
+            Alert(
+                alert=seq,
+                about_seq=seq,
+                scope_type=ScopeType.INSTRUMENT,
+                scope_account=m.account,
+                scope_strategy=m.strategy,
+                scope_instrument=m.instrument,
+                severity=AlertSeverity.CRITICAL,
+                state=state,
+                text=f"fill at seq {seq} in suspense: {text}" if state == AlertState.RAISED else f"fill at seq {seq}: {text}",
+            )
+        )
+
+
+def _signed(m: ExecutionReport) -> int:
+    if m.last_qty < 0:
+        raise Unvalued(f"quantity {m.last_qty}; expected a positive one, the side has the sign")
+    if m.side == Side.BUY:
+        return m.last_qty
+    if m.side in (Side.SELL, Side.SELL_SHORT, Side.SELL_SHORT_EXEMPT):
+        return -m.last_qty
+    raise Unvalued(f"side {m.side}; expected BUY or SELL")
