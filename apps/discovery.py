@@ -7,8 +7,12 @@ ConfigItem frames (`class`, then the parameters, values as JSON text) and closes
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
+import sys
 from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -68,15 +72,34 @@ class Discovery:
 
 
 def load_class(path: str) -> type[App]:
-    """The class at `package.module:Name`; one clear line when it is not there or no App."""
-    module_name, _, name = path.partition(":")
+    """The class at `package.module:Name` or `path/file.py:Name`; one clear line when it is not there or no App."""
+    module_name, _, name = path.rpartition(":")
     try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"class = {path!r}: {error}; expected 'package.module:ClassName' of an App") from None
+        module = _load_file(Path(module_name)) if module_name.endswith(".py") else importlib.import_module(module_name)
+        found = getattr(module, name)
+    except (ImportError, AttributeError, ValueError, OSError, SyntaxError) as error:
+        raise ConfigError(f"class = {path!r}: {error}; expected 'package.module:Name' or 'file.py:Name' of an App") from None
     if not (isinstance(found, type) and issubclass(found, App)):
         raise ConfigError(f"class = {path!r}: not a subclass of apps.App")
     return found
+
+
+def _load_file(path: Path) -> ModuleType:
+    """A strategy file, loaded once a process under the name of its stem."""
+    held = sys.modules.get(path.stem)
+    if held is not None and getattr(held, "__file__", None) == str(path):
+        return held
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+    return module
 
 
 def build(spec: AppSpec) -> App:

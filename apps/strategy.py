@@ -107,6 +107,7 @@ class Strategy(App):
         self.orders: dict[int, OpenOrder] = {}
         self.enabled = True
         self._order_number = 0
+        self._started = False
         self._definition: StrategyDefined | None = None
 
     # What a user overrides.
@@ -243,7 +244,8 @@ class Strategy(App):
         made = msgspec.convert(parameters, model, strict=True)
         for name in made.__struct_fields__:
             setattr(self, name, getattr(made, name))
-        if not self.orders and not self._order_number:
+        if not self._started:
+            self._started = True
             self.start()
 
     def _new(

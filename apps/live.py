@@ -1,0 +1,164 @@
+"""The live host: apps of one process at the tail of the journal, publishing through their rings.
+
+On start it reads from the stream which class and parameters each name has, takes the newest good snapshots, steps through
+the rest of the journal and publishes exactly what was not yet sequenced. From then on it is the same loop at the tail.
+A lost sequencer is waited for; whatever it had not sequenced is published again, once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
+from apps.group import Group, Slot
+from apps.ledger import Diverged, Emission, Ledger
+from apps.snapshots import Snapshots
+from journal.frames import frames
+from journal.reader import JournalReader
+from sequencer.client import Publisher
+
+EXIT_OK = 0
+EXIT_CONFIG = 2
+EXIT_DIVERGED = 3
+EXIT_POISON = 4
+EXIT_BEHIND = 5
+"""The journal ends before what this process has seen: start again from the journal."""
+
+WAIT_S = 0.1
+RECONNECT_S = 60.0
+
+
+class LiveHost:
+    """Hosts the named apps on one journal until told to stop."""
+
+    def __init__(self, journal: Path, names: list[str]) -> None:
+        self.journal = journal
+        self.names = names
+        self.group = Group()
+        self.publishers: list[Publisher] = []
+        self.stopping = False
+
+    def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Leave after the current batch. Fits `signal.signal`."""
+        self.stopping = True
+
+    def run(self) -> int:
+        """Run until stopped; returns an exit code, 0 only when all is well."""
+        try:
+            with contextlib.ExitStack() as stack:
+                return self._run(stack)
+        except ConfigError as error:
+            return _complain(str(error), EXIT_CONFIG)
+        except Diverged as error:
+            return _complain(str(error), EXIT_DIVERGED)
+
+    def _run(self, stack: contextlib.ExitStack) -> int:
+        for name in self.names:
+            publisher = Publisher.connect(self.journal, name)
+            stack.callback(publisher.close)
+            self.publishers.append(publisher)
+        specs = self._discover()
+        if specs is None:
+            return EXIT_OK
+        slots: list[Slot] = []
+        for publisher, name in zip(self.publishers, self.names, strict=True):
+            spec = specs.named(name)
+            assert spec is not None
+            ledger = Ledger(name, _publish_to(publisher), publisher.last_source_seq)
+            slots.append(
+                self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from)
+            )
+        reader = JournalReader(self.journal)
+        snapshots = Snapshots(
+            self.journal / "snapshots", reader.stream_id, {n: s.class_path for n in self.names if (s := specs.named(n))}
+        )
+        restored = snapshots.restore(self.group, slots, reader.written_seq)
+        if restored:
+            for slot in slots:
+                assert slot.ledger is not None
+                slot.ledger.resume()
+            reader.close()
+            reader = JournalReader(self.journal, from_seq=restored + 1)
+        stack.callback(reader.close)
+        self.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(self.group, slot, seq, ts, data) and None
+        return self._follow(reader)
+
+    def _discover(self) -> Discovery | None:
+        """Wait until the stream has completed the configuration of every app of this host."""
+        reader = JournalReader(self.journal, kinds=DISCOVERY_KINDS)
+        found = Discovery()
+        try:
+            while not self.stopping:
+                at = found_upto = reader.next_seq
+                batch = reader.poll()
+                if batch is not None:
+                    found_upto = reader.next_seq - 1
+                    found.fold(frames(self.journal, from_seq=at, to_seq=found_upto, kinds=DISCOVERY_KINDS))
+                elif all(found.named(name) for name in self.names):
+                    return found
+                else:
+                    self._idle()
+        finally:
+            reader.close()
+        return None
+
+    def _follow(self, reader: JournalReader) -> int:
+        group = self.group
+        while not self.stopping:
+            batch = reader.poll()
+            if batch is None:
+                code = self._idle()
+                if code:
+                    return code
+                continue
+            try:
+                group.run(batch.buffer, batch)
+            except Diverged:
+                raise
+            except Exception:
+                traceback.print_exc()
+                return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", EXIT_POISON)
+        return EXIT_OK
+
+    def _idle(self) -> int:
+        """Nothing new: sleep until the sequencer says so; see to it that it is alive."""
+        self.publishers[0].wait(WAIT_S)
+        for publisher in self.publishers:
+            while not publisher.alive and not self.stopping:
+                with contextlib.suppress(OSError, TimeoutError):
+                    publisher.reconnect(timeout_s=1.0)
+                    if publisher.last_seq < self.group.seq:
+                        return _complain(
+                            f"{', '.join(self.names)}: the journal ends at seq {publisher.last_seq}, this process has seen "
+                            f"{self.group.seq}; starting again from the journal",
+                            EXIT_BEHIND,
+                        )
+        return EXIT_OK
+
+
+def _publish_to(publisher: Publisher) -> Callable[[Emission], None]:
+    def publish(e: Emission) -> None:
+        publisher.publish_bytes(
+            e.kind, e.version, e.body, source_seq=e.source_seq, cause=e.cause, origin_ts=e.origin_ts, flags=e.flags
+        )
+
+    return publish
+
+
+def _complain(line: str, code: int) -> int:
+    print(f"lockstep: {line}", file=sys.stderr, flush=True)
+    return code
+
+
+def run_apps(journal: Path, names: list[str]) -> int:
+    """Host the named apps until SIGTERM or SIGINT."""
+    host = LiveHost(journal, names)
+    signal.signal(signal.SIGTERM, host.stop)
+    signal.signal(signal.SIGINT, host.stop)
+    return host.run()

@@ -1,0 +1,4 @@
+"""lockstep: the command. Configuration, supervision, the demo, benchmarks; the composition root above everything else.
+
+May import: everything. Imported by: nothing.
+"""

@@ -1,0 +1,73 @@
+"""`lockstep replay` and `lockstep debug`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from journal.frames import last_seq
+from replay.debug import debug
+from replay.player import Verdict, verify
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register both commands."""
+    replay = subparsers.add_parser(
+        "replay",
+        help="run a session's apps over its journal again and compare every decision",
+        description="Runs the apps of a recorded session over its journal and compares every decision with the record. "
+        "Exit code 0: identical. 1: it differs; the first difference is printed.",
+    )
+    replay.add_argument("path", type=Path, metavar="PATH", help="journal folder")
+    replay.add_argument("--verify", action="store_true", help="compare every decision (always done; named for clarity)")
+    replay.add_argument("--app", action="append", metavar="NAME", help="only this app (may be repeated)")
+    replay.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    replay.set_defaults(run=run_replay)
+    stop = subparsers.add_parser(
+        "debug",
+        help="stop in pdb just before an app's handler gets a frame",
+        description="Replays a journal on the production code and stops in pdb at the first line of the handler that gets "
+        "the frame at SEQ. Plain pdb commands: n, s, p EXPR, w, c, q.",
+    )
+    stop.add_argument("path", type=Path, metavar="PATH", help="journal folder")
+    stop.add_argument("--at", type=int, required=True, metavar="SEQ", help="sequence number of the frame")
+    stop.add_argument("--app", metavar="NAME", help="only in this app")
+    stop.set_defaults(run=run_debug)
+
+
+def verify_with_progress(path: Path, names: list[str] | None, console: Console) -> Verdict:
+    """Verify with a progress bar on a terminal."""
+    total = last_seq(path)
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("replay", total=total)
+        return verify(path, names, lambda seq: bar.update(task, completed=seq))
+
+
+def run_replay(arguments: argparse.Namespace) -> int:
+    """`lockstep replay PATH --verify`"""
+    console = Console(stderr=True)
+    verdict = verify_with_progress(arguments.path, arguments.app, console)
+    if arguments.json:
+        print(msgspec.json.encode(verdict).decode())
+    else:
+        print(verdict.line)
+        for app, compared in verdict.apps.items():
+            print(f"  {app:<16} {compared:>10,} decisions")
+        if verdict.pending:
+            print(f"  {verdict.pending} said at the very end and not sequenced: published when the session goes on")
+        if not verdict.identical:
+            print(verdict.difference)
+            print(f"look: lockstep debug {arguments.path} --at {verdict.difference_seq}")
+    return 0 if verdict.identical else 1
+
+
+def run_debug(arguments: argparse.Namespace) -> int:
+    """`lockstep debug PATH --at SEQ`"""
+    debug(arguments.path, arguments.at, arguments.app)
+    return 0

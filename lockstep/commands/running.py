@@ -1,0 +1,112 @@
+"""`lockstep up`, and the processes it starts: `sequencer`, `app`, `gateway`, `exchange`. Each can be started by hand too."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from apps.live import run_apps
+from gateways.sim.driver import run_gateway
+from gateways.sim.exchange.server import run_exchange
+from journal.messages import DurabilityPolicy
+from lockstep.config import Config, ConfigError, load
+from lockstep.supervisor import Supervisor
+from sequencer.daemon import run_sequencer
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the five commands."""
+    up = subparsers.add_parser(
+        "up",
+        help="run a whole system and supervise it",
+        description="Starts exchange, sequencer, apps and gateways of CONFIG as separate processes, restarts what dies, "
+        "and stops all of it cleanly on SIGTERM or Ctrl-C.",
+    )
+    up.add_argument("config", type=Path, metavar="CONFIG", help="configuration file (TOML)")
+    up.add_argument("--journal", metavar="DIR", help="journal folder instead of the configuration's")
+    up.set_defaults(run=run_up)
+    one = {
+        "sequencer": ("run the sequencer daemon", run_one_sequencer),
+        "app": ("host apps (NAME, or several with commas) in one process", run_one_app),
+        "gateway": ("run one gateway", run_one_gateway),
+        "exchange": ("run the simulated exchange", run_one_exchange),
+    }
+    for name, (text, run) in one.items():
+        command = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}, as CONFIG describes it.")
+        if name != "sequencer":
+            command.add_argument("name", metavar="NAME", help=f"name of the {name} in CONFIG")
+        command.add_argument("config", type=Path, metavar="CONFIG", help="configuration file (TOML)")
+        command.set_defaults(run=run)
+
+
+def run_up(arguments: argparse.Namespace) -> int:
+    """`lockstep up CONFIG`"""
+    config = load(arguments.config, journal=arguments.journal)
+    supervisor = Supervisor(config)
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
+    signal.signal(signal.SIGINT, lambda number, _: stop.append(number))
+    try:
+        supervisor.start()
+        print(f"up: {len(supervisor.processes)} processes, journal {supervisor.journal}; Ctrl-C stops", flush=True)
+        while not stop:
+            supervisor.wait(0.5)
+            supervisor.check()
+        print("stopping: withdrawing orders, then all processes", flush=True)
+        supervisor.stop()
+    except BaseException:
+        supervisor.kill()
+        raise
+    print(f"stopped; next: lockstep replay {supervisor.journal} --verify")
+    return 0
+
+
+def _named(config: Config, table: str, name: str) -> Any:
+    known = getattr(config.system, table)
+    if name not in known:
+        raise ConfigError(f"{config.path}: no [{table}.{name}]; it has {', '.join(known) or 'none'}")
+    return known[name]
+
+
+def run_one_sequencer(arguments: argparse.Namespace) -> int:
+    """`lockstep sequencer CONFIG`"""
+    config = load(arguments.config)
+    return run_sequencer(
+        config.journal,
+        config.system.sequencer,
+        config.sources(),
+        mode=config.mode,
+        durability=config.durability,
+        config_digest=hashlib.blake2b(config.text, digest_size=32).digest(),
+    )
+
+
+def run_one_app(arguments: argparse.Namespace) -> int:
+    """`lockstep app NAME CONFIG`"""
+    config = load(arguments.config)
+    names = arguments.name.split(",")
+    known = [*config.apps, *config.system.strategy]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{config.path}: no app or strategy {name!r}; it has {', '.join(known) or 'none'}")
+    sys.path.insert(0, os.getcwd())  # a strategy named by module may live where the command was started
+    return run_apps(config.journal, names)
+
+
+def run_one_gateway(arguments: argparse.Namespace) -> int:
+    """`lockstep gateway NAME CONFIG`"""
+    config = load(arguments.config)
+    settings = _named(config, "gateway", arguments.name)
+    durable = config.durability != DurabilityPolicy.WRITTEN
+    return run_gateway(config.journal, arguments.name, settings, durable=durable)
+
+
+def run_one_exchange(arguments: argparse.Namespace) -> int:
+    """`lockstep exchange NAME CONFIG`"""
+    config = load(arguments.config)
+    return run_exchange(_named(config, "exchange", arguments.name))

@@ -1,0 +1,370 @@
+"""The configuration file of a system: TOML, strictly validated. Every error is one line: file, key, value found, expected.
+
+Nothing here is read by an app: `lockstep.loader` turns it into frames, and apps read frames.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from apps.discovery import ConfigError as AppConfigError
+from apps.discovery import load_class
+from gateways.sim.exchange.settings import ExchangeSettings
+from gateways.sim.settings import SimGatewaySettings
+from journal.messages import (
+    AccountType,
+    CurrencyType,
+    DurabilityPolicy,
+    InstrumentType,
+    SessionMode,
+    SourceRole,
+    VenueType,
+)
+from lockstep import units
+from sequencer.settings import SequencerSettings, SourceSettings
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: one line with file, key, value found and value expected."""
+
+
+class Section(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Base of all tables: an unknown key is an error."""
+
+
+class Session(Section):
+    """[session]"""
+
+    journal: str
+    mode: str = "live"
+    durability: str = "durable"
+    name: str = ""
+
+
+class Currency(Section):
+    """[currency.CODE]"""
+
+    type: str = "fiat"
+    ledger_decimals: int = 8
+
+
+class Venue(Section):
+    """[venue.NAME]"""
+
+    type: str = "exchange"
+    mic: str = ""
+
+
+class Account(Section):
+    """[account.NAME]"""
+
+    venue: str
+    currency: str
+    type: str = "simulated"
+    external_ref: str = ""
+
+
+class Instrument(Section):
+    """[instrument.SYMBOL]; prices and quantities in quotes."""
+
+    venue: str
+    base: str
+    quote: str
+    tick: str
+    lot: str
+    price_decimals: int
+    quantity_decimals: int
+    type: str = "perpetual"
+    min_quantity: str = ""
+    max_quantity: str = ""
+    multiplier: str = "1"
+    maker_fee: str = "0%"
+    taker_fee: str = "0%"
+
+
+class Rate(Section):
+    """{ count = 100, window = "10s" }"""
+
+    count: int
+    window: str
+
+
+class Limits(Section):
+    """[risk.default], [risk.strategy.NAME], [risk.instrument.SYMBOL]"""
+
+    max_order_qty: str = ""
+    max_order_notional: str = ""
+    max_position: str = ""
+    max_working_orders: int = 0
+    price_collar: str = ""
+    max_messages: Rate | None = None
+
+
+class Risk(Section):
+    """[risk]"""
+
+    default: Limits | None = None
+    strategy: dict[str, Limits] = {}
+    instrument: dict[str, Limits] = {}
+
+
+class AppEntry(Section):
+    """[app.NAME]: an app that is no strategy."""
+
+    class_: str = msgspec.field(name="class")
+    role: str
+
+
+class HostEntry(Section):
+    """[host.NAME]: apps that share a process."""
+
+    apps: list[str]
+
+
+class System(Section):
+    """The whole file."""
+
+    session: Session
+    sequencer: SequencerSettings = msgspec.field(default_factory=SequencerSettings)
+    currency: dict[str, Currency] = {}
+    venue: dict[str, Venue] = {}
+    account: dict[str, Account] = {}
+    instrument: dict[str, Instrument] = {}
+    exchange: dict[str, ExchangeSettings] = {}
+    gateway: dict[str, SimGatewaySettings] = {}
+    app: dict[str, AppEntry] = {}
+    strategy: dict[str, dict[str, Any]] = {}
+    host: dict[str, HostEntry] = {}
+    risk: Risk = msgspec.field(default_factory=Risk)
+
+
+STANDARD_APPS = {
+    "books": AppEntry(class_="apps.books.app:Books", role="books"),
+    "risk": AppEntry(class_="apps.risk:RiskApp", role="risk"),
+    "oms": AppEntry(class_="apps.order_manager:OmsApp", role="oms"),
+    "positions": AppEntry(class_="apps.positions:Positions", role="positions"),
+}
+"""Present in every system that has a strategy; an [app.NAME] table of the same name replaces one."""
+
+STRATEGY_KEYS = frozenset({"class", "account"})
+"""Keys of a [strategy.NAME] table that are not parameters of its class."""
+
+
+class Config:
+    """A validated configuration and what follows from it."""
+
+    def __init__(self, path: Path, system: System, text: bytes) -> None:
+        self.path = path
+        self.system = system
+        self.text = text
+        self.apps = {**(STANDARD_APPS if system.strategy else {}), **system.app}
+
+    def error(self, key: str, found: Any, expected: str) -> ConfigError:
+        """The one line of a wrong value."""
+        return ConfigError(f"{self.path}: {key} = {found!r}: expected {expected}")
+
+    @property
+    def journal(self) -> Path:
+        """The session's journal folder; `{date}` is today (UTC). Relative to where the command runs."""
+        today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+        return Path(self.system.session.journal.replace("{date}", today)).absolute()
+
+    @property
+    def mode(self) -> SessionMode:
+        return SessionMode[self.system.session.mode.upper()]
+
+    @property
+    def durability(self) -> DurabilityPolicy:
+        return DurabilityPolicy[self.system.session.durability.upper()]
+
+    def sources(self) -> list[SourceSettings]:
+        """Every publisher of the system, with its role."""
+        found = [
+            SourceSettings(name="supervisor", role=SourceRole.SUPERVISOR),
+            SourceSettings(name="loader", role=SourceRole.LOADER),
+            SourceSettings(name="operator", role=SourceRole.OPERATOR),
+        ]
+        for name in self.system.gateway:
+            found.append(SourceSettings(name=f"{name}-md", role=SourceRole.MARKET_DATA))
+            found.append(SourceSettings(name=f"{name}-trade", role=SourceRole.TRADING))
+        found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
+        found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
+        return found
+
+    def hosts(self) -> dict[str, list[str]]:
+        """Process name → the apps it hosts: one each, unless [host.NAME] puts some together."""
+        grouped = {name: host.apps for name, host in self.system.host.items()}
+        taken = {app for apps in grouped.values() for app in apps}
+        return grouped | {name: [name] for name in [*self.apps, *self.system.strategy] if name not in taken}
+
+    def class_of(self, app: str) -> str:
+        """The class path of an app or strategy."""
+        if app in self.system.strategy:
+            path: str = self.system.strategy[app]["class"]
+            return path
+        return self.apps[app].class_
+
+    def parameters_of(self, app: str) -> dict[str, Any]:
+        """The parameters of an app or strategy, as written."""
+        return {k: v for k, v in self.system.strategy.get(app, {}).items() if k not in STRATEGY_KEYS}
+
+
+def load(path: Path, **overrides: Any) -> Config:
+    """Read and check a configuration file; `overrides` replace keys of [session]."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; expected a configuration file (see docs/configuration.md)") from None
+    return parse(path, text, **overrides)
+
+
+def parse(path: Path, text: bytes, **overrides: Any) -> Config:
+    """Check the text of a configuration file."""
+    try:
+        raw = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    raw.setdefault("session", {}).update({k: v for k, v in overrides.items() if v is not None})
+    try:
+        system = msgspec.convert(raw, System, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_locate(path, raw, str(error))) from None
+    config = Config(path, system, text)
+    _check(config)
+    return config
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+
+
+def _locate(path: Path, raw: dict[str, Any], error: str) -> str:
+    """msgspec's complaint as file, key, value found, value expected."""
+    found = _AT.match(error)
+    assert found is not None
+    what, at = found["what"], (found["at"] or "$").removeprefix("$").lstrip(".")
+    unknown = _UNKNOWN.search(what)
+    if unknown:
+        key = ".".join(filter(None, [at, unknown["field"]]))
+        return f"{path}: {key}: unknown key; expected one of the keys in docs/configuration.md"
+    value: Any = raw
+    for part in re.findall(r"[^.\[\]]+", at):
+        if part == "...":
+            return f"{path}: {at}: {what[0].lower()}{what[1:]}"
+        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    return f"{path}: {at} = {value!r}: {what[0].lower()}{what[1:]}"
+
+
+def _check(config: Config) -> None:
+    """What types cannot say: names that must exist, units, enumerations."""
+    s = config.system
+    _enum(config, "session.mode", s.session.mode, SessionMode)
+    _enum(config, "session.durability", s.session.durability, DurabilityPolicy)
+    for name, currency in s.currency.items():
+        _enum(config, f"currency.{name}.type", currency.type, CurrencyType)
+        if not 0 <= currency.ledger_decimals <= 18:
+            raise config.error(f"currency.{name}.ledger_decimals", currency.ledger_decimals, "0 to 18")
+    for name, venue in s.venue.items():
+        _enum(config, f"venue.{name}.type", venue.type, VenueType)
+    for name, account in s.account.items():
+        _name(config, f"account.{name}.venue", account.venue, s.venue, "venue")
+        _name(config, f"account.{name}.currency", account.currency, s.currency, "currency")
+        _enum(config, f"account.{name}.type", account.type, AccountType)
+    for name, instrument in s.instrument.items():
+        _check_instrument(config, f"instrument.{name}", instrument)
+    for name, gateway in s.gateway.items():
+        _name(config, f"gateway.{name}.venue", gateway.venue, s.venue, "venue")
+        _name(config, f"gateway.{name}.account", gateway.account, s.account, "account")
+    for name, app in s.app.items():
+        _enum(config, f"app.{name}.role", app.role, SourceRole)
+    for name, host in s.host.items():
+        for app_name in host.apps:
+            _name(config, f"host.{name}.apps", app_name, {**config.apps, **s.strategy}, "app or strategy")
+    _check_strategies(config)
+    for where, limits in _limits(s.risk):
+        _check_limits(config, where, limits)
+
+
+def _check_instrument(config: Config, key: str, i: Instrument) -> None:
+    s = config.system
+    _name(config, f"{key}.venue", i.venue, s.venue, "venue")
+    _name(config, f"{key}.base", i.base, s.currency, "currency")
+    _name(config, f"{key}.quote", i.quote, s.currency, "currency")
+    _enum(config, f"{key}.type", i.type, InstrumentType)
+    for field in ("tick", "lot", "multiplier"):
+        _unit(config, f"{key}.{field}", getattr(i, field), units.decimal)
+    for field in ("maker_fee", "taker_fee"):
+        _unit(config, f"{key}.{field}", getattr(i, field), lambda t: units.rate_e12(t.removeprefix("-")))
+    for field, decimals in (("tick", i.price_decimals), ("lot", i.quantity_decimals)):
+        _, exponent = units.decimal(getattr(i, field))
+        if -exponent > decimals:
+            raise config.error(f"{key}.{field}", getattr(i, field), f"at most {decimals} decimals")
+
+
+def _check_strategies(config: Config) -> None:
+    s = config.system
+    for name, table in s.strategy.items():
+        key = f"strategy.{name}"
+        if not isinstance(table.get("class"), str):
+            raise config.error(f"{key}.class", table.get("class"), "'package.module:ClassName'")
+        _name(config, f"{key}.account", table.get("account"), s.account, "account")
+        try:
+            load_class(table["class"])().configure(config.parameters_of(name))
+        except AppConfigError as error:
+            raise ConfigError(f"{config.path}: {key}.{error}") from None
+        except (ValueError, TypeError, msgspec.ValidationError) as error:
+            raise ConfigError(_locate(config.path, config.parameters_of(name), str(error)).replace(
+                f"{config.path}: ", f"{config.path}: {key}.", 1
+            )) from None  # fmt: skip
+
+
+def _limits(risk: Risk) -> list[tuple[str, Limits]]:
+    found = [("risk.default", risk.default)] if risk.default else []
+    found += [(f"risk.strategy.{n}", limits) for n, limits in risk.strategy.items()]
+    found += [(f"risk.instrument.{n}", limits) for n, limits in risk.instrument.items()]
+    return found
+
+
+def _check_limits(config: Config, where: str, limits: Limits) -> None:
+    s = config.system
+    _, scope, *name = where.split(".", 2)
+    if scope == "strategy":
+        _name(config, where, name[0], s.strategy, "strategy")
+    if scope == "instrument":
+        _name(config, where, name[0], s.instrument, "instrument")
+    for field in ("max_order_qty", "max_position"):
+        if getattr(limits, field):
+            _unit(config, f"{where}.{field}", getattr(limits, field), units.decimal)
+    if limits.max_order_notional:
+        _unit(config, f"{where}.max_order_notional", limits.max_order_notional, units.amount)
+        _, currency = units.amount(limits.max_order_notional)
+        _name(config, f"{where}.max_order_notional", currency, s.currency, "currency")
+    if limits.price_collar:
+        _unit(config, f"{where}.price_collar", limits.price_collar, units.rate_e12)
+    if limits.max_messages is not None:
+        _unit(config, f"{where}.max_messages.window", limits.max_messages.window, units.duration_ns)
+
+
+def _name(config: Config, key: str, found: Any, known: dict[str, Any], what: str) -> None:
+    if found not in known:
+        names = ", ".join(known) or f"none; add a [{what}.NAME] table"
+        raise config.error(key, found, f"a {what} of this file ({names})")
+
+
+def _enum(config: Config, key: str, found: str, enum: Any) -> None:
+    if found.upper() not in enum.__members__ or found.upper() == "UNDEFINED":
+        raise config.error(key, found, "one of " + ", ".join(m.lower() for m in enum.__members__ if m != "UNDEFINED"))
+
+
+def _unit(config: Config, key: str, found: str, parse_unit: Callable[[str], Any]) -> None:
+    try:
+        parse_unit(found)
+    except units.WrongUnit as error:
+        raise ConfigError(f"{config.path}: {key} = {error}") from None

@@ -1,0 +1,296 @@
+"""The loader: turns a configuration into frames. From then on the stream is the configuration.
+
+Ids are given out once: a name that the journal has defined already keeps its id, and a definition that has not changed is
+not said again. So starting a session on an existing journal adds only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from apps.discovery import CLASS_ITEM
+from journal.frames import frames
+from journal.messages import (
+    NULL_I128,
+    AccountDefined,
+    AccountType,
+    ConfigApplied,
+    ConfigItem,
+    ConfigScope,
+    ContractType,
+    CurrencyDefined,
+    CurrencyType,
+    DestinationDefined,
+    IdScheme,
+    InstrumentDefined,
+    InstrumentStatus,
+    InstrumentType,
+    LimitAction,
+    Message,
+    PositionMode,
+    Priority,
+    QuantityType,
+    RiskCheck,
+    RiskLimitSet,
+    ScopeType,
+    SourceDefined,
+    StrategyDefined,
+    Transport,
+    UserDefined,
+    ValueType,
+    VenueDefined,
+    VenueType,
+)
+from lockstep import units
+from lockstep.config import Config, Instrument, Limits
+
+M = TypeVar("M", bound=Message)
+
+_ID_FIELD = {
+    CurrencyDefined: "currency",
+    VenueDefined: "venue",
+    AccountDefined: "account",
+    UserDefined: "user",
+    StrategyDefined: "strategy",
+    InstrumentDefined: "instrument",
+    DestinationDefined: "destination",
+}
+_KINDS = [SourceDefined.KIND, ConfigItem.KIND, ConfigApplied.KIND, RiskLimitSet.KIND, *[c.KIND for c in _ID_FIELD]]
+
+
+class Known:
+    """What the journal has defined so far."""
+
+    def __init__(self, journal: Path) -> None:
+        self.sources: dict[str, int] = {}
+        self.ids: dict[type[Message], dict[str, int]] = {cls: {} for cls in _ID_FIELD}
+        self.said: dict[tuple[type[Message], int], Message] = {}
+        self.config: dict[int, dict[str, str]] = {}
+        self.generation: dict[int, int] = {}
+        self.limits: dict[int, RiskLimitSet] = {}
+        items: dict[int, dict[str, str]] = {}
+        for frame in frames(journal, kinds=_KINDS):
+            m = frame.message
+            if isinstance(m, SourceDefined):
+                self.sources[m.name] = m.source
+            elif isinstance(m, ConfigItem):
+                items.setdefault(m.owner, {})[m.name] = m.value
+            elif isinstance(m, ConfigApplied):
+                self.config[m.owner] = items.pop(m.owner, {})
+                self.generation[m.owner] = m.generation
+            elif isinstance(m, RiskLimitSet):
+                self.limits[m.limit] = m
+            elif m is not None:
+                number = getattr(m, _ID_FIELD[type(m)])
+                self.said[type(m), number] = m
+                self.ids[type(m)][_name_of(m)] = number
+
+    def id_of(self, cls: type[Message], name: str) -> int:
+        """The id of a name: the one it has, or the next free one."""
+        held = self.ids[cls]
+        return held.setdefault(name, max(held.values(), default=0) + 1)
+
+
+def _name_of(m: Any) -> str:
+    return f"{m.venue}/{m.account}" if isinstance(m, DestinationDefined) else m.name
+
+
+class Loader:
+    """Everything a configuration says, as messages in the order they have to be published."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.known = Known(config.journal)
+        self.out: list[Message] = []
+
+    def messages(self) -> list[Message]:
+        """What the stream does not say yet."""
+        s = self.config.system
+        for app in [*self.config.apps, *s.strategy]:
+            self._configure(app)
+        for name, c in s.currency.items():
+            self._define(
+                CurrencyDefined(
+                    currency=self._id(CurrencyDefined, name),
+                    currency_type=CurrencyType[c.type.upper()],
+                    ledger_exp=-c.ledger_decimals,
+                    name=name,
+                )
+            )
+        for name, v in s.venue.items():
+            self._define(
+                VenueDefined(
+                    venue=self._id(VenueDefined, name), venue_type=VenueType[v.type.upper()], name=name, mic=v.mic
+                )
+            )
+        for name, a in s.account.items():
+            self._define(
+                AccountDefined(
+                    account=self._id(AccountDefined, name),
+                    venue=self._id(VenueDefined, a.venue),
+                    currency=self._id(CurrencyDefined, a.currency),
+                    account_type=AccountType[a.type.upper()],
+                    position_mode=PositionMode.NETTING,
+                    id_scheme=IdScheme.DECIMAL,
+                    name=name,
+                    external_ref=a.external_ref,
+                )
+            )
+        for name, i in s.instrument.items():
+            self._define(self._instrument(name, i))
+        for name, g in s.gateway.items():
+            venue, account = self._id(VenueDefined, g.venue), self._id(AccountDefined, g.account)
+            self._define(
+                DestinationDefined(
+                    destination=self._id(DestinationDefined, f"{venue}/{account}"),
+                    venue=venue,
+                    account=account,
+                    gateway=self.known.sources[f"{name}-trade"],
+                    transport=Transport.TCP,
+                    priority=Priority.PRIMARY,
+                )
+            )
+        for name, table in s.strategy.items():
+            self._define(
+                StrategyDefined(
+                    strategy=self._id(StrategyDefined, name),
+                    app=self.known.sources[name],
+                    default_account=self._id(AccountDefined, table["account"]),
+                    name=name,
+                )
+            )
+        self._risk()
+        return self.out
+
+    def _id(self, cls: type[Message], name: str) -> int:
+        return self.known.id_of(cls, name)
+
+    def _define(self, message: Message) -> None:
+        key = (type(message), getattr(message, _ID_FIELD[type(message)]))
+        if self.known.said.get(key) != message:
+            self.out.append(message)
+
+    def _configure(self, app: str) -> None:
+        owner = self.known.sources[app]
+        items = {CLASS_ITEM: json.dumps(self.config.class_of(app))}
+        items |= {k: json.dumps(v) for k, v in self.config.parameters_of(app).items()}
+        if self.known.config.get(owner) == items:
+            return
+        generation = self.known.generation.get(owner, 0) + 1
+        digest = hashlib.blake2b(digest_size=32)
+        for name, value in items.items():
+            digest.update(f"{name}={value}\n".encode())
+            self.out.append(
+                ConfigItem(
+                    owner=owner,
+                    generation=generation,
+                    scope=ConfigScope.SOURCE,
+                    value_type=ValueType.TEXT,
+                    name=name,
+                    value=value,
+                )
+            )
+        self.out.append(
+            ConfigApplied(owner=owner, generation=generation, items=len(items), digest=digest.digest())
+        )
+
+    def _instrument(self, name: str, i: Instrument) -> InstrumentDefined:
+        def px(text: str) -> int:
+            return int(Decimal(text).scaleb(i.price_decimals))
+
+        def qty(text: str, default: int = 0) -> int:
+            return int(Decimal(text).scaleb(i.quantity_decimals)) if text else default
+
+        quote = self._id(CurrencyDefined, i.quote)
+        multiplier, multiplier_exp = units.decimal(i.multiplier)
+        m = InstrumentDefined(
+            instrument=self._id(InstrumentDefined, name),
+            venue=self._id(VenueDefined, i.venue),
+            instrument_type=InstrumentType[i.type.upper()],
+            instrument_status=InstrumentStatus.ACTIVE,
+            contract=ContractType.LINEAR,
+            quantity_type=QuantityType.UNITS,
+            px_exp=-i.price_decimals,
+            qty_exp=-i.quantity_decimals,
+            tick_px=px(i.tick),
+            lot_qty=qty(i.lot),
+            min_qty=qty(i.min_quantity, qty(i.lot)),
+            multiplier=multiplier,
+            multiplier_exp=multiplier_exp,
+            base_currency=self._id(CurrencyDefined, i.base),
+            quote_currency=quote,
+            settlement_currency=quote,
+            commission_currency=quote,
+            maker_rate=_signed_rate(i.maker_fee),
+            taker_rate=_signed_rate(i.taker_fee),
+            min_notional=NULL_I128,
+            name=name,
+        )
+        if i.max_quantity:
+            m.max_qty = qty(i.max_quantity)
+        return m
+
+    def _risk(self) -> None:
+        r = self.config.system.risk
+        number = 0
+        rows: list[tuple[RiskLimitSet, Limits]] = []
+        if r.default:
+            rows.append((RiskLimitSet(scope_type=ScopeType.GLOBAL), r.default))
+        for name, limits in r.strategy.items():
+            scope = RiskLimitSet(scope_type=ScopeType.STRATEGY, scope_strategy=self._id(StrategyDefined, name))
+            rows.append((scope, limits))
+        for name, limits in r.instrument.items():
+            scope = RiskLimitSet(scope_type=ScopeType.INSTRUMENT, scope_instrument=self._id(InstrumentDefined, name))
+            rows.append((scope, limits))
+        for scope, limits in rows:
+            for check, hard, exp, period_ns, currency in self._limits(limits):
+                number += 1
+                m = RiskLimitSet(
+                    scope_type=scope.scope_type,
+                    scope_strategy=scope.scope_strategy,
+                    scope_instrument=scope.scope_instrument,
+                    limit=number,
+                    generation=1,
+                    check=check,
+                    hard=hard,
+                    exp=exp,
+                    period_ns=period_ns,
+                    currency=currency,
+                    action=LimitAction.REJECT,
+                )
+                held = self.known.limits.get(number)
+                if held is not None:
+                    m.generation = held.generation
+                    if m == held:
+                        continue
+                    m.generation += 1
+                self.out.append(m)
+
+    def _limits(self, limits: Limits) -> list[tuple[int, int, int, int, int]]:
+        """(check, hard, exp, period_ns, currency) of each limit given."""
+        found: list[tuple[int, int, int, int, int]] = []
+        if limits.max_order_qty:
+            found.append((RiskCheck.QUANTITY_LIMITS, *units.decimal(limits.max_order_qty), 0, 0))
+        if limits.max_order_notional:
+            value, currency = units.amount(limits.max_order_notional)
+            number, exp = units.decimal(str(value))
+            found.append((RiskCheck.ORDER_NOTIONAL, number, exp, 0, self._id(CurrencyDefined, currency)))
+        if limits.max_position:
+            found.append((RiskCheck.POSITION, *units.decimal(limits.max_position), 0, 0))
+        if limits.max_working_orders:
+            found.append((RiskCheck.WORKING_ORDERS, limits.max_working_orders, 0, 0, 0))
+        if limits.price_collar:
+            found.append((RiskCheck.PRICE_COLLAR, units.rate_e12(limits.price_collar), -12, 0, 0))
+        if limits.max_messages is not None:
+            window = units.duration_ns(limits.max_messages.window)
+            found.append((RiskCheck.ORDER_RATE, limits.max_messages.count, 0, window, 0))
+        return found
+
+
+def _signed_rate(text: str) -> int:
+    rate = units.rate_e12(text.removeprefix("-"))
+    return -rate if text.startswith("-") else rate

@@ -1,0 +1,258 @@
+"""The supervisor: starts every process of a system in order, restarts what dies, stops all of it in order.
+
+    exchange(s) → sequencer → loader's frames → app hosts → gateways
+
+On a stop it first tells the strategies, through the stream, to withdraw their orders; then gateways, hosts, sequencer and
+exchanges end in the reverse order. A process that ends with an error which a restart cannot mend ends the system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from apps.live import EXIT_CONFIG, EXIT_DIVERGED
+from journal.frames import frames
+from journal.messages import CommandCode, ExecutionReport, OrdStatus, StrategyCommand
+from journal.reader import JournalReader
+from lockstep.config import Config, ConfigError
+from lockstep.loader import Loader
+from sequencer.client import Publisher
+
+RESTARTS_MAX = 5
+RESTART_WINDOW_S = 60.0
+START_S = 30.0
+STOP_S = 10.0
+WITHDRAW_S = 3.0
+_OPEN = frozenset(
+    {
+        OrdStatus.RECEIVED,
+        OrdStatus.PENDING_NEW,
+        OrdStatus.NEW,
+        OrdStatus.PARTIALLY_FILLED,
+        OrdStatus.PENDING_CANCEL,
+        OrdStatus.PENDING_REPLACE,
+        OrdStatus.UNKNOWN,
+    }
+)
+
+
+class SystemFailed(RuntimeError):
+    """A process cannot be kept running; says which, and where its output is."""
+
+
+class Process:
+    """One supervised process; its output goes to a file of its own."""
+
+    def __init__(self, name: str, arguments: list[str], logs: Path, *, pipe: bool = False) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.log = logs / f"{name}.log"
+        self.pipe = pipe
+        self.restarts = 0
+        self.started: list[float] = []
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it (again)."""
+        self.started.append(time.monotonic())
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "lockstep", *self.arguments],
+                stdout=subprocess.PIPE if self.pipe else log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self.child is not None
+        return self.child.pid
+
+    def ended(self) -> int | None:
+        """Its exit code, None while it runs."""
+        return self.child.poll() if self.child is not None else None
+
+    def stop(self, timeout_s: float = STOP_S) -> int:
+        """SIGTERM, and SIGKILL when that is not heard."""
+        if self.child is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            self.child.terminate()
+        try:
+            return self.child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait()
+
+    def last_words(self) -> str:
+        """The end of its output."""
+        try:
+            lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        except OSError:
+            return ""
+        return lines[-1] if lines else ""
+
+
+class Supervisor:
+    """A running system."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.journal = config.journal
+        self.run = self.journal / "run"
+        self.processes: dict[str, Process] = {}
+        self.exchanges: dict[str, Process] = {}
+        self.endpoints: dict[str, tuple[str, int]] = {}
+        self.restarted: list[str] = []
+
+    def start(self) -> None:
+        """Start everything; returns when the gateways have been started."""
+        try:
+            self.run.mkdir(parents=True, exist_ok=True)
+            (self.run / "config.toml").write_bytes(self._effective())
+        except OSError as error:
+            raise ConfigError(f"{self.config.path}: session.journal = {self.journal}: {error.strerror}") from None
+        for name in self.config.system.exchange:
+            self._start_exchange(name)
+        (self.run / "config.toml").write_bytes(self._effective())
+        self._start("sequencer", ["sequencer"])
+        publisher = self._attach("loader")
+        try:
+            with publisher.batch():
+                for message in Loader(self.config).messages():
+                    publisher.publish(message)
+        finally:
+            publisher.close()
+        for host, apps in self.config.hosts().items():
+            self._start(host, ["app", ",".join(apps)])
+        for name in self.config.system.gateway:
+            self._start(f"gateway-{name}", ["gateway", name])
+
+    def _effective(self) -> bytes:
+        """The configuration that the processes read: this file, with the ports that the exchanges were given."""
+        # Overrides given on the command line and ports the kernel chose must reach every process alike.
+        raw = msgspec.to_builtins(self.config.system)
+        for name, (host, port) in self.endpoints.items():
+            raw["exchange"][name] |= {"host": host, "port": port}
+            for gateway in raw["gateway"].values():
+                if gateway["venue"] == name:  # an exchange has the name of the venue it is
+                    gateway["host"], gateway["port"] = host, port
+        raw["session"]["journal"] = str(self.journal)
+        return msgspec.toml.encode(raw)
+
+    def _start(self, name: str, arguments: list[str], *, pipe: bool = False) -> Process:
+        process = Process(name, [*arguments, str(self.run / "config.toml")], self.run, pipe=pipe)
+        self.processes[name] = process
+        process.start()
+        return process
+
+    def _start_exchange(self, name: str) -> None:
+        process = self._start(f"exchange-{name}", ["exchange", name], pipe=True)
+        self.exchanges[name] = process
+        assert process.child is not None
+        assert process.child.stdout is not None
+        line = process.child.stdout.readline()
+        if not line:
+            process.child.wait()
+            raise SystemFailed(process.last_words() or f"exchange {name} ended at once")
+        told = json.loads(line)
+        self.endpoints[name] = (told["host"], told["port"])
+        os.set_blocking(process.child.stdout.fileno(), False)
+
+    def exchange_events(self) -> Iterator[tuple[str, dict[str, object]]]:
+        """What the exchanges have said since the last call: (name, event)."""
+        for name, process in self.exchanges.items():
+            assert process.child is not None
+            if process.child.stdout is None:
+                continue
+            while line := process.child.stdout.readline():
+                yield name, json.loads(line)
+
+    def _attach(self, source: str) -> Publisher:
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                return Publisher.connect(self.journal, source, timeout_s=1.0)
+            except (OSError, TimeoutError) as error:
+                code = self.processes["sequencer"].ended()
+                if code is not None:
+                    raise SystemFailed(self.processes["sequencer"].last_words() or f"sequencer: exit {code}") from None
+                if time.monotonic() > end:
+                    raise SystemFailed(f"sequencer: not reachable after {START_S:.0f} s: {error}") from None
+
+    def check(self) -> None:
+        """Start again what has died; SystemFailed when that is of no use."""
+        for process in self.processes.values():
+            code = process.ended()
+            if code is None:
+                continue
+            recent = [t for t in process.started if time.monotonic() - t < RESTART_WINDOW_S]
+            hopeless = code in (EXIT_CONFIG, EXIT_DIVERGED) or len(recent) > RESTARTS_MAX
+            if hopeless or process.name.startswith("exchange-"):
+                raise SystemFailed(
+                    f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}"
+                )
+            process.restarts += 1
+            self.restarted.append(process.name)
+            process.start()
+
+    def open_orders(self) -> int:
+        """How many of our orders are not closed, by the last report of each."""
+        status: dict[int, int] = {}
+        for frame in frames(self.journal, kinds=[ExecutionReport.KIND]):
+            m = frame.message
+            assert isinstance(m, ExecutionReport)
+            status[m.order_id] = m.ord_status
+        return sum(1 for s in status.values() if s in _OPEN)
+
+    def withdraw(self) -> int:
+        """Stop the strategies through the stream and wait for their orders to close. Returns how many stayed open."""
+        try:
+            publisher = self._attach("supervisor")
+        except SystemFailed:
+            return self.open_orders()
+        reader = JournalReader(self.journal)
+        try:
+            publisher.publish(StrategyCommand(request=time.time_ns(), command=CommandCode.STOP))
+            end = time.monotonic() + WITHDRAW_S
+            while (left := self.open_orders()) and time.monotonic() < end:
+                publisher.wait(0.1)
+            return left
+        finally:
+            reader.close()
+            publisher.close()
+
+    def stop(self) -> None:
+        """End everything in order. Gateways last among those that publish, so that late fills still get in."""
+        order = sorted(self.processes, key=_stop_rank)
+        if self.processes.get("sequencer") and self.processes["sequencer"].ended() is None and self.config.system.strategy:
+            self.withdraw()
+        for name in order:
+            self.processes[name].stop()
+
+    def kill(self) -> None:
+        """End everything at once; for errors."""
+        for process in self.processes.values():
+            if process.child is not None and process.ended() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+                process.child.wait()
+
+
+def _stop_rank(name: str) -> int:
+    if name.startswith("gateway-"):
+        return 0
+    if name == "sequencer":
+        return 2
+    return 3 if name.startswith("exchange-") else 1

@@ -1,0 +1,1 @@
+"""Text files that commands write out: configurations, the strategy skeleton."""

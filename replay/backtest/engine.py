@@ -1,0 +1,270 @@
+"""The backtest host: sequencer, clock and venue driver in one loop, on stream time only.
+
+Order of things at one instant: timers' clock frame, then what is scheduled (our requests arriving at the venue, its answers
+arriving here) in order of scheduling, then market data. What an app emits is sequenced right behind the frame that caused
+it, one nanosecond later, before anything else happens: decisions take no stream time, the wire does (`order_latency_ns`).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from apps.discovery import DISCOVERY_KINDS, Discovery, build
+from apps.group import NEVER, Group
+from apps.ledger import Emission, Ledger
+from journal.messages import (
+    REGISTRY,
+    Clock,
+    ConnectionState,
+    EpochCause,
+    EpochStart,
+    Flag,
+    GatewayPhase,
+    GatewayStatus,
+    Grant,
+    ImportProvenance,
+    InstrumentDefined,
+    Message,
+    OrderSent,
+    RoutedCancel,
+    RoutedOrder,
+    RoutedQuery,
+    RoutedReplace,
+    SessionEnd,
+    SessionMode,
+    SessionStart,
+    SimulationSettings,
+    SourceDefined,
+    SourceRole,
+    StreamStatus,
+)
+from journal.messages.derive import schema_digest
+from journal.reader import JournalReader
+from journal.writer import JournalWriter
+from replay.backtest.feed import FeedEvent
+from replay.backtest.venue import BacktestVenue
+
+_ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+_ROUTED_KINDS = frozenset(c.KIND for c in _ROUTED)
+DISCOVERY = frozenset(DISCOVERY_KINDS)
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A publisher of the backtest's stream."""
+
+    name: str
+    role: SourceRole
+    grants: tuple[tuple[int, int], ...] = ()
+
+
+class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run assumes; part of the journal (SimulationSettings)."""
+
+    order_latency_ns: int = 1_000_000
+    provenance: ImportProvenance | None = None
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What came of it."""
+
+    journal: str
+    frames: int
+    market_events: int
+    first_ts: int
+    last_ts: int
+    state_digest: str
+
+
+class Backtest:
+    """One run. `sources` must hold a market-data, a trading, a loader and a simulator source besides the apps'."""
+
+    def __init__(self, path: Path, sources: list[Source], assumptions: Assumptions, *, identity: bytes) -> None:
+        word = int.from_bytes(identity[:8], "little") >> 1 | 1
+        self.path = path
+        self.writer = JournalWriter.open(path, stream_id=word, nonce=word)
+        self.reader = JournalReader(path)
+        self.assumptions = assumptions
+        self.identity = identity
+        self.ids = {s.name: i for i, s in enumerate(sources, start=1)}
+        self.sources = sources
+        self.group = Group()
+        self.venue = BacktestVenue()
+        self.now = 0
+        self._numbers: dict[int, int] = {}
+        self._said: deque[tuple[int, Emission]] = deque()
+        self._scheduled: list[tuple[int, int, Callable[[], None]]] = []
+        self._schedules = 0
+        self._market_data = next(i for s, i in self._rows() if s.role == SourceRole.MARKET_DATA)
+        self._trading = next(i for s, i in self._rows() if s.role == SourceRole.TRADING)
+        self._instruments: dict[str, InstrumentDefined] = {}
+
+    def _rows(self) -> Iterator[tuple[Source, int]]:
+        return ((s, self.ids[s.name]) for s in self.sources)
+
+    def open(self, setup: Callable[[], Iterable[Message]], first_ts: int, build_name: str) -> dict[str, InstrumentDefined]:
+        """Write the beginning of the stream: session, sources, configuration and definitions. Returns the instruments."""
+        self.now = first_ts
+        self.writer.begin_epoch()
+        self._append(0, EpochStart(new_epoch=self.writer.epoch, cause_code=EpochCause.FIRST_START))
+        start = SessionStart(
+            session=1,
+            stream_id=self.writer.stream_id,
+            mode=SessionMode.BACKTEST,
+            config_digest=self.identity,
+            schema_digest=schema_digest(),
+            name=build_name,
+        )
+        self._append(0, start)
+        for source, number in self._rows():
+            grants = [Grant(first=a, last=b) for a, b in source.grants]
+            self._append(0, SourceDefined(source=number, role=source.role, name=source.name, grants=grants))
+        loader = next(i for s, i in self._rows() if s.role == SourceRole.LOADER)
+        simulator = next(i for s, i in self._rows() if s.role == SourceRole.SIMULATOR)
+        self._step()
+        self._append(simulator, SimulationSettings(order_latency_ns=self.assumptions.order_latency_ns))
+        if self.assumptions.provenance is not None:
+            self._append(simulator, self.assumptions.provenance)
+        discovery = Discovery()
+        discovery.names = {number: s.name for s, number in self._rows()}
+        messages = list(setup())
+        # The apps have to exist before the frame after their ConfigApplied: look ahead in what is about to be said.
+        seq = self.writer.last_seq
+        for offset, message in enumerate(messages, start=1):
+            if message.KIND in DISCOVERY:
+                discovery.handle(seq + offset, message)
+        for spec in sorted(discovery.specs.values(), key=lambda s: s.source):
+            ledger = Ledger(spec.name, self._publish_as(spec.source))
+            self.group.add(spec.name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from)
+        for message in messages:
+            if isinstance(message, InstrumentDefined):
+                self._instruments[message.name] = message
+                self.venue.define(message)
+            self._append(loader, message, cause=0)
+        self._step()
+        for account in sorted({m.account for m in messages if REGISTRY[m.KIND].__name__ == "DestinationDefined"}):  # type: ignore[attr-defined]
+            gateway = GatewayStatus(gateway=self._trading, account=account, phase=GatewayPhase.READY)
+            self._append(self._trading, StreamStatus(stream=1, account=account, connection=ConnectionState.UP))
+            self._append(self._trading, gateway)
+        self._settle()
+        return self._instruments
+
+    def run(self, feed: Iterable[FeedEvent], progress: Callable[[int], None] | None = None) -> Result:
+        """Run to the end of the feed, and until nothing is scheduled any more."""
+        first_ts, events = self.now, 0
+        for event in feed:
+            ts = max(event.ts, self.now)
+            self._advance(ts)
+            self.now = ts
+            events += 1
+            for message in self.venue.market(event.message, ts):
+                self._later(ts + self.assumptions.order_latency_ns, self._answer(message))
+            self._append(self._market_data, event.message, origin_ts=event.origin_ts, flags=Flag.LAST | Flag.SIMULATED)
+            self._settle()
+            if progress is not None and events % 1024 == 0:
+                progress(events)
+        while self._scheduled:
+            self._advance(self._scheduled[0][0] + 1)
+        self._append(0, SessionEnd(frames=self.writer.last_seq + 1))
+        self._settle()
+        self.writer.sync()
+        digest = self.group.state_digest().hex()
+        result = Result(
+            journal=str(self.path),
+            frames=self.writer.last_seq,
+            market_events=events,
+            first_ts=first_ts,
+            last_ts=self.writer.last_ts,
+            state_digest=digest,
+        )
+        self.close()
+        return result
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self.reader.close()
+        self.writer.close()
+
+    def _publish_as(self, source: int) -> Callable[[Emission], None]:
+        return lambda emission: self._said.append((source, emission))
+
+    def _later(self, at: int, action: Callable[[], None]) -> None:
+        self._schedules += 1
+        heapq.heappush(self._scheduled, (at, self._schedules, action))
+
+    def _advance(self, to_ts: int) -> None:
+        """Let timers fire and scheduled things happen, in time order, strictly before `to_ts`."""
+        while True:
+            due = self.group.due
+            scheduled = self._scheduled[0][0] if self._scheduled else NEVER
+            if min(due, scheduled) >= to_ts:
+                return
+            if due <= scheduled:
+                self.now = max(self.now, due)
+                self._append(0, Clock(wall_ts=self.now))
+            else:
+                at, _, action = heapq.heappop(self._scheduled)
+                self.now = max(self.now, at)
+                action()
+            self._settle()
+
+    def _answer(self, message: Message) -> Callable[[], None]:
+        return lambda: self._append(self._trading, message, flags=Flag.LAST | Flag.SIMULATED)
+
+    def _arrive(self, m: Any, seq: int) -> Callable[[], None]:
+        def arrive() -> None:
+            for message in self.venue.request(m, seq, self.now):
+                self._later(self.now + self.assumptions.order_latency_ns, self._answer(message))
+
+        return arrive
+
+    def _append(
+        self, source: int, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
+    ) -> int:
+        """Sequence an input of this host itself (market data, venue, loader, sequencer)."""
+        number = 0
+        if source:
+            number = self._numbers[source] = self._numbers.get(source, 0) + 1
+        ts = max(self.now, self.writer.last_ts + 1)
+        return self.writer.append(
+            message, ts=ts, source=source, source_seq=number, cause=cause, origin_ts=origin_ts or ts, flags=flags
+        )
+
+    def _settle(self) -> None:
+        """Step the apps through what was appended, sequence what they say, until they have nothing more to say."""
+        self._step()
+        while self._said:
+            source, e = self._said.popleft()
+            ts = max(self.now, self.writer.last_ts + 1)
+            seq = self.writer.append_bytes(
+                e.kind,
+                e.version,
+                e.body,
+                ts=ts,
+                source=source,
+                source_seq=e.source_seq,
+                cause=e.cause,
+                origin_ts=e.origin_ts,
+                flags=e.flags,
+            )
+            if e.kind in _ROUTED_KINDS:
+                self._route(e, seq, ts)
+            self._step()
+
+    def _route(self, e: Emission, seq: int, ts: int) -> None:
+        """What a gateway would do with a routed frame: hand it over, say so."""
+        m: Any = REGISTRY[e.kind].decode(memoryview(e.body), 0)
+        self._later(ts + self.assumptions.order_latency_ns, self._arrive(m, seq))
+        if e.kind != RoutedQuery.KIND:
+            self._append(
+                self._trading, OrderSent(request_seq=seq, order_id=m.order_id, handed_ts=ts, stream=1), cause=seq
+            )
+
+    def _step(self) -> None:
+        while (batch := self.reader.poll()) is not None:
+            self.group.run(batch.buffer, batch)

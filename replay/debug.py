@@ -1,0 +1,62 @@
+"""The debugger's host: replay to a frame, then stop in pdb just before an app's handler gets it. The production code runs."""
+
+from __future__ import annotations
+
+import pdb
+import sys
+from pathlib import Path
+from typing import IO
+
+from apps.app import Handler
+from apps.group import Slot
+from journal.messages import Message
+from replay.player import Player
+
+
+class NothingHandles(ValueError):
+    """No app of the session consumes the frame that was asked for."""
+
+
+class Stopper:
+    """Calls every handler of one frame under pdb, stopped at the handler's first line."""
+
+    def __init__(self, at: int, name: str | None, stdin: IO[str] | None, stdout: IO[str] | None) -> None:
+        self.at = at
+        self.name = name
+        self.stops = 0
+        self._stdin = stdin
+        self._stdout = stdout
+
+    def __call__(self, slot: Slot, handler: Handler, message: Message, seq: int) -> None:
+        """Stands in for the direct call; see `Group.before_handler`."""
+        if seq != self.at or slot.ledger is None or (self.name is not None and slot.name != self.name):
+            handler(message)
+            return
+        self.stops += 1
+        out = self._stdout or sys.stdout
+        print(f"seq {seq}: {slot.name} gets {message!r}", file=out)
+        # nosigint: pdb must not take the handler of a host that has its own.
+        debugger = pdb.Pdb(stdin=self._stdin, stdout=self._stdout, nosigint=True)
+        debugger.prompt = f"({slot.name}@{seq}) "
+        debugger.runcall(handler, message)
+
+
+def debug(
+    path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None = None, stdout: IO[str] | None = None
+) -> int:
+    """Replay to just before `at` and stop there. Returns the number of handlers stopped in."""
+    player = Player(path)
+    last = player.reader.written_seq
+    if not 1 <= at <= last:
+        raise NothingHandles(f"{path}: seq {at} is not in the journal; it has 1 to {last}")
+    try:
+        player.run(to_seq=at - 1)
+        stopper = Stopper(at, name, stdin, stdout)
+        player.group.before_handler = stopper
+        player.run(to_seq=at)
+    finally:
+        player.reader.close()
+    if not stopper.stops:
+        who = f"app {name!r}" if name else "no app of this session"
+        raise NothingHandles(f"{path}: {who} does not handle the frame at seq {at}; `lockstep journal dump` shows the frames")
+    return stopper.stops
