@@ -1,0 +1,285 @@
+"""What a writer does before its first append: read the whole stream, cut a torn tail, refuse damage.
+
+Rules and reasons: docs/journal-format.md, "Recovery". Nothing is changed before the verdict is known; every step can be
+interrupted and begun again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from journal.errors import JournalDamaged, SegmentMissing, WrongStream, os_failure
+from journal.kernel._journal import ffi, lib
+from journal.segment import (
+    BLOCK_BYTES,
+    END_BYTES,
+    ControlPage,
+    SegmentHeader,
+    map_file,
+    read_header,
+    read_schema,
+    segment_files,
+    segment_name,
+    sync_folder,
+    write_durably,
+)
+
+QUARANTINE = "quarantine"
+_WHOLE = 2**64 - 1
+
+
+class RecoveryResult(msgspec.Struct, frozen=True):
+    """What was cut. `kept_seq`: the last frame that stays. Bytes count up to the last non-zero one of each place."""
+
+    kept_seq: int
+    segment: int
+    offset: int
+    cut_bytes: int
+    quarantined_bytes: int
+    found: str
+    files: tuple[str, ...]
+
+
+class RecoveredStream(msgspec.Struct):
+    """Where the stream ends, and what the scan learnt."""
+
+    last_seq: int = 0
+    last_ts: int = 0
+    last_crc: int = 0
+    epoch: int = 0
+    segment: int = 0
+    offset: int = 0
+    prepared: int = 0
+    """Number of a prepared segment that can be reused; 0: none."""
+    last_source_seq: dict[int, int] = {}
+    last_incarnation: dict[int, int] = {}
+    result: RecoveryResult | None = None
+
+
+class _End(msgspec.Struct):
+    """Where the scan stopped, before any verdict."""
+
+    index: int
+    offset: int
+    cut_from: int
+    cut_to: int
+    found: str
+
+
+def describe(reader: Any) -> tuple[str, str]:
+    """Expected and found of a reader that stopped at a bad place, in words."""
+    state, expected, found = reader.state, int(reader.expected), int(reader.found)
+    if state == lib.LOCKSTEP_BAD_LENGTH:
+        return f"a frame length, a multiple of 8 from 64 to {expected}", str(found)
+    if state == lib.LOCKSTEP_BAD_CRC:
+        return f"frame {reader.next_seq} with crc {expected:#010x}", f"crc {found:#010x}"
+    if state == lib.LOCKSTEP_BAD_SEQ:
+        return f"seq {expected}", f"seq {found}"
+    if state == lib.LOCKSTEP_BAD_TS:
+        return f"frame {reader.next_seq} with a ts of at least {expected}", f"ts {found}"
+    if state == lib.LOCKSTEP_BAD_EPOCH:
+        return f"frame {reader.next_seq} of epoch {expected} or later", f"epoch {found}"
+    if state == lib.LOCKSTEP_BAD_END:
+        return f"an end marker for seq {reader.next_seq} ({expected:#x})", f"{found:#x}"
+    return f"frame {reader.next_seq}", "no frame"
+
+
+def start_reader(reader: Any, header: SegmentHeader, base: Any) -> None:
+    """Point a C reader at the first frame of an open segment."""
+    assert header.opened is not None
+    reader.base = base
+    reader.bytes = header.segment_bytes
+    reader.offset = header.frames_at
+    reader.seed = header.seed
+    reader.next_seq = header.opened.first_seq
+    reader.last_ts = header.opened.prev_last_ts
+    reader.last_crc = header.opened.prev_last_crc
+    reader.epoch = header.opened.epoch
+
+
+def chain_break(header: SegmentHeader, reader: Any) -> tuple[str, str] | None:
+    """Expected and found where an open record does not continue what was read so far; None when it does."""
+    opened = header.opened
+    assert opened is not None
+    if opened.first_seq != reader.next_seq:
+        return f"a segment that starts with seq {reader.next_seq}", f"first_seq {opened.first_seq}"
+    if opened.prev_last_crc != reader.last_crc or opened.prev_last_ts != reader.last_ts:
+        return (
+            f"a segment that follows a frame with ts {reader.last_ts}, crc {reader.last_crc:#010x}",
+            f"ts {opened.prev_last_ts}, crc {opened.prev_last_crc:#010x}",
+        )
+    return None
+
+
+def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None = None) -> RecoveredStream:
+    """Bring a journal into a state that can be appended to. The caller holds the lock."""
+    files = segment_files(folder)
+    headers = [read_header(path, number, stream_id) for number, path in files]
+    if headers and stream_id is None and len({h.stream_id for h in headers}) > 1:
+        odd = next(h for h in headers if h.stream_id != headers[0].stream_id)
+        raise WrongStream(
+            f"{odd.path}: belongs to stream {odd.stream_id:#018x}; {segment_name(1)} to {headers[0].stream_id:#018x}"
+        )
+    if control is not None and control.c.segment > len(files):
+        raise SegmentMissing(f"{folder / segment_name(control.c.segment)}: missing; the control page says that it was written")
+    for header in headers:
+        read_schema(header)
+    durable = max([h.opened.durable_seq for h in headers if h.opened], default=0)
+    durable = max(durable, int(control.c.durable_seq) if control else 0)
+    stream = RecoveredStream(epoch=int(control.c.epoch) if control else 0)
+    end = _scan(headers, stream)
+    later = headers[end.index + 1 :] if end is not None else headers
+    cut_later = [(h, upto) for h in later if (upto := _used_bytes(h))]
+    torn = bool(cut_later) or (end is not None and end.cut_to > end.cut_from)
+    if stream.last_seq < durable or (torn and control is None):
+        _refuse(folder, end, headers, stream, durable, control is None)
+    if torn:
+        stream.result = _cut(folder, end, headers, cut_later, stream)
+    _settle_prepared(folder, later, {h.number for h, _ in cut_later}, stream, control)
+    _sync_unsynced(headers, stream, int(control.c.durable_seq) if control else 0)
+    (folder / "prepare.tmp").unlink(missing_ok=True)
+    return stream
+
+
+def _scan(headers: list[SegmentHeader], stream: RecoveredStream) -> _End | None:
+    """Follow the chain as far as it is valid; fill the stream's end and its sources."""
+    reader = ffi.new("struct lockstep_reader *")
+    reader.verify, reader.next_seq = 1, 1
+    sources = ffi.new("struct lockstep_sources *")
+    end: _End | None = None
+    for index, header in enumerate(headers):
+        if header.opened is None:
+            break
+        if chain_break(header, reader) is not None:
+            break
+        mapped = map_file(header.path)
+        base = ffi.from_buffer(mapped)
+        start_reader(reader, header, base)
+        lib.lockstep_reader_survey(reader, _WHOLE, sources, ffi.NULL, ffi.NULL)
+        cut_from = reader.offset + (END_BYTES if reader.state == lib.LOCKSTEP_END else 0)
+        cut_to = lib.lockstep_last_nonzero(base, cut_from, header.segment_bytes)
+        found = "" if cut_to == cut_from else "expected {}, found {}".format(*describe(reader))
+        end = _End(index, int(reader.offset), int(cut_from), int(cut_to), found)
+        stream.segment, stream.offset = header.number, end.offset
+        stream.epoch = max(stream.epoch, reader.epoch)
+        if reader.state != lib.LOCKSTEP_END:
+            break
+    stream.last_seq, stream.last_ts, stream.last_crc = int(reader.next_seq) - 1, int(reader.last_ts), int(reader.last_crc)
+    stream.last_source_seq = {i: int(n) for i, n in enumerate(sources.last_source_seq) if n}
+    stream.last_incarnation = {i: int(n) for i, n in enumerate(sources.last_incarnation) if n}
+    return end
+
+
+def _used_bytes(header: SegmentHeader) -> int:
+    """Bytes from the open record to the last non-zero one that a never opened segment should not have; 0: pristine."""
+    mapped = map_file(header.path)
+    used = int(lib.lockstep_last_nonzero(ffi.from_buffer(mapped), header.frames_at, header.segment_bytes))
+    if used > header.frames_at:
+        return used
+    return 0 if header.open_record_zero else BLOCK_BYTES
+
+
+def _refuse(
+    folder: Path,
+    end: _End | None,
+    headers: list[SegmentHeader],
+    stream: RecoveredStream,
+    durable: int,
+    no_control: bool,
+) -> None:
+    if end is None:
+        where, offset, found = (headers[0].path, BLOCK_BYTES, "no open segment") if headers else (folder, 0, "no segment")
+    else:
+        where, offset, found = headers[end.index].path, end.offset, end.found or "zeros"
+    if stream.last_seq < durable:
+        raise JournalDamaged(
+            where, offset, f"frame {stream.last_seq + 1}", found,
+            f"frames up to {durable} were on disk, so this is damage, no torn tail: restore the file from a copy",
+        )  # fmt: skip
+    assert no_control
+    raise JournalDamaged(
+        where, offset, "zeros behind the last frame", found,
+        "the control page is missing, so a torn tail cannot be told from damage: restore it from a copy",
+    )  # fmt: skip
+
+
+def _cut(
+    folder: Path,
+    end: _End | None,
+    headers: list[SegmentHeader],
+    cut_later: list[tuple[SegmentHeader, int]],
+    stream: RecoveredStream,
+) -> RecoveryResult:
+    """Quarantine, then zero. From the last segment backwards, so that an interruption leaves no number missing."""
+    files: list[str] = []
+    cut = 0
+    (folder / QUARANTINE).mkdir(exist_ok=True)
+    sync_folder(folder)
+    for header, upto in reversed(cut_later):
+        with map_file(header.path) as mapped:
+            files.append(_put_aside(folder, header.number, 0, mapped[:upto]))
+        header.path.unlink()
+        sync_folder(folder)
+        cut += upto
+    found = "a later segment that does not follow"
+    segment, offset = (cut_later[-1][0].number, 0) if cut_later else (0, 0)
+    if end is not None:
+        header = headers[end.index]
+        segment, offset, found = header.number, end.cut_from, end.found or found
+        if end.cut_to > end.cut_from:
+            with map_file(header.path) as mapped:
+                files.append(_put_aside(folder, header.number, end.cut_from, mapped[end.cut_from : end.cut_to]))
+            code = lib.lockstep_zero_range(os.fsencode(header.path), end.cut_from, end.cut_to)
+            if code:
+                raise os_failure(header.path, -code, "zeroing the torn tail")
+            cut += end.cut_to - end.cut_from
+    return RecoveryResult(stream.last_seq, segment, offset, cut, cut, found, tuple(files))
+
+
+def _put_aside(folder: Path, number: int, offset: int, data: bytes) -> str:
+    """Write cut bytes to quarantine; never over other bytes (a second crash may have zeroed a part meanwhile)."""
+    for attempt in itertools.count():
+        name = f"{number:08d}-{offset}" + (f".{attempt}" if attempt else "") + ".bin"
+        path = folder / QUARANTINE / name
+        if not path.exists():
+            write_durably(path, data)
+            return f"{QUARANTINE}/{name}"
+        if path.read_bytes() == data:
+            return f"{QUARANTINE}/{name}"
+    raise AssertionError("unreachable")
+
+
+def _settle_prepared(
+    folder: Path, later: list[SegmentHeader], gone: set[int], stream: RecoveredStream, control: ControlPage | None
+) -> None:
+    """Keep the one pristine segment that comes next, if it fits; remove the others."""
+    from journal.messages.derive import schema_text
+
+    for header in reversed(later):
+        if header.number in gone:
+            continue
+        fits = (
+            header.number == stream.segment + 1
+            and (control is None or header.segment_bytes == control.segment_bytes)
+            and read_schema(header) == schema_text()
+        )
+        if fits:
+            stream.prepared = header.number
+        else:
+            header.path.unlink()
+            sync_folder(folder)
+
+
+def _sync_unsynced(headers: list[SegmentHeader], stream: RecoveredStream, durable: int) -> None:
+    """A killed writer leaves frames in the page cache that no sync has covered; before they count as durable, one must."""
+    for header in headers[: stream.segment]:
+        following = headers[header.number] if header.number < stream.segment else None
+        if following is not None and following.opened is not None and following.opened.first_seq <= durable + 1:
+            continue
+        with header.path.open("rb+") as file:
+            os.fdatasync(file.fileno())

@@ -1,0 +1,220 @@
+"""The files of a journal as Python sees them: names, header blocks, open records, the control page."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from journal.errors import (
+    ForeignFile,
+    JournalCorrupt,
+    JournalMissing,
+    NewerFormat,
+    SegmentMissing,
+    SegmentTruncated,
+    WrongStream,
+    os_failure,
+)
+from journal.kernel._journal import ffi, lib
+
+FORMAT = int(lib.LOCKSTEP_FORMAT)
+BLOCK_BYTES = int(lib.LOCKSTEP_BLOCK_BYTES)
+OPEN_AT = int(lib.LOCKSTEP_OPEN_AT)
+END_BYTES = int(lib.LOCKSTEP_END_BYTES)
+SEGMENT_BYTES_MIN = int(lib.LOCKSTEP_SEGMENT_BYTES_MIN)
+SEGMENT_BYTES_DEFAULT = 64 << 20
+SEGMENT_MAGIC = b"LKSTPSEG"
+CONTROL_MAGIC = b"LKSTPCTL"
+CONTROL = "control"
+_IDENTITY = struct.Struct("<8sIIQQQIII8xI")
+_OPEN = struct.Struct("<QQqIIII")
+_CONTROL = struct.Struct("<8sIIQQ")
+_SEED = struct.Struct("<QQI")
+_NAME = re.compile(r"(\d{8})\.seg")
+
+
+def crc32c(data: Any, crc: int = 0) -> int:
+    """CRC-32C of what `crc` covers, then `data`."""
+    return int(lib.lockstep_crc(crc, ffi.from_buffer(data), len(data)))
+
+
+class OpenRecord(msgspec.Struct, frozen=True):
+    """What the writer stored when it rolled into a segment."""
+
+    first_seq: int
+    durable_seq: int
+    prev_last_ts: int
+    prev_last_crc: int
+    epoch: int
+
+
+class SegmentHeader(msgspec.Struct, frozen=True):
+    """A checked header block. `opened` is None until the writer has rolled into the segment."""
+
+    path: Path
+    number: int
+    frames_at: int
+    stream_id: int
+    nonce: int
+    segment_bytes: int
+    schema_bytes: int
+    schema_crc: int
+    opened: OpenRecord | None
+    open_record_zero: bool
+
+    @property
+    def seed(self) -> int:
+        """What every crc in this segment starts from."""
+        return crc32c(_SEED.pack(self.stream_id, self.nonce, self.number))
+
+
+def segment_name(number: int) -> str:
+    """`00000001.seg`."""
+    return f"{number:08d}.seg"
+
+
+def segment_files(folder: Path) -> list[tuple[int, Path]]:
+    """All segments, ascending. SegmentMissing when a number is missing, ForeignFile for what is not a plain file."""
+    found: list[tuple[int, Path]] = []
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        raise JournalMissing(f"{folder}: no such folder; expected a journal") from None
+    except NotADirectoryError:
+        raise JournalMissing(f"{folder}: is a file; a journal is a folder") from None
+    except OSError as error:
+        raise os_failure(folder, error.errno or 0, "listing the journal") from None
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is not None:
+            found.append((int(match[1]), folder / name))
+    found.sort()
+    for expected, (number, _) in enumerate(found, start=1):
+        if number != expected:
+            raise SegmentMissing(
+                f"{folder / segment_name(expected)}: missing, though {segment_name(found[-1][0])} is there;"
+                " restore it from a copy of this journal"
+            )
+    return found
+
+
+def read_header(path: Path, number: int, stream_id: int | None = None) -> SegmentHeader:
+    """Read and check one header block against its file name, its size and (if given) the journal's stream."""
+    try:
+        with path.open("rb") as file:
+            block = file.read(BLOCK_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise os_failure(path, error.errno or 0, "opening the segment") from None
+    if len(block) < BLOCK_BYTES:
+        raise SegmentTruncated(f"{path}: {size} bytes; a segment has at least {SEGMENT_BYTES_MIN}")
+    magic, format_, frames_at, stream, nonce, segment_bytes, own_number, schema_bytes, schema_crc, crc = _IDENTITY.unpack_from(
+        block
+    )
+    if magic != SEGMENT_MAGIC:
+        raise ForeignFile(f"{path}: starts with {magic!r}; a segment of a lockstep journal starts with {SEGMENT_MAGIC!r}")
+    if format_ != FORMAT:
+        raise NewerFormat(f"{path}: journal format {format_}; this version of lockstep reads format {FORMAT}")
+    if crc32c(block[:60]) != crc:
+        raise JournalCorrupt(path, 60, f"header crc {crc32c(block[:60]):#010x}", f"{crc:#010x}", "the header is damaged")
+    if own_number != number:
+        raise WrongStream(f"{path}: holds segment {own_number} of its stream; the name says {number}; a file was renamed")
+    if stream_id is not None and stream != stream_id:
+        raise WrongStream(f"{path}: belongs to stream {stream:#018x}; this journal is stream {stream_id:#018x}")
+    if size != segment_bytes:
+        raise SegmentTruncated(f"{path}: {size} bytes; its header says {segment_bytes}; restore it from a copy of this journal")
+    record = block[OPEN_AT : OPEN_AT + _OPEN.size]
+    *fields, _, open_crc = _OPEN.unpack(record)
+    opened = OpenRecord(*fields) if crc32c(record[:-4], crc32c(block[:64])) == open_crc else None
+    return SegmentHeader(
+        path, number, frames_at, stream, nonce, segment_bytes, schema_bytes, schema_crc, opened, not any(record)
+    )
+
+
+def read_schema(header: SegmentHeader) -> bytes:
+    """The schema text a segment carries, crc checked."""
+    with header.path.open("rb") as file:
+        file.seek(BLOCK_BYTES)
+        text = file.read(header.schema_bytes)
+    if crc32c(text) != header.schema_crc:
+        raise JournalCorrupt(
+            header.path, BLOCK_BYTES, f"schema crc {header.schema_crc:#010x}", f"{crc32c(text):#010x}", "the schema is damaged"
+        )
+    return text
+
+
+def map_file(path: Path, *, writable: bool = False) -> mmap.mmap:
+    """Map a whole file; the map keeps no descriptor of ours."""
+    try:
+        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+    except OSError as error:
+        raise os_failure(path, error.errno or 0, "opening it") from None
+    try:
+        return mmap.mmap(fd, 0, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise SegmentTruncated(f"{path}: cannot be mapped ({error})") from None
+    finally:
+        os.close(fd)
+
+
+class ControlPage:
+    """The mapped control page. `.c` is `struct lockstep_control *`; readers hold it read-only."""
+
+    def __init__(self, path: Path, *, writable: bool = False) -> None:
+        self.path = path
+        self._map = map_file(path, writable=writable)
+        if len(self._map) != BLOCK_BYTES:
+            raise SegmentTruncated(f"{path}: {len(self._map)} bytes; a control page has {BLOCK_BYTES}")
+        magic, format_, crc, self.stream_id, self.segment_bytes = _CONTROL.unpack_from(self._map)
+        if magic != CONTROL_MAGIC:
+            raise ForeignFile(
+                f"{path}: starts with {magic!r}; a control page of a lockstep journal starts with {CONTROL_MAGIC!r}"
+            )
+        if format_ != FORMAT:
+            raise NewerFormat(f"{path}: journal format {format_}; this version of lockstep reads format {FORMAT}")
+        expected = crc32c(self._map[16:32], crc32c(self._map[:12]))
+        if crc != expected:
+            raise JournalCorrupt(path, 12, f"identity crc {expected:#010x}", f"{crc:#010x}", "the control page is damaged")
+        self.c = ffi.cast("struct lockstep_control *", ffi.from_buffer(self._map))
+
+    def flush(self) -> None:
+        """Put the page on disk."""
+        self._map.flush()
+
+
+def create_control(folder: Path, stream_id: int, segment_bytes: int) -> None:
+    """Make the control page of a new journal: complete under its name or not there at all."""
+    head = _CONTROL.pack(CONTROL_MAGIC, FORMAT, 0, stream_id, segment_bytes)
+    crc = crc32c(head[16:32], crc32c(head[:12]))
+    page = _CONTROL.pack(CONTROL_MAGIC, FORMAT, crc, stream_id, segment_bytes).ljust(BLOCK_BYTES, b"\0")
+    write_durably(folder / CONTROL, page)
+
+
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write a whole file, sync it, give it its name, sync the folder."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise os_failure(path, error.errno or 0, "writing it") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,304 @@
+"""The single writer of a journal, for whoever writes from Python: tests, backtests, importers, the sequencer's control plane.
+
+The sequencer appends in C through `.c`; its threads call `prepare_next` and `sync` here, which block without the GIL.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from journal import entropy
+from journal.errors import JournalError, JournalLocked, MessageTooLong, WrongStream, os_failure
+from journal.kernel._journal import ffi, lib
+from journal.messages.derive import schema_text
+from journal.messages.header import HEADER, HEADER_BYTES, Flag
+from journal.messages.schema import Message
+from journal.recovery import RecoveryResult, recover
+from journal.segment import (
+    BLOCK_BYTES,
+    CONTROL,
+    SEGMENT_BYTES_DEFAULT,
+    SEGMENT_BYTES_MIN,
+    ControlPage,
+    create_control,
+    read_header,
+    segment_files,
+    segment_name,
+)
+
+
+class JournalWriter:
+    """Appends frames; owns the journal's lock from `open` to `close`.
+
+    `recovery` says what was cut at the start, None when the journal was clean. `last_source_seq` has the last number of
+    each source that ever published, refused messages included, `last_incarnation` the last start number.
+    """
+
+    def __init__(self) -> None:
+        raise TypeError("use JournalWriter.open(path)")
+
+    path: Path
+    stream_id: int
+    c: Any
+    control: ControlPage
+    recovery: RecoveryResult | None
+    last_source_seq: dict[int, int]
+    last_incarnation: dict[int, int]
+    _lock_fd: int
+    _schema: bytes
+    _head: bytearray
+    _head_c: Any
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        stream_id: int | None = None,
+        segment_bytes: int | None = None,
+        nonce: int | None = None,
+        write_through: bool = False,
+    ) -> JournalWriter:
+        """Create a journal, or recover one and go on behind its last frame.
+
+        `stream_id` and `nonce`: random unless given; equal ones and equal appends give equal segment files. `segment_bytes`:
+        of segments made from now on; 64 MiB for a new journal, what it had for an old one. `write_through`: new
+        segments are written to disk as zeros, so that later syncs only overwrite (what the sequencer wants).
+        """
+        if segment_bytes is not None and (segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % BLOCK_BYTES):
+            raise ValueError(
+                f"segment_bytes {segment_bytes}; expected a multiple of {BLOCK_BYTES}, at least {SEGMENT_BYTES_MIN}"
+            )
+        if segment_bytes is not None and segment_bytes > 2**32 - BLOCK_BYTES:
+            raise ValueError(f"segment_bytes {segment_bytes}; at most {2**32 - BLOCK_BYTES}")
+        self = object.__new__(cls)
+        self.path = Path(path)
+        self.c = None
+        self._lock_fd = _lock(self.path)
+        try:
+            self._start(stream_id, segment_bytes, nonce, write_through)
+        except BaseException:
+            self._let_go()
+            raise
+        return self
+
+    def _start(self, stream_id: int | None, segment_bytes: int | None, nonce: int | None, write_through: bool) -> None:
+        control_path = self.path / CONTROL
+        old = segment_files(self.path)
+        control = ControlPage(control_path, writable=True) if control_path.exists() else None
+        known = control.stream_id if control else read_header(old[0][1], 1).stream_id if old else None
+        if known is not None and stream_id is not None and known != stream_id:
+            raise WrongStream(f"{self.path}: is stream {known:#018x}; expected {stream_id:#018x}")
+        if known is None:
+            known = stream_id if stream_id is not None else entropy.random_u64()
+            create_control(self.path, known, segment_bytes or SEGMENT_BYTES_DEFAULT)
+            control = ControlPage(control_path, writable=True)
+        elif control is not None and segment_bytes not in (None, control.segment_bytes):
+            control = self._resize(control, segment_bytes)
+        stream = recover(self.path, control, stream_id=known)
+        if control is None:
+            create_control(self.path, known, segment_bytes or read_header(old[0][1], 1).segment_bytes)
+            control = ControlPage(control_path, writable=True)
+        self.stream_id, self.control, self.recovery = known, control, stream.result
+        self.last_source_seq, self.last_incarnation = stream.last_source_seq, stream.last_incarnation
+        c = ffi.new("struct lockstep_writer *")
+        self._schema = schema_text()
+        self._schema_c = ffi.from_buffer(self._schema)
+        folder = os.fsencode(self.path.resolve())
+        if len(folder) >= lib.LOCKSTEP_FOLDER_BYTES:
+            raise JournalError(f"{self.path}: path of {len(folder)} bytes; at most {lib.LOCKSTEP_FOLDER_BYTES - 1}")
+        c.folder = folder
+        c.control, c.roll_fd, c.stream_id = control.c, -1, known
+        c.nonce = nonce if nonce is not None else entropy.random_u64()
+        c.segment_bytes, c.write_through = control.segment_bytes, write_through
+        c.schema, c.schema_bytes = self._schema_c, len(self._schema)
+        c.last_seq, c.last_ts, c.last_crc, c.epoch = stream.last_seq, stream.last_ts, stream.last_crc, stream.epoch
+        self.c = c
+        control.c.epoch = stream.epoch
+        control.c.written_ts, control.c.written_seq, control.c.durable_seq = stream.last_ts, stream.last_seq, stream.last_seq
+        control.c.writer_pid = os.getpid()
+        if stream.segment:
+            self._check(lib.lockstep_writer_adopt(c, stream.segment, lib.LOCKSTEP_CURRENT, stream.offset), "taking it over")
+        if stream.prepared:
+            self._check(lib.lockstep_writer_adopt(c, stream.prepared, lib.LOCKSTEP_PREPARED, 0), "taking over the next segment")
+        elif not stream.segment:
+            self.prepare_next()
+        control.flush()
+        self._head = bytearray(HEADER_BYTES)
+        self._head_c = ffi.cast("struct lockstep_frame *", ffi.from_buffer(self._head))
+
+    def _resize(self, control: ControlPage, segment_bytes: int | None) -> ControlPage:
+        """Another segment size from now on: a new page with the old watermarks."""
+        assert segment_bytes is not None
+        hints = (control.c.durable_seq, control.c.segment, control.c.epoch)
+        create_control(self.path, control.stream_id, segment_bytes)
+        fresh = ControlPage(self.path / CONTROL, writable=True)
+        fresh.c.durable_seq, fresh.c.segment, fresh.c.epoch = hints
+        fresh.flush()
+        return fresh
+
+    def _check(self, code: int, doing: str) -> None:
+        if code:
+            raise os_failure(self.path, -code, doing)
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last frame; 0 in a new stream."""
+        return int(self.c.last_seq)
+
+    @property
+    def last_ts(self) -> int:
+        """ts of the last frame; 0 in a new stream."""
+        return int(self.c.last_ts)
+
+    @property
+    def epoch(self) -> int:
+        """What new frames carry; 0 until the first `begin_epoch` of a stream."""
+        return int(self.c.epoch)
+
+    @property
+    def durable_seq(self) -> int:
+        """Frames up to here are on disk."""
+        return int(self.control.c.durable_seq)
+
+    def begin_epoch(self) -> int:
+        """Raise the epoch by one; it is on disk before any frame can carry it."""
+        epoch = self.epoch + 1
+        self.control.c.epoch = epoch
+        self.control.flush()
+        self.c.epoch = epoch
+        return epoch
+
+    def append(
+        self,
+        message: Message,
+        *,
+        ts: int,
+        source: int = 0,
+        source_seq: int = 0,
+        cause: int = 0,
+        origin_ts: int = 0,
+        flags: int = Flag.LAST,
+        incarnation: int = 0,
+    ) -> int:
+        """Append a message; its seq. Visible to readers at once, on disk after the next `sync`."""
+        return self.append_bytes(
+            message.KIND, message.VERSION, message.encode(), ts=ts, source=source, source_seq=source_seq, cause=cause,
+            origin_ts=origin_ts, flags=flags, incarnation=incarnation,
+        )  # fmt: skip
+
+    def append_bytes(
+        self,
+        kind: int,
+        version: int,
+        body: bytes | memoryview,
+        *,
+        ts: int,
+        source: int = 0,
+        source_seq: int = 0,
+        cause: int = 0,
+        origin_ts: int = 0,
+        flags: int = Flag.LAST,
+        incarnation: int = 0,
+    ) -> int:
+        """Append an encoded body; its seq."""
+        c = self.c
+        if c is None:
+            raise JournalError(f"{self.path}: this writer is closed")
+        if ts <= c.last_ts:
+            raise ValueError(f"ts {ts}; expected more than {c.last_ts}, the ts of frame {c.last_seq}")
+        if len(body) % 8:
+            raise ValueError(f"body of {len(body)} bytes; expected a multiple of 8")
+        HEADER.pack_into(self._head, 0, 0, 0, kind, version, flags, source, 0, ts, origin_ts, source_seq, cause, 0, incarnation)
+        code = lib.lockstep_writer_append(c, self._head_c, ffi.from_buffer(body), len(body))
+        while code:
+            self._make_room(code, len(body))
+            code = lib.lockstep_writer_append(c, self._head_c, ffi.from_buffer(body), len(body))
+        lib.lockstep_writer_publish_watermark(c)
+        if source_seq > self.last_source_seq.get(source, 0):
+            self.last_source_seq[source] = source_seq
+        return int(c.last_seq)
+
+    def _make_room(self, code: int, body_bytes: int) -> None:
+        """What an append may need before it can succeed: the next segment, or a slot for it."""
+        if code == -errno.EMSGSIZE:
+            raise MessageTooLong(
+                f"{self.path}: body of {body_bytes} bytes; at most {self.body_bytes_max} in segments of {self.c.segment_bytes}"
+            )
+        if code != -errno.EAGAIN:
+            raise os_failure(self.path, -code, "appending")
+        if lib.lockstep_writer_wants_segment(self.c) == 2:
+            self.sync()
+        self.prepare_next()
+
+    @property
+    def body_bytes_max(self) -> int:
+        """The longest body that fits a frame and an empty segment."""
+        blocks = 1 + -(-len(self._schema) // BLOCK_BYTES)
+        room = int(self.c.segment_bytes) - blocks * BLOCK_BYTES - int(lib.LOCKSTEP_END_BYTES)
+        return min(int(lib.LOCKSTEP_FRAME_BYTES_MAX), room // 8 * 8) - HEADER_BYTES
+
+    def prepare_next(self) -> None:
+        """Make the segment behind the current one, if it is not there. Blocks; may run in a thread of its own."""
+        code = lib.lockstep_writer_prepare(self.c)
+        if code and code != -errno.EBUSY:
+            raise os_failure(self.path, -code, f"preparing {segment_name(self.c.segment + 1)}")
+
+    def sync(self) -> int:
+        """Put on disk what was appended; the durable seq. Blocks; may run in a thread of its own."""
+        durable = ffi.new("uint64_t *")
+        self._check(lib.lockstep_writer_sync(self.c, durable), "syncing")
+        return int(durable[0])
+
+    def close(self) -> None:
+        """Sync, remove the unused prepared segment, let go of the lock."""
+        if self.c is None:
+            return
+        try:
+            self.sync()
+            number = self.c.segment + 1
+            slot = self.c.slots[number % lib.LOCKSTEP_SLOTS]
+            if slot.state == lib.LOCKSTEP_PREPARED and slot.number == number:
+                (self.path / segment_name(number)).unlink(missing_ok=True)
+            self.control.c.writer_pid = 0
+            self.control.flush()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self.c is not None:
+            lib.lockstep_writer_release(self.c)
+            self.c = None
+        if self._lock_fd >= 0:
+            os.ftruncate(self._lock_fd, 0)
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def __enter__(self) -> JournalWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _lock(folder: Path) -> int:
+    """Create the folder if need be and take its lock; the lock dies with the process, whatever kills it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise os_failure(folder, error.errno or 0, "opening the journal for writing") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise JournalLocked(folder, int(text) if text.isdigit() else 0) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
