@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Any, overload
 
-from journal.messages.schema import NULL_I128, TEXT_BYTES_MAX, Entry, Field, Layout, Message
+from journal.messages.header import FRAME_BYTES_MAX, HEADER_BYTES
+from journal.messages.schema import CODE_OF, TEXT_BYTES_MAX, Entry, Field, Layout, Message
 
-_MASK64 = 2**64 - 1
+BODY_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES
+ROWS_MAX = 0xFFFF
 
 
 class EncodeError(ValueError):
@@ -53,6 +56,12 @@ class Group(Sequence[Entry]):
         return row
 
     def __iter__(self) -> Iterator[Any]:
+        row: Any = self._row
+        if row.plain and self.stride == row.LAYOUT.fixed_bytes:
+            return starmap(row, row.iter_unpack(self.raw()))
+        return self._decoded()
+
+    def _decoded(self) -> Iterator[Any]:
         decode, buffer, base = self._row.decode, self._buffer, self._base  # type: ignore[attr-defined]
         for at in range(self._at, self._at + self.rows * self.stride, self.stride):
             yield decode(buffer, at, base)
@@ -74,7 +83,7 @@ def group_bytes(rows: Sequence[Entry]) -> memoryview | bytes:
     """The bytes of scalar rows: in place when they come from a frame, encoded when they were made in Python."""
     if isinstance(rows, Group):
         return rows.raw()
-    return b"".join(r.pack() for r in rows)  # type: ignore[attr-defined]
+    return b"".join([r.pack() for r in rows])  # type: ignore[attr-defined]
 
 
 def i128(low: int, high: int) -> int:
@@ -92,10 +101,6 @@ def _text(buffer: Any, base: int, offset: int, length: int) -> str:
 
 def _blob(buffer: Any, base: int, offset: int, length: int) -> bytes:
     return bytes(buffer[base + offset : base + offset + length])
-
-
-def _pad8(n: int) -> int:
-    return -n % 8
 
 
 def _decode_source(layout: Layout) -> str:
@@ -145,135 +150,169 @@ def _bind_decode(cls: Any, layout: Layout) -> None:
     cls.decode = staticmethod(names["decode"])
 
 
+# Encoding. What goes wrong inside the generated code is found out and named by `_explain`, after the fact and at leisure.
+
+_PAD = tuple(bytes(-n % 8) for n in range(8))
+_ERRORS = (struct.error, TypeError, AttributeError, UnicodeEncodeError, OverflowError)
+
+
 def bind_entry(cls: type[Entry]) -> None:
-    """Give a row type its codec: `decode(buffer, at, base)`, and `pack()` when it holds scalars only."""
-    layout = cls.LAYOUT
+    """Give a row type its codec: `decode(buffer, at, base)`, `table(rows, at)` and, for rows of scalars only, `pack()`."""
+    layout, row = cls.LAYOUT, _any(cls)
     _bind_decode(cls, layout)
-    fixed = struct.Struct(layout.format)
-    names = [f.name for f in layout.fields]
+    row.plain = not layout.variable and not any(f.bytes == 16 for f in layout.fields)
+    row.iter_unpack = struct.Struct(layout.format).iter_unpack
+    if layout.variable:
+        row.table = staticmethod(_made(_table_source(layout), layout)["table"])
+        return
+    row.pack = _made(_encode_source(layout), layout)["encode"]
 
-    def pack(self: Entry) -> bytes:
-        try:
-            return fixed.pack(*[getattr(self, n) for n in names])
-        except struct.error as error:
-            raise _explain(self, layout.fields, error) from None
+    def table(rows: Sequence[Entry], at: int) -> bytes:  # noqa: ARG001
+        if isinstance(rows, Group) and rows.stride == layout.fixed_bytes:
+            return bytes(rows.raw())
+        return b"".join([r.pack() for r in rows])  # type: ignore[attr-defined]
 
-    if not layout.variable:
-        cls.pack = pack  # type: ignore[attr-defined]
+    row.table = staticmethod(table)
 
 
 def bind(cls: type[Message]) -> None:
     """Give a message kind its codec."""
     layout = cls.LAYOUT
     _bind_decode(cls, layout)
-    fixed = struct.Struct(layout.format)
-    if not layout.variable and all(f.bytes != 16 for f in layout.fields):
-        names = [f.name for f in layout.fields]
-        items = ", ".join(f"m.{n}" for n in names)
-        scope: dict[str, Any] = {"pack": fixed.pack}
-        exec(compile(f"def pack_all(m): return pack({items})", f"<encode {layout.name}>", "exec"), scope)
-        pack_all = scope["pack_all"]
-
-        def encode(self: Message) -> bytes:
-            try:
-                out: bytes = pack_all(self)
-            except struct.error as error:
-                raise _explain(self, layout.fields, error) from None
-            return out
-    else:
-
-        def encode(self: Message) -> bytes:
-            return _encode_variable(self, layout, fixed)
-
+    source = _encode_source(layout)
+    encode = _made(source, layout)["encode"]
+    encode.__doc__ = source
     cls.encode = encode
 
 
-def _encode_variable(body: Any, layout: Layout, fixed: struct.Struct) -> bytes:
-    values: list[Any] = []
-    tail: list[bytes] = []
-    at = layout.fixed_bytes
+def _any(value: Any) -> Any:
+    return value
 
-    def put(data: bytes) -> int:
-        nonlocal at
-        start = at
-        tail.append(data)
-        tail.append(bytes(_pad8(len(data))))
-        at += len(data) + _pad8(len(data))
-        return start
 
+def _made(source: str, layout: Layout) -> dict[str, Any]:
+    """Run generated source; the function it defines is in the result."""
+    scope: dict[str, Any] = {
+        "pack": struct.Struct(_encode_format(layout)).pack,
+        "PAD": _PAD,
+        "ERRORS": _ERRORS,
+        "explain": _explain,
+        "fields": layout.fields,
+        **{f"table_{f.name}": _any(f.entry).table for f in layout.fields if f.entry},
+    }
+    exec(compile(source, f"<encode {layout.name}>", "exec"), scope)
+    return scope
+
+
+def _encode_format(layout: Layout) -> str:
+    """The layout's format, with the high word of an i128 signed, so that `struct` checks its range."""
+    codes, at = ["<"], 0
     for f in layout.fields:
-        value = getattr(body, f.name)
-        if f.wire == "text":
-            data = _utf8(layout.name, f.name, value)
-            values += (put(data) if data else 0, len(data), 0)
-        elif f.wire == "blob":
-            values += (put(bytes(value)) if value else 0, len(value))
-        elif f.wire == "group":
-            values += _put_group(layout.name, f, value, put)
-        elif f.bytes == 16:
-            _check_i128(layout.name, f.name, value)
-            values += (value & _MASK64, (value >> 64) & _MASK64)
+        if f.scalar is None:
+            code = CODE_OF[f.wire]
         else:
-            values.append(value)
-    try:
-        head = fixed.pack(*values)
-    except struct.error as error:
-        raise _explain(body, layout.fields, error) from None
-    return head + b"".join(tail)
+            code = "Qq" if f.bytes == 16 else f.scalar.code
+        codes.append(f"{f.offset - at}x{code}")
+        at = f.offset + f.bytes
+    return "".join(codes) + f"{layout.fixed_bytes - at}x"
 
 
-def _put_group(owner: str, field: Field, rows: Sequence[Any], put: Any) -> tuple[int, int, int]:
-    if not len(rows):
-        return 0, 0, 0
-    if len(rows) > 0xFFFF:
-        raise EncodeError(f"{owner}.{field.name}: {len(rows)} rows; a group holds at most 65535")
-    assert field.entry is not None
-    row_layout = field.entry.LAYOUT
-    if not row_layout.variable:
-        return put(bytes(group_bytes(rows))), len(rows), row_layout.fixed_bytes
-    # Rows with text: the table first, then the texts, so that the table stays one contiguous array.
-    fixed = struct.Struct(row_layout.format)
-    table_bytes = len(rows) * row_layout.fixed_bytes
-    start = put(b"")
-    texts: list[bytes] = []
-    at = start + table_bytes + _pad8(table_bytes)
-    packed: list[bytes] = []
-    for row in rows:
-        values: list[Any] = []
-        for f in row_layout.fields:
-            value = getattr(row, f.name)
-            if f.wire == "text":
-                data = _utf8(row_layout.name, f.name, value)
-                values += (at if data else 0, len(data), 0)
-                if data:
-                    texts += (data, bytes(_pad8(len(data))))
-                    at += len(data) + _pad8(len(data))
-            else:
-                values.append(value)
-        packed.append(fixed.pack(*values))
-    put(b"".join(packed) + bytes(_pad8(table_bytes)) + b"".join(texts))
-    return start, len(rows), row_layout.fixed_bytes
+def _place(f: Field) -> list[str]:
+    """Source lines that put a variable item of message `m` at `at`, behind what is in `tail`."""
+    n = f.name
+    if f.wire == "digest":
+        return [f"if len(m.{n}) != 32: raise TypeError"]
+    if f.wire == "text":
+        head = [f"v = m.{n}", "if v != '':", "    v = v.encode()", f"    {n}_len = len(v)"]
+        head.append(f"    if {n}_len > {TEXT_BYTES_MAX}: raise OverflowError")
+        none = f"else: {n}_at = {n}_len = 0"
+    elif f.wire == "blob":
+        head = [f"v = m.{n}", f"{n}_len = len(v)", f"if {n}_len:", "    v = bytes(v)"]
+        none = f"else: {n}_at = 0"
+    else:
+        assert f.entry is not None
+        head = [f"v = m.{n}", f"{n}_rows = len(v)", f"if {n}_rows:", f"    if {n}_rows > {ROWS_MAX}: raise OverflowError"]
+        head += [f"    v = table_{n}(v, at)", f"    {n}_stride = {f.entry.LAYOUT.fixed_bytes}"]
+        head.append("    size = len(v)")
+        none = f"else: {n}_at = {n}_stride = 0"
+    size = "size" if f.wire == "group" else f"{n}_len"
+    return [*head, f"    {n}_at = at", f"    at += ({size} + 7) & -8", f"    tail += v + PAD[{size} & 7]", none]
 
 
-def _utf8(owner: str, name: str, value: str) -> bytes:
-    data = value.encode("utf-8")
-    if len(data) > TEXT_BYTES_MAX:
-        raise EncodeError(f"{owner}.{name}: {len(data)} bytes of text; at most {TEXT_BYTES_MAX}")
-    return data
+def _arguments(layout: Layout) -> str:
+    """Arguments of `pack` for message `m`, once its variable items are placed."""
+    parts = {"text": "{0}_at, {0}_len, 0", "blob": "{0}_at, {0}_len", "group": "{0}_at, {0}_rows, {0}_stride"}
+    wide = "m.{0} & 0xFFFFFFFFFFFFFFFF, m.{0} >> 64"
+    return ", ".join((wide if f.bytes == 16 else parts.get(f.wire, "m.{0}")).format(f.name) for f in layout.fields)
 
 
-def _check_i128(owner: str, name: str, value: int) -> None:
-    if not NULL_I128 <= value < 2**127:
-        raise EncodeError(f"{owner}.{name}: {value} does not fit 128 bits")
+def _encode_source(layout: Layout) -> str:
+    """Source of `encode(m)`."""
+    lines = [line for f in layout.fields if f.wire != "scalar" for line in _place(f)]
+    packed = f"pack({_arguments(layout)})"
+    if layout.variable:
+        lines = [f"at = {layout.fixed_bytes}", "tail = b''", *lines, f"if at > {BODY_BYTES_MAX}: raise OverflowError"]
+        packed += " + tail"
+    body = "".join(f"        {line}\n" for line in [*lines, f"return {packed}"])
+    return f"def encode(m):\n    try:\n{body}    except ERRORS as error:\n        raise explain(m, fields, error) from None\n"
 
 
-def _explain(body: Any, fields: tuple[Field, ...], error: struct.error) -> EncodeError:
+def _table_source(layout: Layout) -> str:
+    """Source of `table(rows, at)` for rows with text: the table first, then the texts, so that the table stays one array."""
+    lines = [line for f in layout.fields if f.wire != "scalar" for line in _place(f)]
+    body = "".join(f"            {line}\n" for line in [*lines, f"out.append(pack({_arguments(layout)}))"])
+    return (
+        "def table(rows, at):\n"
+        f"    size = len(rows) * {layout.fixed_bytes}\n"
+        "    at += size + (-size & 7)\n"
+        "    out, tail = [], b''\n"
+        "    for m in rows:\n"
+        f"        try:\n{body}"
+        "        except ERRORS as error:\n            raise explain(m, fields, error) from None\n"
+        "    return b''.join(out) + PAD[size & 7] + tail\n"
+    )
+
+
+def _explain(body: Any, fields: tuple[Field, ...], error: Exception) -> EncodeError:
+    """The error to raise for a message or row that could not be encoded: the first field that is at fault."""
+    name = type(body).__name__
     for f in fields:
-        value = getattr(body, f.name)
-        if f.wire != "scalar" or f.bytes == 16:
-            continue
-        assert f.scalar is not None
-        low, high = (-(2 ** (8 * f.bytes - 1)), 2 ** (8 * f.bytes - 1) - 1) if f.scalar.signed else (0, 2 ** (8 * f.bytes) - 1)
-        if not isinstance(value, int) or not low <= value <= high:
-            return EncodeError(f"{type(body).__name__}.{f.name}: {value!r}; expected an integer from {low} to {high}")
-    return EncodeError(f"{type(body).__name__}: {error}")
+        value = getattr(body, f.name, None)
+        problem = _fault(f, value)
+        if problem:
+            return EncodeError(f"{name}.{f.name}: {problem}")
+    return EncodeError(f"{name}: longer than a frame's {BODY_BYTES_MAX} bytes, or no message at all ({error})")
+
+
+def _fault(f: Field, value: Any) -> str:
+    """What is wrong with a field's value; empty if nothing is."""
+    if f.scalar is not None:
+        bits = 8 * f.bytes
+        low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if f.scalar.signed else (0, 2**bits - 1)
+        good = isinstance(value, int) and low <= value <= high
+        return "" if good else f"{value!r}; expected an integer from {low} to {high}"
+    if f.wire == "digest":
+        return "" if isinstance(value, bytes) and len(value) == 32 else f"{value!r}; expected 32 bytes"
+    if f.wire == "blob":
+        return "" if isinstance(value, bytes | bytearray | memoryview) else f"{value!r}; expected bytes"
+    if f.wire == "text":
+        if not isinstance(value, str):
+            return f"{value!r}; expected text"
+        size = len(value.encode("utf-8", "replace"))
+        if size > TEXT_BYTES_MAX:
+            return f"{size} bytes of text; at most {TEXT_BYTES_MAX}"
+        return "" if value.isprintable() or _is_utf8(value) else f"{value!r}; not UTF-8: a lone surrogate"
+    assert f.entry is not None
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        return f"{value!r}; expected rows of {f.entry.__name__}"
+    if len(value) > ROWS_MAX:
+        return f"{len(value)} rows; a group holds at most {ROWS_MAX}"
+    odd = next((r for r in value if not isinstance(r, f.entry)), None)
+    return "" if odd is None else f"row {odd!r}; expected {f.entry.__name__}"
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

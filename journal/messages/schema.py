@@ -137,7 +137,7 @@ def _type_of(owner: str, name: str, annotation: Any) -> tuple[str, Scalar | None
 
 
 _WIDTH_OF = {"digest": 32, "text": 8, "blob": 8, "group": 8}
-_CODE_OF = {"digest": "32s", "text": "IHH", "blob": "II", "group": "IHH"}
+CODE_OF = {"digest": "32s", "text": "IHH", "blob": "II", "group": "IHH"}
 
 
 def lay_out(cls: type[Message] | type[Entry], kind: int, version: int) -> Layout:
@@ -163,7 +163,7 @@ def lay_out(cls: type[Message] | type[Entry], kind: int, version: int) -> Layout
             )
         default = info.default if info.default is not msgspec.NODEFAULT else ()
         fields.append(Field(info.name, what, offset, width, scalar, enum, entry, default))
-        codes.append(scalar.code if scalar else _CODE_OF[what])
+        codes.append(scalar.code if scalar else CODE_OF[what])
         offset += width
     if offset % 8 and (kind or any(f.bytes == 8 for f in fields)):
         codes.append(f"{8 - offset % 8}x")
