@@ -1,0 +1,119 @@
+"""The last line of defence: what must hold before bytes of an order leave. Each check has its reason for the SendRefused.
+
+Everything here was decided upstream already. It is checked again because this is the last place where a mistake costs
+nothing, and with what this process has seen itself: the risk pass frame, the watermark, the kill, its own connection.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateways.sim.mapping import Listing
+from gateways.sim.order_view import OrderView
+from journal.messages import (
+    NULL,
+    NewOrder,
+    Reason,
+    ReplaceOrder,
+    RoutedCancel,
+    RoutedOrder,
+    RoutedReplace,
+    content_hash,
+    replace_hash,
+)
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """An upper bound, value * 10**exp, exact."""
+
+    value: int
+    exp: int
+
+    def exceeded_by(self, value: int, exp: int) -> bool:
+        """Is value * 10**exp above the bound?"""
+        finest = min(exp, self.exp)
+        scaled: int = value * 10 ** (exp - finest)
+        bound: int = self.value * 10 ** (self.exp - finest)
+        return scaled > bound
+
+
+class HardCaps(msgspec.Struct, frozen=True):
+    """The gateway's own limits per order, whatever risk says. None: no cap. Market orders have no notional to judge here."""
+
+    order_qty: Cap | None = None
+    order_notional: Cap | None = None
+    order_age_ns: int = 0
+    """Oldest routed frame that is still sent, by its timestamp; 0: any."""
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """The state of the session when a request is about to leave."""
+
+    connected: bool
+    logged_on: bool
+    ready: bool
+    released_seq: int
+    now_ns: int
+
+
+def refusal(
+    m: RoutedOrder | RoutedReplace | RoutedCancel, *, seq: int, ts: int, epoch: int, view: OrderView, caps: HardCaps,
+    situation: Situation,
+) -> Reason | None:  # fmt: skip
+    """Why this request must not leave; None if it may."""
+    if situation.released_seq < seq:
+        return Reason.NOT_RELEASED
+    if epoch != view.epoch:
+        return Reason.STALE_EPOCH
+    if not situation.connected:
+        return Reason.NOT_CONNECTED
+    if isinstance(m, RoutedCancel):
+        # Cancels always go, also while the download runs, and whatever the kill switch says.
+        if not situation.logged_on:
+            return Reason.GATEWAY_NOT_READY
+        return None if m.orig_request_seq in view.order_of else Reason.UNKNOWN_ORDER
+    if not situation.ready:
+        return Reason.GATEWAY_NOT_READY
+    if view.killed(m):
+        return Reason.KILL_SWITCH_ACTIVE
+    if m.account != view.account:
+        return Reason.UNKNOWN_ACCOUNT
+    listing = view.listing(m.instrument)
+    if listing is None:
+        return Reason.UNKNOWN_INSTRUMENT
+    if isinstance(m, RoutedOrder) and m.order_id in view.orders:
+        return Reason.DUPLICATE_ORDER_ID
+    if isinstance(m, RoutedReplace) and m.orig_request_seq not in view.order_of:
+        return Reason.UNKNOWN_ORDER
+    if caps.order_age_ns and situation.now_ns - ts > caps.order_age_ns:
+        return Reason.TOO_OLD_TO_SEND
+    return _risk_pass(m, seq=seq, ts=ts, epoch=epoch, view=view) or _hard_caps(m, listing, caps)
+
+
+def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int, view: OrderView) -> Reason | None:
+    if isinstance(m, RoutedOrder):
+        kind, terms = NewOrder.KIND, content_hash(m)
+    else:
+        kind, terms = ReplaceOrder.KIND, replace_hash(
+            order_id=m.order_id, order_qty=m.order_qty, price_px=m.price_px, stop_px=m.stop_px,
+            display_qty=m.display_qty, expire_ts=m.expire_ts,
+        )  # fmt: skip
+    found = view.passes.get(m.risk_seq)
+    if found is None or m.risk_seq >= seq:
+        return Reason.RISK_PASS_MISSING_OR_DIFFERENT
+    if found.consumed:
+        return Reason.RISK_PASS_CONSUMED
+    same = (found.order_id, found.content_hash, found.epoch) == (m.order_id, terms, epoch) and m.content_hash == terms
+    if not same or found.request_kind not in (0, kind) or 0 < found.valid_until_ts < ts:
+        return Reason.RISK_PASS_MISSING_OR_DIFFERENT
+    return None
+
+
+def _hard_caps(m: RoutedOrder | RoutedReplace, listing: Listing, caps: HardCaps) -> Reason | None:
+    if caps.order_qty is not None and caps.order_qty.exceeded_by(m.order_qty, listing.qty_exp):
+        return Reason.HARD_CAP
+    if caps.order_notional is not None and m.price_px != NULL:
+        notional = m.order_qty * m.price_px
+        if caps.order_notional.exceeded_by(notional, listing.qty_exp + listing.px_exp):
+            return Reason.HARD_CAP
+    return None

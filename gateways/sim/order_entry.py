@@ -1,0 +1,361 @@
+"""The order session, sans-I/O: sequenced requests, frames of the venue and the time in; bytes and messages out.
+
+    DISCONNECTED --connected--> LOGIN_SENT --logon--> DOWNLOADING --all answered--> READY
+         ^                                               ^                            |
+         '------------------ disconnected ---------------'------ hole in pushes ------'
+
+It never sends anything twice. What was in flight when a connection went is unknown: nothing is said about it until the venue,
+asked by client id, has answered (download.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from gateways.sim.checks import HardCaps, Situation, refusal
+from gateways.sim.download import Ask, Download, QuestionFailed
+from gateways.sim.order_mapping import (
+    END_REASONS,
+    ClientIds,
+    Known,
+    Unsendable,
+    modify_params,
+    place_params,
+    push_fill,
+    push_update,
+    rejected,
+    request,
+    request_rejected,
+)
+from gateways.sim.order_view import OrderView
+from gateways.sim.session import NEVER, Complaints, Out, raw_parts
+from gateways.sim.wire import BadFrame, ErrorBody, OrderTradeUpdate, Response, decode_api
+from journal.messages import (
+    ConnectionState,
+    CxlRejResponseTo,
+    Direction,
+    DownloadBegin,
+    DownloadEnd,
+    Encoding,
+    GatewayPhase,
+    GatewayStatus,
+    Message,
+    OrderSent,
+    Protocol,
+    QueryType,
+    Reason,
+    RoutedCancel,
+    RoutedOrder,
+    RoutedQuery,
+    RoutedReplace,
+    SendRefused,
+    StreamStatus,
+    SupportType,
+    Transport,
+    VenueErrorCode,
+)
+
+ORDER_STREAM = 2
+DOWNLOAD_CONTENTS = 0b111  # orders, trades, orders of other sessions
+SUPPORTED = int(
+    SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
+    | SupportType.ORDER | SupportType.TRADE
+)  # fmt: skip
+METHODS = {RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel"}
+DOWNLOAD_AGAIN_NS = 1_000_000_000
+
+Action = Out | bytes
+"""What the driver does next: publish, or hand bytes to the socket."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request in flight: whose answer it is."""
+
+    sent_ns: int
+    seq: int = 0
+    ask: Ask | None = None
+    download: Download | None = None
+
+
+class OrderEntry:
+    """State of the trading connection. Every method returns what to do, in order."""
+
+    def __init__(
+        self,
+        view: OrderView,
+        *,
+        ids: ClientIds,
+        api_key: str,
+        caps: HardCaps,
+        gateway: int,
+        last_epoch: int = 0,
+        answer_within_ns: int = 10_000_000_000,
+    ) -> None:
+        self.view = view
+        self.ids = ids
+        self.api_key = api_key
+        self.caps = caps
+        self.gateway = gateway
+        self.answer_within_ns = answer_within_ns
+        self.phase = GatewayPhase.CONNECTING
+        self.connection_epoch = last_epoch
+        self.close_wanted = ""
+        """Why the driver should cut the connection; empty: it should not."""
+        self.complaints = Complaints(venue=view.venue, stream=ORDER_STREAM)
+        self.download: Download | None = None
+        self._downloads = 0
+        self._download_at = NEVER
+        self._asked: dict[str, Asked] = {}
+        self._numbers = itertools.count(1)
+        self._event_number = 0  # `v` of the last push in this connection
+
+    # The connection.
+
+    def started(self) -> list[Action]:
+        """A process begins: whatever the former one had open is not known to be true any more."""
+        return [self._stream(ConnectionState.DISCONNECTED, Reason.DISCONNECTED), self._status(GatewayPhase.CONNECTING)]
+
+    def connected(self, now_ns: int) -> list[Action]:
+        """The socket is open: log on."""
+        self.connection_epoch = self.connection_epoch % 0xFFFF + 1
+        self.close_wanted = ""
+        self._event_number = 0
+        request_id = f"logon-{next(self._numbers)}"
+        self._asked[request_id] = Asked(now_ns)
+        out: list[Action] = [self._stream(ConnectionState.LOGIN_SENT, Reason.UNDEFINED), self._status(GatewayPhase.LOGIN_SENT)]
+        return [*out, request(request_id, "session.logon", {"apiKey": self.api_key})]
+
+    def disconnected(self, reason: Reason = Reason.DISCONNECTED) -> list[Action]:
+        """The socket is gone. Requests in flight stay unanswered in the view; the next download asks for them."""
+        if self.phase in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED):
+            return []
+        out = self._end_download(complete=False)
+        self._asked.clear()
+        self._download_at = NEVER
+        return [*out, self._stream(ConnectionState.DISCONNECTED, reason), self._status(GatewayPhase.DISCONNECTED)]
+
+    def stopped(self) -> list[Action]:
+        """The process ends cleanly."""
+        out = self.disconnected(Reason.SHUTDOWN)
+        return [*out, self._status(GatewayPhase.STOPPED)]
+
+    # Sequenced requests.
+
+    def routed(
+        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery, *, seq: int, ts: int, epoch: int, released_seq: int,
+        now_ns: int,
+    ) -> list[Action]:  # fmt: skip
+        """A request at the head of the stream: send it, or refuse it with the reason."""
+        if not self.view.is_ours(m.destination):
+            return []
+        if isinstance(m, RoutedQuery):
+            return self._query(m, seq, now_ns)
+        situation = Situation(
+            connected=self.phase not in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED),
+            logged_on=self.phase in (GatewayPhase.DOWNLOADING, GatewayPhase.READY),
+            ready=self.phase == GatewayPhase.READY,
+            released_seq=released_seq,
+            now_ns=now_ns,
+        )
+        reason = refusal(m, seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation)
+        try:
+            params = {} if reason else self._params(m, seq)
+        except Unsendable as error:
+            reason = error.reason
+        self.view.routed(m, seq)
+        if reason:
+            return [self._say(SendRefused(request_seq=seq, order_id=m.order_id, reason=reason), cause=seq)]
+        request_id = self.ids.text(seq)
+        data = request(request_id, METHODS[type(m)], params)
+        self._asked[request_id] = Asked(now_ns, seq)
+        raw = raw_parts(
+            data, stream=ORDER_STREAM, connection_epoch=self.connection_epoch, direction=Direction.OUT, request_seq=seq
+        )
+        sent = OrderSent(
+            request_seq=seq, order_id=m.order_id, handed_ts=now_ns, bytes=len(data), stream=ORDER_STREAM,
+            connection_epoch=self.connection_epoch,
+        )  # fmt: skip
+        return [data, *raw, Out(sent, cause=seq)]
+
+    def _params(self, m: RoutedOrder | RoutedReplace | RoutedCancel, seq: int) -> dict[str, object]:
+        if isinstance(m, RoutedCancel):
+            return {"origClientOrderId": self.ids.text(m.orig_request_seq), "newClientOrderId": self.ids.text(seq)}
+        listing = self.view.listing(m.instrument)
+        assert listing is not None
+        if isinstance(m, RoutedReplace):
+            return modify_params(m, listing, self.ids, seq)
+        return place_params(m, listing, self.ids.text(seq))
+
+    def _query(self, m: RoutedQuery, seq: int, now_ns: int) -> list[Action]:
+        if m.query not in (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS):
+            refused = SendRefused(request_seq=seq, order_id=m.order_id, reason=Reason.NOT_SUPPORTED_BY_VENUE)
+            return [self._say(refused, cause=seq)]
+        if self.phase != GatewayPhase.READY:
+            return []  # the download under way, or the next one, asks for everything
+        if m.query == QueryType.ORDER:
+            asks = Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=m.orig_request_seq)
+            return self._ask(asks, now_ns)
+        return self._begin_download(now_ns)
+
+    # Frames of the venue.
+
+    def receive(self, data: bytes, now_ns: int) -> list[Action]:
+        """One frame of the API connection."""
+        shown = data.replace(self.api_key.encode(), b"***") if self.api_key else data
+        actions: list[Action] = list(
+            raw_parts(shown, stream=ORDER_STREAM, connection_epoch=self.connection_epoch, direction=Direction.IN)
+        )
+        try:
+            m = decode_api(data)
+            heard = self._answer(m, now_ns) if isinstance(m, Response) else self._push(m, now_ns)
+        except BadFrame as error:
+            heard = list(self.complaints.of(error))
+        actions += [a._replace(of_raw=not a.cause) if isinstance(a, Out) else a for a in heard]
+        return actions
+
+    def _answer(self, m: Response, now_ns: int) -> list[Action]:
+        asked = self._asked.pop(m.id, None) if m.id else None
+        if asked is None:
+            text = f"answer to nothing asked: id {m.id!r}, status {m.status}, {m.error.msg if m.error else ''}"
+            raise BadFrame(VenueErrorCode.PROTOCOL, "answer to nothing asked", text)
+        failed = m.error or (ErrorBody(m.status, "no error body") if m.status != 200 else None)
+        if asked.ask is not None and asked.download is not None:
+            return self._asked_for(asked.ask, asked.download, m, now_ns)
+        if asked.seq:
+            return self._refused(asked.seq, m.status, failed, now_ns) if failed else []
+        if failed:
+            self.close_wanted = f"logon refused: {failed.code} {failed.msg}"
+            error = BadFrame(VenueErrorCode.PROTOCOL, f"logon {failed.code}", self.close_wanted)
+            return [*self.complaints.of(error, venue_code=failed.code), self._status(GatewayPhase.LOGGED_OUT)]
+        return [self._stream(ConnectionState.UP, Reason.UNDEFINED), *self._begin_download(now_ns)]
+
+    def _refused(self, seq: int, status: int, error: ErrorBody, now_ns: int) -> list[Action]:
+        """The venue refused a request of ours; what it refused is untouched. A 5xx says nothing about the outcome."""
+        m = self.view.unanswered.get(seq)
+        if m is None:
+            return []
+        if status >= 500:
+            return self._ask(Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=seq), now_ns)
+        if isinstance(m, RoutedOrder):
+            return [self._say(rejected(m, seq, error))]
+        to = CxlRejResponseTo.CANCEL if isinstance(m, RoutedCancel) else CxlRejResponseTo.REPLACE
+        return [self._say(request_rejected(seq, m.order_id, to, error))]
+
+    def _push(self, m: OrderTradeUpdate, now_ns: int) -> list[Action]:
+        missed = self._event_number and m.o.v > self._event_number + 1
+        self._event_number = max(self._event_number, m.o.v)
+        listing = self.view.listing_named(m.o.s)
+        if listing is None:
+            raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.o.s[:64]}", f"push for unknown symbol {m.o.s[:64]!r}")
+        known = self._known(m.o.C or m.o.c, m.o.c)
+        out: list[Action] = []
+        if m.o.x == "TRADE":
+            out.append(self._say(push_fill(m, listing, known, self.view.currencies)))
+        else:
+            out.append(self._say(push_update(m, listing, known)))
+        if m.o.r not in END_REASONS:
+            error = BadFrame(VenueErrorCode.UNKNOWN_ENUM, f"end reason {m.o.r[:64]}", f"end reason {m.o.r[:64]!r} is unknown")
+            out += self.complaints.of(error)
+        if missed:
+            out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {m.o.v}"))
+            out += self._begin_download(now_ns)
+        return out
+
+    def _known(self, place_id: str, request_id: str) -> Known:
+        place_seq, request_seq = self.ids.seq(place_id), self.ids.seq(request_id)
+        order_id = self.view.order_of.get(place_seq, 0)
+        if not order_id:
+            return Known(account=self.view.account)
+        same = self.view.order_of.get(request_seq) == order_id
+        return Known(request_seq if same else place_seq, order_id, self.view.account)
+
+    # Questions.
+
+    def _begin_download(self, now_ns: int) -> list[Action]:
+        if self.download is not None:
+            return []
+        self._downloads += 1
+        self._download_at = NEVER
+        self.download = Download.whole(self.view, self.ids)
+        begin = DownloadBegin(
+            account=self.view.account, download=self._downloads, contents=DOWNLOAD_CONTENTS, gateway=self.gateway
+        )
+        return [self._status(GatewayPhase.DOWNLOADING), Out(begin), *self._ask(self.download, now_ns)]
+
+    def _ask(self, download: Download, now_ns: int) -> list[Action]:
+        out: list[Action] = []
+        for ask in download.due():
+            request_id = f"{ask.what}-{next(self._numbers)}"
+            self._asked[request_id] = Asked(now_ns, ask.seq, ask, download)
+            out.append(download.text(ask, request_id))
+        return out
+
+    def _asked_for(self, ask: Ask, download: Download, m: Response, now_ns: int) -> list[Action]:
+        out: list[Action] = []
+        try:
+            out += download.answered(ask, m)
+        except (QuestionFailed, BadFrame) as error:
+            bad = error if isinstance(error, BadFrame) else BadFrame(VenueErrorCode.PROTOCOL, f"ask {ask.what}", str(error))
+            out += self.complaints.of(bad)
+            if download is self.download:
+                out += self._end_download(complete=False)
+                self._download_at = now_ns + DOWNLOAD_AGAIN_NS
+            return out
+        out += self._ask(download, now_ns)
+        if download is self.download and download.done:
+            out += [*self._end_download(complete=True), self._status(GatewayPhase.READY)]
+        return out
+
+    def _end_download(self, *, complete: bool) -> list[Action]:
+        download, self.download = self.download, None
+        if download is None:
+            return []
+        # Late answers of an abandoned run mean nothing any more.
+        self._asked = {i: a for i, a in self._asked.items() if a.download is not download}
+        end = DownloadEnd(
+            account=self.view.account, download=self._downloads, rows=download.rows, gateway=self.gateway, complete=complete
+        )
+        return [Out(end)]
+
+    # Time.
+
+    def next_timer_ns(self) -> int:
+        """When on_timer wants to be called; NEVER if not."""
+        oldest = next(iter(self._asked.values()), None)
+        return min(oldest.sent_ns + self.answer_within_ns if oldest else NEVER, self._download_at)
+
+    def on_timer(self, now_ns: int) -> list[Action]:
+        """The venue answers in order: if the oldest request has no answer in time, the connection is as good as dead."""
+        oldest = next(iter(self._asked.values()), None)
+        if oldest is not None and oldest.sent_ns + self.answer_within_ns <= now_ns:
+            self.close_wanted = f"no answer within {self.answer_within_ns // 1_000_000} ms"
+        if self._download_at <= now_ns:
+            return self._begin_download(now_ns)
+        return []
+
+    # Messages.
+
+    def _say(self, message: Message, cause: int = 0) -> Out:
+        self.view.said(message)
+        return Out(message, cause=cause)
+
+    def _status(self, phase: GatewayPhase) -> Out:
+        self.phase = phase
+        available = SUPPORTED if phase == GatewayPhase.READY else 0
+        return Out(
+            GatewayStatus(
+                supported=SUPPORTED, available=available, unavailable=SUPPORTED & ~available, account=self.view.account,
+                gateway=self.gateway, venue=self.view.venue, phase=phase,
+            )
+        )  # fmt: skip
+
+    def _stream(self, connection: ConnectionState, reason: Reason) -> Out:
+        return Out(
+            StreamStatus(
+                account=self.view.account, stream=ORDER_STREAM, venue=self.view.venue, connection_epoch=self.connection_epoch,
+                reason=reason, connection=connection, transport=Transport.TCP, protocol=Protocol.WS, encoding=Encoding.JSON,
+                path="/ws-api",
+            )
+        )  # fmt: skip

@@ -1,0 +1,300 @@
+"""Orders: our routed messages to the venue's requests, its answers and pushes to our messages.
+
+The venue's words, codes and decimals for orders stand here (and, as types, in wire.py) and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gateways.sim.decimals import NotExact, decimal_pair, decimal_text, mantissa
+from gateways.sim.mapping import NS_PER_MS, Listing
+from gateways.sim.wire import BadFrame, ErrorBody, OrderRow, OrderTradeUpdate, TradeRow
+from journal.messages import (
+    NULL,
+    Channel,
+    CxlRejResponseTo,
+    ExecInst,
+    ExecType,
+    LiquidityIndicator,
+    OrdStatus,
+    OrdType,
+    Reason,
+    RoutedOrder,
+    RoutedReplace,
+    Side,
+    TimeInForce,
+    VenueCancelReject,
+    VenueErrorCode,
+    VenueFill,
+    VenueOrderUpdate,
+)
+
+SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTC}
+STATUSES = {
+    "NEW": OrdStatus.NEW,
+    "PARTIALLY_FILLED": OrdStatus.PARTIALLY_FILLED,
+    "FILLED": OrdStatus.FILLED,
+    "CANCELED": OrdStatus.CANCELED,
+    "EXPIRED": OrdStatus.EXPIRED,
+}
+EXECS = {
+    "NEW": ExecType.NEW,
+    "CANCELED": ExecType.CANCELED,
+    "EXPIRED": ExecType.EXPIRED,
+    "AMENDMENT": ExecType.REPLACED,
+    "TRADE": ExecType.TRADE,
+}
+OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
+# Why an order ended, in the venue's word.
+END_REASONS = {
+    "NONE": Reason.UNDEFINED,
+    "CANCEL_REQUEST": Reason.USER_REQUEST,
+    "AMEND_BELOW_FILLED": Reason.REPLACE_BELOW_CUM,
+    "AMEND_WOULD_TAKE": Reason.POST_ONLY_WOULD_TAKE,
+    "IOC_REMAINDER": Reason.NOT_FILLED_IMMEDIATELY,
+    "FOK_NOT_FILLED": Reason.NOT_FILLED_IMMEDIATELY,
+    "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
+    "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
+}
+NEVER_EXISTED = -2013
+# Why a request was refused, by the venue's number.
+REASONS = {
+    -1008: Reason.CLOSED,
+    -1020: Reason.UNSUPPORTED_AT_VENUE,
+    -1102: Reason.UNSUPPORTED_AT_VENUE,
+    -1104: Reason.UNSUPPORTED_AT_VENUE,
+    -1111: Reason.QUANTITY_REFUSED,
+    -1115: Reason.UNSUPPORTED_AT_VENUE,
+    -1116: Reason.UNSUPPORTED_AT_VENUE,
+    -1117: Reason.UNSUPPORTED_AT_VENUE,
+    -1121: Reason.UNKNOWN_SYMBOL,
+    -1135: Reason.UNSUPPORTED_AT_VENUE,
+    -2010: Reason.VENUE_OTHER,
+    -2011: Reason.UNKNOWN_AT_VENUE,
+    -2013: Reason.UNKNOWN_AT_VENUE,
+    -2015: Reason.AUTHENTICATION,
+    -2022: Reason.ORDER_EXCEEDS_LIMIT,
+    -4003: Reason.QUANTITY_REFUSED,
+    -4005: Reason.QUANTITY_REFUSED,
+    -4013: Reason.PRICE_REFUSED,
+    -4014: Reason.PRICE_REFUSED,
+    -4015: Reason.UNSUPPORTED_AT_VENUE,
+    -4016: Reason.PRICE_REFUSED,
+    -4023: Reason.QUANTITY_REFUSED,
+    -4116: Reason.DUPLICATE_AT_VENUE,
+    -4140: Reason.CLOSED,
+    -5022: Reason.POST_ONLY_WOULD_TAKE,
+    -5027: Reason.REPLACE_HAS_NO_EFFECT,
+}
+
+
+class Unsendable(Exception):
+    """An order that this venue has no words for. Carries the reason of the SendRefused."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+
+
+class ClientIds(msgspec.Struct, frozen=True):
+    """Client ids at the venue: the stream's tag and the seq of the routed frame, so that an id is the journal line."""
+
+    tag: str
+
+    def text(self, seq: int) -> str:
+        """The id under which the request routed at `seq` is known to the venue."""
+        return f"{self.tag}{seq}"
+
+    def seq(self, client_id: str) -> int:
+        """The routed frame behind a client id; 0 when it is not of this stream."""
+        digits = client_id.removeprefix(self.tag)
+        ours = client_id.startswith(self.tag) and digits.isdigit() and digits.isascii() and len(digits) < 20
+        return int(digits) if ours and not digits.startswith("0") else 0
+
+
+def request(request_id: str, method: str, params: dict[str, Any] | None = None) -> bytes:
+    """One request as bytes."""
+    return msgspec.json.encode({"id": request_id, "method": method, "params": params or {}})
+
+
+def place_params(m: RoutedOrder, listing: Listing, client_id: str) -> dict[str, Any]:
+    """Parameters of order.place; Unsendable where the venue has no such order."""
+    if m.side not in (Side.BUY, Side.SELL):
+        raise Unsendable(Reason.INVALID_SIDE)
+    if (m.stop_px, m.display_qty, m.min_qty) != (NULL, NULL, NULL) or m.trigger or m.expire_ts:
+        raise Unsendable(Reason.NOT_SUPPORTED_BY_VENUE)
+    post_only = bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE)
+    if m.exec_inst & ~(ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE):
+        raise Unsendable(Reason.INVALID_EXEC_INST)
+    if m.order_qty <= 0:
+        raise Unsendable(Reason.INVALID_QUANTITY)
+    params: dict[str, Any] = {
+        "symbol": listing.symbol,
+        "side": "BUY" if m.side == Side.BUY else "SELL",
+        "quantity": decimal_text(m.order_qty, listing.qty_exp),
+        "newClientOrderId": client_id,
+    }
+    if m.ord_type == OrdType.LIMIT:
+        if m.tif not in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK):
+            raise Unsendable(Reason.INVALID_TIME_IN_FORCE)
+        if post_only and m.tif != TimeInForce.GTC:
+            raise Unsendable(Reason.INVALID_EXEC_INST)
+        if m.price_px <= 0:
+            raise Unsendable(Reason.INVALID_PRICE)
+        tif = "GTX" if post_only else TimeInForce(m.tif).name
+        params |= {"type": "LIMIT", "timeInForce": tif, "price": decimal_text(m.price_px, listing.px_exp)}
+    elif m.ord_type == OrdType.MARKET:
+        if post_only:
+            raise Unsendable(Reason.INVALID_EXEC_INST)
+        params["type"] = "MARKET"
+    else:
+        raise Unsendable(Reason.INVALID_ORD_TYPE)
+    if m.exec_inst & ExecInst.DO_NOT_INCREASE:
+        params["reduceOnly"] = True
+    return params
+
+
+def modify_params(m: RoutedReplace, listing: Listing, ids: ClientIds, seq: int) -> dict[str, Any]:
+    """Parameters of order.modify; both terms are always given."""
+    if (m.stop_px, m.display_qty) != (NULL, NULL) or m.expire_ts:
+        raise Unsendable(Reason.REPLACE_NOT_ALLOWED)
+    if m.order_qty <= 0:
+        raise Unsendable(Reason.INVALID_QUANTITY)
+    if m.price_px <= 0:
+        raise Unsendable(Reason.INVALID_PRICE)
+    return {
+        "symbol": listing.symbol,
+        "origClientOrderId": ids.text(m.orig_request_seq),
+        "newClientOrderId": ids.text(seq),
+        "quantity": decimal_text(m.order_qty, listing.qty_exp),
+        "price": decimal_text(m.price_px, listing.px_exp),
+    }
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a client id of the venue stands for here; zeros for an order of another session."""
+
+    request_seq: int = 0
+    order_id: int = 0
+    account: int = 0
+
+
+def _word(table: dict[str, Any], word: str, what: str) -> Any:
+    if word not in table:
+        raise BadFrame(VenueErrorCode.UNKNOWN_ENUM, f"{what} {word[:64]}", f"{what} {word[:64]!r} is unknown")
+    return table[word]
+
+
+def push_update(push: OrderTradeUpdate, listing: Listing, known: Known) -> VenueOrderUpdate:
+    """What a push says about an order, anything but a fill."""
+    o = push.o
+    return _update(
+        known, listing, channel=Channel.ORDER_STREAM, exec_type=_word(EXECS, o.x, "execution type"),
+        status=o.X, side=o.S, order_type=o.o, tif=o.f, qty=o.q, px=o.p, cum=o.z, ts=push.T or push.E, sending=push.E,
+        seq=o.v, ref=o.i, client=o.C or o.c, reason=END_REASONS.get(o.r, Reason.VENUE_OTHER),
+        text="" if o.r in END_REASONS else o.r[:500],
+    )  # fmt: skip
+
+
+def status_update(row: OrderRow, listing: Listing, known: Known, *, exec_type: ExecType, channel: Channel) -> VenueOrderUpdate:
+    """What the answer to a question says about an order."""
+    return _update(
+        known, listing, channel=channel, exec_type=exec_type, status=row.status, side=row.side, order_type=row.type,
+        tif=row.time_in_force, qty=row.orig_qty, px=row.price, cum=row.executed_qty, ts=row.update_time, sending=0, seq=0,
+        ref=row.order_id, client=row.orig_client_order_id or row.client_order_id, reason=Reason.UNDEFINED, text="",
+    )  # fmt: skip
+
+
+def _update(
+    known: Known, listing: Listing, *, channel: Channel, exec_type: ExecType, status: str, side: str, order_type: str,
+    tif: str, qty: str, px: str, cum: str, ts: int, sending: int, seq: int, ref: int, client: str, reason: Reason, text: str,
+) -> VenueOrderUpdate:  # fmt: skip
+    try:
+        order_qty, cum_qty = mantissa(qty, listing.qty_exp), mantissa(cum, listing.qty_exp)
+        price = mantissa(px, listing.px_exp)
+    except NotExact as error:
+        raise BadFrame(VenueErrorCode.UNPARSED, "order numbers", f"order {client[:64]!r}: {error}") from None
+    return VenueOrderUpdate(
+        request_seq=known.request_seq, order_id=known.order_id, account=known.account, instrument=listing.instrument,
+        order_qty=order_qty, price_px=price or NULL, cum_qty=cum_qty,
+        leaves_qty=max(order_qty - cum_qty, 0) if status in OPEN_STATUSES else 0,
+        exchange_ts=ts * NS_PER_MS, sending_ts=sending * NS_PER_MS, exchange_seq=seq, channel=channel, exec_type=exec_type,
+        ord_status=_word(STATUSES, status, "order status"), side=_word(SIDES, side, "side"),
+        ord_type=TYPES.get(order_type, OrdType.UNDEFINED), tif=TIFS.get(tif, TimeInForce.UNDEFINED),
+        exec_inst=int(ExecInst.PARTICIPATE_DO_NOT_INITIATE) if tif == "GTX" else 0,
+        reason=reason, venue_order_ref=str(ref), client_ref=client[:64], text=text,
+    )  # fmt: skip
+
+
+def push_fill(push: OrderTradeUpdate, listing: Listing, known: Known, currencies: dict[str, int]) -> VenueFill:
+    """The fill in a push of execution type TRADE."""
+    o = push.o
+    return _fill(
+        known, listing, currencies, channel=Channel.ORDER_STREAM, side=o.S, qty=o.l, px=o.L, fee=o.n, asset=o.N or "",
+        maker=o.m, ts=push.T or push.E, trade=o.t, seq=o.v, order=o.i, client=o.C or o.c,
+    )  # fmt: skip
+
+
+def downloaded_fill(row: TradeRow, listing: Listing, known: Known, currencies: dict[str, int]) -> VenueFill:
+    """A fill from the venue's list of trades: one that happened while nobody listened."""
+    return _fill(
+        known, listing, currencies, channel=Channel.DOWNLOAD, side=row.side, qty=row.qty, px=row.price, fee=row.commission,
+        asset=row.commission_asset, maker=row.maker, ts=row.time, trade=row.id, seq=0, order=row.order_id,
+        client=row.client_order_id,
+    )  # fmt: skip
+
+
+def _fill(
+    known: Known, listing: Listing, currencies: dict[str, int], *, channel: Channel, side: str, qty: str, px: str, fee: str,
+    asset: str, maker: bool, ts: int, trade: int, seq: int, order: int, client: str,
+) -> VenueFill:  # fmt: skip
+    try:
+        last_qty, last_px = mantissa(qty, listing.qty_exp), mantissa(px, listing.px_exp)
+        fee_mantissa, fee_exp = decimal_pair(fee)
+        if last_qty <= 0 or last_px <= 0 or trade == 0:
+            raise NotExact(f"trade {trade}: {qty!r} at {px!r}: expected a trade id, quantity and price above zero")
+    except NotExact as error:
+        raise BadFrame(VenueErrorCode.UNPARSED, "fill numbers", f"fill of {client[:64]!r}: {error}") from None
+    return VenueFill(
+        request_seq=known.request_seq, order_id=known.order_id, account=known.account, instrument=listing.instrument,
+        last_qty=last_qty, last_px=last_px, fee=fee_mantissa, fee_exp=fee_exp, fee_currency=currencies.get(asset, 0),
+        exchange_ts=ts * NS_PER_MS, exchange_seq=seq, trade_no=trade, channel=channel, side=_word(SIDES, side, "side"),
+        liquidity=LiquidityIndicator.MAKER if maker else LiquidityIndicator.TAKER,
+        venue_trade_ref=str(trade), venue_order_ref=str(order), client_ref=client[:64],
+    )  # fmt: skip
+
+
+def reason_of(error: ErrorBody) -> Reason:
+    """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
+    return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def rejected(m: RoutedOrder, seq: int, error: ErrorBody) -> VenueOrderUpdate:
+    """The venue refused order.place: the order never existed there."""
+    return VenueOrderUpdate(
+        request_seq=seq, order_id=m.order_id, account=m.account, instrument=m.instrument, order_qty=m.order_qty,
+        price_px=m.price_px, cum_qty=0, leaves_qty=0, venue_code=error.code, reason=reason_of(error),
+        channel=Channel.REQUEST_RESPONSE, exec_type=ExecType.REJECTED, ord_status=OrdStatus.REJECTED,
+        side=m.side, ord_type=m.ord_type, tif=m.tif, text=error.msg[:500],
+    )  # fmt: skip
+
+
+def never_existed(*, seq: int, order_id: int, account: int, instrument: int) -> VenueOrderUpdate:
+    """The definite answer of the venue: it never accepted a request of this id, and never will."""
+    return VenueOrderUpdate(
+        request_seq=seq, order_id=order_id, account=account, instrument=instrument, venue_code=NEVER_EXISTED,
+        reason=Reason.UNKNOWN_AT_VENUE, channel=Channel.QUERY, exec_type=ExecType.ORDER_STATUS, ord_status=OrdStatus.UNDEFINED,
+    )  # fmt: skip
+
+
+def request_rejected(seq: int, order_id: int, response_to: CxlRejResponseTo, error: ErrorBody) -> VenueCancelReject:
+    """The venue refused a cancel or a modify; the order is untouched."""
+    return VenueCancelReject(
+        request_seq=seq, order_id=order_id, venue_code=error.code, reason=reason_of(error), response_to=response_to,
+        text=error.msg[:500],
+    )  # fmt: skip

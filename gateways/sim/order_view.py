@@ -1,0 +1,231 @@
+"""What the journal says about our orders at the venue: the gateway's whole memory.
+
+Folded from sequenced frames only (definitions, routed requests, risk passes, kills) and from what this gateway itself has
+published, so that a new process that reads the journal knows what the killed one knew. Not more: a request without an answer
+in the journal is *unknown*, whether or not its bytes ever left.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateways.sim.mapping import Listing
+from journal.messages import (
+    AccountDefined,
+    CurrencyDefined,
+    Decision,
+    DestinationDefined,
+    EpochStart,
+    ExecType,
+    InstrumentDefined,
+    KillRelease,
+    KillSwitch,
+    Message,
+    OrdStatus,
+    Reason,
+    RiskDecision,
+    RoutedCancel,
+    RoutedOrder,
+    RoutedReplace,
+    ScopeType,
+    SendRefused,
+    SessionStart,
+    StreamStatus,
+    VenueCancelReject,
+    VenueDefined,
+    VenueFill,
+    VenueOrderUpdate,
+    order_id_source,
+)
+
+PASSES_MAX = 65_536
+"""Risk passes remembered. The OMS routes a pass at once; one that is this old is refused as missing, which is the safe side."""
+CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY)
+
+Routed = RoutedOrder | RoutedReplace | RoutedCancel
+
+
+class Pass(msgspec.Struct):
+    """A risk pass and whether it was used."""
+
+    order_id: int
+    request_kind: int
+    content_hash: int
+    epoch: int
+    valid_until_ts: int
+    consumed: bool = False
+
+
+class Order(msgspec.Struct):
+    """An order that may be open at the venue."""
+
+    order_id: int
+    place_seq: int
+    instrument: int
+    strategy: int
+    order_qty: int
+    cum_qty: int = 0
+
+
+class OrderView:
+    """Fold of the journal, as far as this gateway needs it."""
+
+    def __init__(self, *, venue_name: str, account_name: str, source: int = 0) -> None:
+        self.venue_name = venue_name
+        self.account_name = account_name
+        self.source = source
+        """Source id of the trading publisher: only its frames are our own words."""
+        self.stream_id = 0
+        self.epoch = 0
+        self.venue = 0
+        self.account = 0
+        self.currencies: dict[str, int] = {}
+        self._listings: dict[int, tuple[int, Listing]] = {}  # instrument: (venue, listing)
+        self._destinations: dict[int, tuple[int, int]] = {}  # destination: (venue, account)
+        self.orders: dict[int, Order] = {}
+        self.unanswered: dict[int, Routed] = {}
+        """Routed requests (seq: message) without an answer of the venue or a refusal of ours."""
+        self.order_of: dict[int, int] = {}
+        """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
+        self.passes: dict[int, Pass] = {}
+        self.kills: dict[int, KillSwitch] = {}
+        self.trades_seen: set[tuple[int, int]] = set()
+        self.last_trade_no = 0
+        self.last_connection_epochs: dict[tuple[int, int], int] = {}
+        """(source, stream): last connection epoch used, so that the next process goes on from there."""
+
+    # Frames of others.
+
+    def apply(self, m: Message, *, seq: int, source: int, epoch: int) -> None:
+        """One sequenced frame from the past. What is handed over live goes through OrderEntry, which calls `routed`."""
+        if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+            if self.is_ours(m.destination):
+                self.routed(m, seq)
+        elif isinstance(m, StreamStatus):
+            self.last_connection_epochs[source, m.stream] = m.connection_epoch
+        elif source == self.source:
+            self.said(m)
+        if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+            self.watch(m, seq=seq, epoch=epoch)
+
+    def watch(self, m: Message, *, seq: int, epoch: int) -> None:
+        """Definitions, risk passes, kills, epochs: what holds for everything after it, past or live."""
+        if isinstance(m, RiskDecision):
+            if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
+                self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts)
+                if len(self.passes) > PASSES_MAX:
+                    del self.passes[next(iter(self.passes))]
+        elif isinstance(m, KillSwitch):
+            self.kills[m.kill] = m
+        elif isinstance(m, KillRelease):
+            self.kills.pop(m.kill, None)
+        elif isinstance(m, EpochStart):
+            self.epoch = m.new_epoch
+        else:
+            self._define(m)
+
+    def _define(self, m: Message) -> None:
+        if isinstance(m, SessionStart):
+            self.stream_id = m.stream_id
+        elif isinstance(m, VenueDefined) and m.name == self.venue_name:
+            self.venue = m.venue
+        elif isinstance(m, AccountDefined) and m.name == self.account_name:
+            self.account = m.account
+        elif isinstance(m, CurrencyDefined):
+            self.currencies[m.name] = m.currency
+        elif isinstance(m, InstrumentDefined):
+            self._listings[m.instrument] = (m.venue, Listing.of(m))
+        elif isinstance(m, DestinationDefined):
+            self._destinations[m.destination] = (m.venue, m.account)
+
+    def listing(self, instrument: int) -> Listing | None:
+        """The listing of an instrument of our venue."""
+        venue, listing = self._listings.get(instrument, (0, None))
+        return listing if venue == self.venue else None
+
+    def listing_named(self, symbol: str) -> Listing | None:
+        """The listing with the venue's symbol."""
+        return next((x for venue, x in self._listings.values() if venue == self.venue and x.symbol == symbol), None)
+
+    def is_ours(self, destination: int) -> bool:
+        """Does a routed frame of this destination concern us?"""
+        venue, account = self._destinations.get(destination, (0, 0))
+        return venue != 0 and venue == self.venue and account in (0, self.account)
+
+    def has_destination(self) -> bool:
+        """Has the stream defined a way to our venue and account?"""
+        return any(self.is_ours(destination) for destination in self._destinations)
+
+    # Requests routed to us, and what we said about them.
+
+    def routed(self, m: Routed, seq: int) -> None:
+        """A request is ours to handle; from here until an answer its outcome is open."""
+        self.order_of[seq] = m.order_id
+        self.unanswered[seq] = m
+        if isinstance(m, RoutedOrder):
+            self.orders[m.order_id] = Order(m.order_id, seq, m.instrument, m.strategy, m.order_qty)
+        if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
+            self.passes[m.risk_seq].consumed = True
+
+    def said(self, m: Message) -> None:
+        """One of our own messages, when published or when read back from the journal."""
+        if isinstance(m, SendRefused):
+            request = self.unanswered.pop(m.request_seq, None)
+            if isinstance(request, RoutedOrder):
+                self.orders.pop(m.order_id, None)
+        elif isinstance(m, VenueCancelReject):
+            self.unanswered.pop(m.request_seq, None)
+        elif isinstance(m, VenueOrderUpdate):
+            self._updated(m)
+        elif isinstance(m, VenueFill):
+            self._filled(m)
+
+    def _updated(self, m: VenueOrderUpdate) -> None:
+        self.unanswered.pop(m.request_seq, None)
+        order = self.orders.get(m.order_id)
+        if order is None:
+            return
+        never = m.ord_status == OrdStatus.UNDEFINED and m.reason == Reason.UNKNOWN_AT_VENUE
+        if m.ord_status in CLOSED or never:
+            del self.orders[m.order_id]
+            self.unanswered.pop(order.place_seq, None)
+        elif m.exec_type in (ExecType.REPLACED, ExecType.ORDER_STATUS):
+            order.order_qty = m.order_qty
+
+    def _filled(self, m: VenueFill) -> None:
+        if (m.instrument, m.trade_no) in self.trades_seen:
+            return
+        self.trades_seen.add((m.instrument, m.trade_no))
+        self.last_trade_no = max(self.last_trade_no, m.trade_no)
+        order = self.orders.get(m.order_id)
+        if order is None:
+            return
+        self.unanswered.pop(order.place_seq, None)  # it trades, so it was accepted
+        order.cum_qty += m.last_qty
+        if order.cum_qty >= order.order_qty:
+            del self.orders[m.order_id]
+
+    # The kill switch, as far as a gateway can see its scope.
+
+    def killed(self, m: RoutedOrder | RoutedReplace) -> bool:
+        """Is a kill active for this request? Users, groups, underlyings are not in routed frames: risk judges those."""
+        if not self.kills:
+            return False
+        order = self.orders.get(m.order_id)
+        strategy = m.strategy if isinstance(m, RoutedOrder) else order.strategy if order else 0
+        return any(self._in_scope(kill, m, strategy) for kill in self.kills.values())
+
+    def _in_scope(self, kill: KillSwitch, m: RoutedOrder | RoutedReplace, strategy: int) -> bool:
+        tests: dict[int, tuple[tuple[int, int], ...]] = {
+            ScopeType.GLOBAL: (),
+            ScopeType.VENUE: ((kill.scope_venue, self.venue),),
+            ScopeType.ACCOUNT: ((kill.scope_account, m.account),),
+            ScopeType.STRATEGY: ((kill.scope_strategy, strategy),),
+            ScopeType.INSTRUMENT: ((kill.scope_instrument, m.instrument),),
+            ScopeType.SOURCE: ((kill.scope_source, order_id_source(m.order_id)),),
+            ScopeType.ACCOUNT_INSTRUMENT: ((kill.scope_account, m.account), (kill.scope_instrument, m.instrument)),
+            ScopeType.STRATEGY_INSTRUMENT: ((kill.scope_strategy, strategy), (kill.scope_instrument, m.instrument)),
+            ScopeType.ORDER_TREE: ((kill.scope_order_id, m.order_id),),
+        }
+        wanted = tests.get(kill.scope_type)
+        return wanted is not None and all(want == have for want, have in wanted)
