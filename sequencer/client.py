@@ -1,0 +1,331 @@
+"""The publisher's end: number a message, copy it into the ring, know that it is on the stream exactly once.
+
+The ring is the outbox. The sequencer frees a message's room only after it stands in the journal, and the memory stays mapped
+here when the sequencer dies; so `reconnect` attaches anew, learns the last number that is in the journal, and puts what
+lies behind it into the new ring. Nothing is kept twice, nothing is copied while all goes well.
+
+One thread. Not for two threads of a process: each has a source, or a lock, of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode
+from sequencer.attach import AttachError, request_attach
+from sequencer.kernel._sequencer import ffi, lib
+
+_HEAD, _TAIL, _, _, _ACCEPTED, _ACCEPTED_SEQ, _REJECTED, _DUPLICATES, _LAST_REASON, _STATE = range(10)
+_FULL, _OVERSIZED = -1, -2
+
+
+class PublisherRefused(RuntimeError):
+    """The sequencer no longer takes what this publisher writes: quarantined, replaced, or its ring was damaged."""
+
+
+class SequencerGone(ConnectionError):
+    """The sequencer has ended and the ring is full; `reconnect`, then publish again. Nothing published is lost."""
+
+
+class Publisher:
+    """One source's connection to the sequencer."""
+
+    def __init__(self, journal: Path, source: str, build: str) -> None:
+        self.journal = Path(journal)
+        self.name = source
+        self.build = build
+        self.source = 0
+        self.incarnation = 0
+        self.epoch = 0
+        self.last_source_seq = 0
+        """The last number that was on the stream when this publisher attached."""
+        self.full_waits = 0
+        """How often a publish had to wait for room."""
+        self._next = 1
+        self._in_batch = 0
+        self._armed = False
+        self._fds: list[int] = []
+        self._words = ffi.new("uint64_t[10]")
+        self._producer: Any = None
+        self._connection: Any = None
+
+    @classmethod
+    def connect(cls, journal: Path, source: str, *, timeout_s: float = 10, build: str = "") -> Publisher:
+        """Attach as `source`, waiting up to timeout_s for a sequencer that is not there yet."""
+        self = cls(journal, source, build)
+        self._attach(timeout_s)
+        self._next = self.last_source_seq + 1
+        return self
+
+    def _attach(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                connection, reply, fds = request_attach(
+                    self.journal, self.name, self.build, max(0.1, deadline - time.monotonic())
+                )
+                break
+            except AttachError:
+                raise
+            except OSError as error:
+                # Nobody listens yet. There is no event to wait for: the folder itself may not exist.
+                if time.monotonic() >= deadline:
+                    raise AttachError(
+                        f"{self.journal}: no sequencer answered source {self.name} within {timeout_s:g} s ({error})"
+                    ) from None
+                time.sleep(0.02)
+        producer = ffi.new("struct lockstep_producer *")
+        error_no = lib.lockstep_ring_map(fds[0], ffi.addressof(producer.ring))
+        if error_no:
+            connection.close()
+            for fd in fds:
+                os.close(fd)
+            raise AttachError(f"{self.journal}: the ring for source {self.name} cannot be mapped: {os.strerror(-error_no)}")
+        lib.lockstep_producer_init(producer, fds[1])
+        self._connection, self._producer, self._fds = connection, producer, fds
+        self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
+        self.last_source_seq = reply.last_source_seq
+        self.journal = Path(reply.journal)
+
+    # ---- publishing
+
+    @property
+    def next_source_seq(self) -> int:
+        """The number that the next `publish` gives out."""
+        return self._next
+
+    def publish(self, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST) -> int:
+        """Number a message and put it into the ring; returns its source_seq. Committed at once unless inside `batch`."""
+        return self.publish_bytes(
+            message.KIND, message.VERSION, message.encode(), cause=cause, origin_ts=origin_ts, flags=flags
+        )
+
+    def publish_bytes(
+        self, kind: int, version: int, body: bytes, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
+    ) -> int:
+        """`publish` for a body that is encoded already."""
+        number = self._next
+        self._put(number, kind, version, body, cause, origin_ts, flags)
+        self._next = number + 1
+        if not self._in_batch:
+            self.commit()
+        return number
+
+    def publish_numbered(
+        self, source_seq: int, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
+    ) -> bool:
+        """Publish a regenerated message under the number it always had. False: it is published already, nothing was done."""
+        if source_seq < self._next:
+            return False
+        if source_seq > self._next:
+            raise ValueError(f"source {self.name}: source_seq {source_seq} leaves a gap; expected {self._next}")
+        self.publish(message, cause=cause, origin_ts=origin_ts, flags=flags)
+        return True
+
+    def _put(self, number: int, kind: int, version: int, body: bytes, cause: int, origin_ts: int, flags: int) -> None:
+        producer, size = self._producer, len(body)
+        while True:
+            result = lib.lockstep_producer_put(producer, kind, version, flags, origin_ts, number, cause, body, size)
+            if result == 0:
+                break
+            if result == _OVERSIZED:
+                limit = min(FRAME_BYTES_MAX, producer.frame_bytes_max) - HEADER_BYTES
+                raise ValueError(
+                    f"source {self.name}: kind {kind}: body of {size} bytes; at most {limit} fit a frame of this ring"
+                )
+            lib.lockstep_producer_commit(producer)
+            self._wait_for_room(HEADER_BYTES + size + 7)
+
+    def commit(self) -> None:
+        """Make everything put so far visible to the sequencer."""
+        lib.lockstep_producer_commit(self._producer)
+        state = int(self._producer.ring.page.state)
+        if state > SourceStateCode.DETACHED:
+            raise PublisherRefused(
+                f"source {self.name} incarnation {self.incarnation}: {SourceStateCode(state).name}"
+                + (f", last reject {self.last_reject_reason.name}" if self.last_reject_reason else "")
+            )
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Messages published inside become visible together, with one store. A batch larger than the ring goes in parts."""
+        self._in_batch += 1
+        try:
+            yield
+        finally:
+            self._in_batch -= 1
+            if not self._in_batch:
+                self.commit()
+
+    def _wait_for_room(self, length: int) -> None:
+        self.full_waits += 1
+        armed_before = self._armed
+        try:
+            while True:
+                self.arm()
+                if lib.lockstep_producer_room(self._producer, length):
+                    return
+                self._check_refused()
+                if not self._poll(1.0) and not self.alive:
+                    if lib.lockstep_producer_room(self._producer, length):
+                        return
+                    raise SequencerGone(f"source {self.name}: the sequencer of {self.journal} has ended and the ring is full")
+        finally:
+            if armed_before:
+                # The event loop's own wait goes on; what was consumed here may have been its wake.
+                self.arm()
+                os.eventfd_write(self._fds[2], 1)
+            else:
+                self.disarm()
+
+    def _check_refused(self) -> None:
+        state = self.state
+        if state > SourceStateCode.DETACHED:
+            raise PublisherRefused(f"source {self.name} incarnation {self.incarnation}: {state.name}")
+
+    # ---- the sequencer's answers
+
+    def _status(self, word: int) -> int:
+        lib.lockstep_page_words(self._producer.ring.page, self._words)
+        return int(self._words[word])
+
+    @property
+    def state(self) -> SourceStateCode:
+        """ATTACHED while the sequencer reads this ring."""
+        return SourceStateCode(self._status(_STATE))
+
+    @property
+    def accepted_source_seq(self) -> int:
+        """The last of our numbers that is a frame of the journal (in this incarnation or before it)."""
+        return max(self._status(_ACCEPTED), self.last_source_seq)
+
+    @property
+    def accepted_seq(self) -> int:
+        """The seq of the last accepted message."""
+        return self._status(_ACCEPTED_SEQ)
+
+    @property
+    def rejected(self) -> int:
+        """Messages refused since the sequencer started."""
+        return self._status(_REJECTED)
+
+    @property
+    def duplicates(self) -> int:
+        """Messages dropped because their number was on the stream already."""
+        return self._status(_DUPLICATES)
+
+    @property
+    def last_reject_reason(self) -> Reason:
+        """Why the last refused message was refused."""
+        return Reason(self._status(_LAST_REASON))
+
+    @property
+    def pending(self) -> int:
+        """Bytes in the ring that the sequencer has not taken: the outbox."""
+        lib.lockstep_page_words(self._producer.ring.page, self._words)
+        return int(self._producer.tail - self._words[_HEAD])
+
+    # ---- waiting
+
+    @property
+    def alive(self) -> bool:
+        """Whether the sequencer still holds its end of the connection."""
+        ready = select.select([self._connection], [], [], 0)[0] if self._connection.fileno() < 1024 else self._peek()
+        return not ready or bool(self._peek())
+
+    def _peek(self) -> list[int]:
+        try:
+            return [1] if self._connection.recv(1, 0x42) else []  # MSG_PEEK | MSG_DONTWAIT
+        except BlockingIOError:
+            return [1]
+        except OSError:
+            return []
+
+    def park_fd(self) -> int:
+        """An eventfd, readable when frames were appended or made durable after `arm`. Read it, or `disarm`, to reset."""
+        return self._fds[2]
+
+    def connection_fd(self) -> int:
+        """Readable when the sequencer has ended: add it to the event loop beside park_fd."""
+        return int(self._connection.fileno())
+
+    def arm(self) -> None:
+        """Ask for one wake. Look for news once more before sleeping: what came before this call wakes nobody."""
+        self._armed = True
+        lib.lockstep_producer_arm(self._producer)
+
+    def disarm(self) -> None:
+        """No wake wanted; forget one that came."""
+        self._armed = False
+        lib.lockstep_producer_disarm(self._producer)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fds[2])
+
+    def wait(self, timeout_s: float, *, unless: Any = None) -> bool:
+        """Sleep until frames were appended or made durable, the sequencer ended, or the time is over. True: something came.
+
+        `unless` is asked once after arming (say, whether the reader has a new frame): true means do not sleep.
+        """
+        self.arm()
+        try:
+            return bool(unless is not None and unless()) or self._poll(timeout_s)
+        finally:
+            self.disarm()
+
+    def _poll(self, timeout_s: float) -> bool:
+        poller = select.poll()
+        poller.register(self._fds[2], select.POLLIN)
+        poller.register(self._connection, select.POLLIN)
+        events = poller.poll(timeout_s * 1000)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._fds[2])
+        return any(fd == self._fds[2] for fd, _ in events)
+
+    # ---- the sequencer's death, our end
+
+    def reconnect(self, timeout_s: float = 10) -> None:
+        """Attach anew and put every message that is not on the stream yet into the new ring, each exactly once."""
+        old, old_fds, last = self._producer, self._fds, self._next - 1
+        self._connection.close()
+        self._attach(timeout_s)
+        self._armed = False
+        if self.last_source_seq > last:
+            raise PublisherRefused(
+                f"source {self.name}: the stream has source_seq {self.last_source_seq}, this publisher gave out {last}: "
+                "another process published as this source meanwhile"
+            )
+        first, end = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        while lib.lockstep_producer_replay(self._producer, old, self.last_source_seq, first, end) == _FULL:
+            lib.lockstep_producer_commit(self._producer)
+            self._wait_for_room(int(self._producer.frame_bytes_max))
+        if self.last_source_seq < last and (first[0] != self.last_source_seq + 1 or end[0] != last):
+            raise PublisherRefused(
+                f"source {self.name}: the stream ends at source_seq {self.last_source_seq}, this publisher still holds "
+                f"{first[0]} to {end[0]} of {last}: the journal lost messages that had been in it"
+            )
+        lib.lockstep_ring_unmap(ffi.addressof(old.ring))
+        for fd in old_fds:
+            os.close(fd)
+        self.commit()
+
+    def close(self) -> None:
+        """Hang up. What was committed is still sequenced."""
+        if self._producer is None:
+            return
+        self._connection.close()
+        lib.lockstep_ring_unmap(ffi.addressof(self._producer.ring))
+        for fd in self._fds:
+            os.close(fd)
+        self._producer, self._fds = None, []
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,310 @@
+"""The sequencer's process: the loop's control plane.
+
+The loop, the sync and the segment preparation are C and run in threads of their own without the GIL; what is Python sleeps in
+one selector: publishers come and go over the socket, a signal ends it all. A publisher that is slow, hostile or dead costs
+its own connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import stat
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from journal.clock import Clock, SystemClock
+from journal.errors import JournalError
+from journal.kernel._journal import ffi as journal_ffi
+from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
+from journal.writer import JournalWriter
+from sequencer.attach import AttachError, socket_path
+from sequencer.clock import LoopClock
+from sequencer.grants import GrantError
+from sequencer.kernel._sequencer import ffi, lib
+from sequencer.publishers import Publishers
+from sequencer.rules import rule_table
+from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
+from sequencer.settings import IDLE, SequencerSettings, SourceSettings
+
+_EVENTFD = os.EFD_CLOEXEC | os.EFD_NONBLOCK
+CONNECTIONS_MAX = 512
+
+
+class StreamEnded(RuntimeError):
+    """The loop ended by itself: the writer failed."""
+
+
+class Sequencer:
+    """One journal's sequencer. `start`, `serve` until `stop` is called from anywhere, `close`."""
+
+    def __init__(
+        self,
+        journal: Path,
+        settings: SequencerSettings,
+        sources: Sequence[SourceSettings],
+        *,
+        mode: SessionMode = SessionMode.LIVE,
+        durability: DurabilityPolicy = DurabilityPolicy.DURABLE,
+        config_digest: bytes = bytes(32),
+        clock: Clock | None = None,
+    ) -> None:
+        self.journal = Path(journal)
+        self.settings = settings
+        self.sources = sources
+        self.mode = mode
+        self.durability = durability
+        self.config_digest = config_digest
+        self.clock = clock or SystemClock()
+        self._socket_path = socket_path(self.journal)
+        self._stop_fd = os.eventfd(0, _EVENTFD)
+        self._fds: list[int] = [self._stop_fd]
+        self._threads: list[threading.Thread] = []
+        self._loop_thread: threading.Thread | None = None
+        self._listener: socket.socket | None = None
+        self._writer: JournalWriter | None = None
+        self._keep: list[Any] = []
+
+    # ---- start
+
+    def start(self) -> None:
+        """Take the journal, open the session, run the loop, listen."""
+        self._writer = writer = JournalWriter.open(
+            self.journal, segment_bytes=self.settings.segment_bytes, write_through=self.settings.write_through
+        )
+        known, news = define_sources(self.journal, self.sources, os.getuid())
+        learn(self.journal, known.values())
+        open_session(
+            Stamp(writer, self.clock), news, mode=self.mode, durability=self.durability, config_digest=self.config_digest
+        )
+        writer.sync()
+        self._loop = loop = self._make_loop(writer)
+        self._listener = self._listen(any(s.uid != os.getuid() for s in known.values()))
+        self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
+        self._run("sync", lambda: lib.lockstep_sync_run(loop))
+        self._run("segments", lambda: lib.lockstep_prepare_run(loop))
+        self._loop_thread = self._run("sequencer", self._run_loop)
+
+    def _make_loop(self, writer: JournalWriter) -> Any:
+        settings = self.settings
+        rules, count = rule_table()
+        loop = ffi.new("struct lockstep_loop *")
+        loop.writer = ffi.cast("struct lockstep_writer *", int(journal_ffi.cast("uintptr_t", writer.c)))
+        loop.rules, loop.rules_count = rules, count
+        loop.idle, loop.spin_ns = IDLE[settings.idle], settings.spin_us * 1000
+        loop.live = self.mode == SessionMode.LIVE
+        loop.clock_interval_ns = settings.clock_interval_ms * 1_000_000
+        loop.sync_interval_ns = settings.sync_interval_us * 1000
+        loop.batch_bytes = settings.batch_bytes
+        self._fds += [os.eventfd(0, _EVENTFD) for _ in range(4)]
+        _, loop.wake_fd, loop.control_fd, loop.sync_fd, loop.segment_fd = self._fds
+        loop.writer.roll_fd = loop.segment_fd
+        if isinstance(self.clock, LoopClock):
+            loop.manual_ns = self.clock.cell
+        self._keep += [rules, loop, self.clock]
+        return loop
+
+    def _run(self, name: str, target: Callable[[], Any]) -> threading.Thread:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        return thread
+
+    def _run_loop(self) -> None:
+        if self.settings.cpu is not None:
+            os.sched_setaffinity(0, {self.settings.cpu})
+        lib.lockstep_loop_run(self._loop)
+
+    def _listen(self, others: bool) -> socket.socket:
+        """Bind the socket. We hold the journal's lock, so a socket file that is there is a dead sequencer's."""
+        path = self._socket_path
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        folder = os.lstat(path.parent)
+        if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid():
+            raise ConfigurationError(f"{path.parent}: expected a folder of user {os.getuid()}, not a link or another user's")
+        os.chmod(path.parent, 0o711 if others else 0o700)
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise ConfigurationError(f"{path}: is no socket; remove it, the sequencer binds its socket there")
+            path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        listener.bind(str(path))
+        os.chmod(path, 0o666 if others else 0o600)
+        listener.listen(64)
+        return listener
+
+    # ---- the loop's mailbox
+
+    def _command(self, command: int, lane: int, state: int = 0, reason: int = 0) -> None:
+        """Give the loop a command and wait until it is done. StreamEnded if the loop is."""
+        loop = self._loop
+        lib.lockstep_loop_post(loop, command, lane, state, reason)
+        with selectors.DefaultSelector() as selector:
+            selector.register(loop.control_fd, selectors.EVENT_READ)
+            while lib.lockstep_loop_done(loop) != loop.command_no:
+                if loop.ended:
+                    raise StreamEnded(self._why())
+                selector.select()
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(loop.control_fd)
+        # Rings that died meanwhile woke the same eventfd: look again.
+        os.eventfd_write(loop.control_fd, 1)
+
+    def _why(self) -> str:
+        loop = self._loop
+        code = -int(loop.error or loop.sync_error or loop.prepare_error)
+        what = "syncing" if loop.sync_error else "preparing a segment" if loop.prepare_error else "appending"
+        return f"{self.journal}: {os.strerror(code) if code else 'ended'} while {what}; the stream ends at seq {loop.writer.last_seq}"
+
+    # ---- serving
+
+    def stop(self) -> None:
+        """End `serve`. From any thread or a signal handler."""
+        os.eventfd_write(self._stop_fd, 1)
+
+    def serve(self) -> None:
+        """Answer publishers until `stop`, or StreamEnded."""
+        assert self._listener is not None
+        warned = 0
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stop_fd, selectors.EVENT_READ)
+            selector.register(self._loop.control_fd, selectors.EVENT_READ)
+            selector.register(self._listener, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fd == self._stop_fd:
+                        return
+                    if key.fd == self._loop.control_fd:
+                        warned = self._look_at_loop(selector, warned)
+                    elif key.fileobj is self._listener:
+                        self._accept(selector)
+                    else:
+                        self._hear(selector, key.fileobj)
+
+    def _look_at_loop(self, selector: selectors.BaseSelector, warned: int) -> int:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._loop.control_fd)
+        if self._loop.ended:
+            raise StreamEnded(self._why())
+        for connection in self.publishers.dead():
+            self._hang_up(selector, connection)
+        code = -int(self._loop.prepare_error)
+        if code and code != warned:
+            print(
+                f"lockstep sequencer: {self.journal}: {os.strerror(code)} while preparing a segment; trying again",
+                file=sys.stderr,
+            )
+        return code
+
+    def _accept(self, selector: selectors.BaseSelector) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(selector.get_map()) > CONNECTIONS_MAX:
+            connection.close()
+            return
+        connection.setblocking(False)
+        selector.register(connection, selectors.EVENT_READ)
+
+    def _hear(self, selector: selectors.BaseSelector, connection: Any) -> None:
+        if connection.fileno() < 0:
+            return
+        if not self.publishers.hear(connection):
+            self._hang_up(selector, connection)
+            return
+        for old in self.publishers.replaced():
+            self._hang_up(selector, old)
+
+    def _hang_up(self, selector: selectors.BaseSelector, connection: Any) -> None:
+        selector.unregister(connection)
+        self.publishers.gone(connection)
+        connection.close()
+
+    # ---- end
+
+    def close(self, *, clean: bool = True) -> None:
+        """Drain the rings, end the session, let go of the journal. clean=False: the writer failed, nothing can be appended."""
+        if self._listener is not None:
+            self._listener.close()
+            self._socket_path.unlink(missing_ok=True)
+        writer = self._writer
+        try:
+            if self._loop_thread is not None:
+                self._loop.stop_wanted = 1
+                try:
+                    self._command(lib.LOCKSTEP_STOP, 0, 0, Reason.SHUTDOWN)
+                except StreamEnded:
+                    clean = False
+                self._loop_thread.join()
+                lib.lockstep_prepare_end(self._loop)
+                lib.lockstep_sync_end(self._loop)
+                for thread in self._threads:
+                    thread.join()
+                if clean and writer is not None:
+                    Stamp(writer, self.clock).append(SessionEnd(frames=int(self._loop.frames), reason=Reason.SHUTDOWN))
+                self.publishers.close()
+        finally:
+            if writer is not None:
+                writer.c.roll_fd = -1
+                if clean:
+                    writer.close()
+                else:
+                    with contextlib.suppress(JournalError):
+                        writer.close()
+            for fd in self._fds:
+                os.close(fd)
+            self._fds = []
+
+
+def run_sequencer(
+    journal: Path,
+    settings: SequencerSettings,
+    sources: Sequence[SourceSettings],
+    *,
+    mode: SessionMode,
+    durability: DurabilityPolicy,
+    config_digest: bytes,
+    ready: Callable[[], None] | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Run until SIGTERM or SIGINT; the exit code: 0 after a clean end. What went wrong is one line on stderr."""
+    try:
+        sequencer = Sequencer(
+            journal, settings, sources, mode=mode, durability=durability, config_digest=config_digest, clock=clock
+        )
+    except (AttachError, ValueError) as error:
+        return _fail(error)
+    before = {s: signal.signal(s, lambda *_: sequencer.stop()) for s in (signal.SIGTERM, signal.SIGINT)}
+    clean = True
+    try:
+        try:
+            sequencer.start()
+            if ready is not None:
+                ready()
+            sequencer.serve()
+        except StreamEnded as error:
+            clean = False
+            return _fail(error)
+        finally:
+            sequencer.close(clean=clean)
+    except (JournalError, ConfigurationError, GrantError, OSError, msgspec.MsgspecError) as error:
+        return _fail(error)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _fail(error: Exception) -> int:
+    print(f"lockstep sequencer: {error}", file=sys.stderr)
+    return 1

@@ -1,0 +1,99 @@
+/* The two threads behind the loop: one puts on disk what is written, one makes segments before they are needed. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "sequencer/kernel/loop_private.h"
+
+static pthread_mutex_t lanes = PTHREAD_MUTEX_INITIALIZER;
+
+void lockstep_lanes_lock(void) { pthread_mutex_lock(&lanes); }
+void lockstep_lanes_unlock(void) { pthread_mutex_unlock(&lanes); }
+
+static void wait_fd(int fd, int64_t ns) {
+    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    uint64_t count;
+    if (ppoll(&pfd, 1, ns < 0 ? NULL : &t, NULL) > 0) {
+        ssize_t n = read(fd, &count, sizeof count);
+        (void)n;
+    }
+}
+
+static void wake_clients(struct lockstep_loop *loop) {
+    full_fence();
+    lockstep_lanes_lock();
+    for (uint32_t i = 0; i < LOCKSTEP_LANES_MAX; i++) {
+        struct lockstep_lane *lane = &loop->lane[i];
+        if (!lane->used) continue;
+        uint64_t ticket = load_relaxed(&lane->ring.page->armed);
+        if (ticket != 0 && ticket != lane->sync_woken) {
+            lane->sync_woken = ticket;
+            wake_write(lane->client_fd);
+        }
+    }
+    lockstep_lanes_unlock();
+}
+
+static int all_durable(const struct lockstep_loop *loop) {
+    const struct lockstep_control *control = loop->writer->control;
+    return load_acquire(&control->written_seq) == load_acquire(&control->durable_seq);
+}
+
+int32_t lockstep_sync_run(struct lockstep_loop *loop) {
+    uint64_t ticket = 0, durable = 0;
+    int64_t last = 0;
+    for (;;) {
+        int stop = load_acquire(&loop->sync_stop) != 0;
+        if (all_durable(loop)) {
+            if (stop) return 0;
+            store_release(&loop->sync_parked, ++ticket);
+            full_fence();
+            if (all_durable(loop) && load_acquire(&loop->sync_stop) == 0) wait_fd(loop->sync_fd, -1);
+            store_release(&loop->sync_parked, 0);
+            continue;
+        }
+        /* Syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
+        int64_t due = last + loop->sync_interval_ns - lockstep_mono_ns(NULL);
+        if (due > 0 && !stop) wait_fd(loop->sync_fd, due);
+        last = lockstep_mono_ns(NULL);
+        int result = lockstep_writer_sync(loop->writer, &durable);
+        if (result != 0) {
+            loop->sync_error = result;
+            wake_write(loop->control_fd);
+            wake_write(loop->wake_fd); /* the loop's next append fails, and so the stream ends */
+            return result;
+        }
+        loop->syncs++;
+        if (lockstep_writer_wants_segment(loop->writer)) wake_write(loop->segment_fd);
+        wake_clients(loop);
+    }
+}
+
+void lockstep_sync_end(struct lockstep_loop *loop) {
+    store_release(&loop->sync_stop, 1);
+    wake_write(loop->sync_fd);
+}
+
+int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
+    while (load_acquire(&loop->prepare_stop) == 0) {
+        int64_t patience = -1;
+        if (lockstep_writer_wants_segment(loop->writer) == 1) {
+            int64_t result = lockstep_writer_prepare(loop->writer);
+            if (result == -EBUSY) result = 0; /* a slot is free after the next sync, which wakes us */
+            if (result != 0 && result != loop->prepare_error) wake_write(loop->control_fd);
+            store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
+            wake_write(loop->wake_fd);
+            if (result != 0) patience = 1000000000;
+        }
+        wait_fd(loop->segment_fd, patience);
+    }
+    return 0;
+}
+
+void lockstep_prepare_end(struct lockstep_loop *loop) {
+    store_release(&loop->prepare_stop, 1);
+    wake_write(loop->segment_fd);
+}

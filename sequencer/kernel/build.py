@@ -1,0 +1,42 @@
+"""Builds sequencer.kernel._sequencer: the rings, admission, the loop, and the journal's writer that it appends with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNEL = Path("sequencer/kernel")
+JOURNAL = Path("journal/kernel")
+CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
+    ["-msse4.2"] if platform.machine() == "x86_64" else []
+)
+
+ffibuilder = FFI()
+HEADERS = [
+    JOURNAL / "messages.h", JOURNAL / "segment.h", JOURNAL / "writer.h",
+    KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "loop.h",
+]  # fmt: skip
+for header in HEADERS:
+    ffibuilder.cdef((ROOT / header).read_text())
+SOURCES = [KERNEL / name for name in ("ring.c", "admission.c", "lane.c", "loop.c", "behind.c", "blake2b.c")]
+ffibuilder.set_source(
+    "sequencer.kernel._sequencer",
+    "#include <stdint.h>\n" + "".join(f'#include "{header}"\n' for header in HEADERS),
+    sources=[*map(str, SOURCES), str(JOURNAL / "writer.c")],
+    include_dirs=["."],
+    depends=[
+        *map(str, HEADERS),
+        *(str(KERNEL / name) for name in ("ring_private.h", "loop_private.h")),
+        *(str(JOURNAL / name) for name in ("crc32c.h", "disk.h", "clock.h")),
+    ],
+    libraries=["pthread"],
+    extra_compile_args=CFLAGS,
+)
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    ffibuilder.compile(verbose=True)

@@ -1,0 +1,235 @@
+/* lane: the records of one ring, from the publisher's bytes to frames of the journal or refusals.
+ *
+ * Everything in a ring is hostile and may change while it is read. So: the header is copied out once and judged by the
+ * copy; the body is copied into the journal's reserved place (not a frame before its length is stored) and judged there;
+ * what is refused is zeroed again. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+
+#include "sequencer/kernel/loop_private.h"
+
+int loop_append(struct lockstep_loop *loop, int64_t now, uint16_t kind, const void *body, uint32_t body_bytes) {
+    struct lockstep_frame head = {.kind = kind, .version = 1, .flags = 1, .origin_ts = now};
+    for (;;) {
+        head.ts = stream_ts(loop, now);
+        int result = lockstep_writer_append(loop->writer, &head, body, body_bytes);
+        if (result == 0) {
+            loop->frames++;
+            return 0;
+        }
+        result = lane_stalled(loop, result);
+        if (result != 0) return result;
+    }
+}
+
+int lane_flush(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now) {
+    if (lane->refused_count == 0) return 0;
+    struct lockstep_reject body = {
+        .for_source_seq = lane->refused_source_seq,
+        .count = (uint32_t)lane->refused_count,
+        .for_source = lane->source->source,
+        .refused_kind = lane->refused_kind,
+        .reason = lane->refused_reason,
+    };
+    memcpy(body.content_digest, lane->refused_digest, 32);
+    lane->refused_count = 0;
+    return loop_append(loop, now, LOCKSTEP_REJECT, &body, sizeof body);
+}
+
+int lane_state(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now, uint64_t state, uint16_t reason) {
+    struct lockstep_source_state body = {
+        .last_source_seq = lane->source->last_source_seq,
+        .incarnation = lane->source->incarnation,
+        .source = lane->source->source,
+        .reason = reason,
+        .state = (uint8_t)state,
+    };
+    memcpy(body.build_digest, lane->build_digest, 32);
+    int result = lane_flush(loop, lane, now);
+    if (result == 0) result = loop_append(loop, now, LOCKSTEP_SOURCE_STATE, &body, sizeof body);
+    lane->state = state;
+    lane_publish(lane);
+    wake_write(lane->client_fd); /* it may sleep for room in a ring that nobody reads any more */
+    return result;
+}
+
+void lane_publish(struct lockstep_lane *lane) {
+    struct lockstep_ring_page *page = lane->ring.page;
+    const struct lockstep_source *source = lane->source;
+    store_relaxed(&page->accepted_seq, source->accepted_seq);
+    store_relaxed(&page->rejected, source->rejected);
+    store_relaxed(&page->duplicates, source->duplicates);
+    store_relaxed(&page->last_reject_reason, source->last_reject_reason);
+    store_relaxed(&page->state, lane->state);
+    store_release(&page->accepted_source_seq, source->accepted_source_seq);
+    /* Only now may the publisher write over what was taken: it is in the journal, or refused. */
+    store_release(&page->head, lane->head);
+}
+
+/* Count a refusal. Equal ones in a row become one Reject frame that names the last of them. */
+static int refuse(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct lockstep_frame *h, const uint8_t *body,
+                  uint16_t reason, int64_t now) {
+    struct lockstep_source *source = lane->source;
+    source->rejected++;
+    source->last_reject_reason = reason;
+    if (h->source_seq == source->last_source_seq + 1) source->last_source_seq = h->source_seq;
+    if (lane->refused_count != 0 && lane->refused_count < UINT32_MAX && lane->refused_kind == h->kind &&
+        lane->refused_reason == reason) {
+        lane->refused_count++;
+        lane->refused_source_seq = h->source_seq;
+        return 0;
+    }
+    int result = lane_flush(loop, lane, now);
+    lane->refused_count = 1;
+    lane->refused_source_seq = h->source_seq;
+    lane->refused_kind = h->kind;
+    lane->refused_reason = reason;
+    /* Hashing must not become a way to stop the others: large content goes without a digest. */
+    if (h->length <= DIGEST_BYTES_MAX)
+        blake2b_256(body, h->length - 64, lane->refused_digest);
+    else
+        memset(lane->refused_digest, 0, 32);
+    return result;
+}
+
+/* The checks that need the header alone. 0 or the reason; *cause is what goes into the frame. */
+static uint16_t judge(const struct lockstep_loop *loop, const struct lockstep_source *source, const struct lockstep_frame *h,
+                      uint64_t *cause) {
+    if (h->length - 64 > BODY_MAX) return REASON_OVERSIZED;
+    if (h->kind < USER_KIND_MIN) {
+        if (h->kind >= loop->rules_count || !loop->rules[h->kind].known) return REASON_UNKNOWN_KIND;
+        if (!(source->granted[h->kind >> 3] & (1u << (h->kind & 7)))) return REASON_KIND_NOT_GRANTED;
+        if (h->version != loop->rules[h->kind].version) return REASON_UNKNOWN_VERSION;
+        if (loop->live && h->kind >= SIMULATION_FIRST && h->kind <= SIMULATION_LAST) return REASON_MODE_FORBIDS;
+    } else if (!(source->granted[h->kind >> 3] & (1u << (h->kind & 7)))) {
+        return REASON_KIND_NOT_GRANTED;
+    }
+    if (h->flags & ~FLAGS_KNOWN) return REASON_NON_CANONICAL;
+    if (h->cause >> 63) {
+        uint64_t own = h->cause & ~(1ULL << 63), at = own % LOCKSTEP_OWN_CAUSES;
+        if (own == 0 || source->own_source_seq[at] != own) return REASON_CAUSE_IN_FUTURE;
+        *cause = source->own_seq[at];
+        return 0;
+    }
+    if (h->cause > loop->writer->last_seq) return REASON_CAUSE_IN_FUTURE;
+    *cause = h->cause;
+    return 0;
+}
+
+/* Copy one judged record into the journal and seal it, unless its body is not what its kind says. */
+static int admit(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct lockstep_frame *h, const uint8_t *at,
+                 uint64_t cause, int64_t now) {
+    struct lockstep_source *source = lane->source;
+    struct lockstep_frame *slot;
+    int result;
+    if (lane->refused_count != 0 && (result = lane_flush(loop, lane, now)) != 0) return result;
+    while ((result = lockstep_writer_reserve(loop->writer, h->length, &slot)) != 0) {
+        if (result == -EMSGSIZE) return refuse(loop, lane, h, at + 64, REASON_OVERSIZED, now);
+        if ((result = lane_stalled(loop, result)) != 0) return result;
+    }
+    uint8_t *body = (uint8_t *)slot + 64;
+    j_store(body, at + 64, h->length - 64);
+    copied();
+    if (h->kind < USER_KIND_MIN) {
+        uint16_t reason = lockstep_check_body(&loop->rules[h->kind], body, h->length - 64);
+        if (reason != 0) {
+            lockstep_writer_abandon(loop->writer, slot, h->length);
+            return refuse(loop, lane, h, at + 64, reason, now);
+        }
+    }
+    struct lockstep_frame head = {
+        .kind = h->kind, .version = h->version, .flags = h->flags, .source = source->source, .ts = stream_ts(loop, now),
+        .origin_ts = h->origin_ts, .source_seq = h->source_seq, .cause = cause, .incarnation = source->incarnation,
+    };
+    j_store((uint8_t *)slot + 8, (const uint8_t *)&head + 8, 56);
+    uint64_t seq = lockstep_writer_commit(loop->writer, slot, h->length);
+    loop->frames++;
+    source->last_source_seq = source->accepted_source_seq = h->source_seq;
+    source->accepted_seq = seq;
+    source->own_source_seq[h->source_seq % LOCKSTEP_OWN_CAUSES] = h->source_seq;
+    source->own_seq[h->source_seq % LOCKSTEP_OWN_CAUSES] = seq;
+    return 0;
+}
+
+/* One record. Bytes taken; 0 when the lane is no longer read; -errno when the writer failed. */
+static int64_t take_record(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64_t there, int64_t now) {
+    struct lockstep_source *source = lane->source;
+    const uint8_t *at = lane->ring.data + (lane->head & (lane->ring.ring_bytes - 1));
+    struct lockstep_frame h;
+    int result;
+    if (there < 64) return lane_state(loop, lane, now, STATE_DEAD, REASON_RING_CORRUPT);
+    memcpy(&h, at, sizeof h);
+    copied();
+    if (__builtin_expect(h.length < 64 || (h.length & 7) != 0 || h.length > there, 0))
+        return lane_state(loop, lane, now, STATE_DEAD, REASON_RING_CORRUPT);
+    if (__builtin_expect(h.source_seq != source->last_source_seq + 1, 0)) {
+        if (h.source_seq == 0) {
+            result = refuse(loop, lane, &h, at + 64, REASON_SOURCE_SEQ_BACKWARDS, now);
+            return result != 0 ? result : (int64_t)h.length;
+        }
+        if (h.source_seq <= source->last_source_seq) {
+            source->duplicates++;
+            return h.length;
+        }
+        struct lockstep_source_gap gap = {
+            .expected_source_seq = source->last_source_seq + 1,
+            .got_source_seq = h.source_seq,
+            .source = source->source,
+        };
+        if ((result = lane_flush(loop, lane, now)) != 0) return result;
+        if ((result = loop_append(loop, now, LOCKSTEP_SOURCE_GAP, &gap, sizeof gap)) != 0) return result;
+        return lane_state(loop, lane, now, STATE_QUARANTINED, REASON_SOURCE_SEQ_GAP);
+    }
+    uint64_t cause = 0;
+    uint16_t reason = judge(loop, source, &h, &cause);
+    result = reason != 0 ? refuse(loop, lane, &h, at + 64, reason, now) : admit(loop, lane, &h, at, cause, now);
+    return result != 0 ? result : (int64_t)h.length;
+}
+
+int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64_t bytes, int64_t now) {
+    uint64_t tail = load_acquire(&lane->ring.page->tail), start = lane->head;
+    if (tail == start || lane->state != STATE_ATTACHED) return 0;
+    int64_t result = 1;
+    if (tail - start > lane->ring.ring_bytes || (tail & 7) != 0)
+        result = lane_state(loop, lane, now, STATE_DEAD, REASON_RING_CORRUPT);
+    while (lane->state == STATE_ATTACHED && lane->head != tail && lane->head - start < bytes) {
+        result = take_record(loop, lane, tail - lane->head, now);
+        if (result < 0) return result;
+        lane->head += (uint64_t)result;
+    }
+    if (result < 0) return result;
+    if ((result = lane_flush(loop, lane, now)) != 0) return result;
+    lane_publish(lane);
+    return (int64_t)(lane->head - start) + (lane->state != STATE_ATTACHED);
+}
+
+uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames,
+                               uint64_t bytes) {
+    uint64_t at = 0;
+    while (at + 64 <= bytes) {
+        struct lockstep_frame h;
+        memcpy(&h, frames + at, sizeof h);
+        if (h.length < 64 || h.length > bytes - at) break;
+        struct lockstep_source *source = h.source < sources_count ? sources[h.source] : NULL;
+        if (source != NULL && h.source_seq > source->last_source_seq) {
+            source->last_source_seq = source->accepted_source_seq = h.source_seq;
+            source->accepted_seq = h.seq;
+            source->own_source_seq[h.source_seq % LOCKSTEP_OWN_CAUSES] = h.source_seq;
+            source->own_seq[h.source_seq % LOCKSTEP_OWN_CAUSES] = h.seq;
+        } else if (h.source == 0 && h.kind == LOCKSTEP_REJECT && h.length >= 64 + sizeof(struct lockstep_reject)) {
+            struct lockstep_reject reject;
+            memcpy(&reject, frames + at + 64, sizeof reject);
+            source = reject.for_source < sources_count ? sources[reject.for_source] : NULL;
+            if (source != NULL && reject.for_source_seq > source->last_source_seq)
+                source->last_source_seq = reject.for_source_seq;
+        } else if (h.source == 0 && h.kind == LOCKSTEP_SOURCE_STATE && h.length >= 64 + sizeof(struct lockstep_source_state)) {
+            struct lockstep_source_state state;
+            memcpy(&state, frames + at + 64, sizeof state);
+            source = state.source < sources_count ? sources[state.source] : NULL;
+            if (source != NULL && state.incarnation > source->incarnation) source->incarnation = state.incarnation;
+        }
+        at += h.length;
+    }
+    return at;
+}

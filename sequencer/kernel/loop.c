@@ -1,0 +1,224 @@
+/* The loop, see loop.h: one pass over all lanes, then one watermark, one wake check. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+#include "sequencer/kernel/loop_private.h"
+
+static int64_t mono(void) { return lockstep_mono_ns(NULL); }
+
+static void drain_fd(int fd) {
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    (void)n;
+}
+
+static void sleep_on(int fd, int64_t ns) {
+    struct pollfd pfd = {.fd = fd, .events = POLLIN};
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    if (ppoll(&pfd, 1, ns < 0 ? NULL : &t, NULL) > 0) drain_fd(fd);
+}
+
+/* What was appended becomes known: watermark, then whoever sleeps for it. */
+static void publish(struct lockstep_loop *loop) {
+    lockstep_writer_publish_watermark(loop->writer);
+    full_fence();
+    for (uint32_t i = 0; i < loop->active_count; i++) {
+        struct lockstep_lane *lane = &loop->lane[loop->active[i]];
+        uint64_t ticket = load_relaxed(&lane->ring.page->armed);
+        if (ticket != 0 && ticket != lane->woken) {
+            lane->woken = ticket;
+            wake_write(lane->client_fd);
+        }
+    }
+    uint64_t sync = load_relaxed(&loop->sync_parked);
+    if (sync != 0 && sync != loop->sync_woken) {
+        loop->sync_woken = sync;
+        wake_write(loop->sync_fd);
+    }
+}
+
+static int commanded(const struct lockstep_loop *loop) { return load_acquire(&loop->command_no) != loop->done_no; }
+
+int lane_stalled(struct lockstep_loop *loop, int error) {
+    if (error != -EAGAIN) return error;
+    store_relaxed(&loop->stalls, loop->stalls + 1);
+    publish(loop);
+    wake_write(loop->segment_fd);
+    /* The preparer wakes us; the limit covers a wake that another waiter of the eventfd took. */
+    sleep_on(loop->wake_fd, 10000000);
+    /* A stop that waits for a full disk would wait for ever. */
+    return load_acquire(&loop->stop_wanted) != 0 ? (int)load_acquire((uint64_t *)&loop->prepare_error) : 0;
+}
+
+static void drop_active(struct lockstep_loop *loop, uint32_t lane) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < loop->active_count; i++)
+        if (loop->active[i] != lane) loop->active[n++] = loop->active[i];
+    loop->active_count = n;
+}
+
+/* What the publisher has committed up to now. Its tail may be nonsense: then lane_take says so. */
+static int drain_to_now(struct lockstep_loop *loop, struct lockstep_lane *lane) {
+    uint64_t tail = load_acquire(&lane->ring.page->tail);
+    while (lane->state == STATE_ATTACHED && lane->head != tail) {
+        int64_t taken = lane_take(loop, lane, loop->batch_bytes, loop_now(loop));
+        if (taken < 0) return (int)taken;
+        if (lane->head - tail < (1ULL << 63)) break; /* past it: it has committed more meanwhile */
+    }
+    return 0;
+}
+
+static int obey(struct lockstep_loop *loop) {
+    struct lockstep_lane *lane = &loop->lane[loop->command_lane];
+    int result = 0;
+    switch (loop->command) {
+    case LOCKSTEP_ATTACH:
+        loop->active[loop->active_count++] = loop->command_lane;
+        result = lane_state(loop, lane, loop_now(loop), STATE_ATTACHED, 0);
+        break;
+    case LOCKSTEP_DETACH:
+        result = drain_to_now(loop, lane);
+        drop_active(loop, loop->command_lane);
+        if (result == 0 && lane->state != STATE_DEAD)
+            result = lane_state(loop, lane, loop_now(loop), loop->command_state, (uint16_t)loop->command_reason);
+        break;
+    case LOCKSTEP_STOP:
+        for (uint32_t i = 0; i < loop->active_count && result == 0; i++) {
+            lane = &loop->lane[loop->active[i]];
+            result = drain_to_now(loop, lane);
+            if (result == 0 && lane->state == STATE_ATTACHED)
+                result = lane_state(loop, lane, loop_now(loop), STATE_DETACHED, (uint16_t)loop->command_reason);
+        }
+        break;
+    }
+    publish(loop);
+    return result;
+}
+
+/* One turn of every lane, beginning with another one each time. 1 if anything was taken, 0, or -errno. */
+static int pass(struct lockstep_loop *loop) {
+    int64_t now = 0;
+    int any = 0;
+    for (uint32_t i = 0, at = loop->turn; i < loop->active_count; i++, at++) {
+        if (at >= loop->active_count) at = 0;
+        struct lockstep_lane *lane = &loop->lane[loop->active[at]];
+        if (lane->state != STATE_ATTACHED || load_acquire(&lane->ring.page->tail) == lane->head) continue;
+        if (now == 0) now = loop_now(loop);
+        int64_t taken = lane_take(loop, lane, loop->batch_bytes, now);
+        if (taken < 0) return (int)taken;
+        any |= taken != 0;
+        if (lane->state != STATE_ATTACHED) {
+            store_release(&loop->events, loop->events + 1);
+            wake_write(loop->control_fd);
+        }
+    }
+    if (++loop->turn >= loop->active_count) loop->turn = 0;
+    if (any) publish(loop);
+    return any;
+}
+
+static int work_waits(const struct lockstep_loop *loop) {
+    if (commanded(loop)) return 1;
+    for (uint32_t i = 0; i < loop->active_count; i++) {
+        const struct lockstep_lane *lane = &loop->lane[loop->active[i]];
+        if (lane->state == STATE_ATTACHED && load_acquire(&lane->ring.page->tail) != lane->head) return 1;
+    }
+    return 0;
+}
+
+static void park(struct lockstep_loop *loop, int64_t ns) {
+    uint64_t ticket = ++loop->park_ticket;
+    for (uint32_t i = 0; i < loop->active_count; i++)
+        store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, ticket);
+    full_fence();
+    if (!work_waits(loop)) {
+        store_relaxed(&loop->parks, loop->parks + 1);
+        sleep_on(loop->wake_fd, ns);
+    }
+    for (uint32_t i = 0; i < loop->active_count; i++)
+        store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, 0);
+}
+
+static int tick(struct lockstep_loop *loop, int64_t mono_now) {
+    int64_t now = loop_now(loop);
+    struct lockstep_clock_body { int64_t wall_ts, mono_ns; } body = {now, mono_now};
+    int result = loop_append(loop, now, LOCKSTEP_CLOCK, &body, sizeof body);
+    publish(loop);
+    return result;
+}
+
+static int idle(struct lockstep_loop *loop, int64_t idle_since, int64_t now) {
+    int64_t due = idle_since + loop->clock_interval_ns - now;
+    if (due <= 0) return 1;
+    int parks = loop->idle == LOCKSTEP_IDLE_PARK ||
+                (loop->idle == LOCKSTEP_IDLE_SPIN_THEN_PARK && now - idle_since >= (int64_t)loop->spin_ns);
+    if (parks)
+        park(loop, due);
+    else if (loop->idle == LOCKSTEP_IDLE_YIELD)
+        sched_yield();
+    else
+        cpu_pause();
+    return 0;
+}
+
+static int run(struct lockstep_loop *loop) {
+    int64_t idle_since = mono();
+    int worked = 1;
+    for (;;) {
+        int result = 0;
+        if (commanded(loop)) {
+            int stop = loop->command == LOCKSTEP_STOP;
+            result = obey(loop);
+            if (result != 0) return result;
+            store_release(&loop->done_no, loop->command_no);
+            wake_write(loop->control_fd);
+            if (stop) return 0;
+            worked = 1;
+        }
+        result = pass(loop);
+        if (result < 0) return result;
+        if (result > 0) {
+            worked = 1;
+            continue;
+        }
+        int64_t now = mono();
+        if (worked) idle_since = now;
+        worked = 0;
+        if (idle(loop, idle_since, now)) {
+            result = tick(loop, now);
+            if (result != 0) return result;
+            idle_since = now;
+        }
+    }
+}
+
+int32_t lockstep_loop_run(struct lockstep_loop *loop) {
+    int result = run(loop);
+    if (result != 0) {
+        loop->error = result;
+        /* The publishers must not wait for a dead stream. */
+        for (uint32_t i = 0; i < loop->active_count; i++) {
+            struct lockstep_lane *lane = &loop->lane[loop->active[i]];
+            store_release(&lane->ring.page->state, STATE_DETACHED);
+            wake_write(lane->client_fd);
+        }
+    }
+    store_release(&loop->ended, 1);
+    wake_write(loop->control_fd);
+    return result;
+}
+
+void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t lane, uint32_t state, uint32_t reason) {
+    loop->command = command;
+    loop->command_lane = lane;
+    loop->command_state = state;
+    loop->command_reason = reason;
+    store_release(&loop->command_no, loop->command_no + 1);
+    wake_write(loop->wake_fd);
+}
+
+uint64_t lockstep_loop_done(const struct lockstep_loop *loop) { return load_acquire(&loop->done_no); }

@@ -1,0 +1,117 @@
+/* loop: take from the rings fairly, check, stamp, append, publish the watermark. One thread, without the GIL.
+ *
+ * The control plane (sequencer/daemon.py) talks to it through one mailbox: it fills `command` words, raises `command_no`,
+ * and waits until `done_no` equals it. Lanes belong to the loop between ATTACH and DETACH, to the control plane otherwise. */
+
+enum lockstep_idle { LOCKSTEP_IDLE_SPIN = 1, LOCKSTEP_IDLE_YIELD = 2, LOCKSTEP_IDLE_SPIN_THEN_PARK = 3, LOCKSTEP_IDLE_PARK = 4 };
+enum lockstep_command { LOCKSTEP_ATTACH = 1, LOCKSTEP_DETACH = 2, LOCKSTEP_STOP = 3 };
+enum lockstep_loop_limit { LOCKSTEP_LANES_MAX = 256, LOCKSTEP_OWN_CAUSES = 64 };
+
+/* What the stream knows of one publisher; survives its rings, and (from the journal) the sequencer. */
+struct lockstep_source {
+    uint64_t last_source_seq; /* accepted or refused: both consume the number */
+    uint64_t accepted_source_seq;
+    uint64_t accepted_seq;
+    uint64_t rejected;
+    uint64_t duplicates;
+    uint64_t last_reject_reason;
+    uint64_t own_source_seq[64]; /* the last accepted, by source_seq modulo 64: what OWN_CAUSE may name */
+    uint64_t own_seq[64];
+    uint32_t incarnation;
+    uint16_t source;
+    uint16_t zero;
+    uint8_t  granted[8192]; /* bit per kind */
+};
+
+/* One attached ring and what the loop keeps of it. */
+struct lockstep_lane {
+    struct lockstep_ring ring;
+    struct lockstep_source *source;
+    uint64_t head;       /* our own copy: what the publisher writes into the page cannot move it */
+    uint64_t woken;      /* ticket that the loop has answered */
+    uint64_t sync_woken; /* ticket that the sync thread has answered */
+    uint64_t stop_tail;  /* drain up to here before stopping */
+    uint64_t state;      /* SourceStateCode; only ATTACHED is read */
+    uint64_t refused_count; /* Rejects not yet on the stream: the same kind and reason in a row */
+    uint64_t refused_source_seq;
+    uint16_t refused_kind;
+    uint16_t refused_reason;
+    int32_t  client_fd;
+    uint8_t  refused_digest[32];
+    uint8_t  build_digest[32];
+    uint8_t  used;
+    uint8_t  zero[7];
+};
+
+struct lockstep_loop {
+    struct lockstep_writer *writer;
+    const struct lockstep_wire_rule *rules; /* by kind, below rules_count */
+    uint32_t rules_count;
+    uint32_t idle;      /* enum lockstep_idle */
+    uint32_t spin_ns;   /* spin-then-park: how long */
+    uint32_t live;      /* session mode LIVE: simulation kinds are refused */
+    int64_t  clock_interval_ns;
+    int64_t  sync_interval_ns;
+    uint64_t batch_bytes; /* taken from one ring before the next one has its turn */
+    int32_t  wake_fd;     /* publishers and the control plane wake the loop */
+    int32_t  control_fd;  /* the loop wakes the control plane: command done, a ring died, loop ended */
+    int32_t  sync_fd;     /* the loop wakes the sync thread */
+    int32_t  segment_fd;  /* the loop wakes the thread that prepares segments */
+    const int64_t *manual_ns; /* a clock that its owner moves; NULL: the wall clock */
+    /* mailbox: control plane writes, loop reads */
+    uint64_t command_no;
+    uint32_t command;
+    uint32_t command_lane;
+    uint32_t command_state; /* DETACH: the state the source gets */
+    uint32_t command_reason;
+    uint64_t stop_wanted; /* the control plane's: end even while the disk gives no room */
+    uint8_t  zero0[64];
+    /* mailbox: loop writes */
+    uint64_t done_no;
+    uint64_t events;    /* rings that died or were quarantined so far */
+    uint64_t stalls;    /* waits for a prepared segment */
+    uint64_t parks;
+    uint64_t frames;    /* appended in this run */
+    uint64_t ended;
+    int64_t  error;     /* of the writer; 0 = none */
+    uint8_t  zero1[64];
+    /* sync thread */
+    uint64_t sync_parked; /* sync thread writes: ticket */
+    uint64_t sync_woken;  /* loop's: ticket answered */
+    uint64_t sync_stop;
+    int64_t  sync_error;
+    uint64_t syncs;
+    /* thread that prepares segments */
+    uint64_t prepare_stop;
+    int64_t  prepare_error; /* of the last attempt, -errno; 0 = well */
+    uint8_t  zero2[64];
+    uint64_t park_ticket;
+    uint32_t active_count;
+    uint32_t turn;
+    uint32_t active[256];
+    struct lockstep_lane lane[256];
+};
+
+/* lockstep_loop_run: until STOP. 0, or -errno of the writer: the journal is as far as its watermark says, nothing else is lost. */
+int32_t lockstep_loop_run(struct lockstep_loop *loop);
+
+/* lockstep_loop_post: give the loop a command; wakes it. The caller waits for done_no. */
+void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t lane, uint32_t state, uint32_t reason);
+uint64_t lockstep_loop_done(const struct lockstep_loop *loop);
+
+/* lockstep_sync_run: fdatasync behind the tail until lockstep_sync_end; one sync covers all frames of an interval. */
+int32_t lockstep_sync_run(struct lockstep_loop *loop);
+void lockstep_sync_end(struct lockstep_loop *loop);
+
+/* lockstep_prepare_run: keep one segment ready ahead of the writer until lockstep_prepare_end. While the disk refuses, it
+ * tries again every second and the publishers wait: nothing is lost, `prepare_error` tells. */
+int32_t lockstep_prepare_run(struct lockstep_loop *loop);
+void lockstep_prepare_end(struct lockstep_loop *loop);
+
+/* The sync thread wakes clients through the lanes: the control plane holds this while it changes a slot's mapping. */
+void lockstep_lanes_lock(void);
+void lockstep_lanes_unlock(void);
+
+/* lockstep_source_learn: fold frames of a journal (whole frames, `bytes` long) into the sources' numbering, at start:
+ * sources is indexed by source id, below sources_count. Returns the bytes read. */
+uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames, uint64_t bytes);

@@ -1,0 +1,174 @@
+"""The beginning of a run: what the journal remembers of every source, and the frames that open a session.
+
+Nothing but the journal is asked: ids, numbers, incarnations and epoch continue from it, so a sequencer can be killed at any
+moment and started anywhere the journal is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from journal.clock import Clock
+from journal.frames import frames
+from journal.messages import (
+    DurabilityPolicy,
+    EpochCause,
+    EpochStart,
+    Grant,
+    Message,
+    Reason,
+    RecoveryReport,
+    SessionMode,
+    SessionStart,
+    SourceDefined,
+    SourceRole,
+)
+from journal.messages.derive import schema_digest
+from journal.segment import read_header, segment_files
+from journal.writer import JournalWriter
+from sequencer.grants import bitmap, effective
+from sequencer.kernel._sequencer import ffi, lib
+from sequencer.settings import SourceSettings
+
+SOURCE_ID_MAX = 65_535
+
+
+class ConfigurationError(ValueError):
+    """Settings that name no possible sequencer."""
+
+
+class Source(msgspec.Struct):
+    """A configured publisher: its id on the stream, who may be it, and the loop's record of it."""
+
+    id: int
+    name: str
+    role: SourceRole
+    uid: int
+    allowed: list[tuple[int, int]]
+    state: Any
+    """struct lockstep_source, shared with the loop."""
+
+
+def define_sources(
+    journal: Path, wanted: Sequence[SourceSettings], own_uid: int
+) -> tuple[dict[str, Source], list[SourceDefined]]:
+    """Give every configured source the id it always had, or the next free one; also the definitions that are new or changed."""
+    names = [s.name for s in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"source {name}: configured {names.count(name)} times; a name is one publisher")
+    known: dict[str, SourceDefined] = {}
+    for frame in frames(journal, kinds=[SourceDefined.KIND]):
+        if isinstance(frame.message, SourceDefined):
+            known[frame.message.name] = frame.message
+    next_id = max((d.source for d in known.values()), default=0) + 1
+    sources: dict[str, Source] = {}
+    news: list[SourceDefined] = []
+    for settings in wanted:
+        role = SourceRole(settings.role)
+        if role in (SourceRole.UNDEFINED, SourceRole.SEQUENCER):
+            raise ConfigurationError(f"source {settings.name}: role {role.name}; the sequencer is source 0 and no publisher")
+        allowed = effective(settings.name, role, settings.kinds)
+        uid = own_uid if settings.uid is None else settings.uid
+        before = known.get(settings.name)
+        number = before.source if before else next_id
+        next_id += before is None
+        if number > SOURCE_ID_MAX:
+            raise ConfigurationError(f"source {settings.name}: all {SOURCE_ID_MAX} source ids of this stream are given out")
+        definition = SourceDefined(
+            uid=uid, source=number, role=role, name=settings.name, grants=[Grant(a, b) for a, b in allowed]
+        )
+        if before is None or before.encode() != definition.encode():
+            news.append(definition)
+        state = ffi.new("struct lockstep_source *")
+        state.source = number
+        ffi.memmove(state.granted, bitmap(allowed), len(state.granted))
+        sources[settings.name] = Source(number, settings.name, role, uid, allowed, state)
+    return sources, news
+
+
+def learn(journal: Path, sources: Iterable[Source]) -> None:
+    """Read the whole journal once, in C, for every source's numbering: last number, last incarnation, what it may still name as
+    its own cause. The caller holds the journal's lock, recovery is done."""
+    by_id = {s.id: s.state for s in sources}
+    if not by_id:
+        return
+    table = ffi.new("struct lockstep_source *[]", max(by_id) + 1)
+    for number, state in by_id.items():
+        table[number] = state
+    for number, path in segment_files(journal):
+        header = read_header(path, number)
+        if header.opened is None:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            with ffi.from_buffer(mapped) as base:
+                lib.lockstep_source_learn(table, len(table), base + header.frames_at, len(mapped) - header.frames_at)
+
+
+def build_digest() -> bytes:
+    """BLAKE2b-256 over the sources of the product as they are installed here."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.blake2b(digest_size=32)
+    for package in ("journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep"):
+        for path in sorted((root / package).rglob("*")):
+            if path.suffix in (".py", ".c", ".h") and not path.name.startswith("_sequencer"):
+                digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.digest()
+
+
+def product_version() -> str:
+    """Of the installed distribution, or that there is none."""
+    try:
+        return metadata.version("lockstep")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+class Stamp:
+    """Appends the sequencer's own frames while no loop runs: before it starts and after it has ended."""
+
+    def __init__(self, writer: JournalWriter, clock: Clock) -> None:
+        self.writer = writer
+        self.clock = clock
+
+    def append(self, message: Message) -> int:
+        """Append with the next stream time; its seq."""
+        now = self.clock.now_ns()
+        return self.writer.append(message, ts=max(now, self.writer.last_ts + 1), origin_ts=now)
+
+
+def open_session(
+    stamp: Stamp, news: Iterable[SourceDefined], *, mode: SessionMode, durability: DurabilityPolicy, config_digest: bytes
+) -> None:
+    """EpochStart, SessionStart, RecoveryReport if something was cut, SourceDefined for what is new or changed."""
+    writer = stamp.writer
+    previous, last = writer.epoch, writer.last_seq
+    epoch = writer.begin_epoch()
+    cause = EpochCause.RESTART if last else EpochCause.FIRST_START
+    stamp.append(EpochStart(prev_last_seq=last, new_epoch=epoch, prev_epoch=previous, cause_code=cause))
+    stamp.append(
+        SessionStart(
+            session=epoch, stream_id=writer.stream_id, prev_last_seq=last, mode=mode, durability=durability, replicas=1,
+            build_digest=build_digest(), config_digest=config_digest, schema_digest=schema_digest(), name="lockstep",
+            version=product_version(), host=f"{platform.node()} {platform.machine()} pid {os.getpid()}",
+        )
+    )  # fmt: skip
+    cut = writer.recovery
+    if cut is not None:
+        stamp.append(
+            RecoveryReport(
+                kept_seq=cut.kept_seq, cut_bytes=cut.cut_bytes, quarantined_bytes=cut.quarantined_bytes, segment=cut.segment,
+                reason=Reason.MALFORMED, file=cut.files[0] if cut.files else "",
+            )
+        )  # fmt: skip
+    for definition in news:
+        stamp.append(definition)

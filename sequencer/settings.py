@@ -1,0 +1,50 @@
+"""What can be set of a sequencer, with the defaults that a small machine wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from journal.messages import FRAME_BYTES_MAX, SourceRole
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+IDLE = {"spin": 1, "yield": 2, "spin-then-park": 3, "park": 4}
+"""Names and enum lockstep_idle: how the loop waits. Spinning costs a core and answers in a fraction of a microsecond, parking
+costs nothing and answers in some fifty."""
+
+
+class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The [sequencer] table. Sizes in bytes, powers of two where a ring is meant."""
+
+    idle: Literal["spin", "yield", "spin-then-park", "park"] = "spin-then-park"
+    spin_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 50
+    """spin-then-park: how long it spins before it sleeps."""
+    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 64 << 20
+    ring_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] = 4 << 20
+    clock_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 100
+    """A clock frame after this long without any other frame."""
+    sync_interval_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 500
+    """Syncs start at least this far apart; a frame after a quiet time is synced at once."""
+    batch_bytes: Annotated[int, msgspec.Meta(ge=64, le=FRAME_BYTES_MAX)] = 64 << 10
+    """Taken from one ring before the next one has its turn."""
+    write_through: bool = True
+    """New segments go to disk as zeros when they are prepared: each sync later is faster, each segment is written twice."""
+    cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Pin the loop to this core."""
+
+    def __post_init__(self) -> None:
+        if self.ring_bytes & (self.ring_bytes - 1):
+            raise ValueError(f"ring_bytes {self.ring_bytes}; expected a power of two, e.g. {1 << self.ring_bytes.bit_length()}")
+
+
+class SourceSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One publisher: its name, what it is, who may be it."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    role: SourceRole
+    uid: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
+    """The user whose processes may attach as this source; None: the sequencer's own."""
+    kinds: Sequence[int | tuple[int, int]] | None = None
+    """Narrows the role's grants; user-defined kinds are named here. None: what the role may."""
