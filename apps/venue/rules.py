@@ -9,8 +9,8 @@ from journal.messages.enums import OrdType, Reason
 FEE_EXP = -8  # fees are mantissas of 10**-8 of the quote asset
 RATE_ONE = 10**8  # fee rates are in units of 1e-8 of the notional
 
-MAX_QTY_LOTS = 1_000_000
-MAX_PX_TICKS = 10_000_000
+MAX_QTY_LOTS = 100_000_000
+MAX_PX_TICKS = 1_000_000_000
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,313 @@
+"""One request in; one answer and the pushes that it caused out. No socket, no clock: `now_ns` is an argument.
+
+Nothing is guessed: an unknown or missing parameter, a number that is not text, a digit too many is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from apps.venue.desk import Levels, Venue
+from apps.venue.events import Refused, VenueEvent
+from gateways.sim.exchange.accounts import OPEN, Account, Accounts, OrderRecord, Pending, Push
+from gateways.sim.exchange.listing import Listing
+from gateways.sim.exchange.market import OrderIds
+from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals
+from journal.messages.enums import OrdType, Reason, Side, TimeInForce
+
+T = TypeVar("T")
+MS = 1_000_000
+CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
+SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTX}
+
+
+class RequestError(Exception):
+    """The venue's answer to a request that it does not carry out."""
+
+    def __init__(self, code: int, msg: str, status: int = 400) -> None:
+        super().__init__(msg)
+        self.code = code
+        self.msg = msg
+        self.status = status
+
+
+class Request(NamedTuple):
+    id: str | int
+    method: str
+    params: dict[str, Any]
+
+
+class MarketView(Protocol):
+    """What requests need of the market beside the venue itself."""
+
+    @property
+    def book_live(self) -> bool: ...
+
+    def book_stamp(self) -> tuple[int, int, int]: ...
+
+
+class Outcome(NamedTuple):
+    """`events` go to the public feed of a generated market."""
+
+    result: Any
+    pushes: Sequence[Push] = ()
+    events: Sequence[VenueEvent] = ()
+
+
+def read_request(text: str | bytes) -> Request:
+    """The request, or RequestError -1135 that says what is wrong with the frame."""
+    if isinstance(text, bytes):
+        raise RequestError(-1135, "Invalid JSON request: a binary frame.")
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestError(-1135, f"Invalid JSON request: {error}.") from None
+    if not isinstance(value, dict):
+        raise RequestError(-1135, "Invalid JSON request: not an object.")
+    request_id, method, params = value.get("id"), value.get("method"), value.get("params", {})
+    if isinstance(request_id, bool) or not isinstance(request_id, (str, int)) or request_id == "":
+        raise RequestError(-1135, "Invalid JSON request: 'id' must be text of 1-64 characters or an integer.")
+    if isinstance(request_id, str) and len(request_id) > 64:
+        raise RequestError(-1135, "Invalid JSON request: 'id' is longer than 64 characters.")
+    if not isinstance(method, str) or not isinstance(params, dict):
+        raise RequestError(-1135, "Invalid JSON request: 'method' must be text, 'params' an object.")
+    if set(value) - {"id", "method", "params"}:
+        raise RequestError(-1135, "Invalid JSON request: keys other than 'id', 'method', 'params'.")
+    return Request(request_id, method, params)
+
+
+class Desk:
+    """The exchange's front desk. `account` 0 is a connection that has not logged on."""
+
+    def __init__(self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds) -> None:
+        self._listing = listing
+        self._venue = venue
+        self._accounts = accounts
+        self._market = market
+        self._ids = ids
+        self._methods: dict[str, tuple[Callable[[Account | None, Params, int], Outcome], str, bool]] = {
+            "time": (self._time, "", False),
+            "exchangeInfo": (self._info, "", False),
+            "depth": (self._depth, "limit", False),
+            "order.place": (
+                self._place,
+                "side type timeInForce quantity price newClientOrderId reduceOnly",
+                True,
+            ),
+            "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price side", True),
+            "order.cancel": (self._cancel, "origClientOrderId newClientOrderId", True),
+            "order.status": (self._status, "origClientOrderId", True),
+            "openOrders": (self._open_orders, "", True),
+            "myTrades": (self._my_trades, "fromId limit", True),
+        }
+
+    def execute(self, request: Request, account: int, now_ns: int) -> Outcome:
+        """Carry the request out, or RequestError; an error has changed nothing."""
+        if request.method not in self._methods:
+            raise RequestError(-1020, f"Unknown method {request.method[:40]!r}.")
+        run, names, private = self._methods[request.method]
+        if private and not account:
+            raise RequestError(-2015, "Not logged on: session.logon first.", 401)
+        params = Params(request.params, ("symbol", *names.split()))
+        if params.text("symbol", self._listing.symbol) != self._listing.symbol:
+            raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
+        return run(self._accounts.of(account) if account else None, params, now_ns)
+
+    # Public.
+
+    def _time(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
+        return Outcome({"serverTime": now_ns // MS})
+
+    def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
+        return Outcome(self._listing.info(now_ns // MS))
+
+    def _depth(self, _account: Account | None, params: Params, _now_ns: int) -> Outcome:
+        limit = params.integer("limit", 1000, 1, 5000)
+        if not self._market.book_live:
+            raise RequestError(-1008, "No book yet: ask again.", 503)
+        bids, asks = self._venue.depth(limit)
+        update_id, event_ms, trade_ms = self._market.book_stamp()
+        return Outcome(
+            {"lastUpdateId": update_id, "E": event_ms, "T": trade_ms, "bids": self._levels(bids), "asks": self._levels(asks)}
+        )
+
+    def _levels(self, levels: Levels) -> list[tuple[str, str]]:
+        return [(self._listing.px(px), self._listing.qty(qty)) for px, qty in levels]
+
+    # Orders.
+
+    def _place(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        side = _choice(params, "side", SIDES, -1117, "side")
+        ord_type = _choice(params, "type", TYPES, -1116, "order type")
+        if ord_type == OrdType.LIMIT:
+            tif = _choice(params, "timeInForce", TIFS, -1115, "time in force")
+            px = self._number(params, "price", self._listing.px_mantissa)
+        else:
+            if params.has("price") or params.has("timeInForce"):
+                raise RequestError(-1104, "Parameter 'price' or 'timeInForce' sent with a MARKET order.")
+            tif, px = TimeInForce.IOC, 0
+        qty = self._number(params, "quantity", self._listing.qty_mantissa)
+        client_id = self._new_id(account, params)
+        reduce_only = params.boolean("reduceOnly", False)
+        self._need_book()
+        if reduce_only and not _reduces(account, side, qty):
+            raise RequestError(-2022, "ReduceOnly Order is rejected.")
+        pending = Pending(client_id, tif, ord_type, reduce_only)
+        events = self._venue.new_order(
+            order_id=self._ids.next(),
+            account=account.number,
+            side=side,
+            ord_type=ord_type,
+            tif=tif,
+            qty=qty,
+            px=px,
+            now_ns=now_ns,
+        )
+        return self._answered(account, events, pending, px)
+
+    def _modify(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        order = self._named(account, params, -2013)
+        px = self._number(params, "price", self._listing.px_mantissa)
+        qty = self._number(params, "quantity", self._listing.qty_mantissa)
+        client_id = self._new_id(account, params)
+        if params.has("side") and _choice(params, "side", SIDES, -1117, "side") != order.side:
+            raise RequestError(-1117, f"Invalid side: the order's is {order.side.name}.")
+        if order.status not in OPEN:
+            raise RequestError(-2013, "Order does not exist.")
+        self._need_book()
+        events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns)
+        return self._answered(account, events, Pending(client_id), px)
+
+    def _cancel(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        order = self._named(account, params, -2011)
+        client_id = self._new_id(account, params)
+        if order.status not in OPEN:
+            raise RequestError(-2011, "Unknown order sent.")
+        events = self._venue.cancel(order_id=order.order_id, now_ns=now_ns)
+        return self._answered(account, events, Pending(client_id), order.px)
+
+    def _status(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        return Outcome(self._accounts.order_json(self._named(account, params, -2013)))
+
+    def _open_orders(self, account: Account | None, _params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        return Outcome([self._accounts.order_json(o) for o in self._accounts.open_orders(account.number)])
+
+    def _my_trades(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        first, limit = params.integer("fromId", 0, 0, 2**63 - 1), params.integer("limit", 1000, 1, 1000)
+        # Ids ascend; an account's trades are few enough for a scan.
+        found = [t for t in account.trades if t.trade_id >= first][:limit]
+        return Outcome([self._accounts.trade_json(t) for t in found])
+
+    # Parts.
+
+    def _answered(self, account: Account, events: list[VenueEvent], pending: Pending, px: int) -> Outcome:
+        """Fold the first event, keep what the order then looks like for the answer, fold the rest."""
+        first = events[0]
+        if isinstance(first, Refused):
+            raise self._refusal(first.reason, px)
+        pushes = self._accounts.absorb(events[:1], pending)
+        result = self._accounts.order_json(account.requests[pending.client_id])
+        pushes += self._accounts.absorb(events[1:])
+        return Outcome(result, pushes, events)
+
+    def _refusal(self, reason: Reason, px: int) -> RequestError:
+        if reason == Reason.INVALID_PRICE:
+            low = px < self._listing.rules.tick
+            return RequestError(-4013 if low else -4016, f"Price {'below the minimum' if low else 'above the maximum'}.")
+        code, msg = _REFUSALS[reason]
+        return RequestError(code, msg)
+
+    def _number(self, params: Params, name: str, parse: Callable[[str], int]) -> int:
+        text = params.text(name)
+        try:
+            return parse(text)
+        except NotDecimal:
+            raise RequestError(-1102, f"Parameter '{name}' was malformed: expected plain decimal text.") from None
+        except TooManyDecimals:
+            raise RequestError(-1111, f"Precision of '{name}' is over the maximum defined for this asset.") from None
+
+    def _new_id(self, account: Account, params: Params) -> str:
+        client_id = params.text("newClientOrderId")
+        if CLIENT_ID.fullmatch(client_id) is None:
+            raise RequestError(-4015, "Client order id must be 1-36 characters of [A-Za-z0-9._:/-].")
+        if client_id in account.requests:
+            raise RequestError(-4116, "ClientOrderId is duplicated.")
+        return client_id
+
+    def _named(self, account: Account, params: Params, code: int) -> OrderRecord:
+        order = account.requests.get(params.text("origClientOrderId"))
+        if order is None:
+            raise RequestError(code, "Unknown order sent." if code == -2011 else "Order does not exist.")
+        return order
+
+    def _need_book(self) -> None:
+        if not self._market.book_live:
+            raise RequestError(-4140, "Invalid symbol status: no book yet.")
+
+
+class Params:
+    """The parameters of one request, taken by name and type."""
+
+    def __init__(self, values: dict[str, Any], allowed: tuple[str, ...]) -> None:
+        self._values = values
+        for name in values:
+            if name not in allowed:
+                raise RequestError(-1104, f"Unknown parameter {name[:40]!r}.")
+
+    def has(self, name: str) -> bool:
+        return name in self._values
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._values.get(name, default)
+        if not isinstance(value, str) or not value:
+            raise RequestError(-1102, f"Mandatory parameter '{name}' was not sent, was empty or is not text.")
+        return value
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        value = self._values.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise RequestError(-1102, f"Parameter '{name}' must be an integer of {low} to {high}.")
+        return value
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self._values.get(name, default)
+        if not isinstance(value, bool):
+            raise RequestError(-1102, f"Parameter '{name}' must be true or false.")
+        return value
+
+
+def _choice(params: Params, name: str, choices: dict[str, T], code: int, what: str) -> T:
+    value = params.text(name)
+    if value not in choices:
+        raise RequestError(code, f"Invalid {what}: expected one of {', '.join(choices)}.")
+    return choices[value]
+
+
+def _reduces(account: Account, side: Side, qty: int) -> bool:
+    held = -account.position if side == Side.BUY else account.position
+    return 0 < qty <= held
+
+
+_REFUSALS = {
+    Reason.INVALID_QUANTITY: (-4003, "Quantity less than or equal to zero."),
+    Reason.QUANTITY_ABOVE_MAXIMUM: (-4005, "Quantity greater than max quantity."),
+    Reason.QUANTITY_NOT_ON_LOT: (-4023, "Quantity not increased by step size."),
+    Reason.PRICE_NOT_ON_TICK: (-4014, "Price not increased by tick size."),
+    Reason.POST_ONLY_WOULD_TAKE: (
+        -5022,
+        "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+    ),
+    Reason.REPLACE_HAS_NO_EFFECT: (-5027, "No need to modify the order."),
+}

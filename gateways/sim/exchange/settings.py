@@ -1,0 +1,109 @@
+"""What the exchange is started with, strictly read: an unknown key or a wrong value is one line that names it."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import msgspec
+
+
+class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Faults fired once, counted from the start; 0 is never."""
+
+    gap_after: int = 0
+    drop_connection_after: int = 0
+    garbage_after: int = 0
+    oversize_after: int = 0
+    oversize_bytes: int = 8 << 20
+    reject_orders: int = 0
+    delay_answers_ms: int = 0
+
+
+class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """See docs/simulated-exchange.md. None: derived from the capture, or the generated market's default."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    symbol: str | None = None
+    base: str | None = None
+    quote: str | None = None
+    seed: int = 1
+    px_exp: int | None = None
+    qty_exp: int | None = None
+    tick: int | None = None
+    lot: int | None = None
+    start_px: int = 6_180_000
+    rate: int = 100
+    capture: str | tuple[str, ...] | None = None
+    speed: str = "1"
+    api_key: str = "lockstep"
+    more_api_keys: tuple[str, ...] = ()
+    maker_fee: int = 20_000
+    taker_fee: int = 50_000
+    client_queue: int = 20_000
+    admin: bool = False
+    faults: FaultSettings = FaultSettings()
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        if self.capture is None:
+            return ()
+        return (self.capture,) if isinstance(self.capture, str) else self.capture
+
+    @property
+    def pace(self) -> Decimal | None:
+        """Recorded seconds per second; None is as fast as the sockets drain."""
+        return None if self.speed == "max" else Decimal(self.speed)
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        return (self.api_key, *self.more_api_keys)
+
+
+class BadSettings(ValueError):
+    """One line: key, value found, value expected."""
+
+
+_SPEED = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
+_WITHIN = {
+    "port": (0, 65_535),
+    "px_exp": (-12, 0),
+    "qty_exp": (-12, 0),
+    "tick": (1, 10**12),
+    "lot": (1, 10**12),
+    "start_px": (1, 10**15),
+    "rate": (1, 5_000),
+    "maker_fee": (-(10**7), 10**7),
+    "taker_fee": (-(10**7), 10**7),
+    "client_queue": (1, 10**7),
+}
+
+
+def read_settings(text: bytes | str) -> ExchangeSettings:
+    """Settings from JSON text."""
+    try:
+        settings = msgspec.json.decode(text, type=ExchangeSettings)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"settings: {error}") from None
+    except msgspec.DecodeError as error:
+        raise BadSettings(f"settings: not JSON: {error}") from None
+    return checked(settings)
+
+
+def checked(settings: ExchangeSettings) -> ExchangeSettings:
+    """The same settings, or BadSettings about the first value that cannot be used."""
+    for key, (low, high) in _WITHIN.items():
+        value = getattr(settings, key)
+        if value is not None and not low <= value <= high:
+            raise BadSettings(f"settings: {key} = {value}: expected {low} to {high}")
+    for key in FaultSettings.__struct_fields__:
+        if getattr(settings.faults, key) < 0:
+            raise BadSettings(f"settings: faults.{key} = {getattr(settings.faults, key)}: expected 0 or more")
+    if settings.speed != "max" and (_SPEED.fullmatch(settings.speed) is None or Decimal(settings.speed) == 0):
+        raise BadSettings(f'settings: speed = {settings.speed!r}: expected "max" or a decimal above 0, as "1" or "2.5"')
+    if settings.capture is not None and not all(settings.captures or ("",)):
+        raise BadSettings(f"settings: capture = {settings.capture!r}: expected the name of a file, or a list of names")
+    if not all(settings.api_keys) or len(set(settings.api_keys)) != len(settings.api_keys):
+        raise BadSettings("settings: api_key, more_api_keys: expected texts that are not empty and differ")
+    return settings
