@@ -1,0 +1,146 @@
+"""Frames as people read them: names for ids, decimals for mantissas, only the telling fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import IntEnum, IntFlag
+from typing import Any
+
+from journal.messages import (
+    NULL,
+    NULL_I128,
+    AccountDefined,
+    CurrencyDefined,
+    InstrumentDefined,
+    Message,
+    StrategyDefined,
+    VenueDefined,
+    enums,
+    order_id_text,
+)
+from journal.messages.schema import Field
+from replay.audit.definitions import Definitions
+
+_NAMED: dict[str, type[Message]] = {
+    "instrument": InstrumentDefined,
+    "account": AccountDefined,
+    "strategy": StrategyDefined,
+    "venue": VenueDefined,
+    "currency": CurrencyDefined,
+    "fee_currency": CurrencyDefined,
+}
+_NOTIONAL = ("cum_notional", "reserved_notional")
+_LEDGER = ("cost", "realized", "fees", "funding")
+
+
+def time_text(ts: int) -> str:
+    """`2024-08-18 16:53:20.000000001`, UTC, to the nanosecond."""
+    return f"{datetime.fromtimestamp(ts // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{ts % 10**9:09d}"
+
+
+def duration_text(ns: int) -> str:
+    """A duration in the unit that reads best: 340 ns, 12.5 µs, 1.20 ms, 3.40 s."""
+    sign, n = ("-" if ns < 0 else ""), abs(ns)
+    if n < 1000:
+        return f"{sign}{n} ns"
+    for unit, size in (("µs", 10**3), ("ms", 10**6), ("s", 10**9)):
+        if n < 1000 * size or unit == "s":
+            return f"{sign}{n / size:.3g} {unit}" if n < 1000 * size else f"{sign}{n / size:.0f} {unit}"
+    raise AssertionError
+
+
+def decimal_of(mantissa: int, exponent: int) -> Decimal:
+    """mantissa × 10^exponent, exact, never in E notation for the exponents of money."""
+    return Decimal(mantissa).scaleb(exponent) if exponent <= 0 else Decimal(mantissa * 10**exponent)
+
+
+def decimal_text(mantissa: int, exponent: int) -> str:
+    """As `decimal_of`, in plain digits, without the zeros that say nothing: 0.50000000 is 0.5."""
+    text = f"{decimal_of(mantissa, exponent):f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+class Renderer:
+    """Telling fields of one frame as (name, text) pairs."""
+
+    def __init__(self, definitions: Definitions, instrument_of: Callable[[int], int]) -> None:
+        """`instrument_of`: the instrument of an order id, for frames that name the order only."""
+        self._definitions = definitions
+        self._instrument_of = instrument_of
+
+    def field(self, message: Any, name: str, seq: int) -> str:
+        """One field as text; "" where it says nothing (none, not given)."""
+        field = next(f for f in message.LAYOUT.fields if f.name == name)
+        value = getattr(message, name)
+        if field.wire == "text":
+            return str(value)
+        assert field.scalar is not None
+        if field.enum:
+            return _enum_text(field, value)
+        if value in (NULL, NULL_I128):
+            return ""
+        if name in _NAMED:
+            return self._definitions.name(_NAMED[name], value, seq)
+        if name == "order_id":
+            return order_id_text(value)
+        if field.scalar.unit == "ns":
+            return time_text(value) if value else ""
+        exponent = self._exponent(message, field, seq)
+        return decimal_text(value, exponent) if exponent is not None else str(value) if value else ""
+
+    def check(self, outcome: Any) -> str:
+        """A risk check with its numbers: `POSITION 1.5 ≤ 5`."""
+        text = _enum_name(enums.RiskCheck, outcome.check)
+        value, bound = decimal_text(outcome.value, outcome.exp), decimal_text(outcome.bound, outcome.exp)
+        if outcome.result == enums.CheckResult.NOT_APPLICABLE:
+            return f"{text} –"
+        mark = {enums.CheckResult.PASS: "ok", enums.CheckResult.WARN: "WARN", enums.CheckResult.FAIL: "FAIL"}
+        numbers = f" {value} of {bound}" if outcome.value or outcome.bound else ""
+        return f"{text}{numbers} {mark.get(outcome.result, str(outcome.result))}"
+
+    def level(self, message: Any, px: int, qty: int, seq: int) -> str:
+        """One price level, `0.31 @ 61234.5`."""
+        return f"{self.quantity(message.instrument, qty, seq)} @ {self.price(message.instrument, px, seq)}"
+
+    def price(self, instrument: int, px: int, seq: int) -> str:
+        definition = self._definitions.by_kind[InstrumentDefined].at(instrument, seq)
+        return decimal_text(px, definition.px_exp if definition else 0) if px != NULL else "–"
+
+    def quantity(self, instrument: int, qty: int, seq: int) -> str:
+        definition = self._definitions.by_kind[InstrumentDefined].at(instrument, seq)
+        return decimal_text(qty, definition.qty_exp if definition else 0) if qty != NULL else "–"
+
+    def _exponent(self, message: Any, field: Field, seq: int) -> int | None:
+        name = field.name
+        own = getattr(message, f"{name}_exp", None)
+        if own is not None:
+            return int(own)
+        if name in _LEDGER:
+            currency = self._definitions.by_kind[CurrencyDefined].at(message.currency, seq)
+            return int(currency.ledger_exp) if currency else 0
+        assert field.scalar is not None
+        if field.scalar.unit not in ("px", "qty") and name not in _NOTIONAL:
+            return None
+        number = getattr(message, "instrument", None) or self._instrument_of(getattr(message, "order_id", 0))
+        definition = self._definitions.by_kind[InstrumentDefined].at(number, seq)
+        if definition is None:
+            return 0
+        if name in _NOTIONAL:
+            return int(definition.px_exp + definition.qty_exp)
+        return int(definition.px_exp if field.scalar.unit == "px" else definition.qty_exp)
+
+
+def _enum_name(kind: type[IntEnum], value: int) -> str:
+    try:
+        return kind(value).name if value else ""
+    except ValueError:
+        return str(value)
+
+
+def _enum_text(field: Field, value: int) -> str:
+    kind: Any = getattr(enums, field.enum)
+    if issubclass(kind, IntFlag):
+        return "|".join(m.name for m in kind if value & m)
+    return _enum_name(kind, value)
