@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from journal.kernel._journal import ffi as journal_ffi
 
 from journal.clock import Clock, SystemClock
 from journal.errors import JournalError
-from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
@@ -162,7 +162,8 @@ class Sequencer:
         loop = self._loop
         code = -int(loop.error or loop.sync_error or loop.prepare_error)
         what = "syncing" if loop.sync_error else "preparing a segment" if loop.prepare_error else "appending"
-        return f"{self.journal}: {os.strerror(code) if code else 'ended'} while {what}; the stream ends at seq {loop.writer.last_seq}"
+        found = os.strerror(code) if code else "ended"
+        return f"{self.journal}: {found} while {what}; the stream ends at seq {loop.writer.last_seq}"
 
     # ---- serving
 

@@ -109,9 +109,12 @@ def learn(journal: Path, sources: Iterable[Source]) -> None:
         header = read_header(path, number)
         if header.opened is None:
             continue
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            with ffi.from_buffer(mapped) as base:
-                lib.lockstep_source_learn(table, len(table), base + header.frames_at, len(mapped) - header.frames_at)
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            ffi.from_buffer(mapped) as base,
+        ):
+            lib.lockstep_source_learn(table, len(table), base + header.frames_at, len(mapped) - header.frames_at)
 
 
 def build_digest() -> bytes:
