@@ -1,0 +1,62 @@
+"""What a scope covers: the one reading of `Scope` for limits, kills and mass commands."""
+
+from __future__ import annotations
+
+import msgspec
+
+from journal.messages.enums import ScopeType as S
+from journal.messages.risk import Scope
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked about: an order, or an order to be."""
+
+    order_id: int = 0
+    parent_order_id: int = 0
+    account: int = 0
+    strategy: int = 0
+    user: int = 0
+    instrument: int = 0
+    underlying: int = 0
+    venue: int = 0
+    source: int = 0
+
+
+def covers(scope: Scope, s: Subject) -> bool:
+    """Whether a scope covers a subject. The type says which ids are read; all of them must match.
+
+    GROUP and DESTINATION name things a subject does not carry: they cover nothing here."""
+    match scope.scope_type:
+        case S.GLOBAL:
+            return True
+        case S.VENUE:
+            return scope.scope_venue == s.venue
+        case S.ACCOUNT:
+            return scope.scope_account == s.account
+        case S.STRATEGY:
+            return scope.scope_strategy == s.strategy
+        case S.USER:
+            return scope.scope_user == s.user
+        case S.INSTRUMENT:
+            return scope.scope_instrument == s.instrument
+        case S.UNDERLYING:
+            return scope.scope_underlying == s.underlying
+        case S.SOURCE:
+            return scope.scope_source == s.source
+        case S.ACCOUNT_INSTRUMENT:
+            return scope.scope_account == s.account and scope.scope_instrument == s.instrument
+        case S.STRATEGY_INSTRUMENT:
+            return scope.scope_strategy == s.strategy and scope.scope_instrument == s.instrument
+        case S.ORDER_TREE:
+            return scope.scope_order_id in (s.order_id, s.parent_order_id) and scope.scope_order_id != 0
+    return False
+
+
+def kill_covers(scope: Scope, s: Subject) -> bool:
+    """As `covers`, but a scope that cannot be judged here blocks: a kill that reaches too far is undone by its release,
+    one that reaches too short is not undone at all."""
+    judged = scope.scope_type not in (S.UNDEFINED, S.GROUP, S.DESTINATION) and scope.scope_type in S.__members__.values()
+    return covers(scope, s) if judged else True
+
+
+__all__ = ["Subject", "covers", "kill_covers"]

@@ -1,0 +1,94 @@
+"""Orders that are not ours: another session's, a person's at the venue's own desk. Recorded, told, never dropped.
+
+Such a record has an id of source 0 and no strategy: its positions end in suspense, and a person is told once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from journal.messages import AlertSeverity, ExecType, OrdStatus, Reason, ReportFlag, VenueFill, VenueOrderUpdate
+from oms.asked import QTY_MAX, Asked
+from oms.order import CLOSED, Order
+
+
+class External(Asked):
+    """The record of foreign orders, kept by the venue's reference."""
+
+    def trade_of(self, m: VenueFill) -> str:
+        """What makes a fill distinct within its order."""
+        if m.trade_no:
+            return str(m.trade_no)
+        if m.venue_trade_ref:
+            return m.venue_trade_ref
+        self.alert(None, Reason.MISSING_FIELD, f"fill of order {m.order_id} without a trade id: a repeat could not be told")
+        return f"frame {self.ctx.seq}"
+
+    def fill_news(self, m: VenueFill) -> dict[str, Any]:
+        """What the report of a fill carries of it."""
+        return {
+            "last_qty": m.last_qty, "last_px": m.last_px, "liquidity": m.liquidity, "fee": m.fee, "fee_exp": m.fee_exp,
+            "fee_currency": m.fee_currency, "venue_trade_ref": m.venue_trade_ref or (str(m.trade_no) if m.trade_no else ""),
+        }  # fmt: skip
+
+    def _record(self, m: VenueOrderUpdate | VenueFill) -> tuple[Order, bool]:
+        """Our record of a foreign order, and whether it is new."""
+        ref = m.venue_order_ref or m.client_ref or (f"#{m.order_id}" if m.order_id else f"?{m.instrument}")
+        key = f"{m.account}/{ref}"
+        number = self.memory.external.get(key)
+        order = self.memory.find(number) if number is not None else None
+        if order is not None:
+            return order, False
+        number = self.memory.external[key] = len(self.memory.external) + 1
+        order = self.memory.orders[number] = Order(
+            order_id=number, source=0, account=m.account, instrument=m.instrument, order_qty=0, side=m.side,
+            venue=self.memory.account_venue.get(m.account, 0), request_seq=self.ctx.seq, base=OrdStatus.NEW,
+            venue_order_ref=m.venue_order_ref,
+        )  # fmt: skip
+        self.alert(order, Reason.FOREIGN_ORDER, f"an order that is not ours: {ref}", severity=AlertSeverity.CRITICAL)
+        return order, True
+
+    def external_update(self, m: VenueOrderUpdate) -> None:
+        """The venue speaks of a foreign order: the record follows its word, but quantities filled come from fills alone."""
+        order, new = self._record(m)
+        before = order.essence()
+        if 0 < m.order_qty < QTY_MAX:
+            order.order_qty = max(m.order_qty, order.cum_qty)
+        order.side, order.ord_type, order.tif = m.side or order.side, m.ord_type or order.ord_type, m.tif or order.tif
+        order.price_px, order.stop_px = m.price_px, m.stop_px
+        done = order.order_qty > 0 and order.cum_qty >= order.order_qty
+        if m.ord_status in CLOSED and (m.ord_status != OrdStatus.FILLED or done):
+            base = m.ord_status
+        else:
+            # FILLED before its fills are seen: they count as exposure until found.
+            base = OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
+        self._settle(order, OrdStatus.FILLED if done else base)
+        if new or order.essence() != before:
+            news = {"venue_frame_seq": self.ctx.seq, "exchange_ts": m.exchange_ts}
+            self.report(order, m.exec_type or ExecType.ORDER_STATUS, reason=m.reason or Reason.FOREIGN_ORDER,
+                        venue_order_ref=m.venue_order_ref if new else "", **news)  # fmt: skip
+
+    def external_fill(self, m: VenueFill) -> None:
+        """A fill of a foreign order: applied, for the position is real."""
+        order, new = self._record(m)
+        trade = self.trade_of(m)
+        news = {"venue_frame_seq": self.ctx.seq, "exchange_ts": m.exchange_ts}
+        if trade in order.fills or order.cum_qty + m.last_qty >= QTY_MAX:
+            self.report(order, ExecType.ORDER_STATUS, flags=ReportFlag.DUPLICATE_SUPPRESSED, **news)
+            return
+        late = order.closed
+        order.side = order.side or m.side
+        order.add_fill(trade, m.last_qty, m.last_px)
+        # Its size may be unknown: it is at least what was filled.
+        order.order_qty = max(order.order_qty, order.cum_qty)
+        if order.cum_qty == order.order_qty:
+            self._settle(order, OrdStatus.FILLED)
+        elif not late:
+            self._settle(order, OrdStatus.PARTIALLY_FILLED)
+        flags = ReportFlag.LATE_FILL if late and not new else 0
+        self.report(order, ExecType.TRADE, reason=Reason.FOREIGN_ORDER, flags=flags, **news, **self.fill_news(m))
+
+    def _settle(self, order: Order, base: int) -> None:
+        if base in CLOSED and not order.closed:
+            self.memory.closed.append((self.ctx.now, order.order_id))
+        order.base = base

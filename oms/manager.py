@@ -1,0 +1,177 @@
+"""OrderManager: the order state machine as a host sees it. This file has the world around orders: sources, definitions,
+gateways, downloads, kills, time. What is asked is in `asked`, what is answered in `answered`, the step in `core`."""
+
+from __future__ import annotations
+
+from journal.messages import (
+    AccountDefined,
+    ConnectionState,
+    DestinationDefined,
+    DownloadBegin,
+    DownloadEnd,
+    GatewayPhase,
+    GatewayStatus,
+    InstrumentDefined,
+    KillLevel,
+    KillRelease,
+    KillSwitch,
+    OrdStatus,
+    Reason,
+    SourceDefined,
+    SourceState,
+    SourceStateCode,
+    StreamStatus,
+)
+from journal.messages.scopes import kill_covers
+from oms.answered import Answered
+from oms.memory import Gate, Route, decode
+from oms.order import Order, Unknown
+from oms.routing import is_down
+from oms.transitions import Event
+
+_GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
+
+
+class OrderManager(Answered):
+    """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
+
+    # Definitions.
+
+    def on_source_defined(self, m: SourceDefined) -> None:
+        """Who may cancel what."""
+        self.memory.roles[m.source] = m.role
+
+    def on_account_defined(self, m: AccountDefined) -> None:
+        """Where an account is."""
+        self.memory.account_venue[m.account] = m.venue
+
+    def on_instrument_defined(self, m: InstrumentDefined) -> None:
+        """Where an instrument trades."""
+        self.memory.instrument_venue[m.instrument] = m.venue
+
+    def on_destination_defined(self, m: DestinationDefined) -> None:
+        """A way to a venue."""
+        self.memory.routes[m.destination] = Route(m.destination, m.venue, m.account, m.priority)
+
+    # Gateways.
+
+    def on_gateway_status(self, m: GatewayStatus) -> None:
+        """READY opens the gate, and only that; everything unknown is asked for then."""
+        if not m.account:
+            return
+        gate = self.memory.gates.setdefault(f"{m.venue}/{m.account}", Gate())
+        gate.phase, gate.source = m.phase, self.ctx.source
+        if is_down(m.phase):
+            self._lose_all(m.venue, m.account)
+        elif m.phase == GatewayPhase.READY:
+            for order in self._open_at(m.venue, m.account):
+                self._resume(order)
+
+    def on_stream_status(self, m: StreamStatus) -> None:
+        """A trading connection lost: every order there has an unknown outcome until the venue was asked."""
+        if not m.account or m.connection != ConnectionState.DISCONNECTED:
+            return
+        self.memory.gates.setdefault(f"{m.venue}/{m.account}", Gate()).phase = GatewayPhase.DISCONNECTED
+        self._lose_all(m.venue, m.account)
+
+    def on_source_state(self, m: SourceState) -> None:
+        """A gateway that died says nothing: its sources' end is its connection's end."""
+        if m.state not in _GONE:
+            return
+        for key, gate in self.memory.gates.items():
+            if gate.source == m.source and not is_down(gate.phase):
+                gate.phase = GatewayPhase.DISCONNECTED
+                venue, _, account = key.partition("/")
+                self._lose_all(int(venue), int(account))
+
+    def _open_at(self, venue: int, account: int) -> list[Order]:
+        """Our open orders there, oldest first."""
+        return [o for o in self.open_orders() if o.source and o.venue == venue and o.account == account]
+
+    def _lose_all(self, venue: int, account: int) -> None:
+        for order in self._open_at(venue, account):
+            self.step(order, Event.DISCONNECT, reason=Reason.DISCONNECTED)
+
+    def _resume(self, order: Order) -> None:
+        if order.unknown or order.query_wanted:
+            order.query_at = 0
+            self.ask(order)
+        if order.cancel is None and order.base != OrdStatus.RECEIVED and self.killed(order, level=KillLevel.BLOCK_CANCEL):
+            self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
+        self.arm(order)
+
+    # Downloads: only a complete one is compared.
+
+    def on_download_begin(self, m: DownloadBegin) -> None:
+        """Remember where it began: an order the venue does not mention from here on is missing there."""
+        venue = self.memory.account_venue.get(m.account, 0)
+        self.memory.gates.setdefault(f"{venue}/{m.account}", Gate()).download_seq = self.ctx.seq
+
+    def on_download_end(self, m: DownloadEnd) -> None:
+        """Ask for every order that was at the venue before and was not in the download; open what an overfill had shut."""
+        venue = self.memory.account_venue.get(m.account, 0)
+        gate = self.memory.gates.setdefault(f"{venue}/{m.account}", Gate())
+        began, gate.download_seq = gate.download_seq, 0
+        if not m.complete or not began:
+            return
+        for order in self._open_at(venue, m.account):
+            if 0 < order.routed_seq < began and order.heard_seq < began:
+                self.ask(order)
+                self.arm(order)
+        for key in [k for k, seq in self.memory.overfilled.items() if k.startswith(f"{m.account}/") and seq < began]:
+            del self.memory.overfilled[key]
+
+    # Kills.
+
+    def on_kill_switch(self, m: KillSwitch) -> None:
+        """What was not sent is rejected; what is open is canceled, unless the kill only blocks."""
+        self.memory.kills[m.kill] = m.encode()
+        for order in self.open_orders():
+            if not order.source or not kill_covers(m, self.subject(order)):
+                continue
+            if order.base == OrdStatus.RECEIVED or (m.level >= KillLevel.BLOCK_CANCEL and order.cancel is None):
+                self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
+
+    def on_kill_release(self, m: KillRelease) -> None:
+        """The kill of that number is over."""
+        self.memory.kills.pop(m.kill, None)
+
+    # Time.
+
+    def on_timer(self, token: int) -> None:
+        """A request's answer, or the next query, is due."""
+        order = self.memory.orders.get(token)
+        if order is None or order.closed:
+            return
+        now, of = self.ctx.now, Unknown.NO
+        if order.unknown:
+            if order.query_at <= now:
+                self.step(order, Event.TIMEOUT, reason=Reason.OUTCOME_UNKNOWN)
+            return
+        if order.base == OrdStatus.PENDING_NEW and 0 < order.deadline <= now:
+            of = Unknown.NEW
+        elif order.cancel is not None and 0 < order.cancel.deadline <= now:
+            of = Unknown.CANCEL
+        elif order.replace is not None and 0 < order.replace.deadline <= now:
+            of = Unknown.REPLACE
+        if of:
+            self.step(order, Event.TIMEOUT, of=of, reason=Reason.OUTCOME_UNKNOWN)
+        elif order.query_wanted and order.query_at <= now:
+            self.ask(order)
+        self.arm(order)
+
+    # State.
+
+    def snapshot(self) -> bytes:
+        """The whole state as canonical bytes."""
+        return self.memory.encode()
+
+    def restore(self, data: bytes) -> None:
+        """Take the state of a snapshot."""
+        self.memory = decode(data)
+
+    def check(self) -> None:
+        """Assert every invariant of every order at hand. O(n): for tests and the debugger."""
+        for order_id, order in self.memory.orders.items():
+            assert order.order_id == order_id
+            order.check()

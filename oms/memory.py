@@ -1,0 +1,88 @@
+"""All state of the order manager, in one structure with canonical bytes: equal states give equal bytes.
+
+Dicts keep the order in which the stream filled them, which is the same in every run. A closed order stays at hand for a
+while, then becomes bytes: late fills and duplicates bring it back, a state digest pays a copy for it and no more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from oms.order import Order
+
+CLOSED_AT_HAND_NS = 60_000_000_000
+"""How long a closed order stays decoded: the echoes of an end arrive within seconds."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_order = msgspec.msgpack.Decoder(Order).decode
+
+
+class Route(msgspec.Struct, array_like=True):
+    """A way to a venue (DestinationDefined)."""
+
+    destination: int
+    venue: int
+    account: int
+    priority: int
+
+
+class Gate(msgspec.Struct, array_like=True):
+    """What is known of the gateway that serves a venue and account. Shut until it says READY."""
+
+    phase: int = 0
+    source: int = 0
+    download_seq: int = 0
+    """Where a download under way began; 0 = none."""
+
+
+class Memory(msgspec.Struct, array_like=True):
+    """The state. Keys of two numbers are written `a/b`."""
+
+    orders: dict[int, Order] = {}
+    closed: list[tuple[int, int]] = []
+    """(when closed, order id), oldest first; may name an order that was opened again."""
+    archive: dict[int, bytes] = {}
+    external: dict[str, int] = {}
+    """Venue's reference → our record of an order that is not ours."""
+    roles: dict[int, int] = {}
+    account_venue: dict[int, int] = {}
+    instrument_venue: dict[int, int] = {}
+    routes: dict[int, Route] = {}
+    gates: dict[str, Gate] = {}
+    """venue/account → gateway."""
+    overfilled: dict[str, int] = {}
+    """account/instrument → the frame of the overfill: shut until a complete download."""
+    kills: dict[int, bytes] = {}
+    queries: int = 0
+    alerts: int = 0
+
+    def find(self, order_id: int) -> Order | None:
+        """The order of an id, brought back from the archive if need be."""
+        order = self.orders.get(order_id)
+        if order is None and order_id in self.archive:
+            order = self.orders[order_id] = _decode_order(self.archive.pop(order_id))
+            self.closed.append((self.closed[-1][0] if self.closed else 0, order_id))
+        return order
+
+    def knows(self, order_id: int) -> bool:
+        """Whether an id was ever used."""
+        return order_id in self.orders or order_id in self.archive
+
+    def tidy(self, now: int) -> None:
+        """Archive what has been closed for long. Amortised O(1) a call."""
+        done = 0
+        for closed_ts, order_id in self.closed:
+            if closed_ts + CLOSED_AT_HAND_NS > now or done == 16:
+                break
+            done += 1
+            order = self.orders.get(order_id)
+            if order is not None and order.closed:
+                self.archive[order_id] = _encode(self.orders.pop(order_id))
+        del self.closed[:done]
+
+    def encode(self) -> bytes:
+        """Canonical bytes."""
+        return _encode(self)
+
+
+decode = msgspec.msgpack.Decoder(Memory).decode
