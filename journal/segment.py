@@ -131,6 +131,8 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
         raise SegmentTruncated(f"{path}: {size} bytes; its header says {segment_bytes}; restore it from a copy of this journal")
     record = block[OPEN_AT : OPEN_AT + _OPEN.size]
     *fields, _, open_crc = _OPEN.unpack(record)
+    if block[_IDENTITY.size : OPEN_AT].strip(b"\0") or block[OPEN_AT + _OPEN.size :].strip(b"\0"):
+        raise JournalCorrupt(path, _IDENTITY.size, "zeros in the unused bytes of the header block", "others")
     opened = OpenRecord(*fields) if crc32c(record[:-4], crc32c(block[:64])) == open_crc else None
     return SegmentHeader(
         path, number, frames_at, stream, nonce, segment_bytes, schema_bytes, schema_crc, opened, not any(record)
@@ -142,10 +144,13 @@ def read_schema(header: SegmentHeader) -> bytes:
     with header.path.open("rb") as file:
         file.seek(BLOCK_BYTES)
         text = file.read(header.schema_bytes)
+        padding = file.read(header.frames_at - BLOCK_BYTES - header.schema_bytes)
     if crc32c(text) != header.schema_crc:
         raise JournalCorrupt(
             header.path, BLOCK_BYTES, f"schema crc {header.schema_crc:#010x}", f"{crc32c(text):#010x}", "the schema is damaged"
         )
+    if padding.strip(b"\0"):
+        raise JournalCorrupt(header.path, BLOCK_BYTES + header.schema_bytes, "zeros behind the schema", "others")
     return text
 
 

@@ -1,4 +1,4 @@
-/* The reader: see reader.h. Its slow, obvious twin is tests/journal/model.py. */
+/* The reader: see reader.h. Its slow, obvious twin is tests/journal/journal_model.py. */
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
