@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from journal.kernel._journal import ffi as journal_ffi
 
 from journal.clock import Clock, SystemClock
 from journal.errors import JournalError
+from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
