@@ -5,9 +5,9 @@ arrays, names and latencies both are made of. Reads journals only; never asks a 
 """
 
 from replay.audit.order_life import OrderLife, UnknownOrder, life_lines, order_life
-from replay.audit.stream import NotAJournal, Stream
+from replay.audit.stream import Stream
 from replay.audit.tables import Answer, Audit, AuditRefused
 
 __all__ = [
-    "Answer", "Audit", "AuditRefused", "NotAJournal", "OrderLife", "Stream", "UnknownOrder", "life_lines", "order_life",
+    "Answer", "Audit", "AuditRefused", "OrderLife", "Stream", "UnknownOrder", "life_lines", "order_life",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from journal.errors import JournalError
 from journal.frames import Frame, frame_at
 from journal.messages import (
     NULL,
@@ -74,7 +75,7 @@ _WITH_INSTRUMENT = (NewOrder, ExecutionReport, RoutedOrder, VenueOrderUpdate)
 _ZERO_TELLS = ("cum_qty", "leaves_qty", "realized", "long_qty")
 
 
-class UnknownOrder(Exception):
+class UnknownOrder(JournalError):
     """No such order in the journal; names the nearest."""
 
 

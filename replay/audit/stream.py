@@ -25,10 +25,6 @@ _POLL_FRAMES = 1 << 16
 _REF = np.dtype([("offset", "<u4"), ("kind", "<u2"), ("source", "<u2"), ("seq", "<u8"), ("ts", "<i8")])
 
 
-class NotAJournal(Exception):
-    """The path holds no journal; says what is missing."""
-
-
 class GroupRows:
     """The rows of one group over all frames of a kind: `parent` is the index of each row's frame in `Stream.columns`."""
 
@@ -44,8 +40,6 @@ class Stream:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise NotAJournal(f"{self.path}: no journal here; expected a folder with segments (00000001.seg, …)")
         self.to_seq = last_seq(self.path)
         self._columns: dict[int, Array] = {}
 

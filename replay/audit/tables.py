@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from journal.errors import JournalError
 from journal.messages import REGISTRY, SourceDefined, order_id_text
 from replay.audit.curated import BUILT, CURATED
 from replay.audit.definitions import Definitions
@@ -43,7 +44,7 @@ _NOT_WRAPPED = re.compile(r"\s*(explain|describe|desc|show|summarize)\b", re.IGN
 _QUESTIONS = "SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN or PRAGMA show_tables"
 
 
-class AuditRefused(Exception):
+class AuditRefused(JournalError):
     """A query that is not answered, and why, in one line."""
 
 

@@ -313,7 +313,10 @@ def _i128(row: Any, name: str) -> int:
 
 
 def _scaled(mantissa: int, exponent: int) -> Decimal:
-    # The context's 28 digits are too few for 128-bit money: the tuple form is exact.
+    # The context's 28 digits are too few for 128-bit money: the tuple form is exact. Zero without its exponent: `0E-8` is
+    # how Python prints it otherwise.
+    if not mantissa:
+        return Decimal(0)
     return Decimal((mantissa < 0, tuple(int(d) for d in str(abs(mantissa))), exponent))
 
 
