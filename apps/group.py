@@ -34,7 +34,7 @@ class CyclicApps(ValueError):
 class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
 
-    def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 1) -> None:
+    def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
         self._group = group
         self.name = name
         self.app = app
@@ -122,7 +122,7 @@ class Group:
         self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
         self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
 
-    def add(self, name: str, app: App, *, source: int, ledger: Ledger, active_from: int = 1) -> Slot:
+    def add(self, name: str, app: App, *, source: int, ledger: Ledger, active_from: int = 0) -> Slot:
         """Add a speaking app, and mute instances of the state machines it requires, before it."""
         app.me = source
         app._uses = {cls: self._require(cls, (type(app),)).app for cls in app.requires}
@@ -171,7 +171,7 @@ class Group:
                     self.before_handler(slot, handler, message, seq)
 
     def _activate(self, seq: int) -> None:
-        """An app lives from the frame that completed its configuration on."""
+        """An app lives from the frame after the one that completed its configuration."""
         for slot in [s for s in self._waiting if s.active_from <= seq]:
             self._waiting.remove(slot)
             self._attach(slot)
@@ -239,9 +239,7 @@ class Group:
         if seq % SNAPSHOT_EVERY == 0:
             # Said whether or not this host writes files: what an app emits must not depend on its host.
             file = f"{slot.name}-{seq:012d}.snapshot"
-            slot.emit(
-                SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file), Flag.LAST
-            )
+            slot.emit(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file), Flag.LAST)
         slot.emit(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest), Flag.LAST)
 
     def restored(self, slot: Slot, seq: int, ts: int, data: bytes) -> None:

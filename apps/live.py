@@ -71,12 +71,10 @@ class LiveHost:
             spec = specs.named(name)
             assert spec is not None
             ledger = Ledger(name, _publish_to(publisher), publisher.last_source_seq)
-            slots.append(
-                self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from)
-            )
+            slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
         reader = JournalReader(self.journal)
         snapshots = Snapshots(
-            self.journal / "snapshots", reader.stream_id, {n: s.class_path for n in self.names if (s := specs.named(n))}
+            self.journal / "snapshots", reader.stream_id or 0, {n: s.class_path for n in self.names if (s := specs.named(n))}
         )
         restored = snapshots.restore(self.group, slots, reader.written_seq)
         if restored:
@@ -86,7 +84,11 @@ class LiveHost:
             reader.close()
             reader = JournalReader(self.journal, from_seq=restored + 1)
         stack.callback(reader.close)
-        self.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(self.group, slot, seq, ts, data) and None
+
+        def keep(slot: Slot, seq: int, ts: int, data: bytes) -> None:
+            snapshots.write(self.group, slot, seq, ts, data)
+
+        self.group.snapshot_sink = keep
         return self._follow(reader)
 
     def _discover(self) -> Discovery | None:
@@ -103,7 +105,7 @@ class LiveHost:
                 elif all(found.named(name) for name in self.names):
                     return found
                 else:
-                    self._idle()
+                    self._idle(reader)
         finally:
             reader.close()
         return None
@@ -113,7 +115,7 @@ class LiveHost:
         while not self.stopping:
             batch = reader.poll()
             if batch is None:
-                code = self._idle()
+                code = self._idle(reader)
                 if code:
                     return code
                 continue
@@ -126,16 +128,16 @@ class LiveHost:
                 return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", EXIT_POISON)
         return EXIT_OK
 
-    def _idle(self) -> int:
+    def _idle(self, reader: JournalReader) -> int:
         """Nothing new: sleep until the sequencer says so; see to it that it is alive."""
-        self.publishers[0].wait(WAIT_S)
+        self.publishers[0].wait(WAIT_S, unless=lambda: reader.written_seq >= reader.next_seq)
         for publisher in self.publishers:
             while not publisher.alive and not self.stopping:
                 with contextlib.suppress(OSError, TimeoutError):
                     publisher.reconnect(timeout_s=1.0)
-                    if publisher.last_seq < self.group.seq:
+                    if reader.written_seq < self.group.seq:
                         return _complain(
-                            f"{', '.join(self.names)}: the journal ends at seq {publisher.last_seq}, this process has seen "
+                            f"{', '.join(self.names)}: the journal ends at seq {reader.written_seq}, this process has seen "
                             f"{self.group.seq}; starting again from the journal",
                             EXIT_BEHIND,
                         )
@@ -144,9 +146,8 @@ class LiveHost:
 
 def _publish_to(publisher: Publisher) -> Callable[[Emission], None]:
     def publish(e: Emission) -> None:
-        publisher.publish_bytes(
-            e.kind, e.version, e.body, source_seq=e.source_seq, cause=e.cause, origin_ts=e.origin_ts, flags=e.flags
-        )
+        given = publisher.publish_bytes(e.kind, e.version, e.body, cause=e.cause, origin_ts=e.origin_ts, flags=e.flags)
+        assert given == e.source_seq, f"{publisher.name}: emission {e.source_seq} was numbered {given}"
 
     return publish
 

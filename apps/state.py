@@ -99,7 +99,7 @@ def _unpack(value: Any) -> Any:
     if tag == "s" and issubclass(kind, msgspec.Struct):
         return kind(**dict(zip(kind.__struct_fields__, [_unpack(v) for v in rest[1:]], strict=True)))
     if tag == "o":
-        made = object.__new__(kind)
+        made: Any = object.__new__(kind)
         for k, v in zip(rest[1::2], rest[2::2], strict=True):
             setattr(made, k, _unpack(v))
         return made

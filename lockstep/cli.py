@@ -9,7 +9,7 @@ import sys
 from apps.discovery import ConfigError as AppConfigError
 from apps.instruments import NotExact
 from journal.errors import JournalError
-from lockstep import commands
+from lockstep.commands import audit, backtest, bench, demo, journal, replaying, running, strategy
 from lockstep.config import ConfigError
 from lockstep.supervisor import SystemFailed
 from replay.debug import NothingHandles
@@ -26,6 +26,18 @@ _EXPECTED = (
 )
 
 
+_PARSERS = (
+    demo.add_parser,
+    running.add_parser,
+    journal.add_parser,
+    replaying.add_parser,
+    backtest.add_parser,
+    audit.add_parser,
+    strategy.add_parser,
+    bench.add_parser,
+)  # in the order that `lockstep --help` shows them
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(
@@ -35,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=importlib.metadata.version("lockstep"))
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add_parser in commands.PARSERS:
+    for add_parser in _PARSERS:
         add_parser(subparsers)
     return top
 

@@ -128,6 +128,14 @@ class HostEntry(Section):
     apps: list[str]
 
 
+class BacktestPlan(Section):
+    """[backtest]"""
+
+    market: str = "generated"
+    duration: str = "60s"
+    order_latency: str = "1ms"
+
+
 class System(Section):
     """The whole file."""
 
@@ -143,6 +151,7 @@ class System(Section):
     strategy: dict[str, dict[str, Any]] = {}
     host: dict[str, HostEntry] = {}
     risk: Risk = msgspec.field(default_factory=Risk)
+    backtest: BacktestPlan | None = None
 
 
 STANDARD_APPS = {
@@ -236,9 +245,18 @@ def parse(path: Path, text: bytes, **overrides: Any) -> Config:
         system = msgspec.convert(raw, System, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigError(_locate(path, raw, str(error))) from None
+    for table in system.strategy.values():
+        _beside(path, table)
     config = Config(path, system, text)
     _check(config)
     return config
+
+
+def _beside(path: Path, table: dict[str, Any]) -> None:
+    """A strategy file named relatively lies beside the configuration."""
+    file, _, name = str(table.get("class", "")).rpartition(":")
+    if file.endswith(".py"):
+        table["class"] = f"{(path.parent / file).resolve()}:{name}"
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?$", re.DOTALL)
@@ -288,6 +306,9 @@ def _check(config: Config) -> None:
         for app_name in host.apps:
             _name(config, f"host.{name}.apps", app_name, {**config.apps, **s.strategy}, "app or strategy")
     _check_strategies(config)
+    if s.backtest is not None:
+        _unit(config, "backtest.duration", s.backtest.duration, units.duration_ns)
+        _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
     for where, limits in _limits(s.risk):
         _check_limits(config, where, limits)
 

@@ -50,7 +50,7 @@ from lockstep.config import Config, Instrument, Limits
 
 M = TypeVar("M", bound=Message)
 
-_ID_FIELD = {
+_ID_FIELD: dict[type[Message], str] = {
     CurrencyDefined: "currency",
     VenueDefined: "venue",
     AccountDefined: "account",
@@ -102,9 +102,10 @@ def _name_of(m: Any) -> str:
 class Loader:
     """Everything a configuration says, as messages in the order they have to be published."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, journal: Path | None = None, sources: dict[str, int] | None = None) -> None:
         self.config = config
-        self.known = Known(config.journal)
+        self.known = Known(journal or config.journal)
+        self.known.sources |= sources or {}
         self.out: list[Message] = []
 
     def messages(self) -> list[Message]:
@@ -123,9 +124,7 @@ class Loader:
             )
         for name, v in s.venue.items():
             self._define(
-                VenueDefined(
-                    venue=self._id(VenueDefined, name), venue_type=VenueType[v.type.upper()], name=name, mic=v.mic
-                )
+                VenueDefined(venue=self._id(VenueDefined, name), venue_type=VenueType[v.type.upper()], name=name, mic=v.mic)
             )
         for name, a in s.account.items():
             self._define(
@@ -142,6 +141,8 @@ class Loader:
             )
         for name, i in s.instrument.items():
             self._define(self._instrument(name, i))
+        # A backtest has no gateways: its trading source stands for all of them.
+        gateways = self.known.sources
         for name, g in s.gateway.items():
             venue, account = self._id(VenueDefined, g.venue), self._id(AccountDefined, g.account)
             self._define(
@@ -149,7 +150,7 @@ class Loader:
                     destination=self._id(DestinationDefined, f"{venue}/{account}"),
                     venue=venue,
                     account=account,
-                    gateway=self.known.sources[f"{name}-trade"],
+                    gateway=gateways.get(f"{name}-trade", gateways.get("trading", 0)),
                     transport=Transport.TCP,
                     priority=Priority.PRIMARY,
                 )
@@ -194,9 +195,7 @@ class Loader:
                     value=value,
                 )
             )
-        self.out.append(
-            ConfigApplied(owner=owner, generation=generation, items=len(items), digest=digest.digest())
-        )
+        self.out.append(ConfigApplied(owner=owner, generation=generation, items=len(items), digest=digest.digest()))
 
     def _instrument(self, name: str, i: Instrument) -> InstrumentDefined:
         def px(text: str) -> int:

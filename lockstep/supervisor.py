@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -191,6 +192,23 @@ class Supervisor:
                 if time.monotonic() > end:
                     raise SystemFailed(f"sequencer: not reachable after {START_S:.0f} s: {error}") from None
 
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until a process ends, an exchange says something, or the time is over."""
+        watched: list[int] = []
+        opened: list[int] = []
+        try:
+            for process in self.processes.values():
+                if process.ended() is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        opened.append(os.pidfd_open(process.pid))
+            said = [e.child.stdout for e in self.exchanges.values() if e.child is not None and e.ended() is None]
+            watched += opened
+            watched += [s.fileno() for s in said if s is not None]
+            select.select(watched, [], [], timeout_s)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+
     def check(self) -> None:
         """Start again what has died; SystemFailed when that is of no use."""
         for process in self.processes.values():
@@ -200,9 +218,7 @@ class Supervisor:
             recent = [t for t in process.started if time.monotonic() - t < RESTART_WINDOW_S]
             hopeless = code in (EXIT_CONFIG, EXIT_DIVERGED) or len(recent) > RESTARTS_MAX
             if hopeless or process.name.startswith("exchange-"):
-                raise SystemFailed(
-                    f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}"
-                )
+                raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1
             self.restarted.append(process.name)
             process.start()

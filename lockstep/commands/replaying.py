@@ -8,11 +8,9 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from journal.frames import last_seq
+from lockstep.progress import verify_with_progress
 from replay.debug import debug
-from replay.player import Verdict, verify
 
 
 def add_parser(subparsers: Any) -> None:
@@ -38,15 +36,6 @@ def add_parser(subparsers: Any) -> None:
     stop.add_argument("--at", type=int, required=True, metavar="SEQ", help="sequence number of the frame")
     stop.add_argument("--app", metavar="NAME", help="only in this app")
     stop.set_defaults(run=run_debug)
-
-
-def verify_with_progress(path: Path, names: list[str] | None, console: Console) -> Verdict:
-    """Verify with a progress bar on a terminal."""
-    total = last_seq(path)
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("replay", total=total)
-        return verify(path, names, lambda seq: bar.update(task, completed=seq))
 
 
 def run_replay(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,219 @@
+"""`lockstep bench sequencer`: publisher → ring → sequencer → journal → reader, each a process; 64-byte bodies, crc checked.
+
+Three figures: sustained throughput of a publisher that commits in batches, of one that commits every message, and the time
+from `publish` of a single message on a quiet machine until a reader may use it (`written`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from journal.kernel._journal import ffi as journal_ffi
+from journal.messages import DurabilityPolicy, SessionMode, SourceRole, SourceState
+from journal.reader import Batch, JournalReader
+from journal.segment import CONTROL, ControlPage
+from sequencer.client import Publisher
+from sequencer.daemon import run_sequencer
+from sequencer.kernel._sequencer import ffi, lib
+from sequencer.settings import SequencerSettings, SourceSettings
+
+KIND = 10_000
+BODY_BYTES = 64
+FRAME_BYTES = 64 + BODY_BYTES
+BATCH = 512
+SINGLES_MAX = 4_000_000
+PINGS = 20_000
+QUIET_NS = 20_000
+PATIENCE_NS = 30_000_000_000
+_spawn = multiprocessing.get_context("spawn")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `lockstep bench sequencer`."""
+    parser.add_argument("--size", type=int, default=1 << 30, metavar="BYTES", help="journal to write (default 1 GiB)")
+    parser.add_argument("--ring", type=int, default=1 << 20, metavar="BYTES", help="the publisher's ring (default 1 MiB)")
+    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+
+
+def run(json_output: bool, size_bytes: int = 1 << 30, ring_bytes: int = 1 << 20, folder: Path | None = None) -> dict[str, Any]:
+    """Run the bench, print its figures (as JSON if asked), return them."""
+    place = Path(folder or tempfile.gettempdir())
+    free, wanted = shutil.disk_usage(place).free, size_bytes * 2 + (1 << 30)
+    if free < wanted:
+        raise SystemExit(f"lockstep bench: {place}: {free >> 20} MiB free; this run needs {wanted >> 20} MiB")
+    work = Path(tempfile.mkdtemp(prefix="lockstep-bench-", dir=place))
+    try:
+        settings = SequencerSettings(idle="spin", ring_bytes=ring_bytes, write_through=False)
+        metrics = {
+            "messages_per_s": _throughput(work / "batched", settings, size_bytes // FRAME_BYTES, BATCH),
+            "single_per_s": _throughput(work / "single", settings, min(size_bytes // FRAME_BYTES, SINGLES_MAX), 1),
+            **_trips(work / "trip", settings),
+        }
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    metrics["mib_per_s"] = metrics["messages_per_s"] * FRAME_BYTES / (1 << 20)
+    result = {"bench": "sequencer", "conditions": _conditions(place, size_bytes, settings), "metrics": metrics}
+    print(json.dumps(result) if json_output else _text(result))
+    return result
+
+
+def _conditions(place: Path, size_bytes: int, settings: SequencerSettings) -> dict[str, Any]:
+    model = "unknown processor"
+    with open("/proc/cpuinfo") as lines:
+        model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), model)
+    return {
+        "machine": f"{os.cpu_count()} x {model}, {platform.system()} {platform.release()}",
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "idle": settings.idle,
+        "body_bytes": BODY_BYTES,
+        "journal_bytes": size_bytes,
+        "ring_bytes": settings.ring_bytes,
+        "batch": BATCH,
+        "disk": f"{place} ({_file_system(place)}), synced behind the tail every {settings.sync_interval_us} us",
+    }
+
+
+def _file_system(place: Path) -> str:
+    best, kind = "", "unknown"
+    with open("/proc/mounts") as mounts:
+        for line in mounts:
+            _, at, what, *_ = line.split()
+            if str(place.resolve()).startswith(at) and len(at) >= len(best):
+                best, kind = at, what
+    return kind
+
+
+def _text(result: dict[str, Any]) -> str:
+    m = result["metrics"]
+    rows = [
+        ("throughput, batches", f"{m['messages_per_s'] / 1e6:8.2f} M messages/s   ({m['mib_per_s']:,.0f} MiB/s)"),
+        ("throughput, one at a time", f"{m['single_per_s'] / 1e6:8.2f} M messages/s"),
+        ("written, in C", f"p50 {m['trip_us_p50']:.2f} us   p99 {m['trip_us_p99']:.2f} us   max {m['trip_us_max']:.0f} us"),
+        ("publish to read, in Python", f"p50 {m['python_trip_us_p50']:.2f} us   p99 {m['python_trip_us_p99']:.2f} us"),
+    ]
+    lines = ["publisher → ring → sequencer → journal → reader, 64-byte bodies, crc on and checked", ""]
+    lines += [f"  {name:<28}{value}" for name, value in rows]
+    lines += ["", *(f"  {key:<14}{value}" for key, value in result["conditions"].items())]
+    return "\n".join(lines)
+
+
+# ---- the processes
+
+
+def _sequencer(journal: Path, settings: SequencerSettings, ready: Any) -> None:
+    source = SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND])
+    raise SystemExit(
+        run_sequencer(
+            journal, settings, [source], mode=SessionMode.SIMULATION, durability=DurabilityPolicy.WRITTEN,
+            config_digest=bytes(32), ready=ready.set,
+        )
+    )  # fmt: skip
+
+
+def _publish(journal: Path, count: int, batch: int, go: Any) -> None:
+    with Publisher.connect(journal, "bench") as publisher:
+        go.wait()
+        done = lib.lockstep_producer_flood(publisher.producer, KIND, publisher.next_source_seq, count, batch, PATIENCE_NS)
+        if done != count:
+            raise SystemExit(f"the sequencer stood still after {done} of {count} messages, {publisher.state.name}")
+
+
+class _Running:
+    """A sequencer process for the time of a `with`."""
+
+    def __init__(self, journal: Path, settings: SequencerSettings) -> None:
+        self.ready = _spawn.Event()
+        self.process = _spawn.Process(target=_sequencer, args=(journal, settings, self.ready))
+
+    def __enter__(self) -> None:
+        self.process.start()
+        while not self.ready.wait(0.1):
+            if self.process.exitcode is not None:
+                raise SystemExit("lockstep bench: the sequencer did not start")
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.exitcode is None and self.process.pid:
+            os.kill(self.process.pid, signal.SIGTERM)
+        self.process.join(30)
+
+
+def _throughput(journal: Path, settings: SequencerSettings, count: int, batch: int) -> float:
+    with _Running(journal, settings):
+        go = _spawn.Event()
+        publisher = _spawn.Process(target=_publish, args=(journal, count, batch, go))
+        publisher.start()
+        # Delivers control frames only; every frame is looked at and its crc checked, in C.
+        with JournalReader(journal, kinds=range(1, 100)) as reader:
+            control, attached = 0, False
+            while not attached:
+                attached = any(kind == SourceState.KIND for _, kind, *_ in _next(reader, publisher))
+            first = reader.next_seq
+            start = time.perf_counter()
+            go.set()
+            while reader.next_seq - first - control < count:
+                control += len(_next(reader, publisher))
+            elapsed = time.perf_counter() - start
+        publisher.join()
+    shutil.rmtree(journal, ignore_errors=True)
+    return count / elapsed
+
+
+def _next(reader: JournalReader, publisher: Any) -> Batch:
+    while (batch := reader.poll()) is None:
+        if publisher.exitcode:
+            raise SystemExit("lockstep bench: the publisher failed")
+        os.sched_yield()
+    return batch
+
+
+def _trips(journal: Path, settings: SequencerSettings) -> dict[str, float]:
+    with _Running(journal, settings), Publisher.connect(journal, "bench") as publisher:
+        ns = ffi.new("int64_t[]", PINGS)
+        control = ControlPage(journal / CONTROL)
+        written = ffi.cast("uint64_t *", int(journal_ffi.cast("uintptr_t", journal_ffi.addressof(control.c, "written_seq"))))
+        done = lib.lockstep_producer_ping(
+            publisher.producer, written, KIND, publisher.next_source_seq, PINGS, QUIET_NS, PATIENCE_NS, ns
+        )
+        if done != PINGS:
+            raise SystemExit(f"lockstep bench: message {done} of {PINGS} was not sequenced, {publisher.state.name}")
+        c = sorted(ns[i] / 1000 for i in range(PINGS))
+        python = sorted(_python_trips(journal, publisher, PINGS // 4))
+    return {
+        "trip_us_p50": c[len(c) // 2],
+        "trip_us_p99": c[len(c) * 99 // 100],
+        "trip_us_max": c[-1],
+        "python_trip_us_p50": python[len(python) // 2],
+        "python_trip_us_p99": python[len(python) * 99 // 100],
+    }
+
+
+def _python_trips(journal: Path, publisher: Publisher, count: int) -> list[float]:
+    """The same trip through the Python API on both ends, crc checked, one in flight."""
+    body, found = bytes(BODY_BYTES), []
+    publisher.gave_out(PINGS)
+    with JournalReader(journal, kinds=[KIND]) as reader:
+        while reader.poll() is not None:
+            pass
+        for _ in range(count):
+            quiet = time.perf_counter_ns() + QUIET_NS
+            while time.perf_counter_ns() < quiet:
+                pass
+            start = time.perf_counter_ns()
+            publisher.publish_bytes(KIND, 1, body)
+            while True:
+                batch = reader.poll()
+                if batch is not None and len(batch):
+                    break
+            found.append((time.perf_counter_ns() - start) / 1000)
+    return found

@@ -1,0 +1,58 @@
+"""`lockstep backtest CONFIG`"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lockstep.backtesting import run_backtest
+from lockstep.config import load
+from replay.player import verify
+from replay.report.html import write_report
+from replay.report.screen import screen
+from replay.report.summary import summarize
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command."""
+    command = subparsers.add_parser(
+        "backtest",
+        help="run a configuration's strategies over recorded or generated market data",
+        description="Runs the strategies of CONFIG over the market data of a recorded journal, a capture or the seeded "
+        "generator, against the in-process simulated venue, and writes a journal. The same inputs give the same bytes.",
+    )
+    command.add_argument("config", type=Path, metavar="CONFIG", help="configuration with a [backtest] table (TOML)")
+    command.add_argument("--journal", type=Path, metavar="DIR", help="the journal to write (default: backtests/NAME-TIME)")
+    command.add_argument("--market", metavar="SOURCE", help="instead of backtest.market: 'generated', a journal, a capture")
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """`lockstep backtest CONFIG`"""
+    console = Console(stderr=True)
+    config = load(arguments.config)
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
+    out = arguments.journal or Path("backtests") / f"{arguments.config.stem}-{stamp}"
+    columns = (SpinnerColumn(), TextColumn("backtest {task.completed:,.0f} market events"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("backtest", total=None)
+        result = run_backtest(config, out, arguments.market, lambda done: bar.update(task, completed=done))
+    verdict = verify(out)
+    summary = summarize(out)
+    report = out / "report.html"
+    write_report(out, report)
+    if arguments.json:
+        told = {"result": result, "verdict": verdict, "summary": summary, "report": str(report)}
+        print(msgspec.json.encode(told).decode())
+    else:
+        Console().print(screen(summary))
+        print(verdict.line)
+        print(f"journal {out}\nreport: {report}")
+    return 0 if verdict.identical else 1

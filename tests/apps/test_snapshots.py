@@ -1,0 +1,122 @@
+"""Snapshots: restore and tail equal full replay, byte for byte; damaged files are passed over."""
+
+import hashlib
+
+import pytest
+
+import apps.group
+from apps.app import App
+from apps.group import Group
+from apps.ledger import Ledger
+from apps.snapshots import Snapshots
+from journal.messages import LogRecord, SnapshotTaken, TopOfBook
+from journal.reader import JournalReader
+from tests.apps.stream import Stream
+
+
+class Tally(App):
+    """State with everything in it: numbers, a dict, a pending timer."""
+
+    def __init__(self):
+        self.by_instrument = {}
+
+    def on_top_of_book(self, m):
+        self.by_instrument[m.instrument] = self.by_instrument.get(m.instrument, 0) + m.bid_px
+        if m.bid_px % 7 == 0:
+            self.set_timer(self.now + 3_500_000, m.instrument)
+        if m.bid_px % 5 == 0:
+            self.emit(LogRecord(text=f"{m.instrument} {self.by_instrument[m.instrument]}"))
+
+    def on_timer(self, token):
+        self.emit(LogRecord(text=f"timer {token}"))
+
+
+class Reads(App):
+    requires = (Tally,)
+
+    def __init__(self):
+        self.sums = 0
+
+    def on_top_of_book(self, m):
+        self.sums += self.uses(Tally).by_instrument[m.instrument]
+        if self.sums % 3 == 0:
+            self.emit(LogRecord(text=str(self.sums)))
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Digests and snapshots at small distances."""
+    monkeypatch.setattr(apps.group, "DIGEST_EVERY", 64)
+    monkeypatch.setattr(apps.group, "SNAPSHOT_EVERY", 256)
+
+
+def day(path):
+    stream = Stream(path)
+    slots = [stream.add("tally", Tally(), 2), stream.add("reads", Reads(), 3)]
+    snapshots = Snapshots(path / "snapshots", 7, {"tally": "t", "reads": "r"})
+    stream.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(stream.group, slot, seq, ts, data)
+    for i in range(900):
+        stream.input(TopOfBook(instrument=1 + i % 4, bid_px=i))
+    stream.close()
+    return stream, snapshots, slots
+
+
+def restored(path, snapshots):
+    group = Group()
+    published = []
+    slots = [
+        group.add("tally", Tally(), source=2, ledger=Ledger("tally", published.append, 10**9)),
+        group.add("reads", Reads(), source=3, ledger=Ledger("reads", published.append, 10**9)),
+    ]
+    reader = JournalReader(path)
+    seq = snapshots.restore(group, slots, reader.written_seq)
+    reader.close()
+    reader = JournalReader(path, from_seq=seq + 1)
+    while (batch := reader.poll()) is not None:
+        group.run(batch.buffer, batch)
+    reader.close()
+    return seq, group
+
+
+def test_restore_and_tail_equal_the_whole(tmp_path, often):
+    stream, snapshots, _ = day(tmp_path / "j")
+    files = sorted((tmp_path / "j" / "snapshots").glob("*.snapshot"))
+    assert len(files) == 6  # three kept for each app
+    seq, group = restored(tmp_path / "j", snapshots)
+    assert seq > 0
+    assert group.state_digest() == stream.group.state_digest()
+
+
+def test_every_damaged_file_is_passed_over(tmp_path, often):
+    stream, snapshots, _ = day(tmp_path / "j")
+    newest, _ = restored(tmp_path / "j", snapshots)
+    seen = set()
+    for path in sorted((tmp_path / "j" / "snapshots").glob("tally-*.snapshot"), reverse=True):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        seq, group = restored(tmp_path / "j", snapshots)
+        assert seq < newest
+        assert seq not in seen
+        seen.add(seq)
+        assert group.state_digest() == stream.group.state_digest()
+    assert 0 in seen  # in the end: a replay from the start
+
+
+def test_a_snapshot_of_another_stream_or_class_is_not_taken(tmp_path, often):
+    day(tmp_path / "j")
+    other = Snapshots(tmp_path / "j" / "snapshots", 8, {"tally": "t", "reads": "r"})
+    assert restored(tmp_path / "j", other)[0] == 0
+    other = Snapshots(tmp_path / "j" / "snapshots", 7, {"tally": "x", "reads": "r"})
+    assert restored(tmp_path / "j", other)[0] == 0
+
+
+def test_snapshot_frames_name_the_files_and_their_digest(tmp_path, often):
+    stream, snapshots, _ = day(tmp_path / "j")
+    taken = stream.messages(SnapshotTaken)
+    held = {m.file: m for m in taken}
+    for path in (tmp_path / "j" / "snapshots").glob("*.snapshot"):
+        content = snapshots.read(path)
+        assert held[path.name].digest == hashlib.blake2b(content.state, digest_size=32).digest()
+        assert held[path.name].size == len(content.state)
+        assert held[path.name].upto_seq == content.upto_seq

@@ -1,0 +1,70 @@
+"""Canonical state bytes: round trip, equality, refusal of what is no state."""
+
+from collections import deque
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps import state
+from apps.strategy import OpenOrder
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.binary(max_size=20)
+    | st.decimals(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.lists(inner, max_size=4).map(tuple)
+    | st.lists(inner, max_size=4).map(lambda v: deque(v, maxlen=9))
+    | st.dictionaries(st.integers() | st.text(max_size=5), inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(values)
+def test_round_trip(value):
+    data = state.encode(value)
+    back = state.decode(data)
+    assert back == value
+    assert type(back) is type(value)
+    assert state.encode(back) == data
+
+
+def test_structs_and_objects_come_back():
+    order = OpenOrder(order_id=1, instrument=2, side=1, qty=3, px=4, leaves_qty=3, status=2)
+    assert state.decode(state.encode({"orders": {1: order}}))["orders"][1] == order
+
+
+def test_deque_keeps_its_limit():
+    back = state.decode(state.encode(deque([1, 2, 3], maxlen=3)))
+    back.append(4)
+    assert list(back) == [2, 3, 4]
+
+
+@pytest.mark.parametrize("bad", [1.5, {1, 2}, frozenset([1]), complex(1), lambda: None, open])
+def test_what_is_no_state_is_refused_by_name(bad):
+    with pytest.raises(state.StateError, match="state"):
+        state.encode({"x": bad})
+
+
+@given(st.binary(max_size=200))
+def test_hostile_bytes_only_err(data):
+    try:
+        state.decode(data)
+    except state.StateError:
+        pass
+
+
+def test_a_snapshot_cannot_import():
+    import sys
+
+    import msgspec
+
+    data = msgspec.msgpack.encode(["o", "antigravity:Fly"])
+    with pytest.raises(state.StateError):
+        state.decode(data)
+    assert "antigravity" not in sys.modules
+
+
+def test_decimal_is_exact():
+    assert state.decode(state.encode(Decimal("0.10"))) == Decimal("0.10")
