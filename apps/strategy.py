@@ -238,6 +238,10 @@ class Strategy(App):
                 fields.append((name, annotation, getattr(type(self), name)))
             else:
                 fields.append((name, annotation))
+        for name, value in parameters.items():
+            if isinstance(value, float):
+                # A binary fraction is not the number that was written.
+                raise ValueError(f"{name} = {value!r}: expected a decimal in quotes, such as '0.01'")
         model = msgspec.defstruct(type(self).__name__, fields, kw_only=True, forbid_unknown_fields=True)
         made = msgspec.convert(parameters, model, strict=True)
         for name in made.__struct_fields__:

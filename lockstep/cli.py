@@ -9,7 +9,7 @@ import sys
 from apps.discovery import ConfigError as AppConfigError
 from apps.instruments import NotExact
 from journal.errors import JournalError
-from lockstep.commands import audit, backtest, bench, demo, journal, replaying, running, strategy
+from lockstep.commands import audit, backtest, bench, demo, journal, operating, replaying, running, strategy
 from lockstep.config import ConfigError
 from lockstep.supervisor import SystemFailed
 from replay.debug import NothingHandles
@@ -33,6 +33,7 @@ _PARSERS = (
     replaying.add_parser,
     backtest.add_parser,
     audit.add_parser,
+    operating.add_parser,
     strategy.add_parser,
     bench.add_parser,
 )  # in the order that `lockstep --help` shows them

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -277,7 +277,21 @@ def _locate(path: Path, raw: dict[str, Any], error: str) -> str:
         if part == "...":
             return f"{path}: {at}: {what[0].lower()}{what[1:]}"
         value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    if what.startswith("Invalid enum value"):
+        what = f"expected one of {', '.join(_choices(at))}"
     return f"{path}: {at} = {value!r}: {what[0].lower()}{what[1:]}"
+
+
+def _choices(at: str) -> list[str]:
+    """The values that the key at this path may have."""
+    found: Any = System
+    for part in at.split("."):
+        if get_origin(found) is dict:
+            found = get_args(found)[1]
+        else:
+            names = {f.encode_name: f.name for f in msgspec.structs.fields(found)}
+            found = get_type_hints(found)[names[part]]
+    return [str(choice) for choice in get_args(found)]
 
 
 def _check(config: Config) -> None:

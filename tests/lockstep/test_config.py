@@ -1,0 +1,86 @@
+"""A wrong configuration gets one line: file, key, value found, value expected. Nothing is started."""
+
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import tomli_w
+import tomllib
+from lockstep.config import ConfigError, load, parse
+
+TEMPLATE = resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8")
+
+
+def changed(**tables):
+    raw = tomllib.loads(TEMPLATE)
+    for path, value in tables.items():
+        *parents, key = path.split("__")
+        table = raw
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        if value is None:
+            del table[key]
+        else:
+            table[key] = value
+    return tomli_w.dumps(raw).encode()
+
+
+def test_the_template_is_valid():
+    config = parse(Path("demo.toml"), TEMPLATE.encode())
+    assert {s.name for s in config.sources()} >= {"loader", "sim-md", "sim-trade", "oms", "risk", "maker", "cross"}
+    assert config.hosts() == {n: [n] for n in ("books", "risk", "oms", "positions", "maker", "cross")}
+
+
+WRONG = {
+    "unknown key": (dict(session__jurnal="x"), "session.jurnal", "unknown key"),
+    "unknown table": (dict(sesion={"a": 1}), "sesion", "unknown key"),
+    "wrong type": (dict(sequencer__ring_bytes="big"), "sequencer.ring_bytes = 'big'", "int"),
+    "wrong choice": (dict(sequencer__idle="doze"), "sequencer.idle = 'doze'", "spin"),
+    "out of range": (dict(sequencer__clock_interval_ms=0), "sequencer.clock_interval_ms = 0", ">= 1"),
+    "wrong mode": (dict(session__mode="lively"), "session.mode = 'lively'", "one of live"),
+    "wrong durability": (dict(session__durability="hope"), "session.durability = 'hope'", "durable"),
+    "unknown venue": (dict(instrument__BTCUSDT__venue="mars"), "instrument.BTCUSDT.venue = 'mars'", "sim"),
+    "wrong unit": (dict(risk__default__max_messages={"count": 5, "window": "10 parsecs"}), "risk.default.max_messages.window",
+                   "expected a duration"),
+    "amount without currency": (dict(risk__default__max_order_notional="5000"), "risk.default.max_order_notional", "currency"),
+    "unknown currency": (dict(risk__default__max_order_notional="5000 DOGE"), "risk.default.max_order_notional", "USDT"),
+    "rate without unit": (dict(risk__default__price_collar="2"), "risk.default.price_collar", "'2%'"),
+    "float for money": (dict(strategy__maker__qty=0.01), "strategy.maker.qty", "decimal"),
+    "missing parameter": (dict(strategy__maker__qty=None), "strategy.maker", "qty"),
+    "unknown parameter": (dict(strategy__maker__qtty="1"), "strategy.maker.qtty", "unknown key"),
+    "no such class": (dict(strategy__maker={"class": "nowhere:X", "account": "demo"}), "strategy.maker.class", "nowhere"),
+    "no such account": (dict(strategy__maker__account="rich"), "strategy.maker.account = 'rich'", "demo"),
+    "impossible parameters": (dict(strategy__cross__fast=100), "strategy.cross", "0 < fast < slow"),
+    "risk of nobody": (dict(risk__strategy={"nobody": {}}), "risk.strategy.nobody", "maker"),
+    "tick finer than decimals": (dict(instrument__BTCUSDT__tick="0.001"), "instrument.BTCUSDT.tick", "2 decimals"),
+    "host of nobody": (dict(host={"core": {"apps": ["omms"]}}), "host.core.apps", "oms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_one_line_names_file_key_value_and_expectation(name):
+    change, key, expected = WRONG[name]
+    with pytest.raises(ConfigError) as error:
+        parse(Path("my.toml"), changed(**change))
+    line = str(error.value)
+    assert "\n" not in line
+    assert line.startswith("my.toml: ")
+    assert key in line
+    assert expected in line
+
+
+def test_no_file_and_no_toml():
+    with pytest.raises(ConfigError, match=r"absent\.toml: No such file"):
+        load(Path("absent.toml"))
+    with pytest.raises(ConfigError, match="not TOML"):
+        parse(Path("x.toml"), b"[session")
+    with pytest.raises(ConfigError, match="not TOML"):
+        parse(Path("x.toml"), b"\xff\xfe")
+
+
+def test_a_strategy_file_is_looked_for_beside_the_configuration(tmp_path):
+    (tmp_path / "mine.py").write_text("from apps.strategies.cross import Cross\nclass Mine(Cross): pass\n")
+    text = changed(strategy={"mine": {"class": "mine.py:Mine", "account": "demo", "qty": "0.01"}})
+    (tmp_path / "mine.toml").write_bytes(text)
+    config = load(tmp_path / "mine.toml")
+    assert config.class_of("mine") == f"{tmp_path / 'mine.py'}:Mine"

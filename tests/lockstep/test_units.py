@@ -1,0 +1,36 @@
+"""Quantities with units: exact, or a line that says what was expected."""
+
+import pytest
+from lockstep import units
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"), [("10s", 10 * 10**9), ("500ms", 5 * 10**8), ("5m", 300 * 10**9), ("1.5s", 1_500_000_000), ("3 us", 3000)]
+)
+def test_durations(text, ns):
+    assert units.duration_ns(text) == ns
+
+
+@pytest.mark.parametrize("text", ["10", "10 parsecs", "s", "", "-5s", "1..2s", "10S"])
+def test_wrong_durations_say_what_is_expected(text):
+    with pytest.raises(units.WrongUnit, match="expected a duration"):
+        units.duration_ns(text)
+
+
+def test_rates():
+    assert units.rate_e12("2%") == 2 * 10**10
+    assert units.rate_e12("25bp") == 25 * 10**8
+    assert units.rate_e12("0.02%") == 2 * 10**8
+    for wrong in ("2", "2 percent", "%", "0.00000000001%"):
+        with pytest.raises(units.WrongUnit):
+            units.rate_e12(wrong)
+
+
+def test_amounts_and_decimals():
+    number, currency = units.amount("5000 USD")
+    assert (str(number), currency) == ("5000", "USD")
+    assert units.decimal("0.010") == (10, -3)
+    assert units.decimal("15") == (15, 0)
+    for wrong in ("abc", "NaN", "Infinity", ""):
+        with pytest.raises(units.WrongUnit):
+            units.decimal(wrong)
