@@ -24,6 +24,8 @@ from journal.messages import (
 )
 
 NS_PER_MS = 1_000_000
+LEVELS_MAX = 30_000
+"""Per side. Two sides of 16-byte levels then stay below the journal's largest frame."""
 
 # Trades that did not come out of the order book, by the venue's word.
 CONDITIONS = {
@@ -56,6 +58,8 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def _levels(rows: Levels, listing: Listing, side: str) -> list[Level]:
+    if len(rows) > LEVELS_MAX:
+        raise NotExact(f"{len(rows)} levels on the {side} side; at most {LEVELS_MAX} fit a frame")
     px_exp, qty_exp, out = listing.px_exp, listing.qty_exp, []
     for px_text, qty_text in rows:
         px, qty = mantissa(px_text, px_exp), mantissa(qty_text, qty_exp)

@@ -129,7 +129,7 @@ class OrderEntry:
 
     def disconnected(self, reason: Reason = Reason.DISCONNECTED) -> list[Action]:
         """The socket is gone. Requests in flight stay unanswered in the view; the next download asks for them."""
-        if self.phase in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED):
+        if self.phase in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED):
             return []
         out = self._end_download(complete=False)
         self._asked.clear()

@@ -143,6 +143,10 @@ class OrderView:
         venue, listing = self._listings.get(instrument, (0, None))
         return listing if venue == self.venue else None
 
+    def listings(self) -> list[Listing]:
+        """All instruments of our venue, in the order of their definition."""
+        return [x for venue, x in self._listings.values() if venue == self.venue and venue]
+
     def listing_named(self, symbol: str) -> Listing | None:
         """The listing with the venue's symbol."""
         return next((x for venue, x in self._listings.values() if venue == self.venue and x.symbol == symbol), None)
