@@ -29,8 +29,8 @@ def add_parser(subparsers: Any) -> None:
     command = subparsers.add_parser(
         "audit",
         help="ask a journal: SQL over orders, executions, trades, positions; one order's life",
-        description="Answers SQL over the journal's frames, with names and decimals resolved (DuckDB, read only), or prints one "
-        "order's life with its causes. Without a question: the tables there are.",
+        description="Answers SQL over the journal's frames, with names and decimals resolved (DuckDB, read only), or prints "
+        "one order's life with its causes. Without a question: the tables there are.",
         epilog="examples:\n"
         '  lockstep audit days/today "SELECT strategy, count(*), sum(notional) FROM fills GROUP BY ALL"\n'
         "  lockstep audit days/today order 9·42        (also 9.42, the integer, L1-5004, a client's or the venue's id)\n"

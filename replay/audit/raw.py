@@ -133,10 +133,14 @@ class _Builder:
 
     # -- columns ------------------------------------------------------------------------------------------------------
 
-    def plain(self, name: str, values: Array, expression: str = "") -> None:
+    def plain(self, name: str, values: Array, expression: str = "", *, blob: bool = False) -> None:
         """A column as it stands, or through an expression of it."""
         self.table.arrays[name] = values
-        self.table.select.append((name, expression or f'"{name}"'))
+        if not expression:
+            # Without the cast a column of Nones alone has the type NULL, and text functions refuse it.
+            kind = "::BLOB" if blob else "::VARCHAR" if values.dtype == object else ""
+            expression = f'"{name}"{kind}'
+        self.table.select.append((name, expression))
 
     def time(self, name: str, values: Array) -> None:
         self.plain(name, values, f'make_timestamp_ns(nullif("{name}", 0))')
@@ -182,9 +186,9 @@ class _Builder:
         elif f.wire == "blob":
             self.plain(f"{name}_bytes", self.rows[f"{f.name}_len"])
             if f.name in variable:
-                self.plain(name, variable[f.name])
+                self.plain(name, variable[f.name], blob=True)
         elif f.name in variable:
-            self.plain(name, variable[f.name], f"nullif(\"{name}\", '')")
+            self.plain(name, variable[f.name], f"nullif(\"{name}\"::VARCHAR, '')")
 
     def _scalar(self, f: Field, name: str) -> None:
         assert f.scalar is not None

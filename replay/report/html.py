@@ -1,0 +1,158 @@
+"""`report.html`: the day to look at, in one file that needs no network: data, styles and Plotly's own code are inside.
+
+Without Plotly (extra `report`) the page has everything but the plots, and says what to install.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from decimal import Decimal
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from replay.audit.definitions import Definitions
+from replay.audit.stream import Stream
+from replay.report.plots import Plot, all_plots
+from replay.report.screen import duration, micros, position_cells, size
+from replay.report.summary import Summary, summarize
+
+PLOTLY_MISSING = "The plots need Plotly, which is not installed here; remedy: pip install 'lockstep[report]'"
+_PAGE = Path(__file__).with_name("page.tmpl")
+
+
+def write_report(journal: Path | str, out: Path | str, summary: Summary | None = None) -> str:
+    """Write the report of a journal; returns "" or, in a line, what is missing in it."""
+    stream = Stream(journal)
+    code = _plotly_code()
+    plots = all_plots(stream, Definitions(stream)) if code else []
+    page = render(summary or summarize(stream), plots, code)
+    Path(out).write_text(page, encoding="utf-8")
+    return "" if code else PLOTLY_MISSING
+
+
+def render(summary: Summary, plots: list[Plot], code: str) -> str:
+    """The page as text."""
+    s = summary.session
+    subtitle = f"{s.mode} · {s.durability} · {s.started[:19]} UTC · {duration(s.duration_s)} · lockstep {s.version}"
+    runs = f" · {s.runs} runs" if s.runs > 1 else ""
+    data = [{"id": p.id, "data": p.data, "layout": p.layout} for p in plots]
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(f"{s.name or 'lockstep'} {s.started[:10]}"),
+        heading=html.escape(s.name or "lockstep session"),
+        subtitle=html.escape(subtitle + runs),
+        figures="".join(_figures(summary)),
+        plots="".join(_plot_section(p) for p in plots) if code else f'<section><p class="note">{PLOTLY_MISSING}</p></section>',
+        tables=_tables(summary),
+        footer=html.escape(_footer(summary)),
+        # `</` would end the script element from inside a string.
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        plotly=code,
+    )
+
+
+def _plotly_code() -> str:
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        return ""
+    return str(get_plotlyjs())
+
+
+def _plot_section(p: Plot) -> str:
+    note = f'<p class="note">{html.escape(p.note)}</p>' if p.note else ""
+    place = f'<div class="plot" id="{p.id}" style="height:{p.height}px"></div>'
+    return f"<section><h2>{html.escape(p.title)}</h2>{note}{place}</section>"
+
+
+def _figures(summary: Summary) -> list[str]:
+    """The numbers one looks for first."""
+    o, j = summary.orders, summary.journal
+    out = [_figure(_money(total, currency), "P&L after fees") for currency, total in summary.total.items()]
+    out.append(_figure(f"{o.new:,}", f"orders, {o.replaced:,} replaced"))
+    out.append(_figure(f"{o.fills:,}", "fills"))
+    out.append(_figure(f"{o.rejected:,}", "rejects"))
+    hop = next((h for h in summary.latency if h.name == "tick → OrderSent" and h.count), None)
+    if hop is not None:
+        out.append(_figure(micros(hop.p50_us), f"tick to order sent, p99 {micros(hop.p99_us)}"))
+    out.append(_figure(f"{j.frames:,}", f"frames, {size(j.frame_bytes)}"))
+    return out
+
+
+def _figure(value: str, about: str) -> str:
+    return f'<div class="figure"><b>{_escaped(value)}</b><span>{html.escape(about)}</span></div>'
+
+
+def _tables(summary: Summary) -> str:
+    positions = _table(
+        ["strategy", "account", "instrument", *(f"#{n}" for n in ("quantity", "avg price", "last mid", "realized", "unrealized",
+         "fees", "P&L", "fills"))],
+        [
+            [p.strategy, p.account, p.instrument, *position_cells(p), _money(p.total, p.currency), f"{p.fills:,}"]
+            for p in summary.positions
+        ],
+    )  # fmt: skip
+    hops = _table(
+        ["hop", "#count", "#p50", "#p99", "#max"],
+        [[h.name, f"{h.count:,}", micros(h.p50_us), micros(h.p99_us), micros(h.max_us)] for h in summary.latency if h.count],
+    )
+    o = summary.orders
+    orders = [
+        ["new", f"{o.new:,}"],
+        *([f"now {k.lower().replace('_', ' ')}", f"{n:,}"] for k, n in o.by_status.items()),
+        ["replaced", f"{o.replaced:,}"],
+        ["fills", f"{o.fills:,}"],
+        ["fills as the venue told them", f"{o.venue_fills:,}"],
+        *([f"refused: {k}", f"{n:,}"] for k, n in o.rejects.items()),
+    ]
+    frames = [[name, f"{n:,}"] for name, n in summary.frames.items()]
+    positioned = f"<section><h2>Positions</h2>{positions}</section>" if summary.positions else ""
+    return (
+        f"{positioned}<section><h2>Latency</h2>{hops}</section>"
+        f'<div class="tables"><section><h2>Orders</h2>{_table(["", "#"], orders)}</section>'
+        f"<section><h2>Frames by kind</h2>{_table(['kind', '#frames'], frames)}</section></div>"
+    )
+
+
+def _table(columns: list[str], rows: list[list[Any]]) -> str:
+    """A table; columns named `#…` are numbers, aligned right."""
+    right = [c.startswith("#") for c in columns]
+    head = "".join(
+        f"<th{' class=n' if r else ''}>{html.escape(c.lstrip('#'))}</th>" for c, r in zip(columns, right, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{' class=n' if r else ''}>{cell if str(cell).startswith('<span class=') else html.escape(str(cell))}</td>"
+            for cell, r in zip(row, right, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class _Markup(str):
+    """Text that is HTML already; every other text comes from outside and is escaped."""
+
+
+def _escaped(value: Any) -> str:
+    return value if isinstance(value, _Markup) else html.escape(str(value))
+
+
+def _money(amount: Decimal, currency: str) -> _Markup:
+    side = "up" if amount > 0 else "down" if amount < 0 else ""
+    return _Markup(f'<span class="{side}">{amount:+,.2f} {html.escape(currency)}</span>')
+
+
+def _footer(summary: Summary) -> str:
+    s, j = summary.session, summary.journal
+    end = "" if s.clean_end else " · no SessionEnd: still running, or not stopped cleanly"
+    return (
+        f"Journal {j.path} · stream {s.stream_id:016x} · seq {j.first_seq:,} to {j.last_seq:,} · epoch {s.epoch} · "
+        f"{j.segments} segment{'s' if j.segments != 1 else ''}, {size(j.disk_bytes)} on disk · host {s.host}{end}"
+    )
+
+
+__all__ = ["PLOTLY_MISSING", "render", "write_report"]
