@@ -63,8 +63,8 @@ class Group(Sequence[Entry]):
 
     def _decoded(self) -> Iterator[Any]:
         decode, buffer, base = self._row.decode, self._buffer, self._base  # type: ignore[attr-defined]
-        for at in range(self._at, self._at + self.rows * self.stride, self.stride):
-            yield decode(buffer, at, base)
+        for row in range(self.rows):
+            yield decode(buffer, self._at + row * self.stride, base)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
