@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from journal.errors import JournalDamaged, SegmentMissing, WrongStream, os_failure
 from journal.kernel._journal import ffi, lib
@@ -87,6 +88,12 @@ def describe(reader: Any) -> tuple[str, str]:
     if state == lib.LOCKSTEP_BAD_END:
         return f"an end marker for seq {reader.next_seq} ({expected:#x})", f"{found:#x}"
     return f"frame {reader.next_seq}", "no frame"
+
+
+def nonzero(array: Any, dtype: str) -> dict[int, int]:
+    """Index → value of a C array's entries that are not zero."""
+    values = np.frombuffer(ffi.buffer(array), dtype=dtype)
+    return {int(i): int(values[i]) for i in np.flatnonzero(values)}
 
 
 def start_reader(reader: Any, header: SegmentHeader, base: Any) -> None:
@@ -170,8 +177,8 @@ def _scan(headers: list[SegmentHeader], stream: RecoveredStream) -> _End | None:
         if reader.state != lib.LOCKSTEP_END:
             break
     stream.last_seq, stream.last_ts, stream.last_crc = int(reader.next_seq) - 1, int(reader.last_ts), int(reader.last_crc)
-    stream.last_source_seq = {i: int(n) for i, n in enumerate(sources.last_source_seq) if n}
-    stream.last_incarnation = {i: int(n) for i, n in enumerate(sources.last_incarnation) if n}
+    stream.last_source_seq = nonzero(sources.last_source_seq, "<u8")
+    stream.last_incarnation = nonzero(sources.last_incarnation, "<u4")
     return end
 
 

@@ -186,7 +186,7 @@ class ControlPage:
         expected = crc32c(self._map[16:32], crc32c(self._map[:12]))
         if crc != expected:
             raise JournalCorrupt(path, 12, f"identity crc {expected:#010x}", f"{crc:#010x}", "the control page is damaged")
-        self.c = ffi.cast("struct lockstep_control *", ffi.from_buffer(self._map))
+        self.c = ffi.from_buffer("struct lockstep_control *", self._map)
 
     def flush(self) -> None:
         """Put the page on disk."""

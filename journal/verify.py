@@ -14,7 +14,7 @@ import msgspec
 
 from journal.errors import JournalCorrupt, JournalError, JournalMissing, os_failure
 from journal.kernel._journal import ffi, lib
-from journal.recovery import chain_break, describe, start_reader
+from journal.recovery import chain_break, describe, nonzero, start_reader
 from journal.segment import (
     CONTROL,
     END_BYTES,
@@ -168,9 +168,9 @@ class _Survey:
 
     def _finish(self, control: ControlPage | None, last_number: int) -> None:
         out = self.out
-        out.frames_by_kind = {k: int(n) for k, n in enumerate(self.frames) if n}
-        out.bytes_by_kind = {k: int(n) for k, n in enumerate(self.bytes) if n}
-        out.last_source_seq = {k: int(n) for k, n in enumerate(self.sources.last_source_seq) if n}
+        out.frames_by_kind = nonzero(self.frames, "<u8")
+        out.bytes_by_kind = nonzero(self.bytes, "<u8")
+        out.last_source_seq = nonzero(self.sources.last_source_seq, "<u8")
         quarantine = self.path / "quarantine"
         out.quarantine = sorted(p.name for p in quarantine.iterdir()) if quarantine.is_dir() else []
         if control is None:

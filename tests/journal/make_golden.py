@@ -1,5 +1,5 @@
-"""Writes the golden journal and its text: `python tests/journal/make_golden.py`. Commit the difference only if each changed line is
-understood: the point of a golden journal is that tomorrow's code reads yesterday's bytes."""
+"""Writes the golden journal and its text: `python tests/journal/make_golden.py`. Commit the difference only if each changed
+line is understood: the point of a golden journal is that tomorrow's code reads yesterday's bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from journal.frames import frames
 from journal.messages import (
     Clock,
     EpochStart,
-    ExecutionReport,
     ExecType,
+    ExecutionReport,
     Flag,
     InstrumentDefined,
     MarketByPriceSnapshot,
