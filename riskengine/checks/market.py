@@ -1,0 +1,49 @@
+"""Is the market known, and the price near it."""
+
+from __future__ import annotations
+
+from journal.messages import NULL, BookStateCode, Reason, RiskCheck
+from riskengine.memory import Memory
+from riskengine.numbers import RATE_EXP, rescale_down
+from riskengine.proposal import Proposal, Verdict, against, failed, limit_of, missing, not_applicable, passed
+
+
+def book_verified_fresh(memory: Memory, p: Proposal) -> Verdict:
+    """The book is LIVE, and, where a limit says so, not older than its `hard` ns. Without anyone who keeps books there is
+    nothing to check."""
+    check = RiskCheck.BOOK_VERIFIED_FRESH
+    limit = limit_of(memory, p, check)
+    seen = memory.books.get(p.subject.instrument)
+    if seen is None:
+        if not memory.books_sources and limit is None:
+            return not_applicable(check)
+        return failed(check, Reason.BOOK_NOT_LIVE, bound=BookStateCode.LIVE)
+    if seen.value != BookStateCode.LIVE:
+        return failed(check, Reason.BOOK_NOT_LIVE, value=seen.value, bound=BookStateCode.LIVE, input_seq=seen.seq)
+    touch = memory.touches.get(p.subject.instrument)
+    last_seq, last_ts = max((seen.seq, seen.ts), (touch.seq, touch.ts) if touch is not None else (0, 0))
+    if limit is None:
+        return passed(check, value=seen.value, bound=BookStateCode.LIVE, input_seq=seen.seq)
+    return against(
+        limit, check, Reason.BOOK_TOO_OLD, value=p.now - last_ts, bound=limit.hard, warn=limit.warn, seq=last_seq, exp=-9
+    )
+
+
+def price_collar(memory: Memory, p: Proposal, *, require_limits: bool) -> Verdict:
+    """The price is within a rate of the mid, on either side (RTS 6: price collar). Both are integers: the mid is kept times
+    two, the deviation rounded up to 1e-12."""
+    check = RiskCheck.PRICE_COLLAR
+    limit = limit_of(memory, p, check)
+    if limit is None:
+        return missing(require_limits, check)
+    if p.price_px == NULL:
+        return not_applicable(check)
+    touch = memory.touches.get(p.subject.instrument)
+    if touch is None or NULL in (touch.bid_px, touch.ask_px) or touch.bid_px + touch.ask_px <= 0:
+        return failed(check, Reason.REFERENCE_PRICE_UNAVAILABLE, input_seq=touch.seq if touch is not None else 0)
+    mid2 = touch.bid_px + touch.ask_px
+    deviation = -(-abs(2 * p.price_px - mid2) * 10**-RATE_EXP // mid2)
+    return against(
+        limit, check, Reason.PRICE_COLLAR, value=deviation, bound=rescale_down(limit.hard, limit.exp, RATE_EXP),
+        warn=rescale_down(limit.warn, limit.exp, RATE_EXP), seq=touch.seq, exp=RATE_EXP,
+    )  # fmt: skip
