@@ -280,21 +280,24 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
         close(fd);
         return result;
     }
-    if (w->write_through)
-        touch(slot->base, slot->bytes);
     fill_header(w, slot->base, number);
-    result = j_sync(fd);
+    know_slot(slot);
+    if (w->write_through)
+        result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
+    if (result == 0)
+        result = j_sync(fd);
     if (result == 0)
         result = j_rename(temporary, path);
     if (result == 0)
         result = j_dirsync(w->folder);
+    if (result == 0 && !w->write_through)
+        result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
     if (result != 0) {
         unmap_slot(slot);
         return result;
     }
-    /* The sync has write-protected the pages again; the appender shall not pay for that. */
+    /* Map the pages for writing (a sync has write-protected them again): the appender shall not pay for that. */
     touch(slot->base, slot->bytes);
-    know_slot(slot);
     return 0;
 }
 
