@@ -87,7 +87,7 @@ class Publisher:
             for fd in fds:
                 os.close(fd)
             raise AttachError(f"{self.journal}: the ring for source {self.name} cannot be mapped: {os.strerror(-error_no)}")
-        lib.lockstep_producer_init(producer, fds[1])
+        lib.lockstep_producer_init(producer, fds[1], fds[2])
         self._connection, self._producer, self._fds = connection, producer, fds
         self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
         self.last_source_seq = reply.last_source_seq
@@ -99,6 +99,15 @@ class Publisher:
     def next_source_seq(self) -> int:
         """The number that the next `publish` gives out."""
         return self._next
+
+    @property
+    def producer(self) -> Any:
+        """struct lockstep_producer, for a C kernel that publishes by itself and then says how much with `gave_out`."""
+        return self._producer
+
+    def gave_out(self, count: int) -> None:
+        """A C kernel has put the next `count` numbers."""
+        self._next += count
 
     def publish(self, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST) -> int:
         """Number a message and put it into the ring; returns its source_seq. Committed at once unless inside `batch`."""

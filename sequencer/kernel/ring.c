@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -87,12 +87,13 @@ void lockstep_ring_unmap(struct lockstep_ring *ring) {
     memset(ring, 0, sizeof *ring);
 }
 
-void lockstep_producer_init(struct lockstep_producer *p, int32_t wake_fd) {
+void lockstep_producer_init(struct lockstep_producer *p, int32_t wake_fd, int32_t client_fd) {
     p->tail = p->committed = p->replayed = load_acquire(&p->ring.page->tail);
     p->head_seen = load_acquire(&p->ring.page->head);
     p->woken = p->wakes = 0;
     p->next_ticket = 0;
     p->wake_fd = wake_fd;
+    p->client_fd = client_fd;
     p->frame_bytes_max = p->ring.ring_bytes / 2 < FRAME_BYTES_MAX ? (uint32_t)(p->ring.ring_bytes / 2) : FRAME_BYTES_MAX;
 }
 
@@ -165,6 +166,28 @@ int32_t lockstep_producer_replay(struct lockstep_producer *p, struct lockstep_pr
     return LOCKSTEP_PUT_OK;
 }
 
+int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length, int64_t patience_ns) {
+    lockstep_producer_commit(p);
+    for (int i = 0; i < 2000; i++) {
+        if (lockstep_producer_room(p, length)) return 1;
+        cpu_pause();
+    }
+    int64_t end = lockstep_mono_ns(NULL) + patience_ns;
+    int room = 0;
+    while (!room) {
+        lockstep_producer_arm(p);
+        if ((room = lockstep_producer_room(p, length)) != 0) break;
+        int64_t left = end - lockstep_mono_ns(NULL);
+        if (left <= 0) break;
+        struct pollfd fd = {.fd = p->client_fd, .events = POLLIN};
+        struct timespec t = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
+        uint64_t count;
+        if (ppoll(&fd, 1, &t, NULL) > 0 && read(p->client_fd, &count, sizeof count) < 0) break;
+    }
+    lockstep_producer_disarm(p);
+    return room;
+}
+
 uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uint64_t source_seq, uint64_t count,
                                  uint64_t batch, int64_t patience_ns) {
     uint64_t body[8] = {0}, open = 0, n = 0;
@@ -173,13 +196,8 @@ uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uin
     for (; n < count; n++) {
         body[0] = source_seq + n;
         while (lockstep_producer_put(p, kind, 1, 1, now, source_seq + n, 0, (const uint8_t *)body, sizeof body) != 0) {
-            lockstep_producer_commit(p);
+            if (!lockstep_producer_wait_room(p, p->ring.ring_bytes / 4, patience_ns)) return n;
             open = 0;
-            int64_t since = lockstep_mono_ns(NULL);
-            while (!lockstep_producer_room(p, 128)) {
-                if (lockstep_wall_ns(NULL) - since > patience_ns) return n;
-                sched_yield();
-            }
         }
         if (++open == batch) {
             lockstep_producer_commit(p);
@@ -189,6 +207,24 @@ uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uin
     }
     lockstep_producer_commit(p);
     return n;
+}
+
+uint64_t lockstep_producer_ping(struct lockstep_producer *p, const uint64_t *written_seq, uint16_t kind, uint64_t source_seq,
+                                uint64_t count, int64_t gap_ns, int64_t patience_ns, int64_t *ns) {
+    uint64_t body[8] = {0};
+    for (uint64_t n = 0; n < count; n++) {
+        int64_t quiet = lockstep_mono_ns(NULL) + gap_ns, start;
+        while ((start = lockstep_mono_ns(NULL)) < quiet) cpu_pause();
+        uint64_t accepted = source_seq + n, before = load_acquire(written_seq);
+        start = lockstep_mono_ns(NULL);
+        if (lockstep_producer_put(p, kind, 1, 1, 0, accepted, 0, (const uint8_t *)body, sizeof body) != 0) return n;
+        lockstep_producer_commit(p);
+        while (load_acquire(written_seq) == before || load_acquire(&p->ring.page->accepted_source_seq) < accepted) {
+            if (lockstep_mono_ns(NULL) - start > patience_ns) return n;
+        }
+        ns[n] = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
 }
 
 void lockstep_page_words(const struct lockstep_ring_page *page, uint64_t words[10]) {

@@ -56,7 +56,9 @@ struct lockstep_producer {
     uint64_t next_ticket;
     uint64_t replayed;  /* cursor of lockstep_producer_replay */
     int32_t  wake_fd;   /* the sequencer's eventfd */
+    int32_t  client_fd; /* ours, written by the sequencer when we are armed */
     uint32_t frame_bytes_max;
+    uint32_t zero;
 };
 
 /* What put returns. */
@@ -71,7 +73,7 @@ int32_t lockstep_ring_map(int32_t fd, struct lockstep_ring *ring);
 void lockstep_ring_unmap(struct lockstep_ring *ring);
 
 /* lockstep_producer_init: take over the publisher's side of a mapped, empty ring. */
-void lockstep_producer_init(struct lockstep_producer *p, int32_t wake_fd);
+void lockstep_producer_init(struct lockstep_producer *p, int32_t wake_fd, int32_t client_fd);
 
 /* lockstep_producer_put: copy one message into the ring, uncommitted. body is padded with zeros to 8. */
 int32_t lockstep_producer_put(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags, int64_t origin_ts,
@@ -84,6 +86,9 @@ int32_t lockstep_producer_commit(struct lockstep_producer *p);
 /* lockstep_producer_room: 1 if a frame of `length` bytes fits now. */
 int32_t lockstep_producer_room(struct lockstep_producer *p, uint64_t length);
 
+/* lockstep_producer_wait_room: commit, then sleep until a frame of `length` bytes fits: 1, or 0 after patience_ns. */
+int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length, int64_t patience_ns);
+
 /* lockstep_producer_arm: ask for a wake; returns the ticket. Look once more for what you wait for, then sleep. */
 uint64_t lockstep_producer_arm(struct lockstep_producer *p);
 void lockstep_producer_disarm(struct lockstep_producer *p);
@@ -95,9 +100,15 @@ int32_t lockstep_producer_replay(struct lockstep_producer *p, struct lockstep_pr
                                  uint64_t *last);
 
 /* lockstep_producer_flood: put and commit `count` messages with 64-byte bodies in batches, numbered from source_seq on;
- * yields while the ring is full. For the bench. Returns the number put: below count when nothing moved for `patience_ns`. */
+ * sleeps while the ring is full. For the bench. Returns the number put: below count when nothing moved for `patience_ns`. */
 uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uint64_t source_seq, uint64_t count,
                                  uint64_t batch, int64_t patience_ns);
+
+/* lockstep_producer_ping: `count` single messages with 64-byte bodies, `gap_ns` of quiet before each, one in flight: ns from
+ * before the put until *written_seq (the journal's watermark) has moved past the message before. Spins. Returns the number
+ * measured: below count when one took longer than patience_ns. */
+uint64_t lockstep_producer_ping(struct lockstep_producer *p, const uint64_t *written_seq, uint16_t kind, uint64_t source_seq,
+                                uint64_t count, int64_t gap_ns, int64_t patience_ns, int64_t *ns);
 
 /* lockstep_page_words: head, tail, armed, parked, accepted_source_seq, accepted_seq, rejected, duplicates,
  * last_reject_reason, state; each an acquire load. */
