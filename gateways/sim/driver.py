@@ -58,6 +58,7 @@ class Gateway:
         self._timer: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         self._reattach_until = 0.0
+        self._ended = False
 
     async def run(self) -> int:
         """Run until SIGTERM or an error; returns the exit code."""
@@ -78,8 +79,14 @@ class Gateway:
         self.loop.add_reader(self.trading_source.park_fd(), self._wake)
         self.loop.add_reader(self.trading_source.connection_fd(), self._sequencer_gone)
 
+    def _unwatch_rings(self) -> None:
+        for fd in (self.trading_source.park_fd(), self.trading_source.connection_fd()):
+            self.loop.remove_reader(fd)
+
     def _wake(self) -> None:
         """New frames, or more of them durable."""
+        if self._ended:
+            return
         self.trading_source.disarm()
         armed = False
         for _ in range(POLLS_MAX):
@@ -170,7 +177,7 @@ class Gateway:
 
     def _publish(self, publisher: Publisher, out: Iterable[Out]) -> None:
         messages = list(out)
-        if not messages:
+        if not messages or self._ended:
             return
         now_ns, last = self.clock.now_ns(), len(messages) - 1
         with publisher.batch():
@@ -210,8 +217,7 @@ class Gateway:
     def _sequencer_gone(self) -> None:
         if self.trading_source.alive:
             return
-        for fd in (self.trading_source.park_fd(), self.trading_source.connection_fd()):
-            self.loop.remove_reader(fd)
+        self._unwatch_rings()
         for line in self.lines:
             line.pause(True)
         self._reattach_until = self.loop.time() + REATTACH_WITHIN_S
@@ -234,6 +240,8 @@ class Gateway:
         self._wake()
 
     def _broken(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if self.exit_code:
+            return  # what follows the first error tells nothing new
         error = context.get("exception")
         if isinstance(error, PublisherRefused):
             self._fail(EXIT_REFUSED, str(error))
@@ -256,6 +264,8 @@ class Gateway:
         if self.exit_code == EXIT_OK and self.market is not None and self.orders is not None:
             self._publish(self.market_source, self.market.disconnected(Reason.SHUTDOWN))
             self._publish(self.trading_source, [a for a in self.orders.stopped() if isinstance(a, Out)])
+        self._unwatch_rings()
+        self._ended = True
         for publisher in (self.market_source, self.trading_source):
             publisher.close()
 
