@@ -1,7 +1,7 @@
 """Books: every instrument's market-by-price book, and whether it may be traded on.
 
 A snapshot makes a book live; updates of the same feed continue it while the venue's numbers prove that nothing is missing.
-Anything else (a gap, a crossed or malformed book, a lost connection, a dead gateway) takes it out of LIVE in the same frame,
+Anything else (a gap, a crossed or malformed book, a lost connection, a dead gateway, a new session) takes it out of LIVE in the same frame,
 and only another snapshot brings it back. The one exception is a book that is merely STALE: if the next update of the same
 connection begins exactly where the book ends, nothing was lost, and it is live again.
 
@@ -30,6 +30,7 @@ from journal.messages import (
     MarketByPriceUpdate,
     MarketData,
     MarketDataGap,
+    SessionStart,
     SourceRole,
     SourceState,
     SourceStateCode,
@@ -170,6 +171,12 @@ class Books(App):
             for book in self._books.values():
                 if book.state == LIVE and book.source == m.source:
                     self._stale(book, BookStateReason.DISCONNECTED)
+
+    def on_session_start(self, _m: SessionStart) -> None:
+        """The stream was interrupted: whether a feed went on meanwhile, its next update will prove."""
+        for book in self._books.values():
+            if book.state == LIVE:
+                self._stale(book, BookStateReason.DISCONNECTED)
 
     # State.
 

@@ -22,6 +22,7 @@ from journal.messages import (
     MarketByPriceSnapshot,
     MarketByPriceUpdate,
     MarketDataGap,
+    SessionStart,
     Side,
     SourceState,
     SourceStateCode,
@@ -230,6 +231,13 @@ def test_a_gateway_that_died_makes_its_books_stale_and_proof_heals_them(live):
     said = live.frame(update(10, 11, "6@99"))
     assert states(said) == [(LIVE, BookStateReason.VERIFIED)]
     assert touches(said) == [(99, 6, 101, 5)]
+
+
+def test_a_new_session_trusts_no_book_of_the_old_one(live):
+    assert states(live.frame(SessionStart(session=2), live.SEQUENCER)) == [(STALE, BookStateReason.DISCONNECTED)]
+    assert states(live.frame(update(10, 11))) == [(LIVE, BookStateReason.VERIFIED)]
+    live.frame(SessionStart(session=3), live.SEQUENCER)
+    assert states(live.frame(update(12, 13))) == [(INVALID, BookStateReason.SEQUENCE_GAP)]
 
 
 def test_an_invalid_book_called_stale_does_not_heal_by_numbers(live):
