@@ -1,9 +1,9 @@
 """Books: every instrument's market-by-price book, and whether it may be traded on.
 
 A snapshot makes a book live; updates of the same feed continue it while the venue's numbers prove that nothing is missing.
-Anything else (a gap, a crossed or malformed book, a lost connection, a dead gateway, a new session) takes it out of LIVE in the same frame,
-and only another snapshot brings it back. The one exception is a book that is merely STALE: if the next update of the same
-connection begins exactly where the book ends, nothing was lost, and it is live again.
+Anything else (a gap, a crossed or malformed book, a lost connection, a dead gateway, a new session) takes it out of LIVE in
+the same frame, and only another snapshot brings it back. The one exception is a book that is merely STALE: if the next update
+of the same connection begins exactly where the book ends, nothing was lost, and it is live again.
 
 States: EMPTY → (SNAPSHOT_PENDING →) LIVE ⇄ STALE; LIVE → INVALID; a gateway may also say SNAPSHOT_PENDING, INVALID or
 QUARANTINED. Says BookState when the state or its reason changes, TopOfBook when the touch of a live book does.
