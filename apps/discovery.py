@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from apps.app import App
+from journal.errors import OperatingError
 from journal.messages import ConfigApplied, ConfigItem, Message, SourceDefined
 
 CLASS_ITEM = "class"
@@ -34,7 +35,7 @@ class AppSpec(msgspec.Struct):
     parameters: dict[str, Any]
 
 
-class ConfigError(ValueError):
+class ConfigError(OperatingError, ValueError):
     """A configuration that does not fit its app: names app, key, value, expectation."""
 
 

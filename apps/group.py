@@ -16,6 +16,7 @@ import msgspec
 from apps import state
 from apps.app import App, Handler
 from apps.ledger import Emission, Ledger
+from journal.errors import OperatingError
 from journal.messages import HEADER_BYTES, REGISTRY, Flag, Message, Reject, SnapshotTaken, StateDigest
 
 DIGEST_EVERY = 4096
@@ -27,7 +28,7 @@ NEVER = 2**63 - 1
 SnapshotSink = Callable[["Slot", int, int, bytes], None]
 
 
-class CyclicApps(ValueError):
+class CyclicApps(OperatingError, ValueError):
     """Apps that need one another: the path is named."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from apps.app import App
+from journal.errors import OperatingError
 from journal.messages import (
     NULL,
     AccountDefined,
@@ -17,7 +18,7 @@ from journal.messages import (
 )
 
 
-class NotExact(ValueError):
+class NotExact(OperatingError, ValueError):
     """A decimal that is no whole number of an instrument's smallest units."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from journal.kernel._journal import ffi, lib
-from journal.messages.derive import HEADER_DTYPE, dtype_of
+from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.header import HEADER_BYTES
 from journal.messages.schema import Field, Message
 from journal.reader import JournalReader

@@ -7,7 +7,12 @@ import os
 from pathlib import Path
 
 
-class JournalError(Exception):
+class OperatingError(Exception):
+    """Something that a person can mend (a file, a configuration, a disk): its text is the one line they get to read. What is
+    no OperatingError is a bug, and is shown with its traceback."""
+
+
+class JournalError(OperatingError):
     """Anything that keeps a journal from being written or read."""
 
 

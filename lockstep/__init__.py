@@ -2,3 +2,5 @@
 
 May import: everything. Imported by: nothing.
 """
+
+__version__ = "0.1.0"

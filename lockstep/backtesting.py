@@ -19,7 +19,7 @@ from lockstep.feeds import GeneratedMarket, capture_frames, session_feed
 from lockstep.loader import Loader
 from replay.backtest.engine import Assumptions, Backtest, Result, Source
 from replay.backtest.feed import FeedEvent, journal_feed
-from sequencer.grants import grants_of
+from sequencer.grants import effective
 
 GENERATED = "generated"
 GENERATED_START_NS = int(datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
@@ -42,7 +42,7 @@ def run_backtest(config: Config, out: Path, market: str | None = None, progress:
         Source("trading", SourceRole.TRADING),
         *(Source(s.name, s.role) for s in config.sources() if s.role not in _OUTSIDE),
     ]
-    sources = [Source(s.name, s.role, tuple(grants_of(s.role))) for s in sources]
+    sources = [Source(s.name, s.role, tuple(effective(s.name, s.role, None))) for s in sources]
     identity = hashlib.blake2b(config.text + b"\0" + market.encode() + b"\0" + schema_digest(), digest_size=32).digest()
     latency = units.duration_ns(plan.order_latency)
     provenance = None

@@ -3,62 +3,49 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import importlib
 import sys
 
-from apps.discovery import ConfigError as AppConfigError
-from apps.instruments import NotExact
-from journal.errors import JournalError
-from lockstep.commands import audit, backtest, bench, demo, journal, operating, replaying, running, strategy
-from lockstep.config import ConfigError
-from lockstep.supervisor import SystemFailed
-from replay.debug import NothingHandles
-from replay.player import UnknownApp
+from journal.errors import OperatingError
+from lockstep import __version__
 
-_EXPECTED = (
-    ConfigError,
-    AppConfigError,
-    JournalError,
-    SystemFailed,
-    NothingHandles,
-    UnknownApp,
-    NotExact,
-)
+# Command module → its commands, in the order that `lockstep --help` shows them. Only the module that is needed is imported:
+# a system starts a dozen of these processes at once.
+_MODULES = {
+    "demo": ("demo",),
+    "running": ("up", "sequencer", "app", "gateway", "exchange"),
+    "journal": ("journal",),
+    "replaying": ("replay", "debug"),
+    "backtest": ("backtest",),
+    "audit": ("audit",),
+    "operating": ("kill", "release", "start", "stop"),
+    "strategy": ("strategy",),
+    "bench": ("bench",),
+}
 
 
-_PARSERS = (
-    demo.add_parser,
-    running.add_parser,
-    journal.add_parser,
-    replaying.add_parser,
-    backtest.add_parser,
-    audit.add_parser,
-    operating.add_parser,
-    strategy.add_parser,
-    bench.add_parser,
-)  # in the order that `lockstep --help` shows them
-
-
-def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+def parser(command: str = "") -> argparse.ArgumentParser:
+    """The command's options; without a known command those of all."""
     top = argparse.ArgumentParser(
         prog="lockstep",
         description="A deterministic sequenced-stream trading core: one journal is the bus, the log, "
         "the backtest input and the debugging trace.",
     )
-    top.add_argument("--version", action="version", version=importlib.metadata.version("lockstep"))
+    top.add_argument("--version", action="version", version=f"lockstep {__version__}")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for add_parser in _PARSERS:
-        add_parser(subparsers)
+    needed = [m for m, commands in _MODULES.items() if command in commands] or list(_MODULES)
+    for name in needed:
+        importlib.import_module(f"lockstep.commands.{name}").add_parser(subparsers)
     return top
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit code 0 only when all is well; 2 for a wrong use or configuration."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser(given[0] if given else "").parse_args(given)
     try:
         code: int = arguments.run(arguments)
-    except _EXPECTED as error:
+    except OperatingError as error:
         print(f"lockstep: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

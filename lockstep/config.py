@@ -18,6 +18,7 @@ from apps.discovery import ConfigError as AppConfigError
 from apps.discovery import load_class
 from gateways.sim.exchange.settings import ExchangeSettings
 from gateways.sim.settings import SimGatewaySettings
+from journal.errors import OperatingError
 from journal.messages import (
     AccountType,
     CurrencyType,
@@ -31,7 +32,7 @@ from lockstep import units
 from sequencer.settings import SequencerSettings, SourceSettings
 
 
-class ConfigError(ValueError):
+class ConfigError(OperatingError, ValueError):
     """A configuration that cannot be used: one line with file, key, value found and value expected."""
 
 
@@ -354,10 +355,11 @@ def _check_strategies(config: Config) -> None:
             load_class(table["class"])().configure(config.parameters_of(name))
         except AppConfigError as error:
             raise ConfigError(f"{config.path}: {key}.{error}") from None
-        except (ValueError, TypeError, msgspec.ValidationError) as error:
-            raise ConfigError(_locate(config.path, config.parameters_of(name), str(error)).replace(
-                f"{config.path}: ", f"{config.path}: {key}.", 1
-            )) from None  # fmt: skip
+        except msgspec.ValidationError as error:
+            line = _locate(config.path, config.parameters_of(name), str(error))
+            raise ConfigError(line.replace(f"{config.path}: ", f"{config.path}: {key}.", 1)) from None
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{config.path}: {key}.{error}") from None
 
 
 def _limits(risk: Risk) -> list[tuple[str, Limits]]:

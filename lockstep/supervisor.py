@@ -13,15 +13,18 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from apps.live import EXIT_CONFIG, EXIT_DIVERGED
+from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import CommandCode, ExecutionReport, OrdStatus, StrategyCommand
 from journal.reader import JournalReader
@@ -47,7 +50,7 @@ _OPEN = frozenset(
 )
 
 
-class SystemFailed(RuntimeError):
+class SystemFailed(OperatingError, RuntimeError):
     """A process cannot be kept running; says which, and where its output is."""
 
 
@@ -150,7 +153,7 @@ class Supervisor:
                 if gateway["venue"] == name:  # an exchange has the name of the venue it is
                     gateway["host"], gateway["port"] = host, port
         raw["session"]["journal"] = str(self.journal)
-        return msgspec.toml.encode(raw)
+        return msgspec.toml.encode(_given(raw))
 
     def _start(self, name: str, arguments: list[str], *, pipe: bool = False) -> Process:
         process = Process(name, [*arguments, str(self.run / "config.toml")], self.run, pipe=pipe)
@@ -159,6 +162,9 @@ class Supervisor:
         return process
 
     def _start_exchange(self, name: str) -> None:
+        settings = self.config.system.exchange[name]
+        if settings.port and not _free(settings.host, settings.port):
+            raise self.config.error(f"exchange.{name}.port", settings.port, "a free port (0: any); this one is in use")
         process = self._start(f"exchange-{name}", ["exchange", name], pipe=True)
         self.exchanges[name] = process
         assert process.child is not None
@@ -166,7 +172,7 @@ class Supervisor:
         line = process.child.stdout.readline()
         if not line:
             process.child.wait()
-            raise SystemFailed(process.last_words() or f"exchange {name} ended at once")
+            raise SystemFailed(f"{self.config.path}: exchange.{name}: {process.last_words() or 'ended at once'}")
         told = json.loads(line)
         self.endpoints[name] = (told["host"], told["port"])
         os.set_blocking(process.child.stdout.fileno(), False)
@@ -264,6 +270,23 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
                 process.child.wait()
+
+
+def _given(table: Any) -> Any:
+    """A table without what was not given: TOML has no null."""
+    if isinstance(table, dict):
+        return {k: _given(v) for k, v in table.items() if v is not None}
+    return [_given(v) for v in table] if isinstance(table, list) else table
+
+
+def _free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def _stop_rank(name: str) -> int:

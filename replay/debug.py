@@ -9,11 +9,12 @@ from typing import IO
 
 from apps.app import Handler
 from apps.group import Slot
+from journal.errors import OperatingError
 from journal.messages import Message
 from replay.player import Player
 
 
-class NothingHandles(ValueError):
+class NothingHandles(OperatingError, ValueError):
     """No app of the session consumes the frame that was asked for."""
 
 
@@ -41,9 +42,7 @@ class Stopper:
         debugger.runcall(handler, message)
 
 
-def debug(
-    path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None = None, stdout: IO[str] | None = None
-) -> int:
+def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None = None, stdout: IO[str] | None = None) -> int:
     """Replay to just before `at` and stop there. Returns the number of handlers stopped in."""
     player = Player(path)
     last = player.reader.written_seq

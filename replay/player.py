@@ -14,6 +14,7 @@ import msgspec
 from apps.discovery import DISCOVERY_KINDS, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Ledger
+from journal.errors import OperatingError
 from journal.frames import frames
 from journal.reader import JournalReader
 
@@ -39,7 +40,7 @@ class Verdict(msgspec.Struct, kw_only=True):
         return f"replay DIFFERS at seq {self.difference_seq}"
 
 
-class UnknownApp(ValueError):
+class UnknownApp(OperatingError, ValueError):
     """An app that the journal does not have; names those it has."""
 
 
@@ -59,8 +60,7 @@ class Player:
             specs = [s for s in specs if s.name in names]
         self.group = Group()
         self.slots: list[Slot] = [
-            self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from)
-            for s in specs
+            self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from) for s in specs
         ]
 
     def run(self, to_seq: int | None = None, progress: Callable[[int], None] | None = None) -> int:

@@ -1,1 +1,1 @@
-"""Strategies that come with lockstep: a market maker and a moving-average cross. Examples to copy, and the demo's two traders."""
+"""Strategies that come with lockstep, to copy and for the demo: a market maker, a moving-average cross."""

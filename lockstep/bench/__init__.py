@@ -1,2 +1,1 @@
-"""Benchmarks, one module a question. Each has `add_arguments(parser)` and `run(arguments) -> Report`-like printing; figures come
-with their conditions, never alone."""
+"""Benchmarks, one module a question: `add_arguments(parser)`, and `run(arguments)` that returns figures with conditions."""

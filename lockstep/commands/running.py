@@ -1,4 +1,7 @@
-"""`lockstep up`, and the processes it starts: `sequencer`, `app`, `gateway`, `exchange`. Each can be started by hand too."""
+"""`lockstep up`, and the processes it starts: `sequencer`, `app`, `gateway`, `exchange`. Each can be started by hand too.
+
+A process imports what it runs, not what the others run.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from apps.live import run_apps
-from gateways.sim.driver import run_gateway
-from gateways.sim.exchange.server import run_exchange
 from journal.messages import DurabilityPolicy
 from lockstep.config import Config, ConfigError, load
-from lockstep.supervisor import Supervisor
-from sequencer.daemon import run_sequencer
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,6 +45,8 @@ def add_parser(subparsers: Any) -> None:
 def run_up(arguments: argparse.Namespace) -> int:
     """`lockstep up CONFIG`"""
     config = load(arguments.config, journal=arguments.journal)
+    from lockstep.supervisor import Supervisor
+
     supervisor = Supervisor(config)
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
@@ -76,6 +76,8 @@ def _named(config: Config, table: str, name: str) -> Any:
 def run_one_sequencer(arguments: argparse.Namespace) -> int:
     """`lockstep sequencer CONFIG`"""
     config = load(arguments.config)
+    from sequencer.daemon import run_sequencer
+
     return run_sequencer(
         config.journal,
         config.system.sequencer,
@@ -95,6 +97,8 @@ def run_one_app(arguments: argparse.Namespace) -> int:
         if name not in known:
             raise ConfigError(f"{config.path}: no app or strategy {name!r}; it has {', '.join(known) or 'none'}")
     sys.path.insert(0, os.getcwd())  # a strategy named by module may live where the command was started
+    from apps.live import run_apps
+
     return run_apps(config.journal, names)
 
 
@@ -103,10 +107,14 @@ def run_one_gateway(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     settings = _named(config, "gateway", arguments.name)
     durable = config.durability != DurabilityPolicy.WRITTEN
+    from gateways.sim.driver import run_gateway
+
     return run_gateway(config.journal, arguments.name, settings, durable=durable)
 
 
 def run_one_exchange(arguments: argparse.Namespace) -> int:
     """`lockstep exchange NAME CONFIG`"""
     config = load(arguments.config)
+    from gateways.sim.exchange.process import run_exchange
+
     return run_exchange(_named(config, "exchange", arguments.name))

@@ -28,7 +28,8 @@ from journal.messages import (
     VenueDefined,
     enums,
 )
-from journal.messages.derive import HEADER_DTYPE, snake
+from journal.messages.derive import snake
+from journal.messages.dtypes import HEADER_DTYPE
 from journal.messages.schema import Field
 from replay.audit.definitions import Definitions
 from replay.audit.stream import Array, Stream

@@ -16,7 +16,7 @@ import numpy as np
 from journal.columns import columns
 from journal.frames import Frame, frames, last_seq
 from journal.messages import HEADER_BYTES, REGISTRY
-from journal.messages.derive import HEADER_DTYPE, dtype_of
+from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.schema import Message
 from journal.reader import JournalReader
 

@@ -22,6 +22,7 @@ from journal.messages import (
     REGISTRY,
     Clock,
     ConnectionState,
+    DestinationDefined,
     EpochCause,
     EpochStart,
     Flag,
@@ -147,7 +148,7 @@ class Backtest:
                 self.venue.define(message)
             self._append(loader, message, cause=0)
         self._step()
-        for account in sorted({m.account for m in messages if REGISTRY[m.KIND].__name__ == "DestinationDefined"}):  # type: ignore[attr-defined]
+        for account in sorted({m.account for m in messages if isinstance(m, DestinationDefined)}):
             gateway = GatewayStatus(gateway=self._trading, account=account, phase=GatewayPhase.READY)
             self._append(self._trading, StreamStatus(stream=1, account=account, connection=ConnectionState.UP))
             self._append(self._trading, gateway)
@@ -214,7 +215,10 @@ class Backtest:
             self._settle()
 
     def _answer(self, message: Message) -> Callable[[], None]:
-        return lambda: self._append(self._trading, message, flags=Flag.LAST | Flag.SIMULATED)
+        def answer() -> None:
+            self._append(self._trading, message, flags=Flag.LAST | Flag.SIMULATED)
+
+        return answer
 
     def _arrive(self, m: Any, seq: int) -> Callable[[], None]:
         def arrive() -> None:
@@ -223,9 +227,7 @@ class Backtest:
 
         return arrive
 
-    def _append(
-        self, source: int, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
-    ) -> int:
+    def _append(self, source: int, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST) -> int:
         """Sequence an input of this host itself (market data, venue, loader, sequencer)."""
         number = 0
         if source:
@@ -261,9 +263,7 @@ class Backtest:
         m: Any = REGISTRY[e.kind].decode(memoryview(e.body), 0)
         self._later(ts + self.assumptions.order_latency_ns, self._arrive(m, seq))
         if e.kind != RoutedQuery.KIND:
-            self._append(
-                self._trading, OrderSent(request_seq=seq, order_id=m.order_id, handed_ts=ts, stream=1), cause=seq
-            )
+            self._append(self._trading, OrderSent(request_seq=seq, order_id=m.order_id, handed_ts=ts, stream=1), cause=seq)
 
     def _step(self) -> None:
         while (batch := self.reader.poll()) is not None:

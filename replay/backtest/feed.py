@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import (
     BookState,
@@ -42,7 +43,7 @@ class FeedEvent(msgspec.Struct):
     message: Message
 
 
-class FeedError(ValueError):
+class FeedError(OperatingError, ValueError):
     """A recording that cannot drive this backtest; says what is missing."""
 
 

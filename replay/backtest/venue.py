@@ -170,9 +170,7 @@ class BacktestVenue:
                 said.append(self._changed(known, event, seq, now_ns))
         return said
 
-    def _refused(
-        self, known: _Known, event: v.Refused, seq: int, now_ns: int, response_to: CxlRejResponseTo | None
-    ) -> Message:
+    def _refused(self, known: _Known, event: v.Refused, seq: int, now_ns: int, response_to: CxlRejResponseTo | None) -> Message:
         if response_to is not None:
             return VenueCancelReject(
                 request_seq=seq,
@@ -184,9 +182,7 @@ class BacktestVenue:
         known.status = OrdStatus.REJECTED
         return self._update(known, ExecType.REJECTED, seq, now_ns, reason=event.reason)
 
-    def _changed(
-        self, known: _Known, event: v.Accepted | v.Amended | v.Canceled | v.Expired, seq: int, now_ns: int
-    ) -> Message:
+    def _changed(self, known: _Known, event: v.Accepted | v.Amended | v.Canceled | v.Expired, seq: int, now_ns: int) -> Message:
         if isinstance(event, v.Accepted):
             return self._update(known, ExecType.NEW, seq, now_ns)
         if isinstance(event, v.Amended):

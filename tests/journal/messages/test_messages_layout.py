@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from journal.messages import HEADER, NULL, REGISTRY, ExecutionReport, Flag, Message, entry, message
-from journal.messages.derive import HEADER_DTYPE, HEADER_PATH, c_header, dtype_of, sizes, snake, wire_rules
+from journal.messages.derive import HEADER_PATH, c_header, sizes, snake, wire_rules
+from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.schema import I64, U8, U16, U32, DeclarationError, Digest, Entry, lay_out
 
 SUFFIXES = {"text": ("at", "len", "zero"), "blob": ("at", "len"), "group": ("at", "count", "stride")}
