@@ -110,6 +110,8 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
         with path.open("rb") as file:
             block = file.read(BLOCK_BYTES)
             size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise SegmentMissing(f"{path}: missing; restore it from a copy of this journal") from None
     except OSError as error:
         raise os_failure(path, error.errno or 0, "opening the segment") from None
     if len(block) < BLOCK_BYTES:

@@ -338,7 +338,8 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
         *durable_seq = durable;
         return 0;
     }
-    for (uint32_t n = w->first_unsynced; n != 0 && n <= current; n++) {
+    /* 0 in a new stream, whose first segment is 1. */
+    for (uint32_t n = w->first_unsynced ? w->first_unsynced : 1; n <= current; n++) {
         struct lockstep_slot *slot = slot_of(w, n);
         result = j_sync(slot->fd);
         if (result != 0)
@@ -349,8 +350,6 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
         }
         w->first_unsynced = n;
     }
-    if (w->first_unsynced == 0)
-        w->first_unsynced = current;
     __atomic_store_n(&w->control->syncs, w->control->syncs + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);
     *durable_seq = target;
