@@ -65,6 +65,7 @@ class Process:
         self.restarts = 0
         self.started: list[float] = []
         self.child: subprocess.Popen[bytes] | None = None
+        self._said = b""
 
     def start(self) -> None:
         """Start it (again)."""
@@ -77,6 +78,19 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def lines(self) -> list[bytes]:
+        """Whole lines that it has written to its piped output since the last call. Never waits."""
+        assert self.child is not None
+        assert self.child.stdout is not None
+        descriptor = self.child.stdout.fileno()
+        while select.select([descriptor], [], [], 0)[0]:
+            data = os.read(descriptor, 1 << 16)
+            if not data:
+                break
+            self._said += data
+        *whole, self._said = self._said.split(b"\n")
+        return whole
 
     @property
     def pid(self) -> int:
@@ -167,23 +181,17 @@ class Supervisor:
             raise self.config.error(f"exchange.{name}.port", settings.port, "a free port (0: any); this one is in use")
         process = self._start(f"exchange-{name}", ["exchange", name], pipe=True)
         self.exchanges[name] = process
-        assert process.child is not None
-        assert process.child.stdout is not None
-        line = process.child.stdout.readline()
-        if not line:
-            process.child.wait()
-            raise SystemFailed(f"{self.config.path}: exchange.{name}: {process.last_words() or 'ended at once'}")
-        told = json.loads(line)
-        self.endpoints[name] = (told["host"], told["port"])
-        os.set_blocking(process.child.stdout.fileno(), False)
+        while not (told := process.lines()):
+            if process.ended() is not None:
+                raise SystemFailed(f"{self.config.path}: exchange.{name}: {process.last_words() or 'ended at once'}")
+            self.wait(START_S)
+        listening = json.loads(told[0])
+        self.endpoints[name] = (listening["host"], listening["port"])
 
     def exchange_events(self) -> Iterator[tuple[str, dict[str, object]]]:
         """What the exchanges have said since the last call: (name, event)."""
         for name, process in self.exchanges.items():
-            assert process.child is not None
-            if process.child.stdout is None:
-                continue
-            while line := process.child.stdout.readline():
+            for line in process.lines():
                 yield name, json.loads(line)
 
     def _attach(self, source: str) -> Publisher:

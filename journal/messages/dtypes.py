@@ -1,5 +1,5 @@
-"""numpy's view of frames: the header, and the fixed part of each kind. Apart from `derive`, so that a process that never looks at
-columns never loads numpy."""
+"""numpy's view of frames: the header, and the fixed part of each kind. Apart from `derive`: who never looks at columns
+never loads numpy."""
 
 from __future__ import annotations
 
