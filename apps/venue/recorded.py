@@ -212,6 +212,8 @@ class RecordedVenue(Desk):
                 assert rank in half.levels  # a level that is gone has nothing taken
             for rank, queue in half.queues.items():
                 assert queue
+                ahead = [order.queue_ahead for order in queue.values()]
+                assert ahead == sorted(ahead)  # who came later has not less before it
                 for order in queue.values():
                     assert order.side == side
                     assert half.sign * order.px == rank

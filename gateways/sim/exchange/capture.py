@@ -175,7 +175,10 @@ def _parsed(decoder: msgspec.json.Decoder[CaptureMessage], number: int, raw: byt
 
 
 def probe(settings: ExchangeSettings) -> Listing:
-    """What the first lines say about the instrument: symbol, decimals, tick, lot, and which join rule holds."""
+    """What the first lines say about the instrument: symbol, decimals, tick, lot, and which join rule holds. Files after the
+    first are only looked into: one that is missing or wrong is better known now than in an hour."""
+    for name in settings.captures[1:]:
+        next(iter(Capture((name,))), None)
     capture = Capture(settings.captures)
     symbol, market = "", "capture-futures"
     px_texts: set[str] = set()

@@ -9,6 +9,8 @@ from gateways.sim.exchange.faults import Faults
 from gateways.sim.exchange.feed import MarketFrame
 from gateways.sim.exchange.outlet import Outlet
 
+_OVERSIZE_HEAD, _OVERSIZE_TAIL = b'{"stream":"', b'","data":{}}'
+
 
 class Subscriber:
     """`streams` empty: everything."""
@@ -57,7 +59,7 @@ class Hub:
             "drop_market": Outlet.cut,
             "garbage": lambda o: o.put(f'{{"stream":"{self._depth_stream}","data":{{"e":'.encode()),
             "binary": lambda o: o.put(bytes(range(256)), text=False),
-            "oversize": lambda o: o.put(b'{"stream":"' + b"x" * max(0, size - 24) + b'","data":{}}'),
+            "oversize": lambda o: o.put(_OVERSIZE_HEAD.ljust(size - len(_OVERSIZE_TAIL), b"x") + _OVERSIZE_TAIL),
         }
         if name == "gap":
             self._faults.gap += 1

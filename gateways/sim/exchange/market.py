@@ -20,6 +20,7 @@ from journal.messages.enums import OrdType, Side, TimeInForce
 ORDERS_TARGET = 600  # live background orders, both sides
 SEED_LEVELS = 60  # ticks per side that the first book fills
 NEAR_TICKS = 7  # mean distance of a new order from the fair value
+NEAR_LEVELS = 10  # that a taker looks at
 MILLI = 1000
 WALK_MILLITICKS = 700  # each step moves the fair value by at most this
 TREND_MILLITICKS = 120
@@ -57,8 +58,11 @@ class Agents:
         stale = self._stale_side()
         if stale is not None and chance < 0.4:
             return self._sweep(stale, now_ns)
+        for side in (Side.BUY, Side.SELL):
+            if self._engine.best(side) is None:
+                return self._make(side, 0, now_ns)
         crowd = len(self._live) / ORDERS_TARGET
-        if chance < 0.08 or not self._live:
+        if chance < 0.08:
             return self._hit(now_ns)
         if self._random.random() < crowd / 2:
             return self._withdraw(now_ns)
@@ -98,13 +102,20 @@ class Agents:
         """An informed taker: everything on the wrong side of the fair value, up to a size."""
         px = self.fair // MILLI * self._rules.tick
         side = Side.BUY if stale == Side.SELL else Side.SELL
-        return self._send(side, self._size(300), px, TimeInForce.IOC, now_ns)
+        return self._take(side, self._size(300), px, now_ns)
 
     def _hit(self, now_ns: int) -> list[VenueEvent]:
         """An uninformed taker; leans with the trend."""
         lean = 0.5 + self._trend / (4 * TREND_MILLITICKS)
         side = Side.BUY if self._random.random() < lean else Side.SELL
-        return self._send(side, self._size(60), 0, TimeInForce.IOC, now_ns)
+        return self._take(side, self._size(60), 0, now_ns)
+
+    def _take(self, side: Side, qty: int, px: int, now_ns: int) -> list[VenueEvent]:
+        """Never more than half of what is near: takers know what a thin book costs."""
+        bids, asks = self._engine.depth(NEAR_LEVELS)
+        near = sum(level_qty for _, level_qty in (asks if side == Side.BUY else bids)) // 2
+        qty = min(qty, near // self._rules.lot * self._rules.lot)
+        return self._send(side, qty, px, TimeInForce.IOC, now_ns) if qty else []
 
     def _make(self, side: Side, distance: int, now_ns: int) -> list[VenueEvent]:
         ticks = self.fair // MILLI - distance if side == Side.BUY else self.fair // MILLI + 1 + distance

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -86,19 +85,16 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     desk = Desk(listing, market.venue, accounts, market.view, ids)
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say)
     market.server = server
-    listener = await server.listen()
-    bound: socket.socket = next(iter(listener.sockets))
-    host, port = bound.getsockname()[:2]
-    _say({"event": "listening", "host": host, "port": port, "symbol": listing.symbol, "pid": os.getpid()})
-    playing = asyncio.create_task(market.run())
-    stopping = asyncio.create_task(stopped.wait())
-    await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if playing.done():
-        playing.result()  # a market that failed ends the process with its error
-    await stopped.wait()
-    playing.cancel()
-    listener.close()
-    await listener.wait_closed()
+    async with server.listening() as listener:
+        host, port = next(iter(listener.sockets)).getsockname()[:2]
+        _say({"event": "listening", "host": host, "port": port, "symbol": listing.symbol, "pid": os.getpid()})
+        playing = asyncio.create_task(market.run())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if playing.done():
+            playing.result()  # a market that failed ends the process with its error
+        await stopped.wait()
+        playing.cancel()
     _say(
         {
             "event": "stopped",

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -64,8 +65,9 @@ class ExchangeServer:
         self._closing: set[asyncio.Task[None]] = set()
         self.requests = 0
 
-    async def listen(self) -> Server:
-        return await serve(
+    def listening(self) -> AbstractAsyncContextManager[Server]:
+        """Listens while the context is open."""
+        return serve(
             self._serve,
             self._settings.host,
             self._settings.port,
