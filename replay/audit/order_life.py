@@ -55,14 +55,14 @@ _TELLING: dict[str, tuple[str, ...]] = {
     "OrderSent": ("stream", "bytes"),
     "SendRefused": ("reason",),
     "VenueOrderUpdate": (
-        "exec_type", "ord_status", "channel", "cum_qty", "leaves_qty", "price_px", "reason", "venue_code", "client_ref",
+        "exec_type", "ord_status", "price_px", "channel", "cum_qty", "leaves_qty", "reason", "venue_code", "client_ref",
         "venue_order_ref", "text",
     ),
     "VenueFill": ("side", "last_qty", "last_px", "liquidity", "fee", "fee_currency", "channel", "trade_no", "venue_trade_ref"),
     "VenueCancelReject": ("response_to", "ord_status", "reason", "venue_code", "text"),
     "ExecutionReport": (
-        "exec_type", "ord_status", "last_qty", "last_px", "order_qty", "price_px", "cum_qty", "leaves_qty", "cxl_qty", "fee",
-        "fee_currency", "reason", "report_flags", "text",
+        "exec_type", "ord_status", "last_qty", "last_px", "order_qty", "price_px", "cum_qty", "leaves_qty", "cxl_qty",
+        "liquidity", "fee", "fee_currency", "reason", "report_flags", "text",
     ),
     "OrderCancelReject": ("response_to", "ord_status", "reason", "text"),
     "Position": ("long_qty", "short_qty", "cost", "realized", "fees", "funding", "currency"),
@@ -305,7 +305,7 @@ def life_lines(life: OrderLife) -> Iterator[str]:
     yield f"{day} UTC"
     for e in life.events:
         after = f"+{duration_text(e.after_ns)}" if e.after_ns is not None else ""
-        fields = "  ".join(f"{n} {t}" for n, t in e.fields.items())
+        fields = _sentence(e)
         indent = "  " * e.depth
         cause = f"  ← {e.parent}" if e.parent else ""
         when = e.time[11:] if e.time[:10] == day else e.time
@@ -313,3 +313,35 @@ def life_lines(life: OrderLife) -> Iterator[str]:
         yield f"{lead}{indent}{e.kind}  {fields}{cause}".rstrip()
         for check in e.checks:
             yield f"{'':{len(lead)}}{indent}    {check}"
+
+
+# How a field is introduced on the page; "" for those that speak for themselves. The rest by their own name.
+_INTRODUCED = {
+    "strategy": "", "account": "", "instrument": "", "side": "", "ord_type": "", "tif": "", "exec_inst": "", "exec_type": "",
+    "ord_status": "→ ", "decision": "", "order_qty": "", "price_px": "@ ", "stop_px": "stop ", "last_qty": "", "last_px": "@ ",
+    "cum_qty": "cum ", "leaves_qty": "leaves ", "cxl_qty": "canceled ", "fee_currency": "", "currency": "", "channel": "by ",
+    "liquidity": "", "reserved_qty": "reserves ", "reserved_notional": "worth ", "long_qty": "long ", "short_qty": "short ",
+    "client_ref": "id ", "venue_order_ref": "venue id ", "venue_trade_ref": "trade ", "replace_mode": "", "level": "",
+}  # fmt: skip
+_SAID_BEFORE = {
+    # The JSON has them all; on the page they repeat the lines above unless the terms have just changed.
+    "ExecutionReport": ("order_qty", "price_px"),
+    "VenueOrderUpdate": ("price_px",),
+    "VenueFill": ("side", "trade_no"),
+    "RoutedOrder": ("side",),
+}
+_NEW_TERMS = ("REPLACED", "RESTATED", "PENDING_REPLACE")
+
+
+def _sentence(event: Event) -> str:
+    """The fields of an event in a line, as one would say them: `TRADE → FILLED  0.24 @ 61234.6  cum 0.48  leaves 0`."""
+    silent = () if event.fields.get("exec_type") in _NEW_TERMS else _SAID_BEFORE.get(event.kind, ())
+    parts: list[str] = []
+    for name, text in event.fields.items():
+        if name in silent:
+            continue
+        said = f"{_INTRODUCED.get(name, name + ' ')}{text}"
+        # What belongs together is one space apart: price to its quantity, currency to its amount.
+        joined = parts and name in ("price_px", "last_px", "fee_currency", "ord_status", "currency")
+        parts.append(f" {said}" if joined else f"  {said}")
+    return "".join(parts).strip()

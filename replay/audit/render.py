@@ -52,8 +52,12 @@ def duration_text(ns: int) -> str:
 
 
 def decimal_of(mantissa: int, exponent: int) -> Decimal:
-    """mantissa × 10^exponent, exact, never in E notation for the exponents of money."""
-    return Decimal(mantissa).scaleb(exponent) if exponent <= 0 else Decimal(mantissa * 10**exponent)
+    """mantissa × 10^exponent, exact: the context's 28 digits are too few for 128-bit money, the tuple form has no such limit.
+
+    Zero without its exponent; Python would print `0E-8`."""
+    if exponent > 0:
+        return Decimal(mantissa * 10**exponent)
+    return Decimal((mantissa < 0, tuple(map(int, str(abs(mantissa)))), exponent)) if mantissa else Decimal(0)
 
 
 def decimal_text(mantissa: int, exponent: int) -> str:

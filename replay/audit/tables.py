@@ -9,6 +9,7 @@ configuration, a cap on memory and on time, and runs in a read-only transaction;
 
 from __future__ import annotations
 
+import difflib
 import re
 import threading
 from collections.abc import Iterator
@@ -110,8 +111,18 @@ class Audit:
             return self._answer(text, limit)
         except self._duckdb.InterruptException:
             raise AuditRefused(f"no answer after {self.timeout_s:g} s; ask for less, or raise --timeout") from None
+        except self._duckdb.CatalogException as error:
+            raise AuditRefused(self._no_such(str(error))) from None
         except self._duckdb.Error as error:
             raise AuditRefused(_one_line(str(error))) from None
+
+    def _no_such(self, message: str) -> str:
+        """DuckDB suggests its own catalogue; what was meant is one of our tables."""
+        missing = re.match(r"Catalog Error: Table with name (\S+) does not exist", message)
+        if missing is None:
+            return _one_line(message)
+        near = difflib.get_close_matches(missing[1].lower(), self.table_names(), n=3, cutoff=0.5)
+        return f"no table {missing[1]}; " + (f"nearest: {', '.join(near)}; " if near else "") + "'tables' lists them all"
 
     # -- admission ----------------------------------------------------------------------------------------------------
 
@@ -172,7 +183,8 @@ class Audit:
         # Raw venue messages are most of a journal's bytes: gathered only for a query that can show them.
         blobs = {f.name for f in cls.LAYOUT.fields if f.wire == "blob"}
         words = {w.lower() for w in _WORD.findall(sql)}
-        wanted = {b for b in blobs if b in words or "*" in sql.replace("count(*)", "")}
+        shown_all = "select" not in words or "*" in sql.replace("count(*)", "")
+        wanted = {b for b in blobs if b in words or shown_all}
         return raw_table(self.stream, self.definitions, cls, wanted.__contains__), wanted == blobs
 
     def _frames(self) -> Table:

@@ -20,6 +20,7 @@ from replay.report.series import POINTS_MAX, Fills, Line, Prices, fills, instrum
 INSTRUMENTS_MAX = 6
 _PALETTE = ("#2d7dd2", "#e28413", "#8f5bd1", "#1b998b", "#c9485b", "#6c8a1f")
 _BINS_PER_DECADE = 16
+_MARKS_BIG_MAX = 400
 _FONT = {"family": "system-ui, sans-serif", "size": 12, "color": "var:soft"}
 _AXIS = {"gridcolor": "var:grid", "zerolinecolor": "var:line", "linecolor": "var:line", "automargin": True}
 
@@ -81,9 +82,10 @@ def market_plot(number: int, name: str, px_exp: int, prices: Prices, ours: Fills
                      "fillcolor": color + "22", "hovertemplate": hover})  # fmt: skip
         for what, values, dash, width in (("P&L", line.total, "solid", 1.8), ("realized", line.realized, "dot", 1.3)):
             text = html.escape(what)
-            data.append({**common, "x": _times(line.ts), "y": _numbers(values), "yaxis": "y3", "name": f"{strategy} {text}",
-                         "line": {"color": color, "width": width, "dash": dash, "shape": "hv"},
-                         "hovertemplate": f"%{{y:,.2f}} {html.escape(line.currency)}<extra>{strategy} {text}</extra>"})  # fmt: skip
+            money = {"x": _times(line.ts), "y": _numbers(values), "yaxis": "y3", "name": f"{strategy} {text}"}
+            stroke = {"color": color, "width": width, "dash": dash, "shape": "hv"}
+            hover = f"%{{y:,.2f}} {html.escape(line.currency)}<extra>{strategy} {text}</extra>"
+            data.append({**common, **money, "line": stroke, "hovertemplate": hover})
     layout: dict[str, Any] = _layout(
         720 if held else 400,
         xaxis={**_AXIS, "type": "date", "anchor": "y3" if held else "y", "showspikes": True, "spikemode": "across",
@@ -109,16 +111,22 @@ def market_plot(number: int, name: str, px_exp: int, prices: Prices, ours: Fills
 
 def _marks(title: str, ours: Fills, mask: Array, symbol: str, color: str, px_exp: int) -> dict[str, Any]:
     at = np.flatnonzero(mask)
+    many = len(at) > _MARKS_BIG_MAX
     texts = [
         f"{html.escape(ours.strategies[i])} {ours.order_ids[i]}<br>{ours.qty[i]:.10g} @ {ours.px[i]:,.{max(0, -px_exp)}f}"
         for i in at
     ]
+    look = {"size": 6, "line": {"width": 0}} if many else {"size": 10, "line": {"width": 1, "color": "var:card"}}
     return {
-        "type": "scatter", "mode": "markers", "name": title, "x": _times(ours.ts[mask]), "y": _numbers(ours.px[mask]),
+        "type": "scattergl" if many else "scatter",
+        "mode": "markers",
+        "name": title,
+        "x": _times(ours.ts[mask]),
+        "y": _numbers(ours.px[mask]),
         "text": texts,
-        "marker": {"symbol": symbol, "size": 10, "color": color, "line": {"width": 1, "color": "var:card"}},
+        "marker": {"symbol": symbol, "color": color, **look},
         "hovertemplate": "%{text}<br>%{x|%H:%M:%S.%L}<extra>" + title.removesuffix("s") + "</extra>",
-    }  # fmt: skip
+    }
 
 
 def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:

@@ -32,7 +32,7 @@ from journal.messages import (
 )
 from replay.audit.definitions import Definitions
 from replay.audit.latency import all_hops
-from replay.audit.render import time_text
+from replay.audit.render import decimal_of, time_text
 from replay.audit.stream import Array, Stream
 from replay.report.series import mids, own_trades
 
@@ -267,14 +267,14 @@ def _positions(stream: Stream, definitions: Definitions) -> list[PositionSummary
                 strategy=definitions.name(StrategyDefined, strategy, end),
                 account=definitions.name(AccountDefined, account, end),
                 instrument=definitions.name(InstrumentDefined, instrument, end),
-                qty=_scaled(qty, qty_exp),
+                qty=decimal_of(qty, qty_exp),
                 avg_px=_average(definition, money["cost"], qty, ledger_exp),
-                mid=_scaled(px2, px_exp) / 2 if px2 is not None else None,
-                realized=_scaled(money["realized"], ledger_exp),
-                unrealized=None if unrealized is None else _scaled(unrealized, ledger_exp),
-                fees=_scaled(money["fees"], ledger_exp),
-                funding=_scaled(money["funding"], ledger_exp),
-                total=_scaled(total, ledger_exp),
+                mid=decimal_of(px2, px_exp) / 2 if px2 is not None else None,
+                realized=decimal_of(money["realized"], ledger_exp),
+                unrealized=None if unrealized is None else decimal_of(unrealized, ledger_exp),
+                fees=decimal_of(money["fees"], ledger_exp),
+                funding=decimal_of(money["funding"], ledger_exp),
+                total=decimal_of(total, ledger_exp),
                 currency=definitions.name(CurrencyDefined, int(row["currency"]), end),
                 fills=len(mine),
             )
@@ -303,21 +303,15 @@ def _average(definition: Any, cost: int, qty: int, ledger_exp: int) -> Decimal |
     if not qty or not linear:
         return None
     per_unit = (
-        _scaled(cost, ledger_exp) / _scaled(qty, definition.qty_exp) / _scaled(definition.multiplier, definition.multiplier_exp)
+        decimal_of(cost, ledger_exp)
+        / decimal_of(qty, definition.qty_exp)
+        / decimal_of(definition.multiplier, definition.multiplier_exp)
     )
     return per_unit.quantize(_PLACES)
 
 
 def _i128(row: Any, name: str) -> int:
     return (int(row[f"{name}_hi"]) << 64) | int(row[f"{name}_lo"])
-
-
-def _scaled(mantissa: int, exponent: int) -> Decimal:
-    # The context's 28 digits are too few for 128-bit money: the tuple form is exact. Zero without its exponent: `0E-8` is
-    # how Python prints it otherwise.
-    if not mantissa:
-        return Decimal(0)
-    return Decimal((mantissa < 0, tuple(int(d) for d in str(abs(mantissa))), exponent))
 
 
 def _name(kind: Any, number: int) -> str:
