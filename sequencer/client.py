@@ -301,8 +301,10 @@ class Publisher:
     def reconnect(self, timeout_s: float = 10) -> None:
         """Attach anew and put every message that is not on the stream yet into the new ring, each exactly once."""
         old, old_fds, last = self._producer, self._fds, self._next - 1
-        self._connection.close()
+        # The old connection stays open until there is a new one: a failed attempt must leave something that can be asked.
+        old_connection = self._connection
         self._attach(timeout_s)
+        old_connection.close()
         self._armed = False
         if self.last_source_seq > last:
             raise PublisherRefused(
