@@ -1,0 +1,105 @@
+"""A whole running system for tests: real processes, real sockets, real shared memory; and the venue's own word, to compare with."""
+
+import asyncio
+import json
+import time
+from importlib import resources
+from pathlib import Path
+
+import tomli_w
+import tomllib
+import websockets
+from journal.frames import frames
+from journal.messages import ExecType, ExecutionReport, Position, Side, VenueFill
+from lockstep.config import parse
+from lockstep.supervisor import Supervisor
+
+
+def configuration(journal, **changes):
+    raw = tomllib.loads(resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8"))
+    raw["session"]["journal"] = str(journal)
+    raw["sequencer"]["segment_bytes"] = 4 << 20
+    raw["strategy"]["cross"] |= {"fast": 3, "slow": 10}
+    for path, value in changes.items():
+        *parents, key = path.split("__")
+        table = raw
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[key] = value
+    return parse(Path("test.toml"), tomli_w.dumps(raw).encode())
+
+
+class System(Supervisor):
+    """Supervised for a given time, with something done to it meanwhile."""
+
+    def run_for(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.wait(min(0.2, max(0.0, end - time.monotonic())))
+            self.check()
+
+    def kill_one(self, name):
+        process = self.processes[name]
+        before = process.restarts
+        process.child.kill()
+        process.child.wait()
+        self.check()
+        assert process.restarts == before + 1
+
+    def run_until(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "the condition did not become true"
+            self.run_for(0.2)
+
+    def venue(self):
+        """What the exchange says: our trades, our open orders."""
+        host, port = self.endpoints["sim"]
+
+        async def ask():
+            async with websockets.connect(f"ws://{host}:{port}/ws-api") as ws:
+                answers = {}
+                requests = [
+                    ("session.logon", {"apiKey": "lockstep"}),
+                    ("myTrades", {"symbol": "BTCUSDT", "fromId": 0}),
+                    ("openOrders", {"symbol": "BTCUSDT"}),
+                ]
+                for method, params in requests:
+                    await ws.send(json.dumps({"id": method, "method": method, "params": params}))
+                    while True:
+                        answer = json.loads(await ws.recv())
+                        if answer.get("id") == method:
+                            assert answer["status"] == 200, answer
+                            answers[method] = answer["result"]
+                            break
+                return answers
+
+        return asyncio.run(ask())
+
+
+def our_fills(journal):
+    """(trade id, quantity, price) of each fill the OMS reported, in mantissas."""
+    fills = []
+    raw = {f.header.seq: f.message for f in frames(journal, kinds=[VenueFill.KIND])}
+    for f in frames(journal, kinds=[ExecutionReport.KIND]):
+        m = f.message
+        if m.exec_type == ExecType.TRADE:
+            fills.append((raw[m.venue_frame_seq].trade_no, m.last_qty, m.last_px))
+    return fills
+
+
+def signed_fills(journal):
+    total = 0
+    for f in frames(journal, kinds=[ExecutionReport.KIND]):
+        m = f.message
+        if m.exec_type == ExecType.TRADE:
+            total += m.last_qty if m.side == Side.BUY else -m.last_qty
+    return total
+
+
+def last_positions(journal):
+    last = {}
+    for f in frames(journal, kinds=[Position.KIND]):
+        m = f.message
+        last[m.strategy] = m.long_qty - m.short_qty
+    return last
