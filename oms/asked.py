@@ -138,6 +138,8 @@ class Asked(Routing):
     def _senseless(self, order: Order, request: Request) -> int:
         if order.closed:
             return 0  # the table has the better reason
+        if not order.routed_seq and order.base not in (OrdStatus.RECEIVED, OrdStatus.PENDING_NEW):
+            return Reason.ORDER_OUTCOME_UNKNOWN  # the venue works what we never sent: there is no request to replace
         if not 0 < request.order_qty < QTY_MAX:
             return Reason.INVALID_QUANTITY
         if request.order_qty < order.cum_qty:
@@ -201,7 +203,8 @@ class Asked(Routing):
 
         def overlay() -> None:
             if order.base != OrdStatus.RECEIVED:
-                order.cancel = Request(request_seq=self.ctx.seq, version=version, reason=reason)
+                due = self.ctx.now + self.request_timeout_ns
+                order.cancel = Request(request_seq=self.ctx.seq, version=version, reason=reason, deadline=due)
                 self.route_cancel(order)
 
         return self.step(order, event, then=overlay, reason=reason).refuse

@@ -95,9 +95,9 @@ class Core:
             return cell
         if cell.to == "rj":
             return cell
+        cancel, replace = order.cancel, order.replace
         if then is not None and (cell.to != "=" or event in _FILLS):
             then()
-        cancel, replace = order.cancel, order.replace
         if event in _CANCEL_ANSWERS:
             order.cancel = None
         if event in _REPLACE_ANSWERS:

@@ -56,17 +56,19 @@ class Memory(msgspec.Struct, array_like=True):
     queries: int = 0
     alerts: int = 0
 
+    def peek(self, order_id: int) -> Order | None:
+        """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""
+        order = self.orders.get(order_id)
+        return _decode_order(self.archive[order_id]) if order is None and order_id in self.archive else order
+
     def find(self, order_id: int) -> Order | None:
         """The order of an id, brought back from the archive if need be."""
-        order = self.orders.get(order_id)
-        if order is None and order_id in self.archive:
-            order = self.orders[order_id] = _decode_order(self.archive.pop(order_id))
+        order = self.peek(order_id)
+        if order is not None and order_id not in self.orders:
+            self.orders[order_id] = order
+            del self.archive[order_id]
             self.closed.append((self.closed[-1][0] if self.closed else 0, order_id))
         return order
-
-    def knows(self, order_id: int) -> bool:
-        """Whether an id was ever used."""
-        return order_id in self.orders or order_id in self.archive
 
     def tidy(self, now: int) -> None:
         """Archive what has been closed for long. Amortised O(1) a call."""

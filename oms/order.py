@@ -46,7 +46,7 @@ class Request(msgspec.Struct, array_like=True):
     routed_seq: int = 0
     """The Routed… frame; 0 until it has come back on the stream."""
     deadline: int = 0
-    """When the venue should have answered, ns; 0 = not sent yet."""
+    """When the venue should have answered, ns; 0 = a replace that risk has not decided yet."""
     order_qty: int = NULL
     price_px: int = NULL
     stop_px: int = NULL

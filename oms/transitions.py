@@ -117,11 +117,11 @@ _ROWS: dict[Event, str] = {
     Event.VENUE_PENDING_NEW:   " x      =      =      =      =      =      bn     =      =      =      =      =!?   ",
     Event.VENUE_SUSPENDED:     " x      SUS    SUS    SUS    PC     PR     SUS    =      =      =      =      =!?   ",
     Event.VENUE_REJECTED:      " x      R      R0!    =!?    R0     =      R0     R      =!?    =      =      =     ",
-    # Fills are applied whatever the state. RCV: the venue cannot know it; PF keeps a later risk pass from sending it.
+    # Fills are applied whatever the state. RCV: it was never sent, so nothing more of it can work; its risk pass goes unused.
     # PN: fill before ack. PC, PR: the fill crossed our request on the wire. C, E: late fill after the end.
     # R: the venue is wrong or we are; the rest works at the venue. F with something left is FILL_OVER, hence x.
-    Event.FILL:                " PF!?   PF     PF     PF     PC     PR     bn     PF     x      C+L    E+L    PF!   ",
-    Event.FILL_LAST:           " F!?    F      F      F      F      F      F      F      x      F+L    F+L    F!    ",
+    Event.FILL:                " C!     PF     PF     PF     PC     PR     bn     PF     x      C+L    E+L    PF!   ",
+    Event.FILL_LAST:           " F!     F      F      F      F      F      F      F      x      F+L    F+L    F!    ",
     Event.FILL_OVER:           " F!     F!     F!     F!     F!     F!     F!     F!     F!     F!     F!     F!    ",
     Event.FILL_AGAIN:          " =      =      =      =      =      =      =      =      =      =      =      =     ",
     # PN: cancel-ack before new-ack. F: crossed on the wire, the fill had it all.

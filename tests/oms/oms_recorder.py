@@ -49,6 +49,7 @@ class Recorder:
         self.requests = 0
         self.emitted: list[Message] = []
         self.stream: list[tuple[int, int, Message]] = []
+        self.times: list[int] = []
         self.pending: list[Message] = []
         self.oms = OrderManager(self)
 
@@ -82,6 +83,7 @@ class Recorder:
     def _deliver(self, message: Message, source: int) -> None:
         self.source = source
         self.stream.append((self.seq, source, message))
+        self.times.append(self.now)
         handler = getattr(self.oms, f"on_{snake(type(message).__name__)}", None)
         if handler is not None:
             handler(message)
@@ -100,6 +102,19 @@ class Recorder:
         from journal.messages import Clock
 
         self.frame(Clock(), 0, ns=ns)
+
+    def replay(self, *, restart_at: int = 0) -> list[Message]:
+        """What a fresh order manager says of the same stream; with a restart from a snapshot before one of the frames."""
+        other = Recorder()
+        for at, ((seq, source, message), now) in enumerate(zip(self.stream, self.times, strict=True)):
+            if at == restart_at:
+                held, other.oms = other.oms.snapshot(), OrderManager(other)
+                other.oms.restore(held)
+            other.now, other.seq = now, seq
+            other.fire()
+            other._deliver(message, source)
+        assert other.oms.snapshot() == self.oms.snapshot()
+        return other.emitted
 
     # The world.
 
