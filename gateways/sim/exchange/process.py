@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -25,7 +26,7 @@ from gateways.sim.exchange.market import Agents, OrderIds
 from gateways.sim.exchange.playback import BadLine, Playback
 from gateways.sim.exchange.requests import Desk
 from gateways.sim.exchange.server import ExchangeServer
-from gateways.sim.exchange.settings import BadSettings, ExchangeSettings, checked
+from gateways.sim.exchange.settings import BadSettings, ExchangeSettings, checked, read_settings
 
 SLEEP_MIN_S = 0.001  # shorter waits are served together
 BATCH = 64  # recorded lines between two looks at the event loop
@@ -45,7 +46,24 @@ def run_exchange(settings: ExchangeSettings) -> int:
     return 2
 
 
-def _run(main: Any) -> int:
+def main(arguments: list[str]) -> int:
+    """SETTINGS: JSON text, or the path of a JSON file; nothing is a generated market."""
+    if len(arguments) > 1:
+        print(f"exchange: found {len(arguments)} arguments, expected one: settings as JSON text or a file", file=sys.stderr)
+        return 2
+    text = arguments[0] if arguments else "{}"
+    try:
+        settings = read_settings(text if text.lstrip().startswith("{") else Path(text).read_bytes())
+    except BadSettings as error:
+        print(f"exchange: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"exchange: {text}: cannot be read: {error.strerror}", file=sys.stderr)
+        return 2
+    return run_exchange(settings)
+
+
+def _run(exchange: Coroutine[Any, Any, int]) -> int:
     """On uvloop where it is present."""
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None
     try:
@@ -55,8 +73,7 @@ def _run(main: Any) -> int:
     except ImportError:
         loop_factory = None
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        code: int = runner.run(main)
-        return code
+        return runner.run(exchange)
 
 
 def _say(event: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from gateways.sim.exchange.process import main
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -174,17 +176,11 @@ def api(quiet_exchange):
 
 
 @pytest.fixture
-def run_to_end():
-    """run_to_end(**settings) -> (exit code, standard error) of an exchange that must refuse to start."""
+def run_to_end(capsys):
+    """run_to_end(**settings) -> (exit code, standard error) of an exchange that must refuse to start; in this process."""
 
     def run(**settings):
-        done = subprocess.run(
-            [sys.executable, "-m", "gateways.sim.exchange", json.dumps(settings)],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            cwd=ROOT,
-        )
-        return done.returncode, done.stderr
+        code = main([json.dumps(settings)])
+        return code, capsys.readouterr().err
 
     return run
