@@ -150,7 +150,7 @@ def find_order(stream: Stream, wanted: str) -> int:
             return number
     elif wanted.strip().isdecimal() and int(wanted) in known:
         return int(wanted)
-    elif (by_ref := _by_reference(stream, wanted.strip())) is not None:
+    elif wanted.strip() and (by_ref := _by_reference(stream, wanted.strip())) is not None:
         return by_ref
     if not known:
         raise UnknownOrder(f"order {wanted!r}: {stream.path} has no orders")
@@ -338,7 +338,7 @@ def _sentence(event: Event) -> str:
     silent = () if event.fields.get("exec_type") in _NEW_TERMS else _SAID_BEFORE.get(event.kind, ())
     parts: list[str] = []
     for name, text in event.fields.items():
-        if name in silent:
+        if name in silent or (name == "ord_status" and text == event.fields.get("exec_type")):
             continue
         said = f"{_INTRODUCED.get(name, name + ' ')}{text}"
         # What belongs together is one space apart: price to its quantity, currency to its amount.
