@@ -92,6 +92,7 @@ class Publisher:
         self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
         self.last_source_seq = reply.last_source_seq
         self.journal = Path(reply.journal)
+        self.disarm()  # attaching has woken us already
 
     # ---- publishing
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -42,10 +43,16 @@ class Daemon:
             code = 99
             try:
                 os.close(read)
-                sys.stderr = self.errors.open("a", buffering=1)
+                sys.stderr = self.errors.open("w", buffering=1)
                 code = run_sequencer(
-                    self.journal, self.settings, self.sources, mode=self.mode, durability=DurabilityPolicy.DURABLE,
-                    config_digest=bytes(32), ready=lambda: os.write(write, b"1"), clock=self.clock,
+                    self.journal,
+                    self.settings,
+                    self.sources,
+                    mode=self.mode,
+                    durability=DurabilityPolicy.DURABLE,
+                    config_digest=bytes(32),
+                    ready=lambda: os.write(write, b"1"),
+                    clock=self.clock,
                 )
             finally:
                 os._exit(code)
@@ -108,14 +115,26 @@ class Hostile:
         self.data = ffi.buffer(self.ring.data, self.ring.ring_bytes)
         self.tail = int(self.ring.page.tail)
 
-    def record(self, *, kind=201, version=1, flags=int(Flag.LAST), source_seq=1, cause=0, body=b"", length=None, forged=0) -> None:
+    def record(
+        self, *, kind=201, version=1, flags=int(Flag.LAST), source_seq=1, cause=0, body=b"", length=None, forged=0
+    ) -> None:
         """Commit one record. `length` overrides the true one; `forged` fills every field the sequencer owns."""
-        import struct
-
         size = 64 + len(body) if length is None else length
         head = struct.pack(
-            "<IIHHHHQqqQQII", size, forged & 0xFFFFFFFF, kind, version, flags, forged & 0xFFFF, forged, forged, 7, source_seq,
-            cause, forged & 0xFFFFFFFF, forged & 0xFFFFFFFF,
+            "<IIHHHHQqqQQII",
+            size,
+            forged & 0xFFFFFFFF,
+            kind,
+            version,
+            flags,
+            forged & 0xFFFF,
+            forged,
+            forged,
+            7,
+            source_seq,
+            cause,
+            forged & 0xFFFFFFFF,
+            forged & 0xFFFFFFFF,
         )
         self.raw(head + body)
 
@@ -128,7 +147,7 @@ class Hostile:
         self.commit()
 
     def commit(self) -> None:
-        lib.lockstep_page_tail(self.ring.page, self.tail)
+        lib.lockstep_page_tail(self.ring.page, self.tail % 2**64)
         os.eventfd_write(self.publisher._fds[1], 1)
 
 
