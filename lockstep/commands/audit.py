@@ -6,6 +6,7 @@ import argparse
 import csv
 import resource
 import sys
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -79,14 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
             raise AuditRefused(f"order takes one id, got {len(words) - 1}; expected for example: order 9·42")
         return _order(arguments, words[1])
     _cap_memory()
-    audit = Audit(arguments.path, timeout_s=arguments.timeout)
-    if not words or [w.lower() for w in words] == ["tables"]:
-        answer = audit.tables()
-    else:
-        limit = arguments.limit
-        if limit is None and not (arguments.json or arguments.csv):
-            limit = ROWS_SHOWN
-        answer = audit.query(" ".join(words), limit=limit)
+    with closing(Audit(arguments.path, timeout_s=arguments.timeout)) as audit:
+        if not words or [w.lower() for w in words] == ["tables"]:
+            answer = audit.tables()
+        else:
+            limit = arguments.limit
+            if limit is None and not (arguments.json or arguments.csv):
+                limit = ROWS_SHOWN
+            answer = audit.query(" ".join(words), limit=limit)
     _print(arguments, answer)
     return 0
 
