@@ -1,6 +1,6 @@
 """Our orders against a recorded market: what would they have done there?
 
-The recording is never changed by us, so two rules keep the answer honest, and both err on the side of too few fills:
+The recording is never changed by us, so two rules keep the answer honest:
 
 - **Taking.** A marketable order takes the displayed levels price by price. What it took stays taken until the next
   update of that level says what is there now.
@@ -9,8 +9,8 @@ The recording is never changed by us, so two rules keep the answer honest, and b
   through its price, or an opposite level that appears at or through it, fills it up to the quantity seen there.
 
 Events come in the order recorded, nothing later is looked at, and one unit of recorded quantity fills one unit of ours.
-A trade that is told twice, once as a print and once as a smaller level, is counted by the queue at most once per telling:
-the level only caps.
+A trade that is told twice, as a smaller level first and as a print behind it, shortens a queue twice: then a resting order
+fills a little too early. Nothing in the public feed tells such a print from another one.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from journal.messages import (
     Clock,
     ConnectionState,
     DestinationDefined,
+    DurabilityPolicy,
     EpochCause,
     EpochStart,
     Flag,
@@ -117,6 +118,7 @@ class Backtest:
             session=1,
             stream_id=self.writer.stream_id,
             mode=SessionMode.BACKTEST,
+            durability=DurabilityPolicy.WRITTEN,
             config_digest=self.identity,
             schema_digest=schema_digest(),
             name=build_name,
@@ -148,10 +150,11 @@ class Backtest:
                 self.venue.define(message)
             self._append(loader, message, cause=0)
         self._step()
-        for account in sorted({m.account for m in messages if isinstance(m, DestinationDefined)}):
-            gateway = GatewayStatus(gateway=self._trading, account=account, phase=GatewayPhase.READY)
-            self._append(self._trading, StreamStatus(stream=1, account=account, connection=ConnectionState.UP))
-            self._append(self._trading, gateway)
+        for m in [m for m in messages if isinstance(m, DestinationDefined)]:
+            up = StreamStatus(stream=1, venue=m.venue, account=m.account, connection=ConnectionState.UP)
+            ready = GatewayStatus(gateway=self._trading, venue=m.venue, account=m.account, phase=GatewayPhase.READY)
+            self._append(self._trading, up)
+            self._append(self._trading, ready)
         self._settle()
         return self._instruments
 
