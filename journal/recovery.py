@@ -18,7 +18,6 @@ from journal.errors import JournalDamaged, SegmentMissing, WrongStream, os_failu
 from journal.kernel._journal import ffi, lib
 from journal.segment import (
     BLOCK_BYTES,
-    END_BYTES,
     ControlPage,
     SegmentHeader,
     map_file,
@@ -67,7 +66,6 @@ class _End(msgspec.Struct):
 
     index: int
     offset: int
-    cut_from: int
     cut_to: int
     found: str
 
@@ -87,6 +85,8 @@ def describe(reader: Any) -> tuple[str, str]:
         return f"frame {reader.next_seq} of epoch {expected} or later", f"epoch {found}"
     if state == lib.LOCKSTEP_BAD_END:
         return f"an end marker for seq {reader.next_seq} ({expected:#x})", f"{found:#x}"
+    if state == lib.LOCKSTEP_END:
+        return f"an open segment for frame {reader.next_seq} behind the end marker", "none"
     return f"frame {reader.next_seq}", "no frame"
 
 
@@ -141,13 +141,17 @@ def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None 
     stream = RecoveredStream(epoch=int(control.c.epoch) if control else 0)
     end = _scan(headers, stream)
     later = headers[end.index + 1 :] if end is not None else headers
-    cut_later = [(h, upto) for h in later if (upto := _used_bytes(h))]
-    torn = bool(cut_later) or (end is not None and end.cut_to > end.cut_from)
+    cut_later = [(h.number, upto) for h in later if (upto := _used_bytes(h))]
+    torn = bool(cut_later) or (end is not None and end.cut_to > end.offset)
     if stream.last_seq < durable or (torn and control is None):
         _refuse(folder, end, headers, stream, durable, control is None)
+    if control is not None and control.c.segment > stream.segment:
+        # Before any file goes: else an interruption would leave a page that misses a segment cut on purpose.
+        control.c.segment = stream.segment
+        control.flush()
+    put_aside = _clear_later(folder, later, dict(cut_later), stream, control)
     if torn:
-        stream.result = _cut(folder, end, headers, cut_later, stream)
-    _settle_prepared(folder, later, {h.number for h, _ in cut_later}, stream, control)
+        stream.result = _cut_tail(folder, end, headers, stream, put_aside)
     _sync_unsynced(headers, stream, int(control.c.durable_seq) if control else 0)
     (folder / "prepare.tmp").unlink(missing_ok=True)
     return stream
@@ -168,10 +172,10 @@ def _scan(headers: list[SegmentHeader], stream: RecoveredStream) -> _End | None:
         base = ffi.from_buffer(mapped)
         start_reader(reader, header, base)
         lib.lockstep_reader_survey(reader, _WHOLE, sources, ffi.NULL, ffi.NULL)
-        cut_from = reader.offset + (END_BYTES if reader.state == lib.LOCKSTEP_END else 0)
-        cut_to = lib.lockstep_last_nonzero(base, cut_from, header.segment_bytes)
-        found = "" if cut_to == cut_from else "expected {}, found {}".format(*describe(reader))
-        end = _End(index, int(reader.offset), int(cut_from), int(cut_to), found)
+        # An end marker counts as torn too when the segment it points to turns out not to be open.
+        cut_to = lib.lockstep_last_nonzero(base, reader.offset, header.segment_bytes)
+        found = "" if cut_to == reader.offset else "expected {}, found {}".format(*describe(reader))
+        end = _End(index, int(reader.offset), int(cut_to), found)
         stream.segment, stream.offset = header.number, end.offset
         stream.epoch = max(stream.epoch, reader.epoch)
         if reader.state != lib.LOCKSTEP_END:
@@ -215,41 +219,61 @@ def _refuse(
     )  # fmt: skip
 
 
-def _cut(
+def _clear_later(
     folder: Path,
-    end: _End | None,
-    headers: list[SegmentHeader],
-    cut_later: list[tuple[SegmentHeader, int]],
+    later: list[SegmentHeader],
+    used: dict[int, int],
     stream: RecoveredStream,
-) -> RecoveryResult:
-    """Quarantine, then zero. From the last segment backwards, so that an interruption leaves no number missing."""
-    files: list[str] = []
-    cut = 0
-    (folder / QUARANTINE).mkdir(exist_ok=True)
-    sync_folder(folder)
-    for header, upto in reversed(cut_later):
-        with map_file(header.path) as mapped:
-            files.append(_put_aside(folder, header.number, 0, mapped[:upto]))
+    control: ControlPage | None,
+) -> list[tuple[str, int]]:
+    """Remove the segments behind the stream's end, used ones with a copy in quarantine; keep a pristine next one that fits.
+
+    From the last one backwards, so that an interruption leaves no number missing. Returns names and sizes of the copies."""
+    from journal.messages.derive import schema_text
+
+    copies: list[tuple[str, int]] = []
+    for header in reversed(later):
+        upto = used.get(header.number, 0)
+        if upto:
+            with map_file(header.path) as mapped:
+                copies.append((_put_aside(folder, header.number, 0, mapped[:upto]), upto))
+        elif (
+            header.number == stream.segment + 1
+            and (control is None or header.segment_bytes == control.segment_bytes)
+            and read_schema(header) == schema_text()
+        ):
+            stream.prepared = header.number
+            continue
         header.path.unlink()
         sync_folder(folder)
-        cut += upto
+    return copies
+
+
+def _cut_tail(
+    folder: Path, end: _End | None, headers: list[SegmentHeader], stream: RecoveredStream, copies: list[tuple[str, int]]
+) -> RecoveryResult:
+    """Copy the tail to quarantine, then zero it."""
     found = "a later segment that does not follow"
-    segment, offset = (cut_later[-1][0].number, 0) if cut_later else (0, 0)
+    segment = offset = 0
     if end is not None:
         header = headers[end.index]
-        segment, offset, found = header.number, end.cut_from, end.found or found
-        if end.cut_to > end.cut_from:
+        segment, offset, found = header.number, end.offset, end.found or found
+        if end.cut_to > end.offset:
             with map_file(header.path) as mapped:
-                files.append(_put_aside(folder, header.number, end.cut_from, mapped[end.cut_from : end.cut_to]))
-            code = lib.lockstep_zero_range(os.fsencode(header.path), end.cut_from, end.cut_to)
+                name = _put_aside(folder, header.number, end.offset, mapped[end.offset : end.cut_to])
+            copies = [*copies, (name, end.cut_to - end.offset)]
+            code = lib.lockstep_zero_range(os.fsencode(header.path), end.offset, end.cut_to)
             if code:
                 raise os_failure(header.path, -code, "zeroing the torn tail")
-            cut += end.cut_to - end.cut_from
-    return RecoveryResult(stream.last_seq, segment, offset, cut, cut, found, tuple(files))
+    cut = sum(size for _, size in copies)
+    return RecoveryResult(stream.last_seq, segment, offset, cut, cut, found, tuple(name for name, _ in copies))
 
 
 def _put_aside(folder: Path, number: int, offset: int, data: bytes) -> str:
     """Write cut bytes to quarantine; never over other bytes (a second crash may have zeroed a part meanwhile)."""
+    if not (folder / QUARANTINE).is_dir():
+        (folder / QUARANTINE).mkdir()
+        sync_folder(folder)
     for attempt in itertools.count():
         name = f"{number:08d}-{offset}" + (f".{attempt}" if attempt else "") + ".bin"
         path = folder / QUARANTINE / name
@@ -259,27 +283,6 @@ def _put_aside(folder: Path, number: int, offset: int, data: bytes) -> str:
         if path.read_bytes() == data:
             return f"{QUARANTINE}/{name}"
     raise AssertionError("unreachable")
-
-
-def _settle_prepared(
-    folder: Path, later: list[SegmentHeader], gone: set[int], stream: RecoveredStream, control: ControlPage | None
-) -> None:
-    """Keep the one pristine segment that comes next, if it fits; remove the others."""
-    from journal.messages.derive import schema_text
-
-    for header in reversed(later):
-        if header.number in gone:
-            continue
-        fits = (
-            header.number == stream.segment + 1
-            and (control is None or header.segment_bytes == control.segment_bytes)
-            and read_schema(header) == schema_text()
-        )
-        if fits:
-            stream.prepared = header.number
-        else:
-            header.path.unlink()
-            sync_folder(folder)
 
 
 def _sync_unsynced(headers: list[SegmentHeader], stream: RecoveredStream, durable: int) -> None:
