@@ -68,9 +68,7 @@ class Ledger:
     def accept(self, message: Message, *, flags: int, cause: int, origin_ts: int) -> None:
         """Number an emission; publish it unless the sequencer has it from an earlier life."""
         self.emitted += 1
-        emission = Emission(
-            self.emitted, message.KIND, message.VERSION, int(flags), cause, origin_ts, message.encode()
-        )
+        emission = Emission(self.emitted, message.KIND, message.VERSION, int(flags), cause, origin_ts, message.encode())
         self.pending[self.emitted] = emission
         if self._publish is not None and self.emitted > self._published:
             self._publish(emission)
