@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from journal.errors import JournalError
-from journal.frames import Frame, frame_at
+from journal.frames import Frame
 from journal.messages import (
     NULL,
     REGISTRY,
@@ -209,15 +209,12 @@ def _frames_of(stream: Stream, number: int) -> dict[int, Frame]:
     positions = stream.columns(Position)
     mine = [c in seqs for c in positions["cause"].tolist()]
     seqs.update(positions["seq"][mine].tolist() if len(positions) else ())
-    found = {seq: frame_at(stream.path, seq) for seq in sorted(seqs)}
-    for frame in list(found.values()):
-        book_seq = getattr(frame.message, "book_seq", 0)
-        for seq in (book_seq, frame.header.cause):
-            if seq and seq not in found and seq <= stream.to_seq:
-                cause = frame_at(stream.path, seq)
-                # A raw message is the same news once more, in the venue's words; a clock frame says nothing.
-                if cause.message is not None and not isinstance(cause.message, RawMessage | Clock):
-                    found[seq] = cause
+    found = stream.frames_at(seqs)
+    causes = {s for f in found.values() for s in (getattr(f.message, "book_seq", 0), f.header.cause)}
+    for seq, cause in stream.frames_at(causes - set(found)).items():
+        # A raw message is the same news once more, in the venue's words; a clock frame says nothing.
+        if cause.message is not None and not isinstance(cause.message, RawMessage | Clock):
+            found[seq] = cause
     return found
 
 

@@ -6,7 +6,7 @@ execution whose order is not there yet; so the last seq is taken once, here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from journal.columns import columns
 from journal.frames import Frame, frames, last_seq
-from journal.messages import HEADER_BYTES, REGISTRY
+from journal.messages import HEADER_BYTES, REGISTRY, Header
 from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.schema import Message
 from journal.reader import JournalReader
@@ -54,6 +54,21 @@ class Stream:
         """Decoded frames of some kinds (all when none is named)."""
         end = self.to_seq if to_seq is None else min(to_seq, self.to_seq)
         return frames(self.path, from_seq=from_seq, to_seq=end, kinds=[c.KIND for c in classes] or None)
+
+    def frames_at(self, seqs: Iterable[int]) -> dict[int, Frame]:
+        """The frames with these seqs, by seq; those the journal does not have are left out. One pass, headers only."""
+        wanted = np.unique(np.array([s for s in seqs if 0 < s <= self.to_seq], "<u8"))
+        out: dict[int, Frame] = {}
+        if not len(wanted):
+            return out
+        with JournalReader(self.path, from_seq=int(wanted[0])) as reader:
+            end = int(wanted[-1])
+            while reader.next_seq <= end and (batch := reader.poll(_POLL_FRAMES, to_seq=end)) is not None:
+                refs = np.frombuffer(batch.refs, _REF)
+                for offset in refs["offset"][np.isin(refs["seq"], wanted)].tolist():
+                    header = Header.unpack(batch.buffer, offset)
+                    out[header.seq] = Frame(header, batch.buffer[offset + HEADER_BYTES : offset + header.length])
+        return out
 
     @cached_property
     def headers(self) -> Array:
