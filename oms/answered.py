@@ -122,11 +122,16 @@ class Answered(External):
         asked = order.cancel.reason if order.cancel is not None and event is Event.VENUE_CANCELED_ASKED else 0
         reason = m.reason or asked or Reason.VENUE_OTHER
         if m.cum_qty != NULL and order.cum_qty < m.cum_qty < QTY_MAX:
-            order.venue_cum = max(order.venue_cum, m.cum_qty)
+            self._counts_more(order, m.cum_qty)
             ending = Ending(base, order.venue_cum, reason)
             self.step(order, Event.END_BEFORE_FILLS, then=lambda: setattr(order, "ending", ending), reason=reason, news=news)
         else:
             self.step(order, event, end=base, reason=reason, news=news)
+
+    def _counts_more(self, order: Order, cum_qty: int) -> None:
+        """The venue counts fills that we have not seen: asking for them need not wait for the pace of the last query."""
+        if cum_qty > order.venue_cum:
+            order.venue_cum, order.query_at = cum_qty, 0
 
     def _rejected(self, order: Order, m: VenueOrderUpdate, news: dict[str, Any]) -> None:
         of = self.request_of(order, m.request_seq)
@@ -230,7 +235,7 @@ class Answered(External):
         if order.closed:
             return
         if m.cum_qty != NULL and order.cum_qty < m.cum_qty < QTY_MAX:
-            order.venue_cum = max(order.venue_cum, m.cum_qty)
+            self._counts_more(order, m.cum_qty)
             self.ask(order)
         # A cancel is harmless twice: what the connection may have swallowed goes again.
         if was_unknown and not order.unknown and order.cancel is not None and order.cancel.routed:

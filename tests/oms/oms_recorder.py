@@ -134,9 +134,7 @@ class Recorder:
         self.frame(GatewayStatus(venue=VENUE, account=ACCOUNT, gateway=GATEWAY, phase=phase), GATEWAY)
 
     def disconnect(self) -> None:
-        self.frame(
-            StreamStatus(venue=VENUE, account=ACCOUNT, stream=1, connection=ConnectionState.DISCONNECTED), GATEWAY
-        )
+        self.frame(StreamStatus(venue=VENUE, account=ACCOUNT, stream=1, connection=ConnectionState.DISCONNECTED), GATEWAY)
 
     def new(self, number: int = 1, *, qty: int = 100, px: int = 5000, source: int = STRATEGY, **terms: Any) -> tuple[int, int]:
         """NewOrder; its order id and frame."""
