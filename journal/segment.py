@@ -125,6 +125,13 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
         raise NewerFormat(f"{path}: journal format {format_}; this version of lockstep reads format {FORMAT}")
     if crc32c(block[:60]) != crc:
         raise JournalCorrupt(path, 60, f"header crc {crc32c(block[:60]):#010x}", f"{crc:#010x}", "the header is damaged")
+    if not (
+        BLOCK_BYTES + schema_bytes <= frames_at <= segment_bytes - END_BYTES
+        and frames_at % BLOCK_BYTES == segment_bytes % BLOCK_BYTES == 0
+        and segment_bytes < 2**32
+    ):
+        sizes = f"frames_at {frames_at}, schema_bytes {schema_bytes}, segment_bytes {segment_bytes}"
+        raise JournalCorrupt(path, 12, "sizes that fit each other", sizes, "the header is wrong")
     if own_number != number:
         raise WrongStream(f"{path}: holds segment {own_number} of its stream; the name says {number}; a file was renamed")
     if stream_id is not None and stream != stream_id:

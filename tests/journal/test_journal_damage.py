@@ -244,6 +244,26 @@ def test_frames_with_right_crc_but_wrong_place_are_refused(folder):
         assert len(reader.poll()) == 3
 
 
+def test_hostile_header_with_a_right_crc_is_refused(folder):
+    write(folder, 1)
+    segment = folder / "00000001.seg"
+    whole = segment.read_bytes()
+    for at, code, values in (
+        (12, "<I", (0, 64, 4096, MIB, 0xFFFFF000, 69633)),
+        (44, "<I", (0xFFFFFFFF, MIB)),
+        (32, "<Q", (0, 2**64 - 4096)),
+    ):
+        for value in values:
+            data = bytearray(whole)
+            struct.pack_into(code, data, at, value)
+            struct.pack_into("<I", data, 60, crc32c(bytes(data[:60])))
+            segment.write_bytes(data)
+            with pytest.raises(JournalCorrupt, match="sizes that fit each other"):
+                seqs(folder)
+            with pytest.raises(JournalCorrupt):
+                JournalWriter.open(folder)
+
+
 def two_segments(path, n=12):
     with JournalWriter.open(path, stream_id=9, segment_bytes=MIB) as w:
         for i in range(1, n + 1):
