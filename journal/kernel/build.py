@@ -10,7 +10,9 @@ from cffi import FFI
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL = Path("journal/kernel")
-CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (["-msse4.2"] if platform.machine() == "x86_64" else [])
+CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
+    ["-msse4.2"] if platform.machine() == "x86_64" else []
+)
 
 ffibuilder = FFI()
 HEADERS = ["messages.h", "segment.h", "writer.h", "reader.h"]
