@@ -73,8 +73,7 @@ class WebSocket(asyncio.Protocol):
         self._events()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        code = self._protocol.close_code
-        why = self._why or (f"code {code}" if code else str(exc or "closed by the venue"))
+        why = self._why or str(exc or "closed by the venue")
         self.closed.set_result(None)
         if self.opened.done():
             self._on_close(why)
@@ -92,10 +91,11 @@ class WebSocket(asyncio.Protocol):
                 self.opened.set_result(None)
                 self._on_open(self)
         self._flush()
-        if self._protocol.close_expected() and self._transport is not None:
+        if self._protocol.close_expected():
             # Whatever the reason, the session is over: nothing waits for the other side's politeness.
-            error = self._protocol.parser_exc
-            self.cut(self._why or (f"{type(error).__name__}: {error}" if error else f"code {self._protocol.close_code}"))
+            error, goodbye = self._protocol.parser_exc, self._protocol.close_rcvd
+            said = f"code {goodbye.code} {goodbye.reason}".rstrip() if goodbye else "closed by the venue"
+            self._finish(f"{type(error).__name__}: {error}" if error else said)
 
     def _frame(self, frame: Frame) -> None:
         # Only whole frames prove life: a venue that drips one byte a minute into a frame is cut off by the timer.
@@ -134,10 +134,18 @@ class WebSocket(asyncio.Protocol):
 
     def hang_up(self) -> None:
         """End the connection with a close frame, without waiting for the answer."""
-        if self.is_open and self._transport is not None:
-            self._why = "closed by us"
+        if self.is_open:
             self._protocol.send_close(1000)
             self._flush()
+            self._finish("closed by us")
+
+    def _finish(self, why: str) -> None:
+        self._why = self._why or why
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # it does not read: nothing more is waited for
+        else:
             self._transport.close()
 
     def pause(self, paused: bool) -> None:

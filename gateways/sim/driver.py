@@ -30,12 +30,14 @@ from journal.clock import Clock, SystemClock
 from journal.messages import OWN_CAUSE, Flag, RawMessage, Reason
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
 
-EXIT_OK, EXIT_CONFIG, EXIT_REFUSED, EXIT_BUG = 0, 2, 3, 4
+EXIT_OK, EXIT_CONFIG, EXIT_REFUSED, EXIT_BUG, EXIT_BEHIND = 0, 2, 3, 4, 5
 ATTACH_WITHIN_S = 10.0
 REATTACH_EVERY_S = 0.1
 REATTACH_WITHIN_S = 60.0
 TIMER_FINEST_S = 0.01
 POLLS_MAX = 16
+CAUSE_REACH = 32
+"""An own earlier message may be named as cause while the sequencer remembers its number: 64 messages long."""
 
 
 class Gateway:
@@ -58,6 +60,8 @@ class Gateway:
         self._timer: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         self._reattach_until = 0.0
+        self._watched: list[int] = []
+        self._lost: list[Publisher] = []  # to be attached anew
         self._ended = False
 
     async def run(self) -> int:
@@ -76,12 +80,14 @@ class Gateway:
     # The journal's tail.
 
     def _watch_rings(self) -> None:
-        self.loop.add_reader(self.trading_source.park_fd(), self._wake)
-        self.loop.add_reader(self.trading_source.connection_fd(), self._sequencer_gone)
+        fds = self.trading_source.park_fd(), self.trading_source.connection_fd()
+        self.loop.add_reader(fds[0], self._wake)
+        self.loop.add_reader(fds[1], self._sequencer_gone)
+        self._watched = list(fds)
 
     def _unwatch_rings(self) -> None:
-        for fd in (self.trading_source.park_fd(), self.trading_source.connection_fd()):
-            self.loop.remove_reader(fd)
+        while self._watched:
+            self.loop.remove_reader(self._watched.pop())
 
     def _wake(self) -> None:
         """New frames, or more of them durable."""
@@ -183,7 +189,10 @@ class Gateway:
         with publisher.batch():
             for at, (message, of_raw, cause, flags) in enumerate(messages):
                 raw_seq = self._raw_seq[publisher.name]
-                cause = OWN_CAUSE | raw_seq if of_raw and raw_seq else cause
+                if of_raw and raw_seq:
+                    # Far behind the raw frame (a long join, a long download), the message before leads back to it.
+                    before = publisher.next_source_seq - 1
+                    cause = OWN_CAUSE | (raw_seq if before - raw_seq < CAUSE_REACH else before)
                 flags |= Flag.SIMULATED | (Flag.LAST if at == last else 0)
                 try:
                     number = publisher.publish(message, cause=cause, origin_ts=now_ns, flags=flags)
@@ -220,19 +229,23 @@ class Gateway:
         self._unwatch_rings()
         for line in self.lines:
             line.pause(True)
+        self._lost = [self.market_source, self.trading_source]
         self._reattach_until = self.loop.time() + REATTACH_WITHIN_S
         self._reattach()
 
     def _reattach(self) -> None:
         try:
-            for publisher in (self.market_source, self.trading_source):
-                if not publisher.alive:
-                    publisher.reconnect(timeout_s=REATTACH_EVERY_S / 2)
+            while self._lost:
+                self._lost[0].reconnect(timeout_s=REATTACH_EVERY_S / 2)
+                del self._lost[0]
         except OSError as error:
             if self.loop.time() > self._reattach_until:
                 self._fail(EXIT_REFUSED, str(error))
             elif not self._stop.is_set():
                 self.loop.call_later(REATTACH_EVERY_S, self._reattach)
+            return
+        if self.tail.ahead:
+            self._fail(EXIT_BEHIND, f"the journal ends before seq {self.tail.last_seq}, which was seen; start again from it")
             return
         self._watch_rings()
         for line in self.lines:

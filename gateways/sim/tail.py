@@ -81,6 +81,11 @@ class Tail:
         return self._reader.next_seq - 1
 
     @property
+    def ahead(self) -> bool:
+        """Has this process seen frames that the journal does not have any more?"""
+        return self.last_seq > self._reader.written_seq
+
+    @property
     def ready(self) -> bool:
         """The past is read, and the stream has defined venue, account, the way to them and the instruments."""
         return self.last_seq >= self._past_upto and self.view.has_destination() and self.listings() != []

@@ -1,10 +1,11 @@
-"""A real system on loopback for the gateway's tests: sequencer, exchange and gateway are processes; the test is loader, risk and OMS."""
+"""A real system on loopback for the gateway's tests.
+
+Sequencer, exchange and gateway are processes; the test itself speaks for loader, risk and OMS."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -33,7 +34,6 @@ from journal.messages import (
     RoutedQuery,
     RoutedReplace,
     Side,
-    SourceRole,
     TimeInForce,
     VenueDefined,
     content_hash,
@@ -50,7 +50,7 @@ import sys; from pathlib import Path
 from sequencer.daemon import run_sequencer
 from sequencer.settings import SequencerSettings, SourceSettings
 from journal.messages import SourceRole, SessionMode, DurabilityPolicy
-roles = {"loader": "LOADER", "risk": "RISK", "oms": "OMS", "operator": "OPERATOR", "sim-md": "MARKET_DATA", "sim-trade": "TRADING"}
+roles = {"loader": "LOADER", "risk": "RISK", "oms": "OMS", "sim-md": "MARKET_DATA", "sim-trade": "TRADING"}
 sys.exit(run_sequencer(Path(sys.argv[1]), SequencerSettings(segment_bytes=8 << 20, idle="park", clock_interval_ms=50),
     [SourceSettings(name=n, role=SourceRole[r]) for n, r in roles.items()],
     mode=SessionMode.SIMULATION, durability=DurabilityPolicy.DURABLE, config_digest=bytes(32)))
@@ -147,13 +147,15 @@ class System:
         for frame in self.follow(kind, from_seq=from_seq):
             if all(getattr(frame.message, k) == v for k, v in fields.items()):
                 return frame
+        raise AssertionError
 
     def all(self, *kinds, from_seq: int = 1) -> list:
         return list(frames(self.journal, from_seq=from_seq, kinds=[k.KIND for k in kinds]))
 
-    def last_seq(self) -> int:
+    def mark(self) -> int:
+        """The seq of the next frame."""
         with JournalReader(self.journal) as reader:
-            return reader.written_seq
+            return reader.written_seq + 1
 
     def ready(self, from_seq: int = 1):
         return self.wait(GatewayStatus, from_seq, phase=GatewayPhase.READY)
@@ -169,14 +171,18 @@ class System:
         ):  # fmt: skip
             self.publish("loader", m)
 
-    def order(self, side=Side.BUY, qty: int = 10, px: int = 5_000_000, tif=TimeInForce.GTC, ord_type=OrdType.LIMIT) -> tuple[int, int]:
+    def order(
+        self, side=Side.BUY, qty: int = 10, px: int = 5_000_000, tif=TimeInForce.GTC, ord_type=OrdType.LIMIT
+    ) -> tuple[int, int]:
         """A risk pass and the routed order made of it: (order id, seq of the RoutedOrder)."""
         self.count += 1
         order_id = order_id_of(9, self.count)
         terms = {"order_id": order_id, "order_qty": qty, "price_px": px if ord_type == OrdType.LIMIT else NULL, "account": 1,
                  "instrument": 1, "side": side, "ord_type": ord_type, "tif": tif}  # fmt: skip
         digest = content_hash(RoutedOrder(**terms))
-        risk = RiskDecision(order_id=order_id, request_seq=1, request_kind=NewOrder.KIND, content_hash=digest, decision=Decision.PASS)
+        risk = RiskDecision(
+            order_id=order_id, request_seq=1, request_kind=NewOrder.KIND, content_hash=digest, decision=Decision.PASS
+        )
         risk_seq = self.publish("risk", risk)
         routed = RoutedOrder(**terms, destination=1, risk_seq=risk_seq, content_hash=digest)
         return order_id, self.publish("oms", routed, cause=risk_seq)
@@ -186,11 +192,15 @@ class System:
         digest = replace_hash(**terms)
         risk = RiskDecision(order_id=order_id, request_kind=ReplaceOrder.KIND, content_hash=digest, decision=Decision.PASS)
         risk_seq = self.publish("risk", risk)
-        m = RoutedReplace(**terms, risk_seq=risk_seq, content_hash=digest, orig_request_seq=orig, account=1, instrument=1, destination=1)
+        m = RoutedReplace(
+            **terms, risk_seq=risk_seq, content_hash=digest, orig_request_seq=orig, account=1, instrument=1, destination=1
+        )
         return self.publish("oms", m, cause=risk_seq)
 
     def cancel(self, order_id: int, orig: int) -> int:
-        return self.publish("oms", RoutedCancel(order_id=order_id, orig_request_seq=orig, account=1, instrument=1, destination=1))
+        return self.publish(
+            "oms", RoutedCancel(order_id=order_id, orig_request_seq=orig, account=1, instrument=1, destination=1)
+        )
 
     def query(self, order_id: int, orig: int) -> int:
         m = RoutedQuery(order_id=order_id, orig_request_seq=orig, account=1, instrument=1, destination=1, query=1)
@@ -232,5 +242,3 @@ def trading(system):
     system.ready()
     return system
 
-
-__all__ = ["SourceRole", "os"]

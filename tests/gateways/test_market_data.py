@@ -169,7 +169,7 @@ def test_reconnection_never_joins_the_old_book():
     s.receive(inline(10), 1)
     epoch = s.connection_epoch
     out = messages(s.disconnected())
-    assert [(type(m), getattr(m, "state", 0)) for m in out][0] == (BookState, BookStateCode.STALE)
+    assert next((type(m), getattr(m, "state", 0)) for m in out) == (BookState, BookStateCode.STALE)
     assert isinstance(out[1], StreamStatus)
     assert out[1].connection == ConnectionState.DISCONNECTED
     assert s.disconnected() == []
@@ -299,7 +299,8 @@ BAD_FRAMES = [
     GOOD.replace(b'"u": 12', b'"u": 99999999999999999999'), GOOD.replace(b'"u": 12', b'"u": -1'),
     GOOD.replace(b'"u": 12', b'"u": 12.0'), GOOD.replace(b'"u": 12', b'"u": "12"'), GOOD.replace(b'"U": 11', b'"U": 13'),
     GOOD.replace(b'["61800.10", "0.5"]', b'["61800.10"]'), GOOD.replace(b"depthUpdate", b"trade"),
-    GOOD.replace(b"BTCUSDT", b"ETHUSDT"), GOOD.replace(b"btcusdt@depth@0ms", b"btcusdt@kline_1m").replace(b"depthUpdate", b"kline"),
+    GOOD.replace(b"BTCUSDT", b"ETHUSDT"),
+    GOOD.replace(b"btcusdt@depth@0ms", b"btcusdt@kline_1m").replace(b"depthUpdate", b"kline"),
     GOOD.replace(b'"T": 4', b'"T": 9999999999999999'), GOOD.replace(b"BTCUSDT", b"\\ud800"),
     json.dumps({"lastUpdateId": 5, "bids": [["1", "1"], ["1.0", "2"]], "asks": []}).encode(),
     depth(11, 12, 10, [["1", "1"]] * 30_001),
@@ -376,7 +377,9 @@ def test_sample_messages(name, kind):
 
 @shared_data
 @pytest.mark.shared_data
-@pytest.mark.parametrize("name", ["ticker_stream", "mark_price_stream", "kline_stream_open", "liquidation_stream", "agg_trade_stream"])
+@pytest.mark.parametrize(
+    "name", ["ticker_stream", "mark_price_stream", "kline_stream_open", "liquidation_stream", "agg_trade_stream"]
+)
 def test_sample_messages_of_other_types_are_told_once(name):
     data = (SHARED / f"messages/binance/futures/market_data_json/{name}.json").read_bytes()
     s = session()

@@ -83,7 +83,8 @@ class ModelVenue:
 
     def push(self, o, x, c, last="0", px="0", trade=0, reason="NONE"):
         self.events += 1
-        body = {"s": "BTCUSDT", "c": c, "C": o["origClientOrderId"], "S": o["side"], "o": o["type"], "f": "GTC", "q": o["origQty"],
+        body = {"s": "BTCUSDT", "c": c, "C": o["origClientOrderId"], "S": o["side"], "o": o["type"], "f": "GTC",
+                "q": o["origQty"],
                 "p": o["price"], "x": x, "X": o["status"], "i": o["orderId"], "l": last, "z": o["executedQty"], "L": px,
                 "n": "0.01", "N": "USDT", "t": trade, "m": False, "R": False, "r": reason, "v": self.events}  # fmt: skip
         return {"e": "ORDER_TRADE_UPDATE", "E": 5, "T": 4, "o": body}
@@ -95,7 +96,8 @@ class ModelVenue:
         if p["quantity"] == "0.666":
             return None, {"code": -2010, "msg": "refused"}, []
         o = {"symbol": "BTCUSDT", "orderId": len(self.orders) + 1, "clientOrderId": c, "origClientOrderId": c, "status": "NEW",
-             "type": p["type"], "timeInForce": "GTC", "side": p["side"], "price": p.get("price", "0.00"), "origQty": p["quantity"],
+             "type": p["type"], "timeInForce": "GTC", "side": p["side"], "price": p.get("price", "0.00"),
+             "origQty": p["quantity"],
              "executedQty": "0.000", "updateTime": 3}  # fmt: skip
         self.orders[o["orderId"]], self.ids[c] = o, o
         ack = dict(o)
@@ -108,7 +110,8 @@ class ModelVenue:
     def trade(self, o, qty):
         o["executedQty"] = f"{float(o['executedQty']) + float(qty):.3f}"
         o["status"] = "FILLED" if o["executedQty"] == o["origQty"] else "PARTIALLY_FILLED"
-        self.trades.append({"symbol": "BTCUSDT", "id": len(self.trades) + 1, "orderId": o["orderId"], "price": "100.00", "qty": qty,
+        self.trades.append({"symbol": "BTCUSDT", "id": len(self.trades) + 1, "orderId": o["orderId"], "price": "100.00",
+                            "qty": qty,
                             "clientOrderId": o["origClientOrderId"], "side": o["side"], "commission": "0.01",
                             "commissionAsset": "USDT", "time": 4, "maker": False})  # fmt: skip
         return self.push(o, "TRADE", o["clientOrderId"], qty, "100.00", len(self.trades))
@@ -133,10 +136,10 @@ class ModelVenue:
         o = self.ids.get(p["origClientOrderId"])
         return (dict(o), None, []) if o else (None, {"code": -2013, "msg": "no such order"}, [])
 
-    def openOrders(self, p):  # noqa: N802
+    def openOrders(self, p):
         return [o for o in self.orders.values() if o["status"] in ("NEW", "PARTIALLY_FILLED")], None, []
 
-    def myTrades(self, p):  # noqa: N802
+    def myTrades(self, p):
         return [t for t in self.trades if t["id"] >= p["fromId"]][: p["limit"]], None, []
 
 
@@ -395,7 +398,8 @@ def test_cancels_go_during_the_download_and_under_a_kill():
     ("scope", "hit"),
     [
         ({"scope_type": ScopeType.GLOBAL}, True), ({"scope_type": ScopeType.VENUE, "scope_venue": 1}, True),
-        ({"scope_type": ScopeType.VENUE, "scope_venue": 2}, False), ({"scope_type": ScopeType.STRATEGY, "scope_strategy": 11}, True),
+        ({"scope_type": ScopeType.VENUE, "scope_venue": 2}, False),
+        ({"scope_type": ScopeType.STRATEGY, "scope_strategy": 11}, True),
         ({"scope_type": ScopeType.STRATEGY, "scope_strategy": 12}, False),
         ({"scope_type": ScopeType.ACCOUNT, "scope_account": 3}, True),
         ({"scope_type": ScopeType.INSTRUMENT, "scope_instrument": 8}, False),
@@ -432,7 +436,9 @@ def test_a_pass_counts_once_for_one_order_of_one_epoch():
     no = b.risk(4, 0, decision=Decision.REJECT)
     b.order(4, risk=no)
     assert b.reasons()[2:] == [Reason.RISK_PASS_MISSING_OR_DIFFERENT] * 3
-    digest = content_hash(RoutedOrder(order_id=5, order_qty=10, price_px=5000, account=3, instrument=7, side=1, ord_type=2, tif=2))
+    digest = content_hash(
+        RoutedOrder(order_id=5, order_qty=10, price_px=5000, account=3, instrument=7, side=1, ord_type=2, tif=2)
+    )
     old = b.risk(5, digest)
     b.epoch = 2
     b.watch(0, EpochStart(new_epoch=2))
@@ -478,7 +484,10 @@ def test_what_was_in_flight_is_asked_for_and_never_sent_again(lost):
     assert b.said(GatewayStatus)[-1].phase == GatewayPhase.READY
     if lost == "request":
         never = b.said(VenueOrderUpdate, ord_status=OrdStatus.UNDEFINED)
-        assert [(m.request_seq, m.reason) for m in never] == [(placed, Reason.UNKNOWN_AT_VENUE), (crossed, Reason.UNKNOWN_AT_VENUE)]
+        assert [(m.request_seq, m.reason) for m in never] == [
+            (placed, Reason.UNKNOWN_AT_VENUE),
+            (crossed, Reason.UNKNOWN_AT_VENUE),
+        ]
         (no,) = b.said(VenueCancelReject)
         assert (no.request_seq, no.response_to, no.reason) == (replaced, CxlRejResponseTo.REPLACE, Reason.DISCONNECTED)
     else:
@@ -522,7 +531,8 @@ def test_downloaded_rows_are_flagged():
 def test_foreign_orders_are_told():
     b = Bench()
     b.venue.handle(json.dumps({"id": "1", "method": "order.place", "params": {
-        "newClientOrderId": "web-1", "side": "SELL", "type": "LIMIT", "quantity": "0.010", "price": "50.00"}}).encode())  # fmt: skip
+        "newClientOrderId": "web-1", "side": "SELL", "type": "LIMIT", "quantity": "0.010", "price": "50.00"}},
+    ).encode())  # fmt: skip
     b.act(b.session.disconnected())
     b.connect()
     (row,) = b.said(VenueOrderUpdate)
@@ -577,7 +587,8 @@ def test_a_wrong_key_is_told_and_closes():
 @pytest.mark.parametrize(
     "frame",
     [b"", b"{", b"[1]", b"\xff", b"{}", b'{"id":1,"status":200}', b'{"id":"nobody","status":200,"result":{}}',
-     b'{"id":null,"status":400,"error":{"code":-1135,"msg":"x"}}', b'{"e":"ACCOUNT_UPDATE"}', b'{"status":200,"status":200,"id":"x"}',
+     b'{"id":null,"status":400,"error":{"code":-1135,"msg":"x"}}', b'{"e":"ACCOUNT_UPDATE"}',
+     b'{"status":200,"status":200,"id":"x"}',
      b'{"e":"ORDER_TRADE_UPDATE","o":{}}', b'{"id":"x","status":99999999999999999999}', b"[" * 100_000],
 )  # fmt: skip
 def test_bad_frames_are_told_once(frame):
@@ -646,7 +657,9 @@ def test_crash_after_every_frame(n, venue_ahead):
     assert b.view.unanswered == {}
     asked = {r["params"].get("origClientOrderId") for r in b.sent if r["method"] == "order.status"}
     routed = [(seq, m) for seq, (s, m, _) in enumerate(prefix, 1) if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel)]
-    answered = {m.request_seq for s, m, _ in prefix if isinstance(m, VenueOrderUpdate | VenueFill | VenueCancelReject | SendRefused)}
+    answered = {
+        m.request_seq for s, m, _ in prefix if isinstance(m, VenueOrderUpdate | VenueFill | VenueCancelReject | SendRefused)
+    }
     assert {f"T-{seq}" for seq, _ in routed if seq not in answered} <= asked
     # Fills: what the venue did is on the stream, each once.
     assert sorted(m.trade_no for m in b.said(VenueFill)) == [t["id"] for t in venue.trades]
