@@ -112,6 +112,11 @@ class Definitions:
         values = np.array([of(row[2]) for row in dated] + [0], "<i2")
         return values[dated.index(ids, seqs)]
 
+    def ledger_exponent(self, instrument: Any) -> int:
+        """The exponent of the risk engine's amounts: the ledger's of the instrument's quote currency."""
+        currency = self.by_kind[CurrencyDefined].at(instrument.quote_currency, self._stream.to_seq)
+        return int(currency.ledger_exp) if currency is not None else 0
+
     @cached_property
     def _order_instruments(self) -> tuple[Array, Array]:
         from journal.messages import ExecutionReport, NewOrder

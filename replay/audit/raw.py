@@ -51,7 +51,9 @@ _NAMED_BY = {field: cls for cls, fields in _NAMED.items() for field in fields}
 _ORDER_IDS = ("order_id", "parent_order_id", "scope_order_id")
 _KINDS = ("request_kind", "refused_kind")
 # Sums of px × qty: mantissas with both exponents of the instrument.
-_NOTIONAL = ("cum_notional", "reserved_notional", "min_notional", "max_notional")
+_NOTIONAL = ("cum_notional", "min_notional", "max_notional")
+# In the ledger exponent of the instrument's quote currency, and of the row's own currency.
+_RESERVED = "reserved_notional"
 _LEDGER = ("cost", "realized", "fees", "funding")
 _WITH_EXP = ("value", "bound", "warn", "hard")
 _FLAGS_MAX = 1 << len(Flag)
@@ -130,6 +132,7 @@ class _Builder:
         self._seqs = seqs
         self._px_exp: Array | int = 0
         self._qty_exp: Array | int = 0
+        self._money_exp: Array | int = 0
         self._header = frozenset[str]()
 
     # -- columns ------------------------------------------------------------------------------------------------------
@@ -173,6 +176,7 @@ class _Builder:
             return
         self._px_exp = self._definitions.exponents(ids, self._seqs, lambda d: int(d.px_exp))
         self._qty_exp = self._definitions.exponents(ids, self._seqs, lambda d: int(d.qty_exp))
+        self._money_exp = self._definitions.exponents(ids, self._seqs, self._definitions.ledger_exponent)
 
     def field(self, f: Field, variable: dict[str, Array]) -> None:
         """One declared field, by its type, its unit or its name."""
@@ -244,6 +248,8 @@ class _Builder:
         exps: Array | int = 0
         if f.name in _NOTIONAL:
             exps = self._px_exp + self._qty_exp
+        elif f.name == _RESERVED:
+            exps = self._money_exp
         elif f.name in _LEDGER and "currency" in self.rows.dtype.names:
             exps = self._definitions.exponents(self.rows["currency"], self._seqs, lambda d: int(d.ledger_exp), CurrencyDefined)
         # -2**127 is "not given"; as a HUGEINT it is the least value, as a DECIMAL(38) it would not fit.

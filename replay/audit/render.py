@@ -31,7 +31,8 @@ _NAMED: dict[str, type[Message]] = {
     "currency": CurrencyDefined,
     "fee_currency": CurrencyDefined,
 }
-_NOTIONAL = ("cum_notional", "reserved_notional")
+_NOTIONAL = ("cum_notional",)
+_RESERVED = "reserved_notional"
 _LEDGER = ("cost", "realized", "fees", "funding")
 
 
@@ -101,7 +102,7 @@ class Renderer:
         if outcome.result == enums.CheckResult.NOT_APPLICABLE:
             return f"{text} –"
         mark = {enums.CheckResult.PASS: "ok", enums.CheckResult.WARN: "WARN", enums.CheckResult.FAIL: "FAIL"}
-        numbers = f" {value} of {bound}" if outcome.value or outcome.bound else ""
+        numbers = f" {value} of {bound}" if outcome.bound else f" {value}" if outcome.value else ""
         return f"{text}{numbers} {mark.get(outcome.result, str(outcome.result))}"
 
     def level(self, message: Any, px: int, qty: int, seq: int) -> str:
@@ -125,12 +126,14 @@ class Renderer:
             currency = self._definitions.by_kind[CurrencyDefined].at(message.currency, seq)
             return int(currency.ledger_exp) if currency else 0
         assert field.scalar is not None
-        if field.scalar.unit not in ("px", "qty") and name not in _NOTIONAL:
+        if field.scalar.unit not in ("px", "qty") and name not in _NOTIONAL and name != _RESERVED:
             return None
         number = getattr(message, "instrument", None) or self._instrument_of(getattr(message, "order_id", 0))
         definition = self._definitions.by_kind[InstrumentDefined].at(number, seq)
         if definition is None:
             return 0
+        if name == _RESERVED:
+            return self._definitions.ledger_exponent(definition)
         if name in _NOTIONAL:
             return int(definition.px_exp + definition.qty_exp)
         return int(definition.px_exp if field.scalar.unit == "px" else definition.qty_exp)

@@ -15,7 +15,7 @@ from typing import Any
 from replay.audit.definitions import Definitions
 from replay.audit.stream import Stream
 from replay.report.plots import Plot, all_plots
-from replay.report.screen import duration, micros, position_cells, size
+from replay.report.screen import duration, micros, modes, position_cells, size
 from replay.report.summary import Summary, summarize
 
 PLOTLY_MISSING = "The plots need Plotly, which is not installed here; remedy: pip install 'lockstep[report]'"
@@ -35,7 +35,8 @@ def write_report(journal: Path | str, out: Path | str, summary: Summary | None =
 def render(summary: Summary, plots: list[Plot], code: str) -> str:
     """The page as text."""
     s = summary.session
-    subtitle = f"{s.mode} · {s.durability} · {s.started[:19]} UTC · {duration(s.duration_s)} · lockstep {s.version}"
+    version = [f"lockstep {s.version}"] if s.version else []
+    subtitle = " · ".join((*modes(summary), f"{s.started[:19]} UTC", duration(s.duration_s), *version))
     runs = f" · {s.runs} runs" if s.runs > 1 else ""
     data = [{"id": p.id, "data": p.data, "layout": p.layout} for p in plots]
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(

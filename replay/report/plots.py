@@ -15,6 +15,7 @@ import numpy as np
 from replay.audit.definitions import Definitions
 from replay.audit.latency import all_hops
 from replay.audit.stream import Array, Stream
+from replay.report.screen import micros
 from replay.report.series import POINTS_MAX, Fills, Line, Prices, fills, instruments_seen, lines, mids, thinned
 
 INSTRUMENTS_MAX = 6
@@ -131,7 +132,7 @@ def _marks(title: str, ours: Fills, mask: Array, symbol: str, color: str, px_exp
 
 def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
     """One histogram a hop on a common logarithmic axis, median and 99th percentile marked."""
-    shown = [(name, np.maximum(took, 100) / 1e3) for name, took in hops.items() if len(took)]
+    shown = [(name, np.maximum(took, 1) / 1e3) for name, took in hops.items() if len(took)]
     if not shown:
         return None
     low = np.floor(min(np.log10(t.min()) for _, t in shown))
@@ -190,11 +191,6 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
         data,
         layout,
     )
-
-
-def micros(us: float) -> str:
-    """Short latency text."""
-    return f"{us:,.1f} µs" if us < 1_000 else f"{us / 1e3:,.2f} ms" if us < 1e6 else f"{us / 1e6:,.2f} s"
 
 
 def _layout(height: int, **more: Any) -> dict[str, Any]:

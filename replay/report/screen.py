@@ -34,10 +34,15 @@ def screen(summary: Summary) -> RenderableType:
 def _title(summary: Summary) -> Text:
     s = summary.session
     text = Text(f"{s.name or 'session'}  ", style="bold")
-    text.append(f"{s.mode} · {s.durability} · {s.started[:19]} UTC · {duration(s.duration_s)}", style="not bold")
+    text.append(" · ".join((*modes(summary), f"{s.started[:19]} UTC", duration(s.duration_s))), style="not bold")
     if s.runs > 1:
         text.append(f" · {s.runs} runs", style="not bold")
     return text
+
+
+def modes(summary: Summary) -> list[str]:
+    """How it was run, as far as the journal says."""
+    return [text for text in (summary.session.mode, summary.session.durability) if text not in ("UNDEFINED", "0")]
 
 
 def _kinds(summary: Summary) -> Table:
@@ -143,6 +148,8 @@ def rounded(value: Decimal) -> str:
 
 def micros(us: float) -> str:
     """A latency in the unit that reads best."""
+    if us < 1:
+        return f"{us * 1e3:.0f} ns"
     if us < 1_000:
         return f"{us:.1f} µs"
     return f"{us / 1e3:.2f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"

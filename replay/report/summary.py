@@ -151,7 +151,7 @@ def _hop(name: str, took: Array) -> HopLatency:
     if not len(took):
         return HopLatency(name, 0, 0.0, 0.0, 0.0)
     p50, p99 = np.percentile(took, (50, 99)) / 1e3
-    return HopLatency(name, len(took), round(float(p50), 1), round(float(p99), 1), round(float(took.max()) / 1e3, 1))
+    return HopLatency(name, len(took), round(float(p50), 3), round(float(p99), 3), round(float(took.max()) / 1e3, 3))
 
 
 def _session(stream: Stream) -> SessionInfo:

@@ -318,7 +318,9 @@ class Day:
                 request_kind=kind,
                 content_hash=hash_ or content_hash(o),
                 reserved_qty=order["qty"] if passed else 0,
-                reserved_notional=order["qty"] * order["px"] if passed else 0,
+                reserved_notional=order["qty"] * order["px"] * 10 ** (sum(EXPONENTS[o.instrument]) - LEDGER_EXP)
+                if passed
+                else 0,
                 decision=e.Decision.PASS if passed else e.Decision.REJECT,
                 reason=0 if passed else e.Reason.MAX_ORDER_NOTIONAL,
                 rules_generation=1,

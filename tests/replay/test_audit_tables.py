@@ -210,6 +210,8 @@ def test_risk_checks_have_their_numbers(day: Day, audit: Audit) -> None:
         for c in p.message.checks
     ]
     assert audit.query('SELECT seq, order_id, "check", result, "value", bound FROM risk_checks').rows == expected
+    reserved = audit.query("SELECT reserved_notional FROM risk_decisions").rows
+    assert reserved == [(Decimal(p.message.reserved_notional).scaleb(LEDGER_EXP),) for p in of(day, RiskDecision)]
     by_kind = audit.query("SELECT request_kind, decision, count(*) FROM risk_decisions GROUP BY ALL").rows
     assert set(by_kind) == {("NewOrder", "PASS", 36), ("NewOrder", "REJECT", 5), ("ReplaceOrder", "PASS", 5)}
 

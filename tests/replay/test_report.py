@@ -122,8 +122,8 @@ def test_latency_per_hop(day: Day, summary: Summary) -> None:
     }
     for name, values in took.items():
         assert hops[name].count == len(values), name
-        assert hops[name].max_us == round(max(values) / 1e3, 1), name
-        assert hops[name].p50_us == pytest.approx(np.median(values) / 1e3, abs=0.06), name
+        assert hops[name].max_us == round(max(values) / 1e3, 3), name
+        assert hops[name].p50_us == pytest.approx(np.median(values) / 1e3, abs=0.001), name
     assert [h.name for h in summary.latency][-3:] == [
         "tick → OrderSent",
         "VenueFill → ExecutionReport",
