@@ -119,7 +119,10 @@ def test_versions_go_up_and_conditions_hold() -> None:
     life = Life()
     life.play("n")
     ask = [
-        (ReplaceOrder(order_id=life.order_id, version=2, conditional_on_version=1, order_qty=150), Reason.CONDITIONAL_VERSION_FAILED),
+        (
+            ReplaceOrder(order_id=life.order_id, version=2, conditional_on_version=1, order_qty=150),
+            Reason.CONDITIONAL_VERSION_FAILED,
+        ),
         (ReplaceOrder(order_id=life.order_id, version=2, order_qty=150), 0),
         (CancelOrder(order_id=life.order_id, version=2), Reason.STALE_VERSION),
     ]  # fmt: skip
@@ -203,7 +206,7 @@ def test_a_cancel_waits_for_the_number_of_the_new() -> None:
             order_id=order_id, request_seq=seq, request_kind=NewOrder.KIND, decision=1, content_hash=content_hash(asked)
         )
     )
-    routed, report = r.pending
+    routed = r.pending[0]
     r.pending = []
     r.frame(CancelOrder(order_id=order_id), STRATEGY)
     assert not r.count(RoutedCancel)

@@ -168,8 +168,8 @@ class OrderMachine(RuleBasedStateMachine):
         )  # fmt: skip
 
     @precondition(lambda self: self.ids)
-    @rule(n=pick, status=st.sampled_from(STATUSES), reason=st.sampled_from(REASONS), cum=st.sampled_from([NULL, 0, 10, 60, 100]),
-          qty=st.sampled_from([NULL, 100, 150]))  # fmt: skip
+    @rule(n=pick, status=st.sampled_from(STATUSES), reason=st.sampled_from(REASONS),
+          cum=st.sampled_from([NULL, 0, 10, 60, 100]), qty=st.sampled_from([NULL, 100, 150]))  # fmt: skip
     def answer(self, n: int, status: int, reason: int, cum: int, qty: int) -> None:
         self.venue(
             VenueOrderUpdate(
