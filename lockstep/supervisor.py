@@ -24,10 +24,10 @@ from typing import Any
 import msgspec
 
 from apps.live import EXIT_CONFIG, EXIT_DIVERGED
+from journal import entropy
 from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import CommandCode, ExecutionReport, OrdStatus, StrategyCommand
-from journal.reader import JournalReader
 from lockstep.config import Config, ConfigError
 from lockstep.loader import Loader
 from sequencer.client import Publisher
@@ -252,15 +252,13 @@ class Supervisor:
             publisher = self._attach("supervisor")
         except SystemFailed:
             return self.open_orders()
-        reader = JournalReader(self.journal)
         try:
-            publisher.publish(StrategyCommand(request=time.time_ns(), command=CommandCode.STOP))
+            publisher.publish(StrategyCommand(request=entropy.random_u64() >> 1, command=CommandCode.STOP))
             end = time.monotonic() + WITHDRAW_S
             while (left := self.open_orders()) and time.monotonic() < end:
                 publisher.wait(0.1)
             return left
         finally:
-            reader.close()
             publisher.close()
 
     def stop(self) -> None:
