@@ -218,7 +218,7 @@ def test_a_long_join_is_admitted_whole(system):
     s.ready()
     s.wait(BookState, state=BookStateCode.LIVE)
     mark = s.mark()
-    s.fault("delay", ms=1000, count=1)
+    s.fault("delay", ms=700, count=3)  # two of them are the answers to these two lines
     s.fault("gap", count=1)
     gap = s.wait(MarketDataGap, mark)
     snapshot = s.wait(MarketByPriceSnapshot, gap.header.seq)
