@@ -10,11 +10,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef LOCKSTEP_TRACE
-enum lockstep_trace_op { J_STORE, J_PUBLISH, J_SYNC, J_CREATE, J_ALLOCATE, J_RENAME, J_DIRSYNC, J_MAPPED, J_UNMAPPED };
+enum lockstep_trace_op { J_STORE, J_PUBLISH, J_SYNC, J_CREATE, J_ALLOCATE, J_RENAME, J_DIRSYNC, J_MAPPED, J_UNMAPPED, J_SYNC_RANGE };
 /* at/n: the stored range, or the map and its size; fd, a, b: what the call was given. Called before a store, after a call. */
 void lockstep_trace(enum lockstep_trace_op op, const void *at, const void *src, size_t n, int fd, const char *a, const char *b);
 #define J_TRACE(op, at, src, n, fd, a, b) lockstep_trace(op, at, src, n, fd, a, b)
@@ -57,6 +58,17 @@ static inline int j_sync(int fd)
     if (fdatasync(fd) != 0)
         return -errno;
     J_TRACE(J_SYNC, NULL, NULL, 0, fd, NULL, NULL);
+    return 0;
+}
+
+/* The same for [from, to) of a map only. The pages behind `to` stay writable: whoever appends there does not
+ * fault on each of them again, as it would after a sync of the whole file. */
+static inline int j_sync_range(uint8_t *base, uint64_t from, uint64_t to)
+{
+    from &= ~((uint64_t)sysconf(_SC_PAGESIZE) - 1);
+    if (msync(base + from, to - from, MS_SYNC) != 0)
+        return -errno;
+    J_TRACE(J_SYNC_RANGE, base + from, NULL, to - from, -1, NULL, NULL);
     return 0;
 }
 

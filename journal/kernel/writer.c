@@ -183,6 +183,7 @@ int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_fram
 
 void lockstep_writer_publish_watermark(struct lockstep_writer *w)
 {
+    __atomic_store_n(&w->published, (uint64_t)w->segment << 32 | w->offset, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->written_ts, w->last_ts, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->written_seq, w->last_seq, __ATOMIC_RELEASE);
 }
@@ -330,18 +331,23 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
     int result = failure(w);
     if (result != 0)
         return result;
-    /* In this order: every frame up to `target` stands in a segment up to `current`. */
+    /* In this order: every frame up to `target` stands before `published`. */
     uint64_t target = __atomic_load_n(&w->control->written_seq, __ATOMIC_ACQUIRE);
-    uint32_t current = __atomic_load_n(&w->segment, __ATOMIC_ACQUIRE);
+    uint64_t published = __atomic_load_n(&w->published, __ATOMIC_ACQUIRE);
+    uint32_t current = (uint32_t)(published >> 32);
     uint64_t durable = __atomic_load_n(&w->control->durable_seq, __ATOMIC_RELAXED);
-    if (target == durable && w->first_unsynced == current) {
+    if (current == 0 || (target == durable && w->first_unsynced == current)) {
         *durable_seq = durable;
         return 0;
     }
+    const uint64_t page = LOCKSTEP_BLOCK_BYTES;
     /* 0 in a new stream, whose first segment is 1. */
     for (uint32_t n = w->first_unsynced ? w->first_unsynced : 1; n <= current; n++) {
         struct lockstep_slot *slot = slot_of(w, n);
-        result = j_sync(slot->fd);
+        if (n != w->first_unsynced)
+            w->synced_to = 0;
+        uint64_t to = ((published & UINT32_MAX) + page - 1) / page * page;
+        result = n < current ? j_sync(slot->fd) : j_sync_range(slot->base, w->synced_to, to);
         if (result != 0)
             return fail(w, result);
         if (n < current) {
@@ -349,6 +355,8 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
             __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
         }
         w->first_unsynced = n;
+        /* The page of the tail has room for more frames: it is synced again next time. */
+        w->synced_to = (published & UINT32_MAX) / page * page;
     }
     __atomic_store_n(&w->control->syncs, w->control->syncs + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);
@@ -386,6 +394,7 @@ int lockstep_writer_adopt(struct lockstep_writer *w, uint32_t number, uint32_t s
         w->limit = slot->bytes - LOCKSTEP_END_BYTES;
         w->seed = slot->seed;
         w->first_unsynced = number;
+        w->published = (uint64_t)number << 32 | offset;
         __atomic_store_n(&w->segment, number, __ATOMIC_RELEASE);
         __atomic_store_n(&w->control->segment, number, __ATOMIC_RELEASE);
     }

@@ -38,10 +38,13 @@ struct lockstep_writer {
     struct lockstep_control *control;
     int32_t  roll_fd;               /* eventfd to be written at each roll (wakes the preparer), -1: none */
     int32_t  failed;                /* errno of a failed sync or prepare, 0: all well. Stored by syncer and preparer */
-    uint64_t zero[7];
+    uint64_t published;             /* segment << 32 | offset at the last watermark; stored with release, the syncer reads it */
+    uint64_t zero[6];
     /* the syncer's */
     uint32_t first_unsynced;        /* first segment that may hold stores not on disk */
-    uint32_t zero2[15];
+    uint32_t zero2;
+    uint64_t synced_to;             /* of that segment, everything before this offset is on disk */
+    uint64_t zero3[6];
     /* the preparer's, and what does not change */
     struct lockstep_slot slots[16];
     uint64_t stream_id;

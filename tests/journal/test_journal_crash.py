@@ -40,6 +40,20 @@ class File:
         self.name = ""
         self.name_synced = False
 
+    def sync_range(self, start: int, end: int) -> None:
+        """What was stored in [start, end) is on disk; parts of stores that lie outside stay pending."""
+        pending, self.pending = self.pending, []
+        for offset, data in pending:
+            low, high = max(offset, start), min(offset + len(data), end)
+            if low >= high:
+                self.pending.append((offset, data))
+                continue
+            self.synced[low:high] = data[low - offset : high - offset]
+            if offset < low:
+                self.pending.append((offset, data[: low - offset]))
+            if high < offset + len(data):
+                self.pending.append((high, data[high - offset :]))
+
     def units(self, unit: int) -> dict[int, list[tuple[int, bytes]]]:
         found = defaultdict(list)
         for offset, data in self.pending:
@@ -69,6 +83,8 @@ class Disk:
                     f.synced[offset : offset + len(stored)] = stored
                 f.pending.clear()
                 f.size_synced = True
+            case 9:
+                self.files[file].sync_range(value, value + int.from_bytes(data, "little"))
             case 3:
                 self.files[file] = File()
             case 5:

@@ -48,6 +48,14 @@ void lockstep_trace(enum lockstep_trace_op op, const void *at, const void *src, 
     case J_SYNC:
         put(op, file_of_fd[fd], 0, NULL, 0);
         return;
+    case J_SYNC_RANGE:
+        for (int i = 0; i < 64; i++)
+            if (maps[i].base && (const uint8_t *)at >= maps[i].base && (const uint8_t *)at < maps[i].base + maps[i].bytes) {
+                uint64_t bytes = n;
+                put(op, maps[i].file, (uint64_t)((const uint8_t *)at - maps[i].base), &bytes, sizeof bytes);
+                return;
+            }
+        abort(); /* a sync outside every map */
     case J_RENAME:
         put(op, current_file, 0, b, (uint32_t)strlen(b));
         return;
