@@ -1,5 +1,7 @@
 # Two commands a fresh machine needs: make demo, make test.
-PY      ?= python3
+# The first Python that is new enough.
+PY      ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV    := .venv
 BIN     := $(VENV)/bin
 KERNELS := $(shell find . -path ./$(VENV) -prune -o -path ./build -prune -o -path '*/kernel/*' \( -name '*.c' -o -name '*.h' -o -name 'build.py' \) -print)
@@ -29,6 +31,7 @@ kernels: $(VENV)/.installed
 
 # uv where it is present (seconds), else venv + pip. An editable install builds the C kernels in place.
 $(VENV)/.installed: pyproject.toml setup.py $(KERNELS)
+	@[ -n "$(PY)" ] || { echo "lockstep: no Python 3.11 or newer found (looked for python3, python3.13, 3.12, 3.11)"; exit 1; }
 	@if command -v uv >/dev/null 2>&1; then \
 	  [ -x $(BIN)/python ] || uv venv --quiet --python $(PY) $(VENV); \
 	  uv pip install --quiet --python $(BIN)/python --reinstall-package lockstep -e '.[dev]'; \

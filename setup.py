@@ -9,10 +9,10 @@ from setuptools import setup
 
 # cffi needs a compiler; without this check the build ends in a page of distutils traceback.
 compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-if not any(shutil.which(c) for c in (compiler, "gcc", "cc", "clang")) and "sdist" not in sys.argv:
+looked_for = list(dict.fromkeys([compiler, "gcc", "cc", "clang"]))
+if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
     sys.exit(
-        "lockstep: no C compiler found (looked for "
-        f"{compiler}, gcc, cc, clang). The journal, ring and book kernels are C.\n"
+        f"lockstep: no C compiler found (looked for {', '.join(looked_for)}). The journal, ring and book kernels are C.\n"
         "  Debian/Ubuntu: apt-get install gcc    Fedora: dnf install gcc    macOS: xcode-select --install\n"
         "Then run the same command again."
     )
