@@ -17,9 +17,5 @@ if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
         "Then run the same command again."
     )
 
-setup(
-    cffi_modules=[
-        f"{path}:ffibuilder"
-        for path in sorted(glob.glob("*/**/kernel/build.py", recursive=True) + glob.glob("*/kernel/build.py"))
-    ]
-)
+builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
+setup(cffi_modules=[f"{path}:ffibuilder" for path in sorted(builders)])
