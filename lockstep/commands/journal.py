@@ -30,15 +30,26 @@ _TAIL_INTERVAL_S = 0.05
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("journal", help="look into a journal")
+    top = subparsers.add_parser(
+        "journal",
+        help="look into a journal: what it holds, its frames, whether every byte is right",
+        description="Looks into a journal, live or years later. Nothing is changed, and no running process is asked.",
+    )
     actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
     info = actions.add_parser("info", help="what it holds: segments, kinds, sources, watermarks")
     verify = actions.add_parser("verify", help="check every byte; exit code 0 only when all is well")
     dump = actions.add_parser("dump", help="print frames")
     tail = actions.add_parser("tail", help="print the last frames, then follow")
-    for parser, run in ((info, run_info), (verify, run_verify), (dump, run_dump), (tail, run_tail)):
+    whole = "print what was found as one JSON object"
+    each = "JSON, one object a frame; numbers as they are on the wire"
+    for parser, run, form in (
+        (info, run_info, whole),
+        (verify, run_verify, whole),
+        (dump, run_dump, each),
+        (tail, run_tail, each),
+    ):
         parser.add_argument("path", metavar="PATH", type=Path, help="the journal's folder")
-        parser.add_argument("--json", action="store_true", help="JSON, one object a frame; numbers as they are on the wire")
+        parser.add_argument("--json", action="store_true", help=form)
         parser.set_defaults(run=run)
     for parser in (dump, tail):
         parser.add_argument(

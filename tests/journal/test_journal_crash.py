@@ -214,7 +214,7 @@ def test_power_loss_at_any_point(driver, folder, monkeypatch, seed):
     print(f"LOCKSTEP_SEED={SEED}")
     rng = random.Random(SEED + seed)
     truth, trace = run(driver, folder, seed, 260)
-    points = set(rng.sample(range(len(trace)), 100)) | {len(trace) - 1}
+    points = set(rng.sample(range(len(trace)), 70)) | {len(trace) - 1}
     disk = Disk()
     made = torn = 0
     for index, record in enumerate(trace):
@@ -229,5 +229,5 @@ def test_power_loss_at_any_point(driver, folder, monkeypatch, seed):
             torn += (image / "quarantine").exists()
             shutil.rmtree(image)
             made += 1
-    assert made >= 1000
-    assert torn > 50
+    assert made >= 700
+    assert torn > 30

@@ -101,7 +101,7 @@ def test_kill_9_at_random_moments(folder):
     rng = random.Random(int(os.environ.get("LOCKSTEP_SEED", "1")))
     path = folder / "j"
     last = 0
-    for round_ in range(8):
+    for round_ in range(6):
         process = start_writer(path, 10**9)
         first = process.stdout.readline().split()
         assert first[0] == "start"
@@ -124,7 +124,7 @@ def test_kill_9_at_random_moments(folder):
             with JournalWriter.open(folder / "copy") as copy:
                 assert copy.last_seq == last
             shutil.rmtree(folder / "copy")
-    assert last > 1000
+    assert last > 300
     check_frames(path, last)
     assert survey(path).problems == []
 
@@ -133,7 +133,7 @@ def test_copy_of_a_live_journal_is_a_prefix(folder):
     """J22: files copied one by one while the writer stores. What reads is a prefix; where the copy tore, the reader says so."""
     process = start_writer(folder / "j", 10**9)
     assert process.stdout.readline().split()[0] == "start"
-    for i in range(5):
+    for i in range(3):
         time.sleep(0.05)
         copy = folder / f"copy{i}"
         copy.mkdir()
