@@ -74,11 +74,12 @@ def _orders(summary: Summary) -> Table:
 def _positions(summary: Summary) -> RenderableType:
     if not summary.positions:
         return Text("no positions: nothing was filled", style="dim")
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("position")
-    table.add_column("instrument")
-    for name in ("quantity", "avg price", "last mid", "realized", "unrealized", "fees", "P&L"):
-        table.add_column(name, justify="right")
+    # One blank between columns and short heads: it has to fit a terminal of 80 columns too.
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("position", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("qty", "avg px", "mid", "realized", "unreal.", "fees", "P&L"):
+        table.add_column(name, justify="right", no_wrap=True)
     for p in summary.positions[:_POSITIONS_SHOWN]:
         table.add_row(p.strategy, p.instrument, *position_cells(p), pnl(p.total, p.currency))
     if rest := summary.positions[_POSITIONS_SHOWN:]:
