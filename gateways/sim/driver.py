@@ -27,7 +27,7 @@ from gateways.sim.session import Out
 from gateways.sim.settings import SimGatewaySettings
 from gateways.sim.tail import Tail
 from journal.clock import Clock, SystemClock
-from journal.messages import OWN_CAUSE, Flag, RawMessage, Reason
+from journal.messages import OWN_CAUSE, AlertSeverity, Flag, LogRecord, RawMessage, Reason
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
 
 EXIT_OK, EXIT_CONFIG, EXIT_REFUSED, EXIT_BUG, EXIT_BEHIND = 0, 2, 3, 4, 5
@@ -38,6 +38,11 @@ TIMER_FINEST_S = 0.01
 POLLS_MAX = 16
 CAUSE_REACH = 32
 """An own earlier message may be named as cause while the sequencer remembers its number: 64 messages long."""
+
+
+def log_line(text: str) -> Out:
+    """A line of ours that belongs to the record."""
+    return Out(LogRecord(severity=AlertSeverity.NOTICE, text=text[:500]))
 
 
 class Gateway:
@@ -121,29 +126,32 @@ class Gateway:
     def _start(self) -> None:
         """The past is read and everything is defined: open the lines."""
         view, s, epochs = self.view, self.settings, self.view.last_connection_epochs
+        tag = s.tag_of(view.stream_id)
+        if view.tag not in ("", tag):
+            raise ValueError(f"tag {tag!r}: the journal's orders were sent as {view.tag!r}; keep it, or start a new journal")
         self.tail.go_live()
         self.market = MarketDataSession(
             self.tail.listings(), venue=view.venue, last_epoch=epochs.get((self.market_source.source, MARKET_STREAM), 0),
             raw=s.raw_market_data, silent_after_ns=s.silent_after_ms * 1_000_000,
         )  # fmt: skip
         self.orders = OrderEntry(
-            view, ids=ClientIds(s.tag_of(view.stream_id)), api_key=s.key(), caps=s.caps(), gateway=self.trading_source.source,
+            view, ids=ClientIds(tag), api_key=s.key(), caps=s.caps(), gateway=self.trading_source.source,
             last_epoch=epochs.get((self.trading_source.source, ORDER_STREAM), 0),
             answer_within_ns=s.answer_within_ms * 1_000_000,
         )  # fmt: skip
         market, orders, now = self.market, self.orders, self.clock.now_ns
         base = f"ws://{s.host}:{s.port}"
 
-        def market_closed(_why: str) -> None:
-            self._quote(market.disconnected())
+        def market_closed(why: str) -> None:
+            self._quote([*market.disconnected(), log_line(f"/stream: {why}")])
 
-        def orders_closed(_why: str) -> None:
-            self._trade(orders.disconnected())
+        def orders_closed(why: str) -> None:
+            self._trade([*orders.disconnected(), log_line(f"/ws-api: {why}")])
 
         self._trade(orders.started())
         self.depth_line = Line(
             f"{base}/ws-api", opened=lambda: self._quote([]), received=lambda d: self._quote(market.receive_answer(d, now())),
-            closed=lambda _: None, max_frame_bytes=s.max_frame_bytes,
+            closed=lambda why: self._quote([log_line(f"/ws-api for snapshots: {why}")]), max_frame_bytes=s.max_frame_bytes,
         )  # fmt: skip
         self.order_line = Line(
             f"{base}/ws-api", opened=lambda: self._trade(orders.connected(now())),
@@ -217,6 +225,8 @@ class Gateway:
         assert self.market is not None
         assert self.orders is not None
         self._timer = None
+        if self._lost:
+            return  # nothing is read now; `_reattach` arms it again
         now_ns = self.clock.now_ns()
         self._quote(self.market.on_timer(now_ns))
         self._trade(self.orders.on_timer(now_ns))
@@ -248,6 +258,10 @@ class Gateway:
             self._fail(EXIT_BEHIND, f"the journal ends before seq {self.tail.last_seq}, which was seen; start again from it")
             return
         self._watch_rings()
+        if self.market is not None and self.orders is not None:
+            self.market.resumed(self.clock.now_ns())
+            self.orders.resumed(self.clock.now_ns())
+            self._arm_timer(self.clock.now_ns())
         for line in self.lines:
             line.pause(False)
         self._wake()

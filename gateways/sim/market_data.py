@@ -259,6 +259,12 @@ class MarketDataSession:
                     out.append(self._state(book, BookStateCode.STALE, BookStateReason.NO_UPDATE_TOO_LONG))
         return out
 
+    def resumed(self, now_ns: int) -> None:
+        """Frames were left unread for a while, and that was our doing: silence begins to count anew."""
+        for book in self.books.values():
+            if book.silent_at != NEVER:
+                book.silent_at = now_ns + self.silent_after_ns
+
     # Messages about the line itself.
 
     def _state(self, book: _Book, state: BookStateCode, reason: BookStateReason) -> Out:

@@ -65,6 +65,7 @@ SUPPORTED = int(
 )  # fmt: skip
 METHODS = {RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel"}
 DOWNLOAD_AGAIN_NS = 1_000_000_000
+NOT_CONNECTED = (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED)
 
 Action = Out | bytes
 """What the driver does next: publish, or hand bytes to the socket."""
@@ -129,7 +130,7 @@ class OrderEntry:
 
     def disconnected(self, reason: Reason = Reason.DISCONNECTED) -> list[Action]:
         """The socket is gone. Requests in flight stay unanswered in the view; the next download asks for them."""
-        if self.phase in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED):
+        if self.phase in NOT_CONNECTED:
             return []
         out = self._end_download(complete=False)
         self._asked.clear()
@@ -153,7 +154,7 @@ class OrderEntry:
         if isinstance(m, RoutedQuery):
             return self._query(m, seq, now_ns)
         situation = Situation(
-            connected=self.phase not in (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED),
+            connected=self.phase not in NOT_CONNECTED and not self.close_wanted,
             logged_on=self.phase in (GatewayPhase.DOWNLOADING, GatewayPhase.READY),
             ready=self.phase == GatewayPhase.READY,
             released_seq=released_seq,
@@ -334,6 +335,10 @@ class OrderEntry:
         if self._download_at <= now_ns:
             return self._begin_download(now_ns)
         return []
+
+    def resumed(self, now_ns: int) -> None:
+        """Frames were left unread for a while, and that was our doing: the venue's time to answer begins anew."""
+        self._asked = {i: msgspec.structs.replace(a, sent_ns=now_ns) for i, a in self._asked.items()}
 
     # Messages.
 

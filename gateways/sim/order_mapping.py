@@ -49,6 +49,7 @@ EXECS = {
     "AMENDMENT": ExecType.REPLACED,
     "TRADE": ExecType.TRADE,
 }
+SEQ_DIGITS_MAX = 20
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 # Why an order ended, in the venue's word.
 END_REASONS = {
@@ -113,7 +114,7 @@ class ClientIds(msgspec.Struct, frozen=True):
     def seq(self, client_id: str) -> int:
         """The routed frame behind a client id; 0 when it is not of this stream."""
         digits = client_id.removeprefix(self.tag)
-        ours = client_id.startswith(self.tag) and digits.isdigit() and digits.isascii() and len(digits) < 20
+        ours = client_id.startswith(self.tag) and digits.isdigit() and digits.isascii() and len(digits) <= SEQ_DIGITS_MAX
         return int(digits) if ours and not digits.startswith("0") else 0
 
 

@@ -89,6 +89,8 @@ class OrderView:
         """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
         self.passes: dict[int, Pass] = {}
         self.kills: dict[int, KillSwitch] = {}
+        self.tag = ""
+        """What our client order ids in the journal begin with. Under another one the venue would deny our own orders."""
         self.trades_seen: set[tuple[int, int]] = set()
         self.last_trade_no = 0
         self.last_connection_epochs: dict[tuple[int, int], int] = {}
@@ -186,6 +188,8 @@ class OrderView:
 
     def _updated(self, m: VenueOrderUpdate) -> None:
         self.unanswered.pop(m.request_seq, None)
+        if m.order_id and m.client_ref:
+            self.tag = m.client_ref.rstrip("0123456789")
         order = self.orders.get(m.order_id)
         if order is None:
             return

@@ -228,3 +228,14 @@ def test_a_long_join_is_admitted_whole(system):
     assert all(snapshot.header.cause <= f.header.cause < f.header.seq for f in joined)
     assert s.all(Reject) == []
     assert_book_is_continuous(s)
+
+
+def test_another_tag_on_the_same_journal_is_refused(trading):
+    """Asked for under another id the venue would deny orders that it works."""
+    s = trading
+    _, seq = s.order()
+    s.wait(VenueOrderUpdate, request_seq=seq, exec_type=ExecType.NEW)
+    assert s.terminate("gateway") == 0
+    s.start_gateway(tag="U-")
+    assert s.processes["gateway"].wait(10) == 2
+    assert "'T-'" in (s.journal.parent / "stderr.txt").read_text()
