@@ -1,18 +1,26 @@
-"""A whole running system for tests: real processes, real sockets, real shared memory; and the venue's own word, to compare with."""
+"""A whole running system for tests: real processes, real sockets, real shared memory; and the venue's own word."""
 
 import asyncio
+import contextlib
+import hashlib
 import json
+import os
+import subprocess
+import sys
 import time
+import tomllib
 from importlib import resources
 from pathlib import Path
 
 import tomli_w
-import tomllib
 import websockets
+
 from journal.frames import frames
 from journal.messages import ExecType, ExecutionReport, Position, Side, VenueFill
 from lockstep.config import parse
 from lockstep.supervisor import Supervisor
+
+ROOT = Path(__file__).parents[2]
 
 
 def configuration(journal, **changes):
@@ -103,3 +111,51 @@ def last_positions(journal):
         m = f.message
         last[m.strategy] = m.long_qty - m.short_qty
     return last
+
+
+def run(*arguments, timeout=90, cwd=None, env=None):
+    """The command as a user has it: (exit code, stdout, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lockstep", *map(str, arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def one_line(text):
+    """What a person reads of an error: one line of ours, no traceback."""
+    assert "Traceback" not in text, text
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    assert lines[0].startswith("lockstep: "), text
+    return lines[0]
+
+
+def alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_of(journal):
+    """Pids of every process of ours that has this journal's configuration on its command line."""
+    wanted = str(journal / "run" / "config.toml").encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and alive(int(entry.name)):
+            with contextlib.suppress(OSError):
+                if wanted in (entry / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def same_files(folder):
+    """What a folder holds, to see that nothing was changed: name → digest. Sockets and locks have no contents."""
+    return {
+        str(p.relative_to(folder)): hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
