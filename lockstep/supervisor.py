@@ -101,12 +101,17 @@ class Process:
         """Its exit code, None while it runs."""
         return self.child.poll() if self.child is not None else None
 
+    def end(self) -> None:
+        """Ask it to end; does not wait."""
+        if self.child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.child.terminate()
+
     def stop(self, timeout_s: float = STOP_S) -> int:
         """SIGTERM, and SIGKILL when that is not heard."""
         if self.child is None:
             return 0
-        with contextlib.suppress(ProcessLookupError):
-            self.child.terminate()
+        self.end()
         try:
             return self.child.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -263,11 +268,14 @@ class Supervisor:
 
     def stop(self) -> None:
         """End everything in order. Gateways last among those that publish, so that late fills still get in."""
-        order = sorted(self.processes, key=_stop_rank)
         if self.processes.get("sequencer") and self.processes["sequencer"].ended() is None and self.config.system.strategy:
             self.withdraw()
-        for name in order:
-            self.processes[name].stop()
+        for rank in range(4):
+            together = [p for name, p in self.processes.items() if _stop_rank(name) == rank]
+            for process in together:
+                process.end()
+            for process in together:
+                process.stop()
 
     def kill(self) -> None:
         """End everything at once; for errors."""
