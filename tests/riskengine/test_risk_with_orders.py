@@ -155,6 +155,16 @@ class RiskAndOrders(RuleBasedStateMachine):
         self.r.frame(ReplaceOrder(order_id=self.order(n), order_qty=qty, price_px=px, version=version), STRATEGY)
 
     @precondition(lambda self: self.ids)
+    @rule(n=pick, qty=st.sampled_from([20, 90, 120, 250]), filled=st.sampled_from([0, 15]))
+    def amend(self, n: int, qty: int, filled: int) -> None:
+        """A replace that goes all the way, perhaps crossed by a fill."""
+        order_id = self.order(n)
+        self.r.frame(ReplaceOrder(order_id=order_id, order_qty=qty), STRATEGY)
+        if filled:
+            self.fill(n, filled, 100 + qty)
+        self.update(n, ExecType.REPLACED, NULL)
+
+    @precondition(lambda self: self.ids)
     @rule(n=pick)
     def cancel(self, n: int) -> None:
         self.r.frame(CancelOrder(order_id=self.order(n)), STRATEGY)
@@ -165,6 +175,8 @@ class RiskAndOrders(RuleBasedStateMachine):
         order_id = self.order(n)
         order = self.r.oms.memory.peek(order_id)
         if order is None or (str(trade) not in order.fills and (qty > order.leaves_qty or not order.routed_seq)):
+            if trade % 10:
+                return  # mostly a lawful venue
             self.lawful = False
         self.venue(VenueFill(order_id=order_id, account=ACCOUNT, instrument=INSTRUMENT, side=order.side if order else 1,
                              last_qty=qty, last_px=5000, trade_no=trade))  # fmt: skip
@@ -201,8 +213,10 @@ class RiskAndOrders(RuleBasedStateMachine):
         seq = self.r.routed(order_id, RoutedReplace if replace else RoutedOrder)
         self.venue(SendRefused(order_id=order_id, request_seq=seq, reason=Reason.NOT_CONNECTED))
 
-    @rule(qty=st.integers(1, 9), ref=st.integers(1, 3))
+    @rule(qty=st.integers(1, 9), ref=st.integers(1, 9))
     def foreign(self, qty: int, ref: int) -> None:
+        if ref > 1:
+            return
         self.lawful = False
         self.venue(VenueOrderUpdate(account=ACCOUNT, instrument=INSTRUMENT, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW,
                                     side=Side.BUY, order_qty=qty, venue_order_ref=f"theirs {ref}"))  # fmt: skip
