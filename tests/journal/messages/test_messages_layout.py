@@ -16,7 +16,9 @@ from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.schema import I64, U8, U16, U32, DeclarationError, Digest, Entry, lay_out
 
 SUFFIXES = {"text": ("at", "len", "zero"), "blob": ("at", "len"), "group": ("at", "count", "stride")}
-ENTRIES = {f.entry for cls in REGISTRY.values() for f in cls.LAYOUT.fields if f.entry is not None}
+ENTRIES = sorted(
+    {f.entry for cls in REGISTRY.values() for f in cls.LAYOUT.fields if f.entry is not None}, key=lambda c: c.__name__
+)
 
 
 def test_the_generated_header_is_up_to_date():
@@ -26,7 +28,7 @@ def test_the_generated_header_is_up_to_date():
 def members() -> list[tuple[str, str, str, int, int]]:
     """(struct, C member, numpy name, offset, bytes) of everything that has a place."""
     found = []
-    for cls in (*REGISTRY.values(), *sorted(ENTRIES, key=lambda c: c.__name__)):
+    for cls in (*REGISTRY.values(), *ENTRIES):
         name = f"lockstep_{snake(cls.__name__)}" + ("_entry" if cls in ENTRIES else "")
         for f in cls.LAYOUT.fields:
             if f.wire in SUFFIXES:
