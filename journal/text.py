@@ -123,6 +123,14 @@ def _is_quantity(field: Field) -> bool:
     return field.scalar is not None and field.scalar.unit in ("px", "qty", "amt", "rate")
 
 
+def _blob_text(value: bytes) -> str:
+    """The beginning of a byte string: as text where it is text (a venue's JSON), else in hex."""
+    head = value[:120].decode("utf-8", "replace")
+    shown = head if head.isprintable() and "\ufffd" not in head[:-1] else value[:32].hex()
+    rest = f"… ({len(value)} bytes)" if len(value) > 120 or (shown != head and len(value) > 32) else ""
+    return shown + rest
+
+
 def message_text(message: Message | Entry, names: Names, instrument: int = 0) -> str:
     """`bid_px=123.45 bid_qty=0.500 …`: fields that say something, in declared order."""
     instrument = getattr(message, "instrument", instrument)
@@ -143,7 +151,7 @@ def message_text(message: Message | Entry, names: Names, instrument: int = 0) ->
         else:
             if not any(value):
                 continue
-            text = value.hex() if len(value) <= 32 else f"{value[:32].hex()}… ({len(value)} bytes)"
+            text = _blob_text(value)
         parts.append(f"{field.name}={text}")
     return " ".join(parts)
 

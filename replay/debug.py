@@ -10,7 +10,9 @@ from typing import IO
 from apps.app import Handler
 from apps.group import Slot
 from journal.errors import OperatingError
+from journal.frames import frame_at
 from journal.messages import Message
+from journal.text import Names, frame_text
 from replay.player import Player
 
 
@@ -21,8 +23,9 @@ class NothingHandles(OperatingError, ValueError):
 class Stopper:
     """Calls every handler of one frame under pdb, stopped at the handler's first line."""
 
-    def __init__(self, at: int, name: str | None, stdin: IO[str] | None, stdout: IO[str] | None) -> None:
+    def __init__(self, at: int, frame: str, name: str | None, stdin: IO[str] | None, stdout: IO[str] | None) -> None:
         self.at = at
+        self.frame = frame
         self.name = name
         self.stops = 0
         self._stdin = stdin
@@ -34,8 +37,7 @@ class Stopper:
             handler(message)
             return
         self.stops += 1
-        out = self._stdout or sys.stdout
-        print(f"seq {seq}: {slot.name} gets {message!r}", file=out)
+        print(f"{slot.name} gets {self.frame}", file=self._stdout or sys.stdout)
         # nosigint: pdb must not take the handler of a host that has its own.
         debugger = pdb.Pdb(stdin=self._stdin, stdout=self._stdout, nosigint=True)
         debugger.prompt = f"({slot.name}@{seq}) "
@@ -50,7 +52,7 @@ def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None
         raise NothingHandles(f"{path}: seq {at} is not in the journal; it has 1 to {last}")
     try:
         player.run(to_seq=at - 1)
-        stopper = Stopper(at, name, stdin, stdout)
+        stopper = Stopper(at, frame_text(frame_at(path, at), Names.of(path)).strip(), name, stdin, stdout)
         player.group.before_handler = stopper
         player.run(to_seq=at)
     finally:
