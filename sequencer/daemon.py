@@ -86,6 +86,7 @@ class Sequencer:
             Stamp(writer, self.clock), news, mode=self.mode, durability=self.durability, config_digest=self.config_digest
         )
         writer.sync()
+        writer.prepare_next()  # ready means that the first roll finds its segment
         self._loop = loop = self._make_loop(writer)
         self._listener = self._listen(any(s.uid != os.getuid() for s in known.values()))
         self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
@@ -234,7 +235,11 @@ class Sequencer:
     # ---- end
 
     def close(self, *, clean: bool = True) -> None:
-        """Drain the rings, end the session, let go of the journal. clean=False: the writer failed, nothing can be appended."""
+        """Drain the rings, end the session, let go of the journal. clean=False: the writer failed, nothing can be appended.
+
+        StreamEnded when the rings could not be drained: what is in them stays with the publishers.
+        """
+        undrained: StreamEnded | None = None
         if self._listener is not None:
             self._listener.close()
             self._socket_path.unlink(missing_ok=True)
@@ -244,7 +249,8 @@ class Sequencer:
                 self._loop.stop_wanted = 1
                 try:
                     self._command(lib.LOCKSTEP_STOP, 0, 0, Reason.SHUTDOWN)
-                except StreamEnded:
+                except StreamEnded as error:
+                    undrained = error if clean else None
                     clean = False
                 self._loop_thread.join()
                 lib.lockstep_prepare_end(self._loop)
@@ -265,6 +271,8 @@ class Sequencer:
             for fd in self._fds:
                 os.close(fd)
             self._fds = []
+        if undrained is not None:
+            raise undrained
 
 
 def run_sequencer(
@@ -298,7 +306,7 @@ def run_sequencer(
             return _fail(error)
         finally:
             sequencer.close(clean=clean)
-    except (JournalError, ConfigurationError, GrantError, OSError, msgspec.MsgspecError) as error:
+    except (JournalError, ConfigurationError, GrantError, OSError, msgspec.MsgspecError, StreamEnded) as error:
         return _fail(error)
     finally:
         for number, handler in before.items():

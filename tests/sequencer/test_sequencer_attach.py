@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -128,24 +129,77 @@ def test_a_socket_path_that_is_too_long(folder):
         socket_path(folder / ("x" * 120))
 
 
-def test_a_full_disk_at_the_start(tmp_path):
-    """A file system of one megabyte, in a mount namespace of its own; without the right to make one, no test."""
-    script = (
-        "mount -t tmpfs -o size=1m none /mnt && exec {python} -c '"
-        "from pathlib import Path; from sequencer.daemon import run_sequencer; from sequencer.settings import *; "
-        "from journal.messages import *; import sys; "
-        'sys.exit(run_sequencer(Path("/mnt/j"), SequencerSettings(segment_bytes=4 << 20), [], mode=SessionMode.PAPER, '
-        "durability=DurabilityPolicy.DURABLE, config_digest=bytes(32)))'"
-    )
-    import sys
+FULL = """
+import os, signal, sys, time
+from pathlib import Path
+from journal.messages import DurabilityPolicy, SessionMode, SourceRole, TopOfBook
+from sequencer.client import Publisher, SequencerGone
+from sequencer.daemon import run_sequencer
+from sequencer.settings import SequencerSettings, SourceSettings
 
-    command = ["unshare", "-m", "sh", "-c", script.format(python=sys.executable)]
+journal = Path("/mnt/j")
+def sequencer(segment_bytes):
+    sources = [SourceSettings(name="md", role=SourceRole.MARKET_DATA)]
+    return run_sequencer(
+        journal, SequencerSettings(segment_bytes=segment_bytes, ring_bytes=1 << 14), sources, mode=SessionMode.PAPER,
+        durability=DurabilityPolicy.DURABLE, config_digest=bytes(32))
+"""
+
+
+def on_a_small_disk(megabytes: int, script: str) -> subprocess.CompletedProcess:
+    """Run a script with a small file system at /mnt, in a mount namespace of its own; skip without the right to make one."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("needs the right to make a mount namespace")
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}, timeout=60)
-    assert done.returncode == 1
+    command = f"mount -t tmpfs -o size={megabytes}m none /mnt && exec {sys.executable} -c '{FULL}{script}'"
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )  # fmt: skip
+
+
+def test_a_full_disk_at_the_start():
+    done = on_a_small_disk(1, "sys.exit(sequencer(4 << 20))")
+    assert done.returncode == 1, done.stderr
     assert "disk full" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_disk_that_fills_up_makes_publishers_wait_and_can_be_stopped():
+    """Nothing that was accepted is lost; SIGTERM ends it although the rings cannot be drained; room lets it go on."""
+    done = on_a_small_disk(
+        8,
+        """
+ballast = Path("/mnt/ballast"); ballast.write_bytes(bytes(4 << 20))
+pid = os.fork()
+if pid == 0:
+    os._exit(sequencer(1 << 20))
+md = Publisher.connect(journal, "md")
+n, since = 0, time.monotonic()
+from sequencer.kernel._sequencer import lib
+body = TopOfBook().encode()
+while lib.lockstep_producer_wait_room(md.producer, 4096, 2 * 10**9):
+    n = md.publish_bytes(TopOfBook.KIND, 1, body)
+print("stalled after", n, "accepted", md.accepted_source_seq, flush=True)
+assert md.accepted_source_seq < n
+os.kill(pid, signal.SIGTERM)
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print("exit", code, flush=True)
+ballast.unlink()
+pid = os.fork()
+if pid == 0:
+    os._exit(sequencer(1 << 20))
+md.reconnect()
+while md.accepted_source_seq < n:
+    md.wait(1)
+os.kill(pid, signal.SIGTERM)
+print("exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+""",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("exit 1") == 1, done.stdout + done.stderr
+    assert done.stdout.endswith("exit 0\n"), done.stdout + done.stderr
+    assert "No space left on device while preparing a segment; trying again" in done.stderr
+    assert "No space left on device while preparing a segment; the stream ends at seq" in done.stderr
 
 
 @pytest.mark.parametrize(
