@@ -104,10 +104,25 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def build(spec: AppSpec) -> App:
-    """An app as its configuration frames describe it."""
+    """An app as its first configuration frames describe it."""
     app = load_class(spec.class_path)()
-    try:
-        app.configure(dict(spec.parameters))
-    except (ValueError, TypeError, msgspec.ValidationError) as error:
-        raise ConfigError(f"{spec.name} ({spec.class_path}): {error}") from None
+    _configure(spec.name, app, spec.parameters)
     return app
+
+
+def reconfigure(name: str, app: App, items: dict[str, Any]) -> None:
+    """Give a running app the parameters of a later ConfigApplied. Its class is for the stream's life."""
+    parameters = {k: v for k, v in items.items() if k != CLASS_ITEM}
+    if CLASS_ITEM in items and load_class(items[CLASS_ITEM]) is not type(app):
+        raise ConfigError(
+            f"{name}: class = {items[CLASS_ITEM]!r}: this journal's {name} is a {type(app).__name__}; expected the same class, "
+            "or another name for the new one"
+        )
+    _configure(name, app, parameters)
+
+
+def _configure(name: str, app: App, parameters: dict[str, Any]) -> None:
+    try:
+        app.configure(dict(parameters))
+    except (ValueError, TypeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{name} ({type(app).__name__}): {error}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,15 +16,27 @@ import msgspec
 
 from apps import state
 from apps.app import App, Handler
+from apps.discovery import reconfigure
 from apps.ledger import Emission, Ledger
 from journal.errors import OperatingError
-from journal.messages import HEADER_BYTES, REGISTRY, Flag, Message, Reject, SnapshotTaken, StateDigest
+from journal.messages import (
+    HEADER_BYTES,
+    REGISTRY,
+    ConfigApplied,
+    ConfigItem,
+    Flag,
+    Message,
+    Reject,
+    SnapshotTaken,
+    StateDigest,
+)
 
 DIGEST_EVERY = 4096
 """Frames between two state digests of an app."""
 SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 NEVER = 2**63 - 1
+_OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
 SnapshotSink = Callable[["Slot", int, int, bytes], None]
 
@@ -42,6 +55,7 @@ class Slot:
         self.ledger = ledger
         self.active_from = active_from
         self.events = 0
+        self.items: dict[str, Any] = {}  # configuration said since the last ConfigApplied
         self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
         self._heap: list[tuple[int, int, int]] = []
         self._requests = 0
@@ -85,6 +99,7 @@ class Slot:
                 "app": self.app.snapshot(),
                 "timers": timers,
                 "requests": self._requests,
+                "items": self.items,
                 "events": self.events,
                 "emitted": said.emitted if said else 0,
                 "pending": list(said.pending.values()) if said else [],
@@ -99,7 +114,7 @@ class Slot:
         self._heap = [(due, order, token) for due, order, token in held["timers"]]
         heapq.heapify(self._heap)
         self._group.due = min(self._group.due, self.due())
-        self._requests, self.events = held["requests"], held["events"]
+        self._requests, self.events, self.items = held["requests"], held["events"], held["items"]
         if self.ledger is not None:
             self.ledger.emitted = held["emitted"]
             self.ledger.pending = {e.source_seq: e for e in held["pending"] if isinstance(e, Emission)}
@@ -206,8 +221,8 @@ class Group:
                         self.before_handler(slot, handler, message, seq)
             if self.derived:
                 self._deliver_derived(source, seq, ts)
-            if kind == Reject.KIND:
-                self._refused(decode[kind](buffer, offset + HEADER_BYTES))
+            if kind in _OWN_KINDS:
+                self._about_apps(decode[kind](buffer, offset + HEADER_BYTES), seq)
             if seq % DIGEST_EVERY == 0:
                 self._digests(source, seq, ts)
             self.seq, self.now = seq, ts
@@ -220,10 +235,20 @@ class Group:
                 slot.fire(ts)
         self.due = min((s.due() for s in self.slots), default=NEVER)
 
-    def _refused(self, reject: Reject) -> None:
-        slot = self._speaking.get(reject.for_source)
-        if slot is not None and slot.ledger is not None:
-            slot.ledger.refused(reject.for_source_seq)
+    def _about_apps(self, m: Reject | ConfigItem | ConfigApplied, seq: int) -> None:
+        """Frames that are about an app rather than for it: a refused emission, a changed parameter."""
+        slot = self._speaking.get(m.for_source if isinstance(m, Reject) else m.owner)
+        if slot is None or slot.ledger is None:
+            return
+        if isinstance(m, Reject):
+            slot.ledger.refused(m.for_source_seq)
+        elif isinstance(m, ConfigItem):
+            slot.items[m.name] = json.loads(m.value)
+        else:
+            items, slot.items = slot.items, {}
+            # The first generation built the app; a later one changes it, from this frame on.
+            if seq > slot.active_from:
+                reconfigure(slot.name, slot.app, items)
 
     def _digests(self, source: int, seq: int, ts: int) -> None:
         for slot in self._speaking.values():

@@ -19,7 +19,7 @@ from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Emission, Ledger
 from apps.snapshots import Snapshots
-from journal.frames import frames
+from journal.messages import HEADER_BYTES, REGISTRY
 from journal.reader import JournalReader
 from sequencer.client import Publisher
 
@@ -97,11 +97,10 @@ class LiveHost:
         found = Discovery()
         try:
             while not self.stopping:
-                at = found_upto = reader.next_seq
                 batch = reader.poll()
                 if batch is not None:
-                    found_upto = reader.next_seq - 1
-                    found.fold(frames(self.journal, from_seq=at, to_seq=found_upto, kinds=DISCOVERY_KINDS))
+                    for offset, kind, _, seq, _ in batch:
+                        found.handle(seq, REGISTRY[kind].decode(batch.buffer, offset + HEADER_BYTES))
                 elif all(found.named(name) for name in self.names):
                     return found
                 else:

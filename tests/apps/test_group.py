@@ -215,3 +215,33 @@ def test_derived_wake_comes_after_all_handlers_of_the_frame(tmp_path):
     stream.add("listens", Listens(), 2)
     seq = stream.input(Clock())
     assert order == ["other", ("touched", 5, seq)]
+
+
+def test_a_later_generation_of_parameters_holds_from_its_frame_on(tmp_path):
+    from apps.discovery import ConfigError
+    from journal.messages import ConfigApplied, ConfigItem
+
+    class Tuned(App):
+        size = 1
+
+        def configure(self, parameters):
+            self.size = parameters.get("size", 1)
+
+        def on_top_of_book(self, m):
+            self.emit(LogRecord(text=str(self.size)))
+
+    stream = Stream(tmp_path / "j")
+    stream.add("tuned", Tuned(), 2)
+    stream.input(TopOfBook())
+    stream.input(ConfigItem(owner=2, generation=2, name="size", value="5"))
+    stream.input(TopOfBook())
+    stream.input(ConfigApplied(owner=2, generation=2, items=1))
+    stream.input(TopOfBook())
+    stream.input(ConfigItem(owner=3, name="size", value="9"))
+    stream.input(ConfigApplied(owner=3, generation=2, items=1))
+    stream.input(TopOfBook())
+    assert [m.text for m in stream.messages(LogRecord)] == ["1", "1", "5", "5"]
+    replay(stream.path, ("tuned", Tuned(), 2))
+    stream.input(ConfigItem(owner=2, generation=3, name="class", value='"apps.instruments:Instruments"'))
+    with pytest.raises(ConfigError, match="expected the same class"):
+        stream.input(ConfigApplied(owner=2, generation=3, items=1))
