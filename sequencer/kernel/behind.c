@@ -83,8 +83,9 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
         if (lockstep_writer_wants_segment(loop->writer) == 1) {
             int64_t result = lockstep_writer_prepare(loop->writer);
             if (result == -EBUSY) result = 0; /* a slot is free after the next sync, which wakes us */
-            if (result != 0 && result != loop->prepare_error) wake_write(loop->control_fd);
+            int news = result != loop->prepare_error;
             store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
+            if (news) wake_write(loop->control_fd);
             wake_write(loop->wake_fd);
             if (result != 0) patience = 1000000000;
         }
