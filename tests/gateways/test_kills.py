@@ -1,0 +1,85 @@
+"""Gateway and sequencer are killed with -9 while orders flow and the venue loses answers; then every order is counted."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from journal.messages import (
+    ExecType,
+    GatewayPhase,
+    GatewayStatus,
+    OrderSent,
+    OrdStatus,
+    Reject,
+    RoutedCancel,
+    RoutedOrder,
+    SendRefused,
+    TimeInForce,
+    VenueCancelReject,
+    VenueFill,
+    VenueOrderUpdate,
+)
+
+TAKES_PX = 9_000_000
+QTY = 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4, 6])
+def test_random_kills_and_faults_lose_and_double_nothing(trading, seed):
+    s, draw = trading, random.Random(seed)
+    orders = []
+    for _ in range(4):
+        for _ in range(draw.randrange(3, 15)):
+            what = draw.random()
+            if what < 0.5:
+                orders.append(s.order(px=TAKES_PX, tif=TimeInForce.IOC, qty=QTY))
+            elif what < 0.8:
+                orders.append(s.order(qty=QTY))
+            elif orders:
+                s.cancel(*draw.choice(orders))
+        if draw.random() < 0.5:
+            s.fault(draw.choice(["lose_answer", "lose_request", "drop_api", "drop_market"]))
+        time.sleep(draw.random() * 0.02)  # somewhere between the routing and the answers
+        if draw.random() < 0.67:
+            s.kill("gateway")
+            mark = s.mark()
+            s.start_gateway()
+            s.ready(mark)
+        else:
+            s.kill("sequencer")
+            s.start_sequencer()
+    marker = s.order(px=TAKES_PX, tif=TimeInForce.IOC, qty=QTY)[1]
+    settle(s, marker)
+    fills, refused = s.all(VenueFill), {f.message.request_seq for f in s.all(SendRefused)}
+    said = {f.message.request_seq: f.message for f in s.all(VenueOrderUpdate, VenueCancelReject)}
+    assert len({f.message.trade_no for f in fills}) == len(fills)
+    sent = [f.message.request_seq for f in s.all(OrderSent)]
+    assert len(set(sent)) == len(sent)
+    assert s.all(Reject) == []
+    never = {
+        f.message.request_seq
+        for f in s.all(VenueOrderUpdate)
+        if f.message.exec_type == ExecType.ORDER_STATUS and f.message.ord_status == OrdStatus.UNDEFINED
+    }
+    for f in s.all(RoutedOrder, RoutedCancel):
+        seq, m = f.header.seq, f.message
+        assert seq in refused or seq in said, f"request {seq} has no outcome"
+        if isinstance(m, RoutedOrder) and m.tif == TimeInForce.IOC:
+            done = sum(x.message.last_qty for x in fills if x.message.order_id == m.order_id)
+            assert done == (0 if seq in never or seq in refused else QTY), f"order routed at {seq}"
+
+
+def settle(s, marker):
+    """Until the last order has its outcome and no download is under way."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        outcome = [f for f in s.all(SendRefused, VenueOrderUpdate, VenueFill) if f.message.request_seq == marker]
+        if outcome and s.all(GatewayStatus)[-1].message.phase == GatewayPhase.READY:
+            time.sleep(0.3)  # what was pushed behind it
+            return
+        time.sleep(0.05)
+    raise AssertionError("did not settle")
