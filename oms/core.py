@@ -107,6 +107,9 @@ class Core:
             self._close(order, OrdStatus.FILLED)
         if order.essence() != before:
             flags = ReportFlag.LATE_FILL if cell.late else 0
+            turned = replace or order.replace
+            if turned is not None and (replace is None) != (order.replace is None):
+                news = news | {"exec_ref_seq": turned.request_seq}  # a replace begins or ends
             self.report(order, self._exec_type(order, event, was), reason=reason, flags=flags, **news)
         self._answer(order, cancel, replace, event, reason)
         if cell.alert or contradiction:
@@ -224,9 +227,10 @@ class Core:
         """A cancel or replace was not done; the order is as it is."""
         self.ctx.emit(
             OrderCancelReject(
-                order_id=order.order_id, version=version, reason=reason, response_to=response_to, ord_status=order.ord_status
+                order_id=order.order_id, version=version, reason=reason, response_to=response_to,
+                ord_status=order.ord_status,
             )
-        )
+        )  # fmt: skip
 
     def alert(self, order: Order | None, reason: int, text: str, *, severity: int = AlertSeverity.ERROR) -> None:
         """A person should know."""

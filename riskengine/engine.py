@@ -88,7 +88,8 @@ class RiskEngine(World):
             subject, side, ord_type, 0, wish.order_qty, wish.price_px, wish.stop_px,
             known_id=contains(used, m.order_id & _OWN_NUMBER), held=held, replace=True,
         )  # fmt: skip
-        if self._decide(p, ReplaceOrder.KIND, hashed) and held is not None:
+        wish.passed = self._decide(p, ReplaceOrder.KIND, hashed)
+        if held is not None:
             before = held.reserved_qty
             held.wishes.append(wish)
             self.memory.exposure.book(held, held.reserved_qty - before)
@@ -97,7 +98,7 @@ class RiskEngine(World):
         """What a replace asks for, with what it leaves as it is filled in."""
         old = held or Held(m.order_id, 0, 0, 0, 0, 0, 0, NULL)
         return Wish(
-            self.ctx.seq, m.version,
+            self.ctx.seq, False,
             old.order_qty if m.order_qty == NULL else m.order_qty,
             old.price_px if m.price_px == NULL else m.price_px,
             old.stop_px if m.stop_px == NULL else m.stop_px,
@@ -178,28 +179,38 @@ class RiskEngine(World):
             )  # fmt: skip
             return
         before = held.reserved_qty
-        if m.exec_type == ExecType.REPLACED:
-            self._granted(held, m.version)
+        self._follow(held, m)
         held.order_qty, held.cum_qty = max(m.order_qty, m.cum_qty), m.cum_qty
         held.price_px, held.stop_px = m.price_px, m.stop_px
         book.book(held, held.reserved_qty - before)
 
-    def _granted(self, held: Held, version: int) -> None:
-        """A replace is in force: it is no wish any more."""
-        at = next((n for n, w in enumerate(held.wishes) if w.version in (version, 0)), None)
-        if at is not None:
-            wish = held.wishes.pop(at)
+    def _follow(self, held: Held, m: ExecutionReport) -> None:
+        """A replace is taken up, in force, or given up."""
+        wish = next((w for w in held.wishes if m.exec_ref_seq and w.request_seq == m.exec_ref_seq), None)
+        if wish is None:
+            return
+        if m.exec_type == ExecType.PENDING_REPLACE:
+            wish.taken_up = True
+            return
+        held.wishes.remove(wish)
+        if m.exec_type == ExecType.REPLACED:
             held.display_qty, held.expire_ts = wish.display_qty, wish.expire_ts
+        else:
+            held.refusals_due += 1
 
     def on_order_cancel_reject(self, m: OrderCancelReject) -> None:
-        """A replace was not done: only the old terms count. The newest with that version, for an older one is in work."""
+        """A replace was not done. Either its end was reported just before, or it was never taken up: then it is the oldest of
+        these, for the OMS answers in the order of asking."""
         held = self.memory.exposure.orders.get(m.order_id)
         if held is None or m.response_to != CxlRejResponseTo.REPLACE:
             return
-        at = next((n for n in reversed(range(len(held.wishes))) if held.wishes[n].version in (m.version, 0)), None)
-        if at is not None:
-            before = held.reserved_qty
-            del held.wishes[at]
+        if held.refusals_due:
+            held.refusals_due -= 1
+            return
+        before = held.reserved_qty
+        refused = next((w for w in held.wishes if not w.taken_up), None)
+        if refused is not None:
+            held.wishes.remove(refused)
             self.memory.exposure.book(held, held.reserved_qty - before)
 
     def on_timer(self, token: int) -> None:

@@ -18,15 +18,18 @@ def direction(side: int) -> int:
 
 
 class Wish(msgspec.Struct, array_like=True):
-    """A replace under way."""
+    """A replace asked for and not answered to the end."""
 
     request_seq: int
-    version: int
+    passed: bool
+    """By this engine: only then it counts."""
     order_qty: int
     price_px: int
     stop_px: int
     display_qty: int
     expire_ts: int
+    taken_up: bool = False
+    """By the OMS; what it does not take up it refuses, in the order of asking."""
 
 
 class Held(msgspec.Struct, array_like=True):
@@ -46,11 +49,13 @@ class Held(msgspec.Struct, array_like=True):
     expire_ts: int = 0
     cum_qty: int = 0
     wishes: list[Wish] = []
+    refusals_due: int = 0
+    """Replaces the OMS has given up and whose OrderCancelReject is still to come."""
 
     @property
     def reserved_qty(self) -> int:
         """The most it may still trade."""
-        return max(max((w.order_qty for w in self.wishes), default=0), self.order_qty) - self.cum_qty
+        return max(max((w.order_qty for w in self.wishes if w.passed), default=0), self.order_qty) - self.cum_qty
 
 
 class Cell(msgspec.Struct, array_like=True):

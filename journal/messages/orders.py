@@ -309,7 +309,8 @@ class VenueCancelReject(Message):
 @message(350)
 class ExecutionReport(Message):
     """ExecutionReport (35=8): the truth for clients, positions and people. cum + leaves + cxl = qty always.
-    ExecID (17) is its own seq."""
+    ExecID (17) is its own seq. `exec_ref_seq`: the ReplaceOrder that this report takes up (PENDING_REPLACE),
+    puts in force (REPLACED) or gives up (any other; an OrderCancelReject follows)."""
 
     cum_notional: I128 = 0
     order_id: U64 = 0

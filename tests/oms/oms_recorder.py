@@ -152,7 +152,8 @@ class Recorder:
             hashed = content_hash(m)
         else:
             assert isinstance(m, ReplaceOrder)
-            replace = self.oms.memory.orders[m.order_id].replace
+            order = self.oms.memory.peek(m.order_id)
+            replace = order.replace if order is not None else None
             hashed = 0 if replace is None else replace_hash(
                 order_id=m.order_id, order_qty=replace.order_qty, price_px=replace.price_px, stop_px=replace.stop_px,
                 display_qty=replace.display_qty, expire_ts=replace.expire_ts,

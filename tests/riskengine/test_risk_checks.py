@@ -11,6 +11,7 @@ from risk_recorder import (
     GATEWAY,
     INSTRUMENT,
     MAKER,
+    OMS,
     OPERATOR,
     OTHER,
     SECOND,
@@ -401,15 +402,24 @@ def test_position_counts_the_larger_of_both_terms_while_a_replace_is_under_way()
     r.limit(RiskCheck.POSITION, 300, exp=-3)
     order_id = r.new(qty=200).order_id
     assert r.replace(order_id, version=1, order_qty=310).reason == Reason.POSITION_LIMIT
+    r.frame(OrderCancelReject(order_id=order_id, version=1, response_to=2), OMS)
     up = r.replace(order_id, version=2, order_qty=300)
+    asked = r.seq
     assert (up.decision, up.reserved_qty) == (Decision.PASS, 100)
     assert why(r, qty=10) == Reason.POSITION_LIMIT
-    r.frame(OrderCancelReject(order_id=order_id, version=2, response_to=2, ord_status=OrdStatus.NEW), 5)
+    # Taken up; another of the same version is refused, then this one is given up: room only then.
+    r.report(order_id, OrdStatus.PENDING_REPLACE, qty=200, exec_type=ExecType.PENDING_REPLACE, exec_ref_seq=asked)
+    r.replace(order_id, version=2, order_qty=300)
+    r.frame(OrderCancelReject(order_id=order_id, version=2, response_to=2), OMS)
+    assert why(r, qty=10) == Reason.POSITION_LIMIT
+    r.report(order_id, OrdStatus.NEW, qty=200, exec_ref_seq=asked)
+    r.frame(OrderCancelReject(order_id=order_id, version=2, response_to=2), OMS)
     assert why(r, qty=100) == 0
     down = r.replace(order_id, version=3, order_qty=50)  # adds nothing: passes at the limit, and frees nothing yet
+    asked = r.seq
     assert (down.decision, down.reserved_qty) == (Decision.PASS, 0)
     assert why(r, qty=10) == Reason.POSITION_LIMIT
-    r.report(order_id, OrdStatus.NEW, qty=50, exec_type=ExecType.REPLACED, version=3)
+    r.report(order_id, OrdStatus.NEW, qty=50, exec_type=ExecType.REPLACED, exec_ref_seq=asked)
     assert why(r, qty=150) == 0
     r.engine.check()
 
