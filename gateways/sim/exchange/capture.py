@@ -17,13 +17,14 @@ import msgspec
 from gateways.sim.exchange.listing import Listing, MarketKind, make_listing
 from gateways.sim.exchange.numbers import NotDecimal, decimals, mantissa
 from gateways.sim.exchange.settings import ExchangeSettings
+from journal.errors import OperatingError
 
 CHUNK_BYTES = 1 << 16
 LINE_BYTES_MAX = 16 << 20
 PROBE_LINES = 2_000
 
 
-class WrongCapture(ValueError):
+class WrongCapture(OperatingError, ValueError):
     """The file is no capture that we can serve: one line with its name, the line number, found and expected."""
 
 

@@ -165,8 +165,8 @@ class Agents:
 class OrderIds:
     """The exchange's order ids: one count for everybody."""
 
-    def __init__(self) -> None:
-        self._last = 0
+    def __init__(self, last: int = 0) -> None:
+        self._last = last
 
     def next(self) -> int:
         self._last += 1

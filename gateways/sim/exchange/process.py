@@ -30,6 +30,7 @@ from gateways.sim.exchange.settings import BadSettings, ExchangeSettings, checke
 
 SLEEP_MIN_S = 0.001  # shorter waits are served together
 BATCH = 64  # recorded lines between two looks at the event loop
+IDS_A_MILLISECOND = 1000  # order and trade ids begin at the time of the start: a restarted venue never uses one again
 CATCH_UP_STEPS = 200  # agent actions at most made good after a stall
 
 
@@ -93,12 +94,14 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     faults = Faults(settings.faults)
     hub = Hub(faults, f"{listing.symbol.lower()}@depth@0ms")
     accounts = Accounts(listing, len(settings.api_keys))
-    ids = OrderIds()
+    first_id = time.time_ns() // 1_000_000 * IDS_A_MILLISECOND
+    ids = OrderIds(first_id)
     market: _Generated | _Recorded
     if settings.captures:
         market = _Recorded(settings, listing, accounts, hub)
     else:
         market = _Generated(settings, listing, accounts, hub, ids)
+    market.venue.last_trade_id = first_id
     desk = Desk(listing, market.venue, accounts, market.view, ids)
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say)
     market.server = server
