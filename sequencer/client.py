@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from sequencer.kernel._sequencer import ffi, lib
 
 _HEAD, _TAIL, _, _, _ACCEPTED, _ACCEPTED_SEQ, _REJECTED, _DUPLICATES, _LAST_REASON, _STATE = range(10)
 _FULL, _OVERSIZED = -1, -2
+_DETACHED = int(SourceStateCode.DETACHED)
 
 
 class PublisherRefused(RuntimeError):
@@ -88,6 +90,7 @@ class Publisher:
                 os.close(fd)
             raise AttachError(f"{self.journal}: the ring for source {self.name} cannot be mapped: {os.strerror(-error_no)}")
         lib.lockstep_producer_init(producer, fds[1], fds[2])
+        connection.setblocking(False)
         self._connection, self._producer, self._fds = connection, producer, fds
         self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
         self.last_source_seq = reply.last_source_seq
@@ -121,6 +124,15 @@ class Publisher:
     ) -> int:
         """`publish` for a body that is encoded already."""
         number = self._next
+        if not self._in_batch:
+            state = lib.lockstep_producer_publish(
+                self._producer, kind, version, flags, origin_ts, number, cause, body, len(body)
+            )
+            if state >= 0:
+                self._next = number + 1
+                if state > _DETACHED:
+                    self._refused(state)
+                return number
         self._put(number, kind, version, body, cause, origin_ts, flags)
         self._next = number + 1
         if not self._in_batch:
@@ -156,11 +168,14 @@ class Publisher:
         """Make everything put so far visible to the sequencer."""
         lib.lockstep_producer_commit(self._producer)
         state = int(self._producer.ring.page.state)
-        if state > SourceStateCode.DETACHED:
-            raise PublisherRefused(
-                f"source {self.name} incarnation {self.incarnation}: {SourceStateCode(state).name}"
-                + (f", last reject {self.last_reject_reason.name}" if self.last_reject_reason else "")
-            )
+        if state > _DETACHED:
+            self._refused(state)
+
+    def _refused(self, state: int) -> None:
+        raise PublisherRefused(
+            f"source {self.name} incarnation {self.incarnation}: {SourceStateCode(state).name}"
+            + (f", last reject {self.last_reject_reason.name}" if self.last_reject_reason else "")
+        )
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
@@ -181,7 +196,8 @@ class Publisher:
                 self.arm()
                 if lib.lockstep_producer_room(self._producer, length):
                     return
-                self._check_refused()
+                if self.state > _DETACHED:
+                    self._refused(self.state)
                 if not self._poll(1.0) and not self.alive:
                     if lib.lockstep_producer_room(self._producer, length):
                         return
@@ -193,11 +209,6 @@ class Publisher:
                 os.eventfd_write(self._fds[2], 1)
             else:
                 self.disarm()
-
-    def _check_refused(self) -> None:
-        state = self.state
-        if state > SourceStateCode.DETACHED:
-            raise PublisherRefused(f"source {self.name} incarnation {self.incarnation}: {state.name}")
 
     # ---- the sequencer's answers
 
@@ -246,16 +257,12 @@ class Publisher:
     @property
     def alive(self) -> bool:
         """Whether the sequencer still holds its end of the connection."""
-        ready = select.select([self._connection], [], [], 0)[0] if self._connection.fileno() < 1024 else self._peek()
-        return not ready or bool(self._peek())
-
-    def _peek(self) -> list[int]:
         try:
-            return [1] if self._connection.recv(1, 0x42) else []  # MSG_PEEK | MSG_DONTWAIT
+            return bool(self._connection.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
-            return [1]
+            return True
         except OSError:
-            return []
+            return False
 
     def park_fd(self) -> int:
         """An eventfd, readable when frames were appended or made durable after `arm`. Read it, or `disarm`, to reset."""

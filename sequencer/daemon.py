@@ -64,6 +64,10 @@ class Sequencer:
         self.durability = durability
         self.config_digest = config_digest
         self.clock = clock or SystemClock()
+        if not isinstance(self.clock, SystemClock | LoopClock):
+            raise TypeError(f"clock {type(clock).__name__}; the loop, which is C, can read a SystemClock or a LoopClock")
+        if settings.cpu is not None and settings.cpu not in os.sched_getaffinity(0):
+            raise ConfigurationError(f"cpu {settings.cpu}; this process may run on {sorted(os.sched_getaffinity(0))}")
         self._socket_path = socket_path(self.journal)
         self._stop_fd = os.eventfd(0, _EVENTFD)
         self._fds: list[int] = [self._stop_fd]

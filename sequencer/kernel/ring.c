@@ -133,6 +133,15 @@ int32_t lockstep_producer_commit(struct lockstep_producer *p) {
     return 1;
 }
 
+int32_t lockstep_producer_publish(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags,
+                                  int64_t origin_ts, uint64_t source_seq, uint64_t cause, const uint8_t *body,
+                                  uint64_t body_bytes) {
+    int32_t put = lockstep_producer_put(p, kind, version, flags, origin_ts, source_seq, cause, body, body_bytes);
+    if (put != LOCKSTEP_PUT_OK) return put;
+    lockstep_producer_commit(p);
+    return (int32_t)(load_relaxed(&p->ring.page->state) & 0xff);
+}
+
 uint64_t lockstep_producer_arm(struct lockstep_producer *p) {
     uint64_t ticket = ++p->next_ticket;
     store_release(&p->ring.page->armed, ticket);
@@ -182,7 +191,7 @@ int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length
         struct pollfd fd = {.fd = p->client_fd, .events = POLLIN};
         struct timespec t = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
         uint64_t count;
-        if (ppoll(&fd, 1, &t, NULL) > 0 && read(p->client_fd, &count, sizeof count) < 0) break;
+        if (ppoll(&fd, 1, &t, NULL) > 0 && read(p->client_fd, &count, sizeof count) < 0 && errno != EAGAIN) break;
     }
     lockstep_producer_disarm(p);
     return room;

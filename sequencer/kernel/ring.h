@@ -83,6 +83,12 @@ int32_t lockstep_producer_put(struct lockstep_producer *p, uint16_t kind, uint16
  * Returns 1 if it had to be woken. */
 int32_t lockstep_producer_commit(struct lockstep_producer *p);
 
+/* lockstep_producer_publish: put and commit in one call. Returns the state of this publisher (SourceStateCode), or what put
+ * returns when nothing was put. */
+int32_t lockstep_producer_publish(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags,
+                                  int64_t origin_ts, uint64_t source_seq, uint64_t cause, const uint8_t *body,
+                                  uint64_t body_bytes);
+
 /* lockstep_producer_room: 1 if a frame of `length` bytes fits now. */
 int32_t lockstep_producer_room(struct lockstep_producer *p, uint64_t length);
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import re
+from pathlib import Path
 
 import pytest
 
@@ -235,6 +237,29 @@ def test_own_cause_becomes_the_seq(daemon, until):
     one.stop()
     found = one.frames(TopOfBook)
     assert [f.header.cause for f in found] == [0] + [found[0].header.seq] * 64 + [5]
+
+
+def test_the_digest_of_refused_content_is_blake2b(daemon, hostile, until):
+    one = daemon(ring_bytes=1 << 18)
+    sizes = [0, 8, 120, 128, 136, 248, 256, 264, 4096, 65_400, 70_000]
+    with one.connect("md") as md:
+        bad = hostile(md)
+        for n, size in enumerate(sizes, start=1):
+            bad.record(source_seq=n, kind=5000 + n, body=random.Random(n).randbytes(size))
+        until(lambda: md.rejected == len(sizes))
+    one.stop()
+    for n, (size, frame) in enumerate(zip(sizes, one.frames(Reject), strict=True), start=1):
+        content = random.Random(n).randbytes(size)
+        wanted = hashlib.blake2b(content, digest_size=32).digest() if size < 65_500 else bytes(32)
+        assert frame.message.content_digest == wanted, size
+
+
+def test_the_kernels_numbers_are_the_vocabularys():
+    text = (Path(__file__).resolve().parents[2] / "sequencer/kernel/loop_private.h").read_text()
+    found = re.findall(r"(REASON|STATE)_(\w+) = (\d+)", text)
+    assert len(found) >= 15
+    for what, name, value in found:
+        assert {"REASON": Reason, "STATE": SourceStateCode}[what][name] == int(value)
 
 
 # ---- the wire rules themselves, without a process

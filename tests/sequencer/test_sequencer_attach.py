@@ -213,6 +213,10 @@ def test_sources_that_cannot_be(daemon, sources, words):
     assert words in refused(daemon, [SourceSettings(name=n, role=r) for n, r in sources])
 
 
+def test_a_core_that_is_not_there(daemon):
+    assert "cpu 4000; this process may run on [" in refused(daemon, cpu=4000)
+
+
 def test_settings_are_strict():
     for bad, words in (
         ({"ring_byte": 5}, "unknown field `ring_byte`"),
