@@ -7,7 +7,6 @@ from `publish` of a single message on a quiet machine until a reader may use it 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import platform
@@ -49,8 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
 
 
-def run(json_output: bool, size_bytes: int = 1 << 30, ring_bytes: int = 1 << 20, folder: Path | None = None) -> dict[str, Any]:
-    """Run the bench, print its figures (as JSON if asked), return them."""
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The report: bench, conditions, metrics."""
+    return measure(arguments.size, ring_bytes=arguments.ring, folder=arguments.folder)
+
+
+def measure(size_bytes: int = 1 << 30, *, ring_bytes: int = 1 << 20, folder: Path | None = None) -> dict[str, Any]:
+    """Run the bench in a folder of its own, which is removed again."""
     place = Path(folder or tempfile.gettempdir())
     free, wanted = shutil.disk_usage(place).free, size_bytes * 2 + (1 << 30)
     if free < wanted:
@@ -70,9 +74,8 @@ def run(json_output: bool, size_bytes: int = 1 << 30, ring_bytes: int = 1 << 20,
     finally:
         shutil.rmtree(work, ignore_errors=True)
     metrics["mib_per_s"] = metrics["messages_per_s"] * FRAME_BYTES / (1 << 20)
-    result = {"bench": "sequencer", "conditions": _conditions(place, size_bytes, settings), "metrics": metrics}
-    print(json.dumps(result) if json_output else _text(result))
-    return result
+    rounded = {name: round(value, 2) if "_us_" in name else round(value) for name, value in metrics.items()}
+    return {"bench": "sequencer", "conditions": _conditions(place, size_bytes, settings), "metrics": rounded}
 
 
 def _conditions(place: Path, size_bytes: int, settings: SequencerSettings) -> dict[str, Any]:
@@ -101,21 +104,6 @@ def _file_system(place: Path) -> str:
             if str(place.resolve()).startswith(at) and len(at) >= len(best):
                 best, kind = at, what
     return kind
-
-
-def _text(result: dict[str, Any]) -> str:
-    m = result["metrics"]
-    rows = [
-        ("throughput, batches", f"{m['messages_per_s'] / 1e6:8.2f} M messages/s   ({m['mib_per_s']:,.0f} MiB/s)"),
-        ("throughput, one at a time", f"{m['single_per_s'] / 1e6:8.2f} M messages/s"),
-        ("segments made ready", f"{m['prepare_mib_per_s']:8,.0f} MiB/s"),
-        ("written, in C", f"p50 {m['trip_us_p50']:.2f} us   p99 {m['trip_us_p99']:.2f} us   max {m['trip_us_max']:.0f} us"),
-        ("publish to read, in Python", f"p50 {m['python_trip_us_p50']:.2f} us   p99 {m['python_trip_us_p99']:.2f} us"),
-    ]
-    lines = ["publisher → ring → sequencer → journal → reader, 64-byte bodies, crc on and checked", ""]
-    lines += [f"  {name:<28}{value}" for name, value in rows]
-    lines += ["", *(f"  {key:<14}{value}" for key, value in result["conditions"].items())]
-    return "\n".join(lines)
 
 
 # ---- the processes
