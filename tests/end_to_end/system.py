@@ -23,7 +23,8 @@ from lockstep.supervisor import Supervisor
 ROOT = Path(__file__).parents[2]
 
 
-def configuration(journal, **changes):
+def configuration_text(journal, **changes):
+    """The demo's configuration as TOML; `a__b__c=value` changes one key."""
     raw = tomllib.loads(resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8"))
     raw["session"]["journal"] = str(journal)
     raw["sequencer"]["segment_bytes"] = 4 << 20
@@ -34,7 +35,11 @@ def configuration(journal, **changes):
         for parent in parents:
             table = table.setdefault(parent, {})
         table[key] = value
-    return parse(Path("test.toml"), tomli_w.dumps(raw).encode())
+    return tomli_w.dumps(raw)
+
+
+def configuration(journal, **changes):
+    return parse(Path("test.toml"), configuration_text(journal, **changes).encode())
 
 
 class System(Supervisor):
