@@ -102,7 +102,10 @@ def _first_ts(config: Config, market: str) -> int:
                 f"{config.path}: backtest.market = {market!r}: no market data of {', '.join(any_of) or 'no instrument'}"
             )
         return first.ts - 1_000_000
-    return next(capture_frames((market,)))[0] - 1_000_000
+    begun = next(capture_frames((market,)), None)
+    if begun is None:
+        raise ConfigError(f"{config.path}: backtest.market = {market!r}: no whole line; expected lines 'NANOSECONDS JSON'")
+    return begun[0] - 1_000_000
 
 
 def _feed(config: Config, market: str, instruments: dict[str, InstrumentDefined]) -> Iterable[FeedEvent]:

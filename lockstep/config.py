@@ -16,7 +16,8 @@ import msgspec
 
 from apps.discovery import ConfigError as AppConfigError
 from apps.discovery import load_class
-from gateways.sim.exchange.settings import ExchangeSettings
+from gateways.sim.exchange.settings import BadSettings, ExchangeSettings
+from gateways.sim.exchange.settings import checked as checked_exchange
 from gateways.sim.settings import SimGatewaySettings
 from journal.errors import OperatingError
 from journal.messages import (
@@ -163,6 +164,13 @@ STANDARD_APPS = {
 }
 """Present in every system that has a strategy; an [app.NAME] table of the same name replaces one."""
 
+MODES = ("live", "paper", "simulation")
+DURABILITIES = ("durable", "written")
+"""What a system may be started with; the other values of these enumerations are what other commands record, or need a second
+machine."""
+
+DECIMALS_MAX = 12
+
 STRATEGY_KEYS = frozenset({"class", "account"})
 """Keys of a [strategy.NAME] table that are not parameters of its class."""
 
@@ -248,6 +256,10 @@ def parse(path: Path, text: bytes, **overrides: Any) -> Config:
         raise ConfigError(_locate(path, raw, str(error))) from None
     for table in system.strategy.values():
         _beside(path, table)
+    for app in system.app.values():
+        named = {"class": app.class_}
+        _beside(path, named)
+        app.class_ = named["class"]
     config = Config(path, system, text)
     _check(config)
     return config
@@ -298,8 +310,9 @@ def _choices(at: str) -> list[str]:
 def _check(config: Config) -> None:
     """What types cannot say: names that must exist, units, enumerations."""
     s = config.system
-    _enum(config, "session.mode", s.session.mode, SessionMode)
-    _enum(config, "session.durability", s.session.durability, DurabilityPolicy)
+    for key, found, known in (("mode", s.session.mode, MODES), ("durability", s.session.durability, DURABILITIES)):
+        if found.lower() not in known:
+            raise config.error(f"session.{key}", found, "one of " + ", ".join(known))
     for name, currency in s.currency.items():
         _enum(config, f"currency.{name}.type", currency.type, CurrencyType)
         if not 0 <= currency.ledger_decimals <= 18:
@@ -315,12 +328,29 @@ def _check(config: Config) -> None:
     for name, gateway in s.gateway.items():
         _name(config, f"gateway.{name}.venue", gateway.venue, s.venue, "venue")
         _name(config, f"gateway.{name}.account", gateway.account, s.account, "account")
+    for name, exchange in s.exchange.items():
+        if name not in s.venue:
+            raise ConfigError(
+                f"{config.path}: exchange.{name}: expected the name of a venue of this file ({', '.join(s.venue) or 'none'}); "
+                "an exchange is the venue of its name"
+            )
+        try:
+            checked_exchange(exchange)
+        except BadSettings as error:
+            raise ConfigError(f"{config.path}: exchange.{name}.{str(error).removeprefix('settings: ')}") from None
     for name, app in s.app.items():
         _enum(config, f"app.{name}.role", app.role, SourceRole)
-    for name, host in s.host.items():
-        for app_name in host.apps:
-            _name(config, f"host.{name}.apps", app_name, {**config.apps, **s.strategy}, "app or strategy")
+        try:
+            load_class(app.class_)
+        except AppConfigError as error:
+            raise ConfigError(f"{config.path}: app.{name}.{error}") from None
+    _check_hosts(config)
     _check_strategies(config)
+    names = [source.name for source in config.sources()]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{config.path}: {name!r} names two publishers; expected a name of its own for each app, "
+                              "strategy and gateway")  # fmt: skip
     if s.backtest is not None:
         _unit(config, "backtest.duration", s.backtest.duration, units.duration_ns)
         _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
@@ -334,14 +364,44 @@ def _check_instrument(config: Config, key: str, i: Instrument) -> None:
     _name(config, f"{key}.base", i.base, s.currency, "currency")
     _name(config, f"{key}.quote", i.quote, s.currency, "currency")
     _enum(config, f"{key}.type", i.type, InstrumentType)
-    for field in ("tick", "lot", "multiplier"):
-        _unit(config, f"{key}.{field}", getattr(i, field), units.decimal)
+    for field in ("price_decimals", "quantity_decimals"):
+        if not 0 <= getattr(i, field) <= DECIMALS_MAX:
+            raise config.error(f"{key}.{field}", getattr(i, field), f"0 to {DECIMALS_MAX}")
+    for field in ("tick", "lot", "multiplier", "min_quantity", "max_quantity"):
+        if getattr(i, field) or field not in ("min_quantity", "max_quantity"):
+            _above_zero(config, f"{key}.{field}", getattr(i, field))
     for field in ("maker_fee", "taker_fee"):
         _unit(config, f"{key}.{field}", getattr(i, field), lambda t: units.rate_e12(t.removeprefix("-")))
-    for field, decimals in (("tick", i.price_decimals), ("lot", i.quantity_decimals)):
+    quantities = [(field, i.quantity_decimals) for field in ("lot", "min_quantity", "max_quantity") if getattr(i, field)]
+    for field, decimals in (("tick", i.price_decimals), *quantities):
         _, exponent = units.decimal(getattr(i, field))
         if -exponent > decimals:
             raise config.error(f"{key}.{field}", getattr(i, field), f"at most {decimals} decimals")
+
+
+def _above_zero(config: Config, key: str, found: str) -> None:
+    _unit(config, key, found, units.decimal)
+    if units.decimal(found)[0] <= 0:
+        raise config.error(key, found, "a number above 0")
+
+
+def _check_hosts(config: Config) -> None:
+    s = config.system
+    known = {**config.apps, **s.strategy}
+    at: dict[str, str] = {}
+    for name, host in s.host.items():
+        key = f"host.{name}.apps"
+        if not host.apps:
+            raise config.error(key, host.apps, "at least one app or strategy")
+        for app in host.apps:
+            _name(config, key, app, known, "app or strategy")
+            if app in at:
+                raise config.error(key, app, f"each app in one host; this one is in host.{at[app]} too")
+            at[app] = name
+    for name, host in s.host.items():
+        processes = {"sequencer", *(f"gateway-{g}" for g in s.gateway), *(f"exchange-{e}" for e in s.exchange)}
+        if name in processes or (name in known and name not in host.apps):
+            raise ConfigError(f"{config.path}: host.{name}: the name of another process; expected a name of its own")
 
 
 def _check_strategies(config: Config) -> None:
@@ -378,7 +438,9 @@ def _check_limits(config: Config, where: str, limits: Limits) -> None:
         _name(config, where, name[0], s.instrument, "instrument")
     for field in ("max_order_qty", "max_position"):
         if getattr(limits, field):
-            _unit(config, f"{where}.{field}", getattr(limits, field), units.decimal)
+            _above_zero(config, f"{where}.{field}", getattr(limits, field))
+    if limits.max_working_orders < 0:
+        raise config.error(f"{where}.max_working_orders", limits.max_working_orders, "0 (no limit) or more")
     if limits.max_order_notional:
         _unit(config, f"{where}.max_order_notional", limits.max_order_notional, units.amount)
         _, currency = units.amount(limits.max_order_notional)
@@ -386,6 +448,8 @@ def _check_limits(config: Config, where: str, limits: Limits) -> None:
     if limits.price_collar:
         _unit(config, f"{where}.price_collar", limits.price_collar, units.rate_e12)
     if limits.max_messages is not None:
+        if limits.max_messages.count < 1:
+            raise config.error(f"{where}.max_messages.count", limits.max_messages.count, "1 or more")
         _unit(config, f"{where}.max_messages.window", limits.max_messages.window, units.duration_ns)
 
 

@@ -58,6 +58,6 @@ def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None
     finally:
         player.reader.close()
     if not stopper.stops:
-        who = f"app {name!r}" if name else "no app of this session"
-        raise NothingHandles(f"{path}: {who} does not handle the frame at seq {at}; `lockstep journal dump` shows the frames")
+        who = f"app {name!r} does not handle" if name else "no app of this session handles"
+        raise NothingHandles(f"{path}: {who} the frame at seq {at}; `lockstep journal dump` shows the frames")
     return stopper.stops

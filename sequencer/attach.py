@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from journal.errors import OperatingError
 from sequencer.rules import vocabulary_digest
 
 REQUEST_BYTES_MAX = 4096
@@ -45,7 +46,7 @@ class AttachReply(msgspec.Struct):
     error: str = ""
 
 
-class AttachError(ConnectionError):
+class AttachError(OperatingError, ConnectionError):
     """The sequencer answered no, or there is none."""
 
 

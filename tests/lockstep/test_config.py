@@ -1,11 +1,12 @@
 """A wrong configuration gets one line: file, key, value found, value expected. Nothing is started."""
 
+import tomllib
 from importlib import resources
 from pathlib import Path
 
 import pytest
 import tomli_w
-import tomllib
+
 from lockstep.config import ConfigError, load, parse
 
 TEMPLATE = resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8")
@@ -53,6 +54,21 @@ WRONG = {
     "impossible parameters": (dict(strategy__cross__fast=100), "strategy.cross", "0 < fast < slow"),
     "risk of nobody": (dict(risk__strategy={"nobody": {}}), "risk.strategy.nobody", "maker"),
     "tick finer than decimals": (dict(instrument__BTCUSDT__tick="0.001"), "instrument.BTCUSDT.tick", "2 decimals"),
+    "exchange out of range": (dict(exchange__sim__rate=999_999), "exchange.sim.rate = 999999", "1 to 5000"),
+    "exchange of no venue": (dict(exchange__mars={}), "exchange.mars", "a venue of this file (sim)"),
+    "no quantity": (dict(instrument__BTCUSDT__max_quantity="lots"), "instrument.BTCUSDT.max_quantity", "decimal"),
+    "quantity finer than decimals": (dict(instrument__BTCUSDT__min_quantity="0.00001"), "min_quantity", "3 decimals"),
+    "tick below zero": (dict(instrument__BTCUSDT__tick="-0.10"), "instrument.BTCUSDT.tick", "above 0"),
+    "too many decimals": (dict(instrument__BTCUSDT__price_decimals=40), "price_decimals = 40", "0 to 12"),
+    "durability of two machines": (dict(session__durability="replicated"), "session.durability", "durable, written"),
+    "mode of another command": (dict(session__mode="backtest"), "session.mode = 'backtest'", "live, paper, simulation"),
+    "limit below zero": (dict(risk__default__max_position="-1"), "risk.default.max_position", "above 0"),
+    "app in two hosts": (dict(host={"a": {"apps": ["oms"]}, "b": {"apps": ["oms"]}}), "host.b.apps", "host.a"),
+    "host without apps": (dict(host={"a": {"apps": []}}), "host.a.apps", "at least one"),
+    "host named as another process": (dict(host={"risk": {"apps": ["oms"]}}), "host.risk", "a name of its own"),
+    "app that cannot be loaded": (dict(app={"x": {"class": "nowhere:X", "role": "positions"}}), "app.x.class", "nowhere"),
+    "two publishers of one name": (dict(app={"maker": {"class": "apps.positions:Positions", "role": "positions"}}), "'maker'",
+                                   "name of its own"),
     "host of nobody": (dict(host={"core": {"apps": ["omms"]}}), "host.core.apps", "oms"),
 }  # fmt: skip
 
