@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from journal.errors import OperatingError
@@ -31,6 +32,7 @@ def parser(command: str = "") -> argparse.ArgumentParser:
         description="A deterministic sequenced-stream trading core: one journal is the bus, the log, "
         "the backtest input and the debugging trace.",
     )
+    top.epilog = "start: lockstep demo; lockstep strategy new NAME; lockstep COMMAND --help explains one command"
     top.add_argument("--version", action="version", version=f"lockstep {__version__}")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     needed = [m for m, commands in _MODULES.items() if command in commands] or list(_MODULES)
@@ -43,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command. Exit code 0 only when all is well; 2 for a wrong use or configuration."""
     given = sys.argv[1:] if argv is None else argv
     arguments = parser(given[0] if given else "").parse_args(given)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a strategy named by its module may live where the command is started
     try:
         code: int = arguments.run(arguments)
     except OperatingError as error:

@@ -12,6 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from apps.discovery import CLASS_ITEM
 from journal.frames import frames
 from journal.messages import (
@@ -46,7 +48,7 @@ from journal.messages import (
     VenueType,
 )
 from lockstep import units
-from lockstep.config import Config, Instrument, Limits
+from lockstep.config import Config, ConfigError, Instrument, Limits
 
 M = TypeVar("M", bound=Message)
 
@@ -93,6 +95,30 @@ class Known:
         """The id of a name: the one it has, or the next free one."""
         held = self.ids[cls]
         return held.setdefault(name, max(held.values(), default=0) + 1)
+
+
+def refuse_changed_parameters(config: Config) -> None:
+    """An app keeps the parameters that its journal was begun with: a state that grew under others could not be replayed.
+    ConfigError names the first one that the file says otherwise."""
+    known = Known(config.journal)
+    for app in [*config.apps, *config.system.strategy]:
+        held = known.config.get(known.sources.get(app, -1))
+        if held is None:
+            continue
+        table = "strategy" if app in config.system.strategy else "app"
+        wanted = _items(config, app)
+        for key in [*wanted, *held]:
+            if wanted.get(key) != held.get(key):
+                began = f"began with {held[key]}" if key in held else "began without it"
+                raise ConfigError(
+                    f"{config.path}: {table}.{app}.{key} = {wanted.get(key, 'not given')}: {config.journal} {began}, "
+                    "and a journal keeps what it began with; expected the same, or another journal (session.journal)"
+                )
+
+
+def _items(config: Config, app: str) -> dict[str, str]:
+    """An app's class and parameters as the stream says them."""
+    return {CLASS_ITEM: json.dumps(config.class_of(app))} | {k: json.dumps(v) for k, v in config.parameters_of(app).items()}
 
 
 def _name_of(m: Any) -> str:
@@ -177,8 +203,7 @@ class Loader:
 
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]
-        items = {CLASS_ITEM: json.dumps(self.config.class_of(app))}
-        items |= {k: json.dumps(v) for k, v in self.config.parameters_of(app).items()}
+        items = _items(self.config, app)
         if self.known.config.get(owner) == items:
             return
         generation = self.known.generation.get(owner, 0) + 1
@@ -268,6 +293,12 @@ class Loader:
                         continue
                     m.generation += 1
                 self.out.append(m)
+        last = number
+        for number, held in self.known.limits.items():
+            if number > last and held.valid_until_ts == 0:
+                # Taken out of the file: what the journal holds ends at once.
+                ended = msgspec.structs.replace(held, generation=held.generation + 1, valid_until_ts=1)
+                self.out.append(ended)
 
     def _limits(self, limits: Limits) -> list[tuple[int, int, int, int, int]]:
         """(check, hard, exp, period_ns, currency) of each limit given."""

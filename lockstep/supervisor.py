@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,17 @@ from apps.live import EXIT_CONFIG, EXIT_DIVERGED
 from journal import entropy
 from journal.errors import OperatingError
 from journal.frames import frames
-from journal.messages import CommandCode, ExecutionReport, OrdStatus, StrategyCommand
+from journal.messages import (
+    CommandCode,
+    ExecutionReport,
+    OrdStatus,
+    SourceDefined,
+    SourceRole,
+    StrategyCommand,
+    StrategyDefined,
+)
 from lockstep.config import Config, ConfigError
-from lockstep.loader import Loader
+from lockstep.loader import Loader, refuse_changed_parameters
 from sequencer.client import Publisher
 
 RESTARTS_MAX = 5
@@ -138,9 +146,13 @@ class Supervisor:
         self.exchanges: dict[str, Process] = {}
         self.endpoints: dict[str, tuple[str, int]] = {}
         self.restarted: list[str] = []
+        self.on_restart: Callable[[str, int], None] = lambda _name, _code: None
+        """Told of every restart: the process, and how it had ended."""
 
     def start(self) -> None:
         """Start everything; returns when the gateways have been started."""
+        if any(self.journal.glob("*.seg")):
+            refuse_changed_parameters(self.config)
         try:
             self.run.mkdir(parents=True, exist_ok=True)
             (self.run / "config.toml").write_bytes(self._effective())
@@ -161,6 +173,36 @@ class Supervisor:
             self._start(host, ["app", ",".join(apps)])
         for name in self.config.system.gateway:
             self._start(f"gateway-{name}", ["gateway", name])
+        self._resume()
+
+    def _resume(self) -> None:
+        """Let strategies trade again that the end of the last session has stopped. What an operator stopped stays stopped."""
+        stopped: dict[int, bool] = {}
+        by_us: set[int] = set()
+        operator = 0
+        for frame in frames(self.journal, kinds=[SourceDefined.KIND, StrategyDefined.KIND, StrategyCommand.KIND]):
+            m = frame.message
+            if isinstance(m, SourceDefined) and m.role == SourceRole.OPERATOR:
+                operator = m.source
+            elif isinstance(m, StrategyDefined):
+                stopped.setdefault(m.strategy, False)
+            elif isinstance(m, StrategyCommand):
+                meant = [m.strategy] if m.strategy else list(stopped)
+                if frame.header.source == operator:
+                    stopped |= dict.fromkeys(meant, m.command == CommandCode.STOP)
+                elif m.command == CommandCode.STOP:
+                    by_us.update(meant)
+                else:
+                    by_us.difference_update(meant)
+        wanted = [strategy for strategy in sorted(by_us) if not stopped[strategy]]
+        if wanted:
+            publisher = self._attach("supervisor")
+            try:
+                for strategy in wanted:
+                    request = entropy.random_u64() >> 1
+                    publisher.publish(StrategyCommand(request=request, strategy=strategy, command=CommandCode.START))
+            finally:
+                publisher.close()
 
     def _effective(self) -> bytes:
         """The configuration that the processes read: this file, with the ports that the exchanges were given."""
@@ -240,6 +282,7 @@ class Supervisor:
                 raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1
             self.restarted.append(process.name)
+            self.on_restart(process.name, code)
             process.start()
 
     def open_orders(self) -> int:

@@ -34,14 +34,21 @@ def add_parser(subparsers: Any) -> None:
         "start": "let strategies trade (again)",
         "stop": "stop strategies and withdraw their orders",
     }
+    more = {
+        "kill": "The block holds until `lockstep release`, over restarts too. Prints the number that release wants.",
+        "release": "Strategies trade again at once.",
+        "start": "Undoes `lockstep stop`; a kill is ended by `lockstep release` only.",
+        "stop": "Stopped strategies keep their state and see the market; they stay stopped, over restarts too, until "
+        "`lockstep start`.",
+    }
     for name, text in texts.items():
-        command = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. PATH: a live journal.")
+        command = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more[name]}")
         command.add_argument("path", type=Path, metavar="PATH", help="journal folder of the running system")
         if name == "release":
             command.add_argument("kill", type=int, metavar="ID", help="the number that `lockstep kill` printed")
         else:
             command.add_argument("--strategy", metavar="NAME", help="only this strategy (default: all)")
-        command.add_argument("--reason", required=True, help="why; it becomes part of the record")
+        command.add_argument("--reason", required=True, metavar="TEXT", help="why; it becomes part of the record")
         command.set_defaults(run=run, verb=name)
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +28,23 @@ def add_parser(subparsers: Any) -> None:
     up.set_defaults(run=run_up)
     one = {
         "sequencer": ("run the sequencer daemon", run_one_sequencer),
-        "app": ("host apps (NAME, or several with commas) in one process", run_one_app),
+        "app": ("run apps or strategies (NAME, or several with commas) in one process", run_one_app),
         "gateway": ("run one gateway", run_one_gateway),
-        "exchange": ("run the simulated exchange", run_one_exchange),
+        "exchange": ("run one simulated exchange", run_one_exchange),
     }
     for name, (text, run) in one.items():
-        command = subparsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}, as CONFIG describes it.")
+        command = subparsers.add_parser(
+            name,
+            help=f"(started by up) {text}",
+            description=f"{text[0].upper()}{text[1:]}, as CONFIG describes it. `lockstep up` starts it for you; by hand it is "
+            "started with the file run/config.toml of the journal, which holds the ports in use.",
+        )
         if name != "sequencer":
-            command.add_argument("name", metavar="NAME", help=f"name of the {name} in CONFIG")
+            command.add_argument(
+                "name",
+                metavar="NAME",
+                help=f"the {name}'s name in CONFIG" + (" (several with commas)" if name == "app" else ""),
+            )
         command.add_argument("config", type=Path, metavar="CONFIG", help="configuration file (TOML)")
         command.set_defaults(run=run)
 
@@ -48,6 +55,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     from lockstep.supervisor import Supervisor
 
     supervisor = Supervisor(config)
+    supervisor.on_restart = lambda name, code: print(f"{name} ended ({ended(code)}); started again", flush=True)
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     signal.signal(signal.SIGINT, lambda number, _: stop.append(number))
@@ -64,6 +72,11 @@ def run_up(arguments: argparse.Namespace) -> int:
         raise
     print(f"stopped; next: lockstep replay {supervisor.journal} --verify")
     return 0
+
+
+def ended(code: int) -> str:
+    """How a process ended, in words."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def _named(config: Config, table: str, name: str) -> Any:
@@ -96,7 +109,6 @@ def run_one_app(arguments: argparse.Namespace) -> int:
     for name in names:
         if name not in known:
             raise ConfigError(f"{config.path}: no app or strategy {name!r}; it has {', '.join(known) or 'none'}")
-    sys.path.insert(0, os.getcwd())  # a strategy named by module may live where the command was started
     from apps.live import run_apps
 
     return run_apps(config.journal, names)
