@@ -206,7 +206,8 @@ def _refuse(
     if end is None:
         where, offset, found = (headers[0].path, BLOCK_BYTES, "no open segment") if headers else (folder, 0, "no segment")
     else:
-        where, offset, found = headers[end.index].path, end.offset, end.found or "zeros"
+        where, offset = headers[end.index].path, end.offset
+        found = end.found.rpartition(", found ")[2] or "zeros"
     if stream.last_seq < durable:
         raise JournalDamaged(
             where, offset, f"frame {stream.last_seq + 1}", found,
