@@ -97,23 +97,17 @@ class Known:
         return held.setdefault(name, max(held.values(), default=0) + 1)
 
 
-def refuse_changed_parameters(config: Config) -> None:
-    """An app keeps the parameters that its journal was begun with: a state that grew under others could not be replayed.
-    ConfigError names the first one that the file says otherwise."""
+def refuse_changed_classes(config: Config) -> None:
+    """An app keeps the class that its journal was begun with; parameters may change. ConfigError names one that differs."""
     known = Known(config.journal)
     for app in [*config.apps, *config.system.strategy]:
-        held = known.config.get(known.sources.get(app, -1))
-        if held is None:
-            continue
-        table = "strategy" if app in config.system.strategy else "app"
-        wanted = _items(config, app)
-        for key in [*wanted, *held]:
-            if wanted.get(key) != held.get(key):
-                began = f"began with {held[key]}" if key in held else "began without it"
-                raise ConfigError(
-                    f"{config.path}: {table}.{app}.{key} = {wanted.get(key, 'not given')}: {config.journal} {began}, "
-                    "and a journal keeps what it began with; expected the same, or another journal (session.journal)"
-                )
+        held = known.config.get(known.sources.get(app, -1), {}).get(CLASS_ITEM)
+        if held is not None and json.loads(held) != config.class_of(app):
+            table = "strategy" if app in config.system.strategy else "app"
+            raise ConfigError(
+                f"{config.path}: {table}.{app}.class = {config.class_of(app)!r}: {config.journal} has {json.loads(held)!r}; "
+                "expected the same class, another name for the new one, or another journal"
+            )
 
 
 def _items(config: Config, app: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ from journal.messages import (
     StrategyDefined,
 )
 from lockstep.config import Config, ConfigError
-from lockstep.loader import Loader, refuse_changed_parameters
+from lockstep.loader import Loader, refuse_changed_classes
 from sequencer.client import Publisher
 
 RESTARTS_MAX = 5
@@ -152,7 +152,7 @@ class Supervisor:
     def start(self) -> None:
         """Start everything; returns when the gateways have been started."""
         if any(self.journal.glob("*.seg")):
-            refuse_changed_parameters(self.config)
+            refuse_changed_classes(self.config)
         try:
             self.run.mkdir(parents=True, exist_ok=True)
             (self.run / "config.toml").write_bytes(self._effective())

@@ -1,4 +1,4 @@
-"""Starting again on a journal that exists: parameters are kept, limits follow the file."""
+"""Starting again on a journal that exists: classes are kept, parameters and limits follow the file."""
 
 import tomllib
 from importlib import resources
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from journal.messages import RiskLimitSet
+from journal.messages import ConfigItem, RiskLimitSet
 from lockstep.backtesting import run_backtest
 from lockstep.config import ConfigError, parse
-from lockstep.loader import Loader, refuse_changed_parameters
+from lockstep.loader import Loader, refuse_changed_classes
 
 
 def configuration(journal, change=lambda raw: None):
@@ -30,23 +30,24 @@ def journal(tmp_path_factory):
 
 def test_the_same_file_says_nothing_new_about_limits_and_parameters(journal):
     config = configuration(journal)
-    refuse_changed_parameters(config)
+    refuse_changed_classes(config)
     assert not [m for m in Loader(config).messages() if isinstance(m, RiskLimitSet)]
 
 
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [
-        (lambda raw: raw["strategy"]["maker"].update(qty="0.040"), 'strategy.maker.qty = "0.040"'),
-        (lambda raw: raw["strategy"]["maker"].update(skew_ticks=1), "strategy.maker.skew_ticks = 1"),
-        (lambda raw: raw["strategy"]["cross"].pop("fast"), "strategy.cross.fast = not given"),
-    ],
-)
-def test_a_changed_parameter_is_refused_by_name(journal, change, key):
+def test_a_changed_class_is_refused_by_name(journal):
+    changed = configuration(journal, lambda raw: raw["strategy"].update(cross=raw["strategy"]["maker"]))
     with pytest.raises(ConfigError) as error:
-        refuse_changed_parameters(configuration(journal, change))
-    assert str(error.value).startswith(f"my.toml: {key}: ")
+        refuse_changed_classes(changed)
+    assert str(error.value).startswith("my.toml: strategy.cross.class = 'apps.strategies.maker:MarketMaker': ")
     assert "\n" not in str(error.value)
+
+
+def test_changed_parameters_are_said_again_and_nothing_else(journal):
+    config = configuration(journal, lambda raw: raw["strategy"]["maker"].update(qty="0.040"))
+    refuse_changed_classes(config)
+    said = [m for m in Loader(config).messages() if isinstance(m, ConfigItem)]
+    assert {m.name for m in said} == {"class", "symbols", "qty", "max_position"}
+    assert {m.generation for m in said} == {2}
 
 
 def test_a_limit_taken_out_of_the_file_ends(journal):
