@@ -9,6 +9,7 @@ from typing import IO
 
 from apps.app import Handler
 from apps.group import Slot
+from apps.ledger import Diverged
 from journal.errors import OperatingError
 from journal.frames import frame_at
 from journal.messages import Message
@@ -55,6 +56,13 @@ def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None
         stopper = Stopper(at, frame_text(frame_at(path, at), Names.of(path)).strip(), name, stdin, stdout)
         player.group.before_handler = stopper
         player.run(to_seq=at)
+    except Diverged as difference:
+        if difference.seq < at:
+            raise NothingHandles(
+                f"{path}: {difference.app} differs from the journal at seq {difference.seq}, before seq {at}; its code is not "
+                f"that which made this journal (`lockstep replay {path}` shows the difference)"
+            ) from None
+        print(difference, file=stdout or sys.stdout)
     finally:
         player.reader.close()
     if not stopper.stops:

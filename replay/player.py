@@ -31,6 +31,9 @@ class Verdict(msgspec.Struct, kw_only=True):
     apps: dict[str, int]
     difference: str = ""
     difference_seq: int = 0
+    difference_app: str = ""
+    difference_cause: int = 0
+    """The frame that the app was handling when it said something else: where to stop in the debugger."""
 
     @property
     def line(self) -> str:
@@ -90,6 +93,8 @@ class Player:
             apps={ledger.app: ledger.compared for ledger in ledgers},
             difference=str(difference) if difference else "",
             difference_seq=difference.seq if difference else 0,
+            difference_app=difference.app if difference else "",
+            difference_cause=next((e.cause for e in (difference.expected, difference.got) if e), 0) if difference else 0,
         )
 
 

@@ -52,7 +52,8 @@ def run_replay(arguments: argparse.Namespace) -> int:
             print(f"  {verdict.pending} said at the very end and not sequenced: published when the session goes on")
         if not verdict.identical:
             print(verdict.difference)
-            print(f"look: lockstep debug {arguments.path} --at {verdict.difference_seq}")
+            at, app = verdict.difference_cause or verdict.difference_seq, verdict.difference_app
+            print(f"look: lockstep debug {arguments.path} --at {at} --app {app}")
     return 0 if verdict.identical else 1
 
 
