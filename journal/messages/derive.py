@@ -21,6 +21,7 @@ from journal.messages.schema import Field, Layout
 SCHEMA_FORMAT = 1
 HEADER_PATH = Path(__file__).parent.parent / "kernel" / "messages.h"
 
+
 def snake(name: str) -> str:
     """`MarketByPriceUpdate` → `market_by_price_update`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
