@@ -14,11 +14,25 @@ from journal.errors import OperatingError
 from journal.frames import frame_at
 from journal.messages import Message
 from journal.text import Names, frame_text
-from replay.player import Player
+from replay.player import Player, UnknownApp
 
 
 class NothingHandles(OperatingError, ValueError):
     """No app of the session consumes the frame that was asked for."""
+
+
+class _Left(Exception):
+    """`q`, or the end of the input: the person has left the debugger."""
+
+
+class _Pdb(pdb.Pdb):
+    """Knows whether it was left, or has only gone on."""
+
+    left = False
+
+    def set_quit(self) -> None:
+        self.left = True
+        super().set_quit()
 
 
 class Stopper:
@@ -40,9 +54,11 @@ class Stopper:
         self.stops += 1
         print(f"{slot.name} gets {self.frame}", file=self._stdout or sys.stdout)
         # nosigint: pdb must not take the handler of a host that has its own.
-        debugger = pdb.Pdb(stdin=self._stdin, stdout=self._stdout, nosigint=True)
+        debugger = _Pdb(stdin=self._stdin, stdout=self._stdout, nosigint=True)
         debugger.prompt = f"({slot.name}@{seq}) "
         debugger.runcall(handler, message)
+        if debugger.left:
+            raise _Left
 
 
 def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None = None, stdout: IO[str] | None = None) -> int:
@@ -51,11 +67,16 @@ def debug(path: Path, at: int, name: str | None = None, *, stdin: IO[str] | None
     last = player.reader.written_seq
     if not 1 <= at <= last:
         raise NothingHandles(f"{path}: seq {at} is not in the journal; it has 1 to {last}")
+    known = sorted(s.name for s in player.slots if s.ledger is not None)
+    if name is not None and name not in known:
+        raise UnknownApp(f"{path}: no app {name!r}; it has {', '.join(known) or 'none'}")
     try:
         player.run(to_seq=at - 1)
         stopper = Stopper(at, frame_text(frame_at(path, at), Names.of(path)).strip(), name, stdin, stdout)
         player.group.before_handler = stopper
         player.run(to_seq=at)
+    except _Left:
+        return stopper.stops
     except Diverged as difference:
         if difference.seq < at:
             raise NothingHandles(
