@@ -44,7 +44,7 @@ CHANCE_MODULES = {"random", "secrets", "uuid"}
 ALLOWED = {
     "journal.clock": "the clock seam",
     "journal.entropy": "the entropy seam",
-    "gateways.sim.exchange.process": "the simulated exchange is the outside world: it stamps its messages; its pauses are seeded",
+    "gateways.sim.exchange.process": "the exchange is the outside world: it stamps what it says; its pauses are seeded",
     "gateways.sim.exchange.server": "the outside world's clock, in its answers",
     "gateways.sim.exchange.market": "the outside world's flow, from a seed",
     "lockstep.feeds": "a generated market for backtests, from a seed; recorded before any app sees it",
@@ -230,7 +230,7 @@ def outside(source):
 
 def test_clock_and_chance_enter_by_their_seams():
     wrong = [
-        f"{source.at(line)}: {what}: take a journal.clock.Clock, or journal.entropy; or add the module to ALLOWED with its reason"
+        f"{source.at(line)}: {what}: take a journal.clock.Clock, or journal.entropy, or give a reason in ALLOWED"
         for source in SOURCES.values()
         if source.name not in ALLOWED
         for line, what in outside(source)

@@ -1,8 +1,10 @@
 """The same frames give the same decisions: under any hash seed, garbage collector, interpreter option and Python version."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,15 @@ def test_every_snapshot_leads_to_the_same_end(day, reference, tmp_path, often):
     whole.reader.close()
 
 
+def found(minor):
+    """A Python of this version on the machine: on the path, or of pyenv."""
+    path = [shutil.which(f"python{minor}"), *sorted(Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))]
+    for python in filter(None, path):
+        if subprocess.run([python, "-c", "import venv"], check=False, capture_output=True).returncode == 0:
+            return python
+    return None
+
+
 def interpreter(minor):
     """The Python of a ready `.venv-MINOR` beside the sources. With LOCKSTEP_MATRIX=1 one is made where that Python is."""
     ready = ROOT / f".venv-{minor}" / "bin" / "python"
@@ -96,12 +107,12 @@ def interpreter(minor):
         return ready
     if os.environ.get("LOCKSTEP_MATRIX") != "1":
         pytest.skip(f"no .venv-{minor}; LOCKSTEP_MATRIX=1 makes it")
-    found = subprocess.run(["uv", "python", "find", minor], check=False, capture_output=True, text=True)
-    if found.returncode:
+    base = found(minor)
+    if base is None:
         pytest.skip(f"Python {minor} is not on this machine")
-    subprocess.run(["uv", "venv", "--quiet", "--python", found.stdout.strip(), ready.parents[1]], check=True)
-    wanted = ["cffi", "msgspec", "numpy", "sortedcontainers", "setuptools"]
-    subprocess.run(["uv", "pip", "install", "--quiet", "--python", ready, *wanted], check=True)
+    subprocess.run([base, "-m", "venv", ready.parents[1]], check=True)
+    wanted = ["cffi", "msgspec", "numpy", "sortedcontainers", "setuptools", "tomli-w"]
+    subprocess.run([ready, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], check=True)
     return ready
 
 
