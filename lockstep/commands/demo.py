@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`lockstep demo`"""
-    if arguments.duration <= 0:
+    if not 0 < arguments.duration < math.inf:
         raise ConfigError(f"--duration = {arguments.duration}: expected seconds above 0")
     if arguments.capture is not None and not arguments.capture.is_file():
         raise ConfigError(f"--capture = {arguments.capture}: no such file; expected a capture such as NAME.gz")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from journal import entropy
-from journal.frames import frames
+from journal.frames import frames, last_seq
 from journal.messages import (
     OWN_CAUSE,
     CommandCode,
@@ -54,6 +54,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """One command: an OperatorCommand frame, and the frame it leads to with it as its cause."""
+    last_seq(arguments.path)  # no journal at all: say so now, do not wait for its sequencer
     request = entropy.random_u64() >> 1
     strategy = _strategy(arguments.path, getattr(arguments, "strategy", None))
     code, frame = _frame(arguments, request, strategy)
