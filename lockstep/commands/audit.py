@@ -6,7 +6,8 @@ import argparse
 import csv
 import resource
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         if len(words) != 2:
             raise AuditRefused(f"order takes one id, got {len(words) - 1}; expected for example: order 9·42")
         return _order(arguments, words[1])
-    _cap_memory()
-    with closing(Audit(arguments.path, timeout_s=arguments.timeout)) as audit:
+    with _capped_memory(), closing(Audit(arguments.path, timeout_s=arguments.timeout)) as audit:
         if not words or [w.lower() for w in words] == ["tables"]:
             answer = audit.tables()
         else:
@@ -149,8 +149,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _cap_memory() -> None:
+@contextmanager
+def _capped_memory() -> Iterator[None]:
+    """What one query may allocate. Lifted afterwards: the process may be somebody's notebook or test run."""
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     limit = _DATA_BYTES_MAX if hard == resource.RLIM_INFINITY else min(_DATA_BYTES_MAX, hard)
-    if soft == resource.RLIM_INFINITY or soft > limit:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    lower = soft == resource.RLIM_INFINITY or soft > limit
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if lower else soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))

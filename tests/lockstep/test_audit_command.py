@@ -24,10 +24,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    # The cap is for the process of the command; here it would stay on the test run.
-    monkeypatch.setattr(audit, "_cap_memory", lambda: None)
-
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     def run(*words: str) -> str:
         parser = argparse.ArgumentParser()
         audit.add_parser(parser.add_subparsers())
