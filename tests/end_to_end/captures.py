@@ -52,7 +52,7 @@ class ObviousReader:
             if not self.last:
                 self._snapshot(m)
             return False
-        if m["data"]["e"] != "depthUpdate":
+        if m["data"].get("e") != "depthUpdate":  # a spot bookTicker has no type
             return False
         return self._update(m["data"])
 
