@@ -15,23 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from apps import exits
 from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Emission, Ledger
 from apps.snapshots import Snapshots
 from journal.messages import HEADER_BYTES, REGISTRY
 from journal.reader import JournalReader
-from sequencer.client import Publisher
-
-EXIT_OK = 0
-EXIT_CONFIG = 2
-EXIT_DIVERGED = 3
-EXIT_POISON = 4
-EXIT_BEHIND = 5
-"""The journal ends before what this process has seen: start again from the journal."""
+from sequencer.attach import AttachError
+from sequencer.client import Publisher, PublisherRefused
 
 WAIT_S = 0.1
-RECONNECT_S = 60.0
 
 
 class LiveHost:
@@ -54,9 +48,13 @@ class LiveHost:
             with contextlib.ExitStack() as stack:
                 return self._run(stack)
         except ConfigError as error:
-            return _complain(str(error), EXIT_CONFIG)
+            return _complain(str(error), exits.CONFIG)
+        except AttachError as error:
+            return _complain(str(error), exits.UNREACHABLE)
+        except PublisherRefused as error:
+            return _complain(str(error), exits.REFUSED)
         except Diverged as error:
-            return _complain(str(error), EXIT_DIVERGED)
+            return _complain(str(error), exits.DIVERGED)
 
     def _run(self, stack: contextlib.ExitStack) -> int:
         for name in self.names:
@@ -65,7 +63,7 @@ class LiveHost:
             self.publishers.append(publisher)
         specs = self._discover()
         if specs is None:
-            return EXIT_OK
+            return exits.OK
         slots: list[Slot] = []
         for publisher, name in zip(self.publishers, self.names, strict=True):
             spec = specs.named(name)
@@ -124,8 +122,8 @@ class LiveHost:
                 raise
             except Exception:
                 traceback.print_exc()
-                return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", EXIT_POISON)
-        return EXIT_OK
+                return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", exits.POISON)
+        return exits.OK
 
     def _idle(self, reader: JournalReader) -> int:
         """Nothing new: sleep until the sequencer says so; see to it that it is alive."""
@@ -138,9 +136,9 @@ class LiveHost:
                         return _complain(
                             f"{', '.join(self.names)}: the journal ends at seq {reader.written_seq}, this process has seen "
                             f"{self.group.seq}; starting again from the journal",
-                            EXIT_BEHIND,
+                            exits.BEHIND,
                         )
-        return EXIT_OK
+        return exits.OK
 
 
 def _publish_to(publisher: Publisher) -> Callable[[Emission], None]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from apps.live import EXIT_CONFIG, EXIT_DIVERGED
+from apps import exits
 from journal import entropy
 from journal.errors import OperatingError
 from journal.frames import frames
@@ -277,7 +277,7 @@ class Supervisor:
             if code is None:
                 continue
             recent = [t for t in process.started if time.monotonic() - t < RESTART_WINDOW_S]
-            hopeless = code in (EXIT_CONFIG, EXIT_DIVERGED) or len(recent) > RESTARTS_MAX
+            hopeless = code in exits.HOPELESS or len(recent) > RESTARTS_MAX
             if hopeless or process.name.startswith("exchange-"):
                 raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1

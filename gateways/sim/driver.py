@@ -18,6 +18,7 @@ from typing import Any
 
 import uvloop
 
+from apps import exits
 from gateways.network import Line
 from gateways.sim.market_data import MARKET_STREAM, MarketDataSession
 from gateways.sim.order_entry import ORDER_STREAM, Action, OrderEntry
@@ -28,9 +29,9 @@ from gateways.sim.settings import SimGatewaySettings
 from gateways.sim.tail import Tail
 from journal.clock import Clock, SystemClock
 from journal.messages import OWN_CAUSE, AlertSeverity, Flag, LogRecord, RawMessage, Reason
+from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
 
-EXIT_OK, EXIT_CONFIG, EXIT_REFUSED, EXIT_BUG, EXIT_BEHIND = 0, 2, 3, 4, 5
 ATTACH_WITHIN_S = 10.0
 REATTACH_EVERY_S = 0.1
 REATTACH_WITHIN_S = 60.0
@@ -52,7 +53,7 @@ class Gateway:
         self.settings = settings
         self.name = name
         self.clock = clock
-        self.exit_code = EXIT_OK
+        self.exit_code = exits.OK
         self.market_source = Publisher.connect(journal, f"{name}-md", timeout_s=ATTACH_WITHIN_S)
         self.trading_source = Publisher.connect(journal, f"{name}-trade", timeout_s=ATTACH_WITHIN_S)
         self.view = OrderView(venue_name=settings.venue, account_name=settings.account, source=self.trading_source.source)
@@ -250,12 +251,12 @@ class Gateway:
                 del self._lost[0]
         except OSError as error:
             if self.loop.time() > self._reattach_until:
-                self._fail(EXIT_REFUSED, str(error))
+                self._fail(exits.UNREACHABLE, str(error))
             elif not self._stop.is_set():
                 self.loop.call_later(REATTACH_EVERY_S, self._reattach)
             return
         if self.tail.ahead:
-            self._fail(EXIT_BEHIND, f"the journal ends before seq {self.tail.last_seq}, which was seen; start again from it")
+            self._fail(exits.BEHIND, f"the journal ends before seq {self.tail.last_seq}, which was seen; start again from it")
             return
         self._watch_rings()
         if self.market is not None and self.orders is not None:
@@ -271,11 +272,11 @@ class Gateway:
             return  # what follows the first error tells nothing new
         error = context.get("exception")
         if isinstance(error, PublisherRefused):
-            self._fail(EXIT_REFUSED, str(error))
+            self._fail(exits.REFUSED, str(error))
             return
         if isinstance(error, BaseException):
             traceback.print_exception(error, file=sys.stderr)
-        self._fail(EXIT_BUG, str(error or context["message"]))
+        self._fail(exits.POISON, str(error or context["message"]))
 
     def _fail(self, code: int, line: str) -> None:
         print(f"lockstep: gateway {self.name}: {line}", file=sys.stderr, flush=True)
@@ -288,7 +289,7 @@ class Gateway:
             task.cancel()
         if self._timer is not None:
             self._timer.cancel()
-        if self.exit_code == EXIT_OK and self.market is not None and self.orders is not None:
+        if self.exit_code == exits.OK and self.market is not None and self.orders is not None:
             self._publish(self.market_source, self.market.disconnected(Reason.SHUTDOWN))
             self._publish(self.trading_source, [a for a in self.orders.stopped() if isinstance(a, Out)])
         self._unwatch_rings()
@@ -311,4 +312,4 @@ def run_gateway(
             return runner.run(main())
     except (OSError, ValueError) as error:
         print(f"lockstep: gateway {name}: {error}", file=sys.stderr, flush=True)
-        return EXIT_CONFIG
+        return exits.UNREACHABLE if isinstance(error, AttachError) else exits.CONFIG
