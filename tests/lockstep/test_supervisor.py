@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from apps.live import EXIT_CONFIG, EXIT_DIVERGED, EXIT_POISON
+from apps import exits
 from lockstep import supervisor as module
 from lockstep.config import ConfigError, load
 from lockstep.supervisor import RESTARTS_MAX, Process, Supervisor, SystemFailed
@@ -48,7 +48,7 @@ def ends(process):
     process.child.wait(20)
 
 
-@pytest.mark.parametrize("code", [EXIT_CONFIG, EXIT_DIVERGED])
+@pytest.mark.parametrize("code", [exits.CONFIG, exits.DIVERGED])
 def test_what_a_restart_cannot_mend_ends_the_system(system, tmp_path, code):
     process = add(system, tmp_path, "app", f"import sys; print('first'); print('the reason'); sys.exit({code})")
     ends(process)
@@ -58,7 +58,7 @@ def test_what_a_restart_cannot_mend_ends_the_system(system, tmp_path, code):
     assert process.restarts == 0
 
 
-@pytest.mark.parametrize("code", [EXIT_POISON, 0, 1])
+@pytest.mark.parametrize("code", [exits.POISON, 0, 1])
 def test_what_dies_is_started_again_until_it_is_hopeless(system, tmp_path, code):
     other = add(system, tmp_path, "other", "import time; time.sleep(60)")
     process = add(system, tmp_path, "app", f"raise SystemExit({code})")
