@@ -412,7 +412,9 @@ def _check_strategies(config: Config) -> None:
             raise config.error(f"{key}.class", table.get("class"), "'package.module:ClassName'")
         _name(config, f"{key}.account", table.get("account"), s.account, "account")
         try:
-            load_class(table["class"])().configure(config.parameters_of(name))
+            app = load_class(table["class"])()
+            app.configure(config.parameters_of(name))
+            app.snapshot()  # what it holds at its start must be state: no floats, no sets
         except AppConfigError as error:
             raise ConfigError(f"{config.path}: {key}.{error}") from None
         except msgspec.ValidationError as error:
