@@ -260,20 +260,15 @@ def test_a_strategy_that_raises_halts_alone_until_it_is_hopeless(tmp_path):
     assert len(halts) == 1, "it must halt on the same frame each time"
 
 
-@pytest.mark.slow
-def test_a_strategy_that_holds_a_float_is_told_so(tmp_path):
-    # Its state is looked at when the first digest is said.
-    running = system(tmp_path, "floats", exchange__sim__rate=2000)
-    try:
-        running.start()
-        with pytest.raises(SystemFailed):
-            running.run_for(40)
-        running.stop()
-    except BaseException:
-        running.kill()
-        raise
-    log = (tmp_path / "day/run/floats.log").read_text()
-    assert "StateError: state['average']: float 0.5; state holds integers, text, lists and dicts only" in log
+def test_a_strategy_that_holds_a_float_is_refused_before_it_trades(tmp_path, config, capsys):
+    (tmp_path / "wrong.py").write_text(STRATEGIES)
+    rewritten(config, tmp_path, strategy__floats={"class": "wrong.py:Floats", "account": "demo"})
+    for command in ("up", "backtest"):
+        assert main([command, str(config)]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert f"{config}: strategy.floats" in line
+        assert "state['average']: float 0.5; state holds integers, text, lists and dicts only" in line
+    assert not (tmp_path / "day").exists()
 
 
 @pytest.mark.slow
