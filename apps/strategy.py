@@ -33,7 +33,9 @@ from journal.messages import (
     AlertSeverity,
     CancelOrder,
     CommandCode,
+    CxlRejResponseTo,
     ExecInst,
+    ExecType,
     ExecutionReport,
     LogRecord,
     Message,
@@ -63,6 +65,7 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
 _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY})
+_REPLACE_ENDS = frozenset({ExecType.REPLACED, ExecType.RESTATED})
 F = TypeVar("F", bound=Callable[..., None])
 
 
@@ -91,6 +94,8 @@ class OpenOrder(msgspec.Struct):
     status: int
     version: int = 0
     canceling: bool = False
+    replacing: bool = False
+    """A change of terms is asked for and not answered yet; one at a time."""
 
 
 class Strategy(App):
@@ -170,10 +175,12 @@ class Strategy(App):
                 self.cancel(order.order_id)
 
     def replace(self, order_id: int, *, qty: int | Decimal | None = None, px: int | Decimal | None = None) -> None:
-        """Ask for new terms of one of our orders: total quantity, price. Not given: left as it is."""
+        """Ask for new terms of one of our orders: total quantity, price. Not given: left as it is. Nothing while another change
+        is pending."""
         order = self.orders.get(order_id)
-        if order is None or order.canceling:
+        if order is None or order.canceling or order.replacing:
             return
+        order.replacing = True
         order.version += 1
         self.emit(
             ReplaceOrder(
@@ -310,6 +317,7 @@ class Strategy(App):
             self.orders.pop(m.order_id, None)
         elif order is not None:
             order.status = m.ord_status
+            order.replacing &= m.exec_type not in _REPLACE_ENDS
             order.leaves_qty = m.leaves_qty
             order.qty = m.order_qty
             order.px = m.price_px
@@ -320,7 +328,8 @@ class Strategy(App):
             return
         order = self.orders.get(m.order_id)
         if order is not None:
-            order.canceling = False
+            order.canceling &= m.response_to != CxlRejResponseTo.CANCEL
+            order.replacing &= m.response_to != CxlRejResponseTo.REPLACE
         self.on_order_cancel_reject(m)
 
     def _strategy_defined(self, m: StrategyDefined) -> None:

@@ -157,6 +157,7 @@ def trade(config: Config, options: Options, console: Console) -> tuple[Superviso
     served = 0
     try:
         supervisor.start()
+        supervisor.until_ready()
         shown = Screen(supervisor.journal, options)
         ends = time.monotonic() + options.duration_s if options.capture is None else None
         with Live(shown, console=console, refresh_per_second=4, transient=True):

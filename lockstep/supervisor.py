@@ -28,14 +28,22 @@ from journal import entropy
 from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import (
+    HEADER_BYTES,
+    REGISTRY,
     CommandCode,
     ExecutionReport,
+    GatewayPhase,
+    GatewayStatus,
     OrdStatus,
+    SessionStart,
     SourceDefined,
     SourceRole,
+    SourceState,
+    SourceStateCode,
     StrategyCommand,
     StrategyDefined,
 )
+from journal.reader import JournalReader
 from lockstep.config import Config, ConfigError
 from lockstep.loader import Loader, refuse_changed_classes
 from sequencer.client import Publisher
@@ -43,6 +51,7 @@ from sequencer.client import Publisher
 RESTARTS_MAX = 5
 RESTART_WINDOW_S = 60.0
 START_S = 30.0
+READY_LOOK_S = 0.05
 STOP_S = 10.0
 WITHDRAW_S = 3.0
 _OPEN = frozenset(
@@ -174,6 +183,37 @@ class Supervisor:
         for name in self.config.system.gateway:
             self._start(f"gateway-{name}", ["gateway", name])
         self._resume()
+
+    def until_ready(self) -> None:
+        """Wait until the stream shows every app attached in this session and every gateway READY."""
+        names: dict[int, str] = {}
+        attached: set[str] = set()
+        ready: set[str] = set()
+        apps = {app for hosted in self.config.hosts().values() for app in hosted}
+        trading = {f"{gateway}-trade" for gateway in self.config.system.gateway}
+        kinds = [SessionStart.KIND, SourceDefined.KIND, SourceState.KIND, GatewayStatus.KIND]
+        end = time.monotonic() + START_S
+        with JournalReader(self.journal, kinds=kinds) as reader:
+            while True:
+                while (batch := reader.poll()) is not None:
+                    for offset, kind, source, _, _ in batch:
+                        m = REGISTRY[kind].decode(batch.buffer, offset + HEADER_BYTES)
+                        if isinstance(m, SessionStart):
+                            attached.clear()
+                            ready.clear()
+                        elif isinstance(m, SourceDefined):
+                            names[m.source] = m.name
+                        elif isinstance(m, SourceState) and m.state == SourceStateCode.ATTACHED:
+                            attached.add(names[m.source])
+                        elif isinstance(m, GatewayStatus) and m.phase == GatewayPhase.READY:
+                            ready.add(names[source])
+                missing = sorted((apps - attached) | (trading - ready))
+                if not missing:
+                    return
+                if time.monotonic() > end:
+                    raise SystemFailed(f"not ready after {START_S:.0f} s: {', '.join(missing)}; their output: {self.run}")
+                self.wait(READY_LOOK_S)
+                self.check()
 
     def _resume(self) -> None:
         """Let strategies trade again that the end of the last session has stopped. What an operator stopped stays stopped."""

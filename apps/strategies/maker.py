@@ -48,8 +48,10 @@ class MarketMaker(Strategy):
         mine = self.working(instrument, side)
         far = self.requote_ticks * self.refdata.tick(instrument)
         for order in mine:
-            if not wanted or abs(order.px - px) > far:
+            if not wanted:
                 self.cancel(order.order_id)
+            elif abs(order.px - px) > far:
+                self.replace(order.order_id, px=px)
         if wanted and not mine:
             send = self.buy if side == Side.BUY else self.sell
             send(instrument, self.qty, px, post_only=True)
