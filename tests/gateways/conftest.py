@@ -241,4 +241,3 @@ def trading(system):
     system.start_gateway()
     system.ready()
     return system
-

@@ -1,6 +1,7 @@
 """Quantities with units: exact, or a line that says what was expected."""
 
 import pytest
+
 from lockstep import units
 
 
