@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from apps.strategy import MILLISECOND, Qty, Strategy, on
-from journal.messages import NULL, ExecutionReport, Side, TopOfBook
+from apps.strategy import MILLISECOND, SECOND, Qty, Strategy, on
+from journal.messages import NULL, ExecutionReport, OrdStatus, Side, TopOfBook
 
 
 class MarketMaker(Strategy):
@@ -57,5 +57,7 @@ class MarketMaker(Strategy):
             send(instrument, self.qty, px, post_only=True)
 
     def on_execution_report(self, m: ExecutionReport) -> None:
-        if m.last_qty != NULL and m.last_qty > 0:
+        if m.ord_status == OrdStatus.REJECTED:
+            self.looked[m.instrument] = self.now + SECOND  # whoever said no will hardly change its mind at the next tick
+        elif m.last_qty != NULL and m.last_qty > 0:
             self.looked[m.instrument] = 0  # a fill moves the inventory: look at the next touch
