@@ -86,7 +86,11 @@ def load_class(path: str) -> type[App]:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """A strategy file, loaded once a process under the name of its stem."""
+    """A strategy file, loaded once a process under the name of its stem.
+
+    A journal names it as it was where the session ran; on another machine a file of that name is looked for here."""
+    if not path.exists():
+        path = Path.cwd() / path.name
     held = sys.modules.get(path.stem)
     if held is not None and getattr(held, "__file__", None) == str(path):
         return held

@@ -1,11 +1,13 @@
 """kill -9 of any process while it runs, then started again: nothing lost, nothing doubled, the same final proof."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from journal.frames import frames
 from journal.messages import NewOrder, OrderSent, RoutedOrder
+from lockstep.demo import Options, demo_config
 from replay.player import verify
 from tests.end_to_end.system import System, configuration, last_positions, our_fills, signed_fills
 
@@ -92,3 +94,30 @@ def test_killing_one_process_again_and_again(tmp_path, victim):
         system.kill()
         raise
     prove(system, journal)
+
+
+CAPTURE = Path(__file__).parents[2].parent / "shared/data/captures/binance-usdm/hftbacktest_btcusdt_20240808.gz"
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.timeout(120)
+def test_killed_apps_start_again_from_their_snapshots(tmp_path):
+    if not CAPTURE.exists():
+        pytest.skip(f"needs the recorded venue data: {CAPTURE} is not there")
+    journal = tmp_path / "day"
+    system = System(demo_config(Options(journal=journal, capture=CAPTURE, speed="30")))
+    try:
+        system.start()
+        snapshots = journal / "snapshots"
+        system.run_until(lambda: {p.name.split("-")[0] for p in snapshots.glob("*.snapshot")} >= set(VICTIMS[2:]), 60)
+        for victim in VICTIMS[2:]:
+            system.kill_one(victim)
+        system.run_for(2.0)
+        assert system.withdraw() == 0
+        system.stop()
+    except BaseException:
+        system.kill()
+        raise
+    verdict = prove(system, journal)
+    assert verdict.last_seq > 65536
