@@ -9,8 +9,11 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from journal.frames import frames
+from journal.messages import SessionStart
 from lockstep.progress import verify_with_progress
 from replay.debug import debug
+from sequencer.session import build_digest
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,9 +55,22 @@ def run_replay(arguments: argparse.Namespace) -> int:
             print(f"  {verdict.pending} said at the very end and not sequenced: published when the session goes on")
         if not verdict.identical:
             print(verdict.difference)
+            recorded = _build_of(arguments.path, verdict.difference_seq)
+            here = build_digest().hex()
+            if recorded and recorded != here:
+                print(f"recorded by build {recorded[:16]}, replayed by build {here[:16]}: lockstep's own code differs too")
             at, app = verdict.difference_cause or verdict.difference_seq, verdict.difference_app
             print(f"look: lockstep debug {arguments.path} --at {at} --app {app}")
     return 0 if verdict.identical else 1
+
+
+def _build_of(path: Path, seq: int) -> str:
+    """The build that ran at `seq`, as its session said; "" where none did (a backtest)."""
+    build = bytes(32)
+    for frame in frames(path, to_seq=seq, kinds=[SessionStart.KIND]):
+        assert isinstance(frame.message, SessionStart)
+        build = frame.message.build_digest
+    return build.hex() if any(build) else ""
 
 
 def run_debug(arguments: argparse.Namespace) -> int:

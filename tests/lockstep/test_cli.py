@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 import lockstep
+from apps.strategies.cross import Cross
 from journal.errors import OperatingError
+from journal.messages import LogRecord
 from lockstep import cli
+from lockstep.demo import Options, demo_config
+from lockstep.supervisor import Supervisor
 from tests.end_to_end.system import one_line, run
 
 COMMANDS = [c for commands in cli._MODULES.values() for c in commands]
@@ -91,3 +95,21 @@ def test_the_installed_command_is_this_one():
     code, out, _ = run("--version")
     assert code == 0
     assert out.strip() == f"lockstep {lockstep.__version__}"
+
+
+def test_a_replay_that_differs_says_whether_the_build_does_too(tmp_path, monkeypatch, capsys):
+    journal = tmp_path / "day"
+    system = Supervisor(demo_config(Options(journal=journal, strategies=["cross"])))
+    try:
+        system.start()
+        system.until_ready()
+        system.stop()
+    except BaseException:
+        system.kill()
+        raise
+    monkeypatch.setattr(Cross, "_strategy_defined", lambda self, m: self.emit(LogRecord(text="new code")))
+    assert cli.main(["replay", str(journal)]) == 1
+    assert "build" not in capsys.readouterr().out  # the strategy's code differs, lockstep's does not
+    monkeypatch.setattr("lockstep.commands.replaying.build_digest", lambda: b"\1" * 32)
+    assert cli.main(["replay", str(journal)]) == 1
+    assert "replayed by build 0101010101010101" in capsys.readouterr().out
