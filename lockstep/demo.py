@@ -22,10 +22,24 @@ from rich.table import Table
 
 from gateways.sim.exchange.capture import WrongCapture, probe
 from gateways.sim.exchange.settings import ExchangeSettings
-from journal.messages import REGISTRY, ExecType, ExecutionReport, TopOfBook
+from journal.messages import (
+    HEADER_BYTES,
+    NULL,
+    REGISTRY,
+    Clock,
+    ExecutionReport,
+    InstrumentDefined,
+    NewOrder,
+    ReplaceOrder,
+    RiskDecision,
+    TopOfBook,
+    VenueFill,
+)
 from journal.reader import JournalReader
+from journal.text import Names, decimal_text
 from lockstep.config import Config, ConfigError, parse
 from lockstep.progress import verify_with_progress
+from lockstep.recorded import recorded_in
 from lockstep.supervisor import Supervisor, SystemFailed
 from replay.player import Verdict
 from replay.report.html import write_report
@@ -34,6 +48,7 @@ from replay.report.summary import Summary, summarize
 
 DRAIN_S = 5.0
 SHOWN_EVERY_S = 0.25
+_SHOWN = frozenset({InstrumentDefined.KIND, TopOfBook.KIND})
 
 
 class Options(msgspec.Struct, kw_only=True):
@@ -55,7 +70,10 @@ class Outcome(msgspec.Struct, kw_only=True):
     verdict: Verdict
     summary: Summary
     restarted: list[str]
-    capture_messages: int = 0
+    capture_messages: int | None = None
+    """Recorded messages that the exchange served; null without --capture."""
+    capture_recorded: int | None = None
+    """Of these, how many are in the journal, verbatim and in order: compared with the file."""
 
 
 def demo_config(options: Options) -> Config:
@@ -120,8 +138,8 @@ class Screen:
     def __init__(self, journal: Path, options: Options) -> None:
         self.reader = JournalReader(journal)
         self.kinds: dict[int, int] = {}
-        self.fills = 0
-        self.bid_ask = ""
+        self.names = Names()
+        self.touch: TopOfBook | None = None
         self.until = options.duration_s if options.capture is None else None
         self.started = time.monotonic()
         self.progress = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
@@ -132,29 +150,38 @@ class Screen:
         while (batch := self.reader.poll()) is not None:
             for offset, kind, _, _, _ in batch:
                 self.kinds[kind] = self.kinds.get(kind, 0) + 1
-                if kind == ExecutionReport.KIND:
-                    m = ExecutionReport.decode(batch.buffer, offset + 64)
-                    self.fills += m.exec_type == ExecType.TRADE
-                elif kind == TopOfBook.KIND:
-                    top = TopOfBook.decode(batch.buffer, offset + 64)
-                    self.bid_ask = f"{top.bid_px} / {top.ask_px}"
+                if kind in _SHOWN:
+                    m = REGISTRY[kind].decode(batch.buffer, offset + HEADER_BYTES)
+                    self.names.see(m)
+                    self.touch = m if isinstance(m, TopOfBook) else self.touch
         self.progress.update(self.task, completed=time.monotonic() - self.started)
 
     def __rich__(self) -> Group:
         table = Table.grid(padding=(0, 2))
         total = sum(self.kinds.values())
         table.add_row("frames sequenced", f"{total:,}")
-        table.add_row("bid / ask (mantissas)", self.bid_ask)
-        for name in ("NewOrder", "RiskDecision", "RoutedOrder", "VenueFill", "ExecutionReport"):
-            kind = next(k for k, c in REGISTRY.items() if c.__name__ == name)
-            table.add_row(name, f"{self.kinds.get(kind, 0):,}")
+        table.add_row("bid / ask", self._bid_ask())
+        for cls in (NewOrder, ReplaceOrder, RiskDecision, VenueFill, ExecutionReport):
+            table.add_row(cls.__name__, f"{self.kinds.get(cls.KIND, 0):,}")
         return Group(self.progress, table)
 
+    def _bid_ask(self) -> str:
+        if self.touch is None or NULL in (self.touch.bid_px, self.touch.ask_px):
+            return "–"
+        instrument = self.names.instruments[self.touch.instrument]
+        sides = (decimal_text(px, instrument.px_exp) for px in (self.touch.bid_px, self.touch.ask_px))
+        return f"{instrument.name}  {' / '.join(sides)}"
 
-def trade(config: Config, options: Options, console: Console) -> tuple[Supervisor, int]:
-    """Run the system until its time is over or the capture is; returns it stopped, and the capture's message count."""
+    def besides_clocks(self) -> int:
+        """Frames that say something."""
+        return sum(self.kinds.values()) - self.kinds.get(Clock.KIND, 0)
+
+
+def trade(config: Config, options: Options, console: Console) -> tuple[Supervisor, int | None]:
+    """Run the system until its time is over or the capture is; returns it stopped, and how many messages the
+    exchange served of the capture."""
     supervisor = Supervisor(config)
-    served = 0
+    served: int | None = None
     try:
         supervisor.start()
         supervisor.until_ready()
@@ -168,7 +195,7 @@ def trade(config: Config, options: Options, console: Console) -> tuple[Superviso
                 for _, event in supervisor.exchange_events():
                     if event["event"] == "end_of_capture":
                         served = int(str(event["messages"]))
-                if served:
+                if served is not None:
                     _drain(supervisor, shown)
                     break
         supervisor.stop()
@@ -186,13 +213,14 @@ def _drain(supervisor: Supervisor, shown: Screen) -> None:
     while time.monotonic() < end and time.monotonic() - quiet_since < 1.0:
         supervisor.wait(SHOWN_EVERY_S)
         shown.update()
-        total = sum(n for kind, n in shown.kinds.items() if REGISTRY.get(kind) is not None and kind != 4)
+        total = shown.besides_clocks()
         if total != last:
             quiet_since, last = time.monotonic(), total
 
 
 def run_demo(options: Options) -> int:
-    """The whole demo. Exit code 0 only when the replay is identical and no process had to be restarted."""
+    """The whole demo. Exit code 0 only when the replay is identical, all of a capture is in the journal, and nothing was
+    restarted."""
     console = Console(stderr=options.json)
     config = demo_config(options)
     if not options.json:
@@ -202,6 +230,7 @@ def run_demo(options: Options) -> int:
     summary = summarize(supervisor.journal)
     report = supervisor.journal / "report.html"
     write_report(supervisor.journal, report)
+    recorded = recorded_in(supervisor.journal, options.capture) if options.capture is not None else None
     outcome = Outcome(
         journal=str(supervisor.journal),
         report=str(report),
@@ -209,20 +238,23 @@ def run_demo(options: Options) -> int:
         summary=summary,
         restarted=supervisor.restarted,
         capture_messages=served,
+        capture_recorded=recorded,
     )
     if options.json:
         print(msgspec.json.encode(outcome).decode())
     else:
         console.print(screen(summary))
-        if served:
-            console.print(f"capture: {served:,} recorded messages served, all of them in the journal")
+        if served is not None:
+            style = "green" if recorded == served else "red"
+            line = f"capture: {served:,} recorded messages served, {recorded:,} of them in the journal, verbatim and in order"
+            console.print(f"[{style}]{line}[/]")
         if supervisor.restarted:
             console.print(f"[yellow]restarted: {', '.join(supervisor.restarted)}[/]")
         console.print(f"[bold {'green' if verdict.identical else 'red'}]{verdict.line}[/]")
         if not verdict.identical:
             console.print(verdict.difference)
         console.print(f"report: {report}")
-    return 0 if verdict.identical and not supervisor.restarted else 1
+    return 0 if verdict.identical and recorded == served and not supervisor.restarted else 1
 
 
 __all__ = ["Options", "SystemFailed", "run_demo"]

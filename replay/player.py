@@ -87,7 +87,7 @@ class Player:
             frames=count,
             last_seq=self.group.seq,
             decisions=sum(ledger.compared for ledger in ledgers),
-            # Said at the very end and not sequenced any more: legal, and published again when the session goes on.
+            # Said after the app's last frame here: it had stopped or the journal ends. Legal, and published when it runs again.
             pending=sum(len(ledger.pending) for ledger in ledgers),
             state_digest=self.group.state_digest().hex(),
             apps={ledger.app: ledger.compared for ledger in ledgers},

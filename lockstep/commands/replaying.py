@@ -52,7 +52,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
         for app, compared in verdict.apps.items():
             print(f"  {app:<16} {compared:>10,} decisions")
         if verdict.pending:
-            print(f"  {verdict.pending} said at the very end and not sequenced: published when the session goes on")
+            print(f"  {verdict.pending} said by apps after their last frames here: they had stopped, or the journal ends")
         if not verdict.identical:
             print(verdict.difference)
             recorded = _build_of(arguments.path, verdict.difference_seq)

@@ -100,7 +100,7 @@ def test_a_recorded_day_runs_whole(tmp_path, capture, lines):
     if not capture.exists():
         pytest.skip(f"needs the recorded venue data: {capture} is not there")
     told = demo(tmp_path / "day", capture)
-    assert told["capture_messages"] == lines
+    assert told["capture_messages"] == told["capture_recorded"] == lines
     assert_verbatim(tmp_path / "day", capture, lines)
     assert_same_books(tmp_path / "day", capture, every=1000)
 
@@ -109,7 +109,7 @@ def test_a_made_capture_runs_whole(tmp_path):
     capture = tmp_path / "made.txt"
     lines = made_capture(capture)
     told = demo(tmp_path / "day", capture)
-    assert told["capture_messages"] == lines
+    assert told["capture_messages"] == told["capture_recorded"] == lines
     assert_verbatim(tmp_path / "day", capture, lines)
     assert_same_books(tmp_path / "day", capture, every=100)
 
@@ -121,6 +121,7 @@ def test_a_cut_capture_serves_what_is_whole(tmp_path):
     made_capture(capture, seconds=10, cut=2000)
     told = demo(tmp_path / "day", capture)
     kept = told["capture_messages"]
+    assert told["capture_recorded"] == kept
     assert lines // 2 < kept < lines
     assert_verbatim(tmp_path / "day", whole, kept)
     assert_same_books(tmp_path / "day", whole, every=100, lines=kept)
