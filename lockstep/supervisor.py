@@ -34,6 +34,7 @@ from journal.messages import (
     ExecutionReport,
     GatewayPhase,
     GatewayStatus,
+    NewOrder,
     OrdStatus,
     SessionStart,
     SourceDefined,
@@ -42,6 +43,7 @@ from journal.messages import (
     SourceStateCode,
     StrategyCommand,
     StrategyDefined,
+    StrategyState,
 )
 from journal.reader import JournalReader
 from lockstep.config import Config, ConfigError
@@ -326,13 +328,20 @@ class Supervisor:
             process.start()
 
     def open_orders(self) -> int:
-        """How many of our orders are not closed, by the last report of each."""
+        """How many of our orders are not closed, by the last report of each; one without any report yet is open."""
         status: dict[int, int] = {}
-        for frame in frames(self.journal, kinds=[ExecutionReport.KIND]):
+        for frame in frames(self.journal, kinds=[NewOrder.KIND, ExecutionReport.KIND]):
             m = frame.message
-            assert isinstance(m, ExecutionReport)
-            status[m.order_id] = m.ord_status
+            if isinstance(m, NewOrder):
+                status.setdefault(m.order_id, OrdStatus.RECEIVED)
+            elif isinstance(m, ExecutionReport):
+                status[m.order_id] = m.ord_status
         return sum(1 for s in status.values() if s in _OPEN)
+
+    def _answers(self, request: int) -> int:
+        """How many strategies have answered a command: what they had to say before it is on the stream then."""
+        states = (f.message for f in frames(self.journal, kinds=[StrategyState.KIND]))
+        return len({m.strategy for m in states if isinstance(m, StrategyState) and m.request == request})
 
     def withdraw(self) -> int:
         """Stop the strategies through the stream and wait for their orders to close. Returns how many stayed open."""
@@ -341,8 +350,12 @@ class Supervisor:
         except SystemFailed:
             return self.open_orders()
         try:
-            publisher.publish(StrategyCommand(request=entropy.random_u64() >> 1, command=CommandCode.STOP))
+            request = entropy.random_u64() >> 1
+            publisher.publish(StrategyCommand(request=request, command=CommandCode.STOP))
             end = time.monotonic() + WITHDRAW_S
+            # Nothing open is no answer yet: an order may be on its way while the command is.
+            while self._answers(request) < len(self.config.system.strategy) and time.monotonic() < end:
+                publisher.wait(0.1)
             while (left := self.open_orders()) and time.monotonic() < end:
                 publisher.wait(0.1)
             return left

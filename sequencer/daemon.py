@@ -154,8 +154,12 @@ class Sequencer:
         lib.lockstep_loop_post(loop, command, lane, state, reason)
         with selectors.DefaultSelector() as selector:
             selector.register(loop.control_fd, selectors.EVENT_READ)
-            while lib.lockstep_loop_done(loop) != loop.command_no:
-                if loop.ended:
+            while True:
+                # In this order: a loop that obeys and then ends says first that it has obeyed.
+                ended = loop.ended
+                if lib.lockstep_loop_done(loop) == loop.command_no:
+                    break
+                if ended:
                     raise StreamEnded(self._why())
                 selector.select()
                 with contextlib.suppress(BlockingIOError):

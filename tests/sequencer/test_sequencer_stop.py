@@ -1,0 +1,53 @@
+"""A stop is clean whatever the moment: the loop may obey and end between two looks of the control plane."""
+
+import os
+import time
+
+import sequencer.daemon as daemon_module
+from journal.frames import frames
+from journal.messages import DurabilityPolicy, SessionEnd, SessionMode, SourceRole
+from sequencer.daemon import Sequencer
+from sequencer.settings import SequencerSettings, SourceSettings
+
+
+class HeldUp:
+    """The kernel, with a loop that sleeps on until the control plane has begun to look, and then obeys and ends at once."""
+
+    def __init__(self, lib, sequencer):
+        self.lib, self.sequencer, self.looks = lib, sequencer, 0
+
+    def __getattr__(self, name):
+        return getattr(self.lib, name)
+
+    def lockstep_loop_post(self, loop, *command):
+        real, unheard = loop.wake_fd, os.eventfd(0)
+        loop.wake_fd = unheard
+        self.lib.lockstep_loop_post(loop, *command)
+        loop.wake_fd = real
+        os.close(unheard)
+
+    def lockstep_loop_done(self, loop):
+        seen = self.lib.lockstep_loop_done(loop)
+        if not self.looks:
+            os.eventfd_write(loop.wake_fd, 1)
+            self.sequencer._loop_thread.join(10)
+        self.looks += 1
+        return seen
+
+
+def test_a_loop_that_ends_at_once_has_still_obeyed(tmp_path, monkeypatch):
+    sequencer = Sequencer(
+        tmp_path / "j",
+        SequencerSettings(segment_bytes=1 << 20, idle="park", clock_interval_ms=60_000),
+        [SourceSettings(name="md", role=SourceRole.MARKET_DATA)],
+        mode=SessionMode.SIMULATION,
+        durability=DurabilityPolicy.DURABLE,
+    )
+    sequencer.start()
+    while not sequencer._loop.parks:
+        time.sleep(0.01)
+    held_up = HeldUp(daemon_module.lib, sequencer)
+    monkeypatch.setattr(daemon_module, "lib", held_up)
+    sequencer.close()
+    assert held_up.looks == 2
+    assert [f.header.kind for f in frames(tmp_path / "j")][-1] == SessionEnd.KIND
