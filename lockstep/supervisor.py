@@ -55,7 +55,7 @@ RESTART_WINDOW_S = 60.0
 START_S = 30.0
 READY_LOOK_S = 0.05
 STOP_S = 10.0
-WITHDRAW_S = 3.0
+WITHDRAW_S = 8.0
 _OPEN = frozenset(
     {
         OrdStatus.RECEIVED,
