@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 from journal.frames import frames
 from journal.messages import DurabilityPolicy, Flag, SessionMode, SourceRole
 from sequencer.client import Publisher
