@@ -27,6 +27,7 @@ enum lockstep_kind {
     LOCKSTEP_SESSION_END = 2,
     LOCKSTEP_EPOCH_START = 3,
     LOCKSTEP_CLOCK = 4,
+    LOCKSTEP_CLOCK_JUMP = 6,
     LOCKSTEP_RECOVERY_REPORT = 9,
     LOCKSTEP_SOURCE_DEFINED = 10,
     LOCKSTEP_SOURCE_STATE = 11,
@@ -38,7 +39,10 @@ enum lockstep_kind {
     LOCKSTEP_DIVERGENCE = 22,
     LOCKSTEP_STREAM_HALTED = 26,
     LOCKSTEP_REJECT = 30,
+    LOCKSTEP_BAN = 31,
+    LOCKSTEP_BAN_LIFTED = 32,
     LOCKSTEP_APP_STATE = 33,
+    LOCKSTEP_RESOURCE_STATE = 34,
     LOCKSTEP_CURRENCY_DEFINED = 100,
     LOCKSTEP_VENUE_DEFINED = 101,
     LOCKSTEP_ACCOUNT_DEFINED = 102,
@@ -174,6 +178,13 @@ struct lockstep_clock {
     int64_t  mono_ns;
 };
 
+/* 6 */
+struct lockstep_clock_jump {
+    int64_t  before_ts;
+    int64_t  after_ts;
+    int64_t  mono_delta_ns;
+};
+
 /* 9 */
 struct lockstep_recovery_report {
     uint64_t kept_seq;
@@ -285,6 +296,33 @@ struct lockstep_reject {
     uint8_t  content_digest[32];
 };
 
+/* 31 */
+struct lockstep_ban {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    int64_t  until_ts;
+    uint32_t count;
+    uint16_t rule;
+    uint8_t  zero0[2];
+};
+
+/* 32 */
+struct lockstep_ban_lifted {
+    uint64_t ban_seq;
+    uint16_t reason;
+    uint8_t  zero0[6];
+};
+
 /* 33 */
 struct lockstep_app_state {
     uint64_t at_seq;
@@ -293,6 +331,14 @@ struct lockstep_app_state {
     uint16_t reason;
     uint8_t  state;
     uint8_t  zero0[1];
+};
+
+/* 34 */
+struct lockstep_resource_state {
+    uint64_t used;
+    uint64_t capacity;
+    uint8_t  resource;
+    uint8_t  zero0[7];
 };
 
 /* 100 */

@@ -25,5 +25,6 @@ from journal.messages.positions import *  # noqa: F403
 from journal.messages.reference import *  # noqa: F403
 from journal.messages.risk import *  # noqa: F403
 from journal.messages.schema import NULL, NULL_I128, REGISTRY, Entry, Message, entry, message
+from journal.messages.scopes import Scope
 from journal.messages.simulation import *  # noqa: F403
 from journal.messages.strategies import *  # noqa: F403

@@ -22,6 +22,7 @@ from journal.messages.schema import (
     entry,
     message,
 )
+from journal.messages.scopes import Scope
 
 NO_DIGEST = bytes(32)
 
@@ -73,6 +74,16 @@ class Clock(Message):
     mono_ns: Ns = 0
 
 
+@message(6)
+class ClockJump(Message):
+    """The wall clock was stepped, by `after_ts` - `before_ts` - `mono_delta_ns`: before_ts is what it showed when it was last
+    looked at, mono_delta_ns what has really passed since. Stands before the first frame that is stamped by the new time."""
+
+    before_ts: Ts = 0
+    after_ts: Ts = 0
+    mono_delta_ns: Ns = 0
+
+
 @message(9)
 class RecoveryReport(Message):
     """What recovery cut, and that the rest was put aside."""
@@ -95,7 +106,7 @@ class Grant(Entry):
 
 @message(10)
 class SourceDefined(Message):
-    """Gives a publisher its number and its kinds."""
+    """Gives a publisher its number and its kinds. rate_limit: messages a second that it may keep up; 0: as many as it likes."""
 
     uid: U32 = 0
     rate_limit: U32 = 0
@@ -204,6 +215,23 @@ class Reject(Message):
     content_digest: Digest = NO_DIGEST
 
 
+@message(31)
+class Ban(Scope):
+    """Roq RateLimitTrigger: a publisher, strategy or account may not publish or trade until then. `count` had come before."""
+
+    until_ts: Ts = 0
+    count: U32 = 0
+    rule: U16 = 0
+
+
+@message(32)
+class BanLifted(Message):
+    """A ban ended: by time, or by a named person."""
+
+    ban_seq: Seq = 0
+    reason: Annotated[U16, e.Reason] = 0
+
+
 @message(33)
 class AppState(Message):
     """An app recovers, is live, halted on a frame."""
@@ -215,8 +243,17 @@ class AppState(Message):
     state: Annotated[U8, e.AppStateCode] = 0
 
 
+@message(34)
+class ResourceState(Message):
+    """A resource runs out, or has recovered: disk in bytes."""
+
+    used: U64 = 0
+    capacity: U64 = 0
+    resource: Annotated[U8, e.Resource] = 0
+
+
 __all__ = [
-    "NO_DIGEST", "NULL", "AppState", "Clock", "ConfigApplied", "ConfigItem", "Divergence", "EpochStart", "Grant",
-    "RecoveryReport", "Reject", "SessionEnd", "SessionStart", "SnapshotTaken", "SourceDefined", "SourceGap", "SourceState",
-    "StateDigest", "StreamHalted",
+    "NO_DIGEST", "NULL", "AppState", "Ban", "BanLifted", "Clock", "ClockJump", "ConfigApplied", "ConfigItem",
+    "Divergence", "EpochStart", "Grant", "RecoveryReport", "Reject", "ResourceState",
+    "SessionEnd", "SessionStart", "SnapshotTaken", "SourceDefined", "SourceGap", "SourceState", "StateDigest", "StreamHalted",
 ]  # fmt: skip

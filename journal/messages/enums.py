@@ -510,6 +510,18 @@ class SourceStateCode(IntEnum):
     REPLACED = 6
 
 
+class Resource(IntEnum):
+    UNDEFINED = 0
+    DISK = 1
+    MEMORY = 2
+    FILES = 3
+    QUEUE = 4
+    CPU = 5
+    TIMERS = 6
+    DEDUP_WINDOW = 7
+    OPEN_ORDERS = 8
+
+
 class SourceRole(IntEnum):
     UNDEFINED = 0
     SEQUENCER = 1

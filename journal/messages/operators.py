@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from journal.messages import enums as e
-from journal.messages.risk import Scope
 from journal.messages.schema import U8, U16, U32, U64, Message, Seq, message
+from journal.messages.scopes import Scope
 
 
 @message(800)

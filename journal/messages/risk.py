@@ -23,23 +23,7 @@ from journal.messages.schema import (
     entry,
     message,
 )
-
-
-class Scope(Message):
-    """What a limit or command is about; `scope_type` says which ids are read, all given ones must match. 40 bytes."""
-
-    scope_order_id: U64 = 0
-    scope_account: U32 = 0
-    scope_strategy: U32 = 0
-    scope_user: U32 = 0
-    scope_group: U32 = 0
-    scope_instrument: U32 = 0
-    scope_underlying: U32 = 0
-    scope_venue: U16 = 0
-    scope_source: U16 = 0
-    scope_type: Annotated[U8, e.ScopeType] = 0
-    scope_zero8: U8 = 0
-    scope_zero16: U16 = 0
+from journal.messages.scopes import Scope
 
 
 @message(400)
@@ -110,4 +94,4 @@ class KillRelease(Message):
     reason: str = ""
 
 
-__all__ = ["CheckOutcome", "KillRelease", "KillSwitch", "RiskDecision", "RiskLimitSet", "Scope"]
+__all__ = ["CheckOutcome", "KillRelease", "KillSwitch", "RiskDecision", "RiskLimitSet"]

@@ -1,11 +1,31 @@
-"""What a scope covers: the one reading of `Scope` for limits, kills and mass commands."""
+"""What a limit, a kill, a ban or a command is about, and the one reading of what such a scope covers."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from journal.messages.enums import ScopeType
 from journal.messages.enums import ScopeType as S
-from journal.messages.risk import Scope
+from journal.messages.schema import U8, U16, U32, U64, Message
+
+
+class Scope(Message):
+    """What a limit or command is about; `scope_type` says which ids are read, all given ones must match. 40 bytes."""
+
+    scope_order_id: U64 = 0
+    scope_account: U32 = 0
+    scope_strategy: U32 = 0
+    scope_user: U32 = 0
+    scope_group: U32 = 0
+    scope_instrument: U32 = 0
+    scope_underlying: U32 = 0
+    scope_venue: U16 = 0
+    scope_source: U16 = 0
+    scope_type: Annotated[U8, ScopeType] = 0
+    scope_zero8: U8 = 0
+    scope_zero16: U16 = 0
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,4 +79,4 @@ def kill_covers(scope: Scope, s: Subject) -> bool:
     return covers(scope, s) if judged else True
 
 
-__all__ = ["Subject", "covers", "kill_covers"]
+__all__ = ["Scope", "Subject", "covers", "kill_covers"]
