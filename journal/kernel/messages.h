@@ -37,6 +37,7 @@ enum lockstep_kind {
     LOCKSTEP_STATE_DIGEST = 20,
     LOCKSTEP_SNAPSHOT_TAKEN = 21,
     LOCKSTEP_DIVERGENCE = 22,
+    LOCKSTEP_REPLICA_STATE = 24,
     LOCKSTEP_STREAM_HALTED = 26,
     LOCKSTEP_REJECT = 30,
     LOCKSTEP_BAN = 31,
@@ -276,6 +277,17 @@ struct lockstep_divergence {
     uint8_t  expected_digest[32];
     uint8_t  got_digest[32];
     struct lockstep_text field;
+};
+
+/* 24 */
+struct lockstep_replica_state {
+    uint64_t acked_seq;
+    uint64_t lag_bytes;
+    uint16_t node;
+    uint16_t reason;
+    uint8_t  state;
+    uint8_t  zero0[3];
+    struct lockstep_text name;
 };
 
 /* 26 */

@@ -195,6 +195,18 @@ class Divergence(Message):
     field: str = ""
 
 
+@message(24)
+class ReplicaState(Message):
+    """A follower is up, lagging, lost (R01): how far its disk is behind the stream."""
+
+    acked_seq: Seq = 0
+    lag_bytes: U64 = 0
+    node: U16 = 0
+    reason: Annotated[U16, e.Reason] = 0
+    state: Annotated[U8, e.ReplicaStateCode] = 0
+    name: str = ""
+
+
 @message(26)
 class StreamHalted(Message):
     """Last words of a sequencer that cannot go on."""
@@ -254,6 +266,6 @@ class ResourceState(Message):
 
 __all__ = [
     "NO_DIGEST", "NULL", "AppState", "Ban", "BanLifted", "Clock", "ClockJump", "ConfigApplied", "ConfigItem",
-    "Divergence", "EpochStart", "Grant", "RecoveryReport", "Reject", "ResourceState",
+    "Divergence", "EpochStart", "Grant", "RecoveryReport", "Reject", "ReplicaState", "ResourceState",
     "SessionEnd", "SessionStart", "SnapshotTaken", "SourceDefined", "SourceGap", "SourceState", "StateDigest", "StreamHalted",
 ]  # fmt: skip

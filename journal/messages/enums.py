@@ -500,6 +500,17 @@ class EpochCause(IntEnum):
     PLANNED = 4
 
 
+class ReplicaStateCode(IntEnum):
+    """How a follower stands to the stream."""
+
+    UNDEFINED = 0
+    JOINING = 1
+    IN_SYNC = 2
+    LAGGING = 3
+    LOST = 4
+    REFUSED = 5
+
+
 class SourceStateCode(IntEnum):
     UNDEFINED = 0
     ATTACHED = 1
