@@ -29,6 +29,10 @@ class JournalLocked(JournalError):
         super().__init__(f"{path}: {who} is writing this journal; a journal has one writer at a time")
 
 
+class JournalFenced(JournalError):
+    """The stream of this folder is written elsewhere: it may be read and followed, not written."""
+
+
 class ForeignFile(JournalError):
     """A file of another make where one of ours belongs."""
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from journal import entropy
-from journal.errors import JournalError, JournalLocked, MessageTooLong, WrongStream, os_failure
+from journal.errors import JournalError, JournalFenced, JournalLocked, MessageTooLong, WrongStream, os_failure
 from journal.kernel._journal import ffi, lib
 from journal.messages.derive import schema_text
 from journal.messages.header import HEADER, HEADER_BYTES, Flag
@@ -79,7 +79,7 @@ class JournalWriter:
         self = object.__new__(cls)
         self.path = Path(path)
         self.c = None
-        self._lock_fd = _lock(self.path)
+        self._lock_fd = lock_folder(self.path)
         try:
             self._start(stream_id, segment_bytes, nonce, write_through)
         except BaseException:
@@ -91,6 +91,8 @@ class JournalWriter:
         control_path = self.path / CONTROL
         old = segment_files(self.path)
         control = ControlPage(control_path, writable=True) if control_path.exists() else None
+        if control is not None:
+            refuse_foreign_epoch(self.path, control)
         known = control.stream_id if control else read_header(old[0][1], 1).stream_id if old else None
         if known is not None and stream_id is not None and known != stream_id:
             raise WrongStream(f"{self.path}: is stream {known:#018x}; expected {stream_id:#018x}")
@@ -136,9 +138,11 @@ class JournalWriter:
         """Another segment size from now on: a new page with the old watermarks."""
         assert segment_bytes is not None
         hints = (control.c.durable_seq, control.c.segment, control.c.epoch)
+        replication = (control.c.replicated_seq, control.c.fenced_epoch, control.c.role)
         create_control(self.path, control.stream_id, segment_bytes)
         fresh = ControlPage(self.path / CONTROL, writable=True)
         fresh.c.durable_seq, fresh.c.segment, fresh.c.epoch = hints
+        fresh.c.replicated_seq, fresh.c.fenced_epoch, fresh.c.role = replication
         fresh.flush()
         return fresh
 
@@ -286,7 +290,20 @@ class JournalWriter:
         self.close()
 
 
-def _lock(folder: Path) -> int:
+def refuse_foreign_epoch(folder: Path, control: ControlPage) -> None:
+    """JournalFenced for a folder whose stream is written elsewhere: a follower's, or one that a higher epoch has overtaken."""
+    if control.c.role == lib.LOCKSTEP_ROLE_FOLLOWER:
+        raise JournalFenced(
+            f"{folder}: is a replica, its writer is elsewhere; to write here, first: lockstep replicate promote {folder}"
+        )
+    if control.c.fenced_epoch > control.c.epoch:
+        raise JournalFenced(
+            f"{folder}: epoch {control.c.fenced_epoch} of this stream has begun elsewhere, this folder ends with epoch "
+            f"{control.c.epoch}; follow the new writer: lockstep replicate follow HOST:PORT {folder}"
+        )
+
+
+def lock_folder(folder: Path) -> int:
     """Create the folder if need be and take its lock; the lock dies with the process, whatever kills it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,10 @@ struct lockstep_end_marker {
     uint64_t next_seq;
 };
 
-/* One cache line, one writer: identity (creation), appending thread, syncing thread, control plane. */
+/* Whose folder this is: a writer's own, a follower's (its writer is elsewhere), or one that a writer may go on with. */
+enum lockstep_role { LOCKSTEP_ROLE_WRITER = 0, LOCKSTEP_ROLE_FOLLOWER = 1, LOCKSTEP_ROLE_PROMOTED = 2 };
+
+/* One cache line, one writer: identity (creation), appending thread, syncing thread, control plane, replication. */
 struct lockstep_control {
     uint8_t  magic[8];
     uint32_t format;
@@ -52,11 +55,17 @@ struct lockstep_control {
     uint64_t written_seq;
     int64_t  written_ts;
     uint32_t segment;
-    uint32_t zero1[11];
+    uint32_t zero1;
+    uint64_t published;      /* segment << 32 | offset: everything before it is whole frames */
+    uint64_t zero2[4];
     uint64_t durable_seq;
     uint64_t syncs;
-    uint64_t zero2[6];
+    uint64_t zero3[6];
     uint32_t epoch;
     uint32_t writer_pid;
-    uint64_t zero3[7];
+    uint64_t zero4[7];
+    uint64_t replicated_seq; /* stored by the replication server, or by the follower whose folder this is */
+    uint32_t fenced_epoch;   /* the highest epoch that this folder has heard of; a lower one may not be written any more */
+    uint32_t role;           /* enum lockstep_role */
+    uint64_t zero5[6];
 };

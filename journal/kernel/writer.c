@@ -21,7 +21,8 @@ _Static_assert(sizeof(struct lockstep_end_marker) == LOCKSTEP_END_BYTES, "end ma
 _Static_assert(offsetof(struct lockstep_control, written_seq) == 64, "appender's line");
 _Static_assert(offsetof(struct lockstep_control, durable_seq) == 128, "syncer's line");
 _Static_assert(offsetof(struct lockstep_control, epoch) == 192, "control plane's line");
-_Static_assert(sizeof(struct lockstep_control) == 256, "control");
+_Static_assert(offsetof(struct lockstep_control, replicated_seq) == 256, "the replication's line");
+_Static_assert(sizeof(struct lockstep_control) == 320, "control");
 _Static_assert(offsetof(struct lockstep_writer, first_unsynced) % 64 == 0, "the syncer's own line");
 
 static const uint64_t SEQ_MAX = (UINT64_C(1) << 63) - (UINT64_C(1) << 40);
@@ -183,7 +184,9 @@ int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_fram
 
 void lockstep_writer_publish_watermark(struct lockstep_writer *w)
 {
-    __atomic_store_n(&w->published, (uint64_t)w->segment << 32 | w->offset, __ATOMIC_RELEASE);
+    uint64_t published = (uint64_t)w->segment << 32 | w->offset;
+    __atomic_store_n(&w->published, published, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->control->published, published, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->written_ts, w->last_ts, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->written_seq, w->last_seq, __ATOMIC_RELEASE);
 }
@@ -395,6 +398,7 @@ int lockstep_writer_adopt(struct lockstep_writer *w, uint32_t number, uint32_t s
         w->seed = slot->seed;
         w->first_unsynced = number;
         w->published = (uint64_t)number << 32 | offset;
+        __atomic_store_n(&w->control->published, w->published, __ATOMIC_RELEASE);
         __atomic_store_n(&w->segment, number, __ATOMIC_RELEASE);
         __atomic_store_n(&w->control->segment, number, __ATOMIC_RELEASE);
     }
