@@ -28,6 +28,7 @@ enum lockstep_kind {
     LOCKSTEP_EPOCH_START = 3,
     LOCKSTEP_CLOCK = 4,
     LOCKSTEP_CLOCK_JUMP = 6,
+    LOCKSTEP_SEGMENT_SEALED = 7,
     LOCKSTEP_RECOVERY_REPORT = 9,
     LOCKSTEP_SOURCE_DEFINED = 10,
     LOCKSTEP_SOURCE_STATE = 11,
@@ -184,6 +185,16 @@ struct lockstep_clock_jump {
     int64_t  before_ts;
     int64_t  after_ts;
     int64_t  mono_delta_ns;
+};
+
+/* 7 */
+struct lockstep_segment_sealed {
+    uint64_t first_seq;
+    uint64_t last_seq;
+    uint32_t segment;
+    uint8_t  zero0[4];
+    uint8_t  chain_digest[32];
+    struct lockstep_text signature;
 };
 
 /* 9 */

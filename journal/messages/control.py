@@ -84,6 +84,17 @@ class ClockJump(Message):
     mono_delta_ns: Ns = 0
 
 
+@message(7)
+class SegmentSealed(Message):
+    """A segment is full, on disk and sealed. The chain digest covers every byte of it and of all segments before."""
+
+    first_seq: Seq = 0
+    last_seq: Seq = 0
+    segment: U32 = 0
+    chain_digest: Digest = NO_DIGEST
+    signature: str = ""
+
+
 @message(9)
 class RecoveryReport(Message):
     """What recovery cut, and that the rest was put aside."""
@@ -266,6 +277,7 @@ class ResourceState(Message):
 
 __all__ = [
     "NO_DIGEST", "NULL", "AppState", "Ban", "BanLifted", "Clock", "ClockJump", "ConfigApplied", "ConfigItem",
-    "Divergence", "EpochStart", "Grant", "RecoveryReport", "Reject", "ReplicaState", "ResourceState",
-    "SessionEnd", "SessionStart", "SnapshotTaken", "SourceDefined", "SourceGap", "SourceState", "StateDigest", "StreamHalted",
+    "Divergence", "EpochStart", "Grant", "RecoveryReport", "Reject", "ReplicaState", "ResourceState", "SegmentSealed",
+    "SessionEnd", "SessionStart", "SnapshotTaken", "SourceDefined", "SourceGap", "SourceState", "StateDigest",
+    "StreamHalted",
 ]  # fmt: skip

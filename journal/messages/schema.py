@@ -57,7 +57,7 @@ Ts = Annotated[int, Scalar("q", "int64_t", 8, "ns", signed=True)]
 Ns = Annotated[int, Scalar("q", "int64_t", 8, "duration_ns", signed=True)]
 I128 = Annotated[int, Scalar("QQ", "lockstep_i128", 16, signed=True)]
 Digest = Annotated[bytes, "digest"]
-"""32 bytes, BLAKE2b-256."""
+"""32 bytes: BLAKE2b-256; chain digests are BLAKE3."""
 Blob = Annotated[bytes, "blob"]
 """A byte string of any length up to the frame's; on the wire a descriptor (u32 offset, u32 length)."""
 
