@@ -72,6 +72,18 @@ static inline int j_sync_range(uint8_t *base, uint64_t from, uint64_t to)
     return 0;
 }
 
+/* No store will come to [from, to) of a map any more: take its pages out of it, which keeps what they hold. A sync would
+ * write-protect them one by one, and each of them would interrupt the core on which the appender runs. A hint: what it
+ * cannot do costs time only. */
+static inline void j_let_go(uint8_t *base, uint64_t from, uint64_t to)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    from &= ~(page - 1);
+    to &= ~(page - 1);
+    if (from < to)
+        (void)madvise(base + from, to - from, MADV_DONTNEED);
+}
+
 static inline int j_create(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

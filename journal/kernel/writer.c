@@ -250,8 +250,13 @@ static void unmap_slot(struct lockstep_slot *slot)
 {
     J_TRACE(J_UNMAPPED, slot->base, NULL, slot->bytes, slot->fd, NULL, NULL);
     munmap(slot->base, slot->bytes);
-    close(slot->fd);
     slot->base = NULL;
+}
+
+static void close_slot(struct lockstep_slot *slot)
+{
+    unmap_slot(slot);
+    close(slot->fd);
 }
 
 static void know_slot(struct lockstep_slot *slot)
@@ -297,7 +302,7 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
     if (result == 0 && !w->write_through)
         result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
     if (result != 0) {
-        unmap_slot(slot);
+        close_slot(slot);
         return result;
     }
     /* Map the pages for writing (a sync has write-protected them again): the appender shall not pay for that. */
@@ -349,14 +354,19 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
         struct lockstep_slot *slot = slot_of(w, n);
         if (n != w->first_unsynced)
             w->synced_to = 0;
-        uint64_t to = ((published & UINT32_MAX) + page - 1) / page * page;
-        result = n < current ? j_sync(slot->fd) : j_sync_range(slot->base, w->synced_to, to);
-        if (result != 0)
-            return fail(w, result);
+        uint64_t tail = published & UINT32_MAX, to = (tail + page - 1) / page * page;
         if (n < current) {
             unmap_slot(slot);
-            __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
+            result = j_sync(slot->fd);
+            close(slot->fd);
+        } else {
+            j_let_go(slot->base, w->synced_to, tail / page * page);
+            result = j_sync_range(slot->base, w->synced_to, to);
         }
+        if (result != 0)
+            return fail(w, result);
+        if (n < current)
+            __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
         w->first_unsynced = n;
         /* The page of the tail has room for more frames: it is synced again next time. */
         w->synced_to = (published & UINT32_MAX) / page * page;
@@ -410,7 +420,7 @@ void lockstep_writer_release(struct lockstep_writer *w)
 {
     for (uint32_t i = 0; i < LOCKSTEP_SLOTS; i++)
         if (w->slots[i].base != NULL) {
-            unmap_slot(&w->slots[i]);
+            close_slot(&w->slots[i]);
             w->slots[i].state = LOCKSTEP_FREE;
         }
     w->base = NULL;
@@ -453,6 +463,6 @@ int lockstep_zero_range(const char *path, uint64_t from, uint64_t to)
     }
     j_zero(slot.base + from, to - from);
     result = j_sync(fd);
-    unmap_slot(&slot);
+    close_slot(&slot);
     return result;
 }
