@@ -108,6 +108,12 @@ class JournalReader:
         return int(control.c.durable_seq) if control else 0
 
     @property
+    def halted(self) -> int:
+        """Reason why the stream has ended by itself: act outside no more. 0: it goes on, or was stopped in order."""
+        control = self._read_control()
+        return int(control.c.halted) if control else 0
+
+    @property
     def stream_id(self) -> int | None:
         """Of the journal; None while nothing is written yet and no control page is there."""
         return self._stream_id

@@ -124,6 +124,7 @@ class JournalWriter:
         control.c.epoch = stream.epoch
         control.c.written_ts, control.c.written_seq, control.c.durable_seq = stream.last_ts, stream.last_seq, stream.last_seq
         control.c.writer_pid = os.getpid()
+        control.c.halted = 0
         if stream.segment:
             self._check(lib.lockstep_writer_adopt(c, stream.segment, lib.LOCKSTEP_CURRENT, stream.offset), "taking it over")
         if stream.prepared:
@@ -244,7 +245,8 @@ class JournalWriter:
     def body_bytes_max(self) -> int:
         """The longest body that fits a frame and an empty segment."""
         blocks = 1 + -(-len(self._schema) // BLOCK_BYTES)
-        room = int(self.c.segment_bytes) - blocks * BLOCK_BYTES - int(lib.LOCKSTEP_END_BYTES)
+        kept = int(lib.LOCKSTEP_END_BYTES + lib.LOCKSTEP_RESERVE_BYTES)
+        room = int(self.c.segment_bytes) - blocks * BLOCK_BYTES - kept
         return min(int(lib.LOCKSTEP_FRAME_BYTES_MAX), room // 8 * 8) - HEADER_BYTES
 
     def prepare_next(self) -> None:

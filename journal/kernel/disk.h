@@ -52,10 +52,18 @@ static inline void j_publish64(uint64_t *at, uint64_t value)
     __atomic_store_n(at, value, __ATOMIC_RELEASE);
 }
 
+/* A call that a signal interrupted has done nothing: it is made again. Everything else that fails, has failed. */
+#define J_AGAIN(result, call)           \
+    do                                  \
+        result = (call);                \
+    while (result < 0 && errno == EINTR)
+
 /* Everything stored into the file so far is on disk when this returns 0. */
 static inline int j_sync(int fd)
 {
-    if (fdatasync(fd) != 0)
+    int result;
+    J_AGAIN(result, fdatasync(fd));
+    if (result != 0)
         return -errno;
     J_TRACE(J_SYNC, NULL, NULL, 0, fd, NULL, NULL);
     return 0;
@@ -66,7 +74,9 @@ static inline int j_sync(int fd)
 static inline int j_sync_range(uint8_t *base, uint64_t from, uint64_t to)
 {
     from &= ~((uint64_t)sysconf(_SC_PAGESIZE) - 1);
-    if (msync(base + from, to - from, MS_SYNC) != 0)
+    int result;
+    J_AGAIN(result, msync(base + from, to - from, MS_SYNC));
+    if (result != 0)
         return -errno;
     J_TRACE(J_SYNC_RANGE, base + from, NULL, to - from, -1, NULL, NULL);
     return 0;
@@ -86,7 +96,8 @@ static inline void j_let_go(uint8_t *base, uint64_t from, uint64_t to)
 
 static inline int j_create(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd;
+    J_AGAIN(fd, open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (fd < 0)
         return -errno;
     J_TRACE(J_CREATE, NULL, NULL, 0, fd, path, NULL);
@@ -96,7 +107,10 @@ static inline int j_create(const char *path)
 /* Blocks are reserved, never sparse: a store into the map cannot fail for lack of space later. */
 static inline int j_allocate(int fd, uint64_t bytes)
 {
-    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    int error;
+    do
+        error = posix_fallocate(fd, 0, (off_t)bytes); /* has its own way to tell */
+    while (error == EINTR);
     if (error != 0)
         return -error;
     J_TRACE(J_ALLOCATE, NULL, NULL, bytes, fd, NULL, NULL);
@@ -124,7 +138,9 @@ static inline int j_fill_zeros(int fd, uint64_t from, uint64_t to)
 
 static inline int j_rename(const char *from, const char *to)
 {
-    if (rename(from, to) != 0)
+    int result;
+    J_AGAIN(result, rename(from, to));
+    if (result != 0)
         return -errno;
     J_TRACE(J_RENAME, NULL, NULL, 0, -1, from, to);
     return 0;
@@ -132,10 +148,12 @@ static inline int j_rename(const char *from, const char *to)
 
 static inline int j_dirsync(const char *folder)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd, result;
+    J_AGAIN(fd, open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd < 0)
         return -errno;
-    int result = fsync(fd) == 0 ? 0 : -errno;
+    J_AGAIN(result, fsync(fd));
+    result = result == 0 ? 0 : -errno;
     close(fd);
     J_TRACE(J_DIRSYNC, NULL, NULL, 0, -1, folder, NULL);
     return result;

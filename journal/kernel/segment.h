@@ -8,6 +8,7 @@ enum lockstep_format {
     LOCKSTEP_HEAD_BYTES = 64,
     LOCKSTEP_FRAME_BYTES_MAX = 1048576,
     LOCKSTEP_END_BYTES = 16,
+    LOCKSTEP_RESERVE_BYTES = 256,         /* before it: kept for the last words of a stream that cannot go on */
     LOCKSTEP_SEGMENT_BYTES_MIN = 1048576,
 };
 
@@ -55,7 +56,7 @@ struct lockstep_control {
     uint64_t written_seq;
     int64_t  written_ts;
     uint32_t segment;
-    uint32_t zero1;
+    uint32_t halted;         /* Reason why the stream ended by itself; 0: it goes on, or it was stopped */
     uint64_t published;      /* segment << 32 | offset: everything before it is whole frames */
     uint64_t zero2[4];
     uint64_t durable_seq;

@@ -106,7 +106,7 @@ static int roll(struct lockstep_writer *w)
     __atomic_store_n(&next->state, LOCKSTEP_CURRENT, __ATOMIC_RELEASE);
     w->base = next->base;
     w->offset = next->frames_at;
-    w->limit = next->bytes - LOCKSTEP_END_BYTES;
+    w->limit = next->bytes - LOCKSTEP_END_BYTES - LOCKSTEP_RESERVE_BYTES;
     w->seed = next->seed;
     __atomic_store_n(&w->segment, next->number, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->segment, next->number, __ATOMIC_RELEASE);
@@ -130,7 +130,8 @@ int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct l
         return -EOVERFLOW;
     if (__builtin_expect(w->base == NULL || w->offset + length > w->limit, 0)) {
         uint64_t schema_blocks = (w->schema_bytes + LOCKSTEP_BLOCK_BYTES - 1) / LOCKSTEP_BLOCK_BYTES;
-        uint64_t room = w->segment_bytes - (1 + schema_blocks) * LOCKSTEP_BLOCK_BYTES - LOCKSTEP_END_BYTES;
+        uint64_t room = w->segment_bytes - (1 + schema_blocks) * LOCKSTEP_BLOCK_BYTES - LOCKSTEP_END_BYTES -
+                        LOCKSTEP_RESERVE_BYTES;
         if (length > room)
             return -EMSGSIZE;
         int rolled = roll(w);
@@ -179,6 +180,22 @@ int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_fram
     if (body_bytes)
         j_store((uint8_t *)slot + LOCKSTEP_HEAD_BYTES, body, body_bytes);
     lockstep_writer_commit(w, slot, length);
+    return 0;
+}
+
+int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_frame *head, const void *body,
+                               uint32_t body_bytes)
+{
+    uint32_t length = LOCKSTEP_HEAD_BYTES + body_bytes;
+    if (w->base == NULL || body_bytes > LOCKSTEP_RESERVE_BYTES || w->offset + length > w->limit + LOCKSTEP_RESERVE_BYTES)
+        return -ENOSPC;
+    struct lockstep_frame *slot = (struct lockstep_frame *)(w->base + w->offset);
+    j_store((uint8_t *)slot + 8, (const uint8_t *)head + 8, LOCKSTEP_HEAD_BYTES - 8);
+    j_store((uint8_t *)slot + LOCKSTEP_HEAD_BYTES, body, body_bytes);
+    uint64_t limit = w->limit;
+    w->limit = limit + LOCKSTEP_RESERVE_BYTES;
+    lockstep_writer_commit(w, slot, length);
+    w->limit = limit;
     return 0;
 }
 
@@ -273,6 +290,15 @@ static int segment_path(const struct lockstep_writer *w, uint32_t number, char *
     return n > 0 && (size_t)n < bytes ? 0 : -ENAMETOOLONG;
 }
 
+/* No room, no file, no memory: that may pass, and the preparer tries again. A sync that failed may not: what the disk has lost
+ * once it loses again, and reports it only the first time. */
+static int believed(struct lockstep_writer *w, int result)
+{
+    if (result == 0 || result == -EMFILE || result == -ENFILE || result == -ENOMEM)
+        return result;
+    return fail(w, result);
+}
+
 static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, uint32_t number, const char *temporary)
 {
     char path[LOCKSTEP_FOLDER_BYTES + 32];
@@ -294,11 +320,11 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
     if (w->write_through)
         result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
     if (result == 0)
-        result = j_sync(fd);
+        result = believed(w, j_sync(fd));
     if (result == 0)
         result = j_rename(temporary, path);
     if (result == 0)
-        result = j_dirsync(w->folder);
+        result = believed(w, j_dirsync(w->folder));
     if (result == 0 && !w->write_through)
         result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
     if (result != 0) {
@@ -404,7 +430,7 @@ int lockstep_writer_adopt(struct lockstep_writer *w, uint32_t number, uint32_t s
         assert(offset >= slot->frames_at && offset <= slot->bytes - LOCKSTEP_END_BYTES);
         w->base = slot->base;
         w->offset = offset;
-        w->limit = slot->bytes - LOCKSTEP_END_BYTES;
+        w->limit = slot->bytes - LOCKSTEP_END_BYTES - LOCKSTEP_RESERVE_BYTES;
         w->seed = slot->seed;
         w->first_unsynced = number;
         w->published = (uint64_t)number << 32 | offset;

@@ -65,6 +65,11 @@ int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct l
  * The caller has set ts > last_ts. Returns the seq. */
 uint64_t lockstep_writer_commit(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length);
 
+/* Append the last frames of a stream that cannot go on: into the bytes that each segment keeps for them, never rolling, also
+ * after a failed sync (nobody is told that they are on disk). 0, or -ENOSPC when that room is used up too. */
+int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_frame *head, const void *body,
+                               uint32_t body_bytes);
+
 /* Zero a reserved slot whose content was refused. */
 void lockstep_writer_abandon(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length);
 
