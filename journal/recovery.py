@@ -1,12 +1,11 @@
 """What a writer does before its first append: read the whole stream, cut a torn tail, refuse damage.
 
-Rules and reasons: docs/journal-format.md, "Recovery". Nothing is changed before the verdict is known; every step can be
-interrupted and begun again.
+Rules and reasons: docs/journal-format.md, "Recovery". The decision is taken in C, by a function that changes nothing; this
+module carries it out: copies first, then the cut, so that every step can be interrupted and begun again.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from journal.errors import JournalDamaged, SegmentMissing, WrongStream, os_failure
+from journal import quarantine
+from journal.errors import JournalCorrupt, JournalDamaged, JournalError, SegmentMissing, WrongStream, os_failure
 from journal.kernel._journal import ffi, lib
+from journal.quarantine import RecoveryResult
 from journal.segment import (
     BLOCK_BYTES,
     ControlPage,
@@ -26,23 +27,7 @@ from journal.segment import (
     segment_files,
     segment_name,
     sync_folder,
-    write_durably,
 )
-
-QUARANTINE = "quarantine"
-_WHOLE = 2**64 - 1
-
-
-class RecoveryResult(msgspec.Struct, frozen=True):
-    """What was cut. `kept_seq`: the last frame that stays. Bytes count up to the last non-zero one of each place."""
-
-    kept_seq: int
-    segment: int
-    offset: int
-    cut_bytes: int
-    quarantined_bytes: int
-    found: str
-    files: tuple[str, ...]
 
 
 class RecoveredStream(msgspec.Struct):
@@ -59,15 +44,6 @@ class RecoveredStream(msgspec.Struct):
     last_source_seq: dict[int, int] = {}
     last_incarnation: dict[int, int] = {}
     result: RecoveryResult | None = None
-
-
-class _End(msgspec.Struct):
-    """Where the scan stopped, before any verdict."""
-
-    index: int
-    offset: int
-    cut_to: int
-    found: str
 
 
 def describe(reader: Any) -> tuple[str, str]:
@@ -136,160 +112,136 @@ def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None 
         raise SegmentMissing(f"{folder / segment_name(control.c.segment)}: missing; the control page says that it was written")
     for header in headers:
         read_schema(header)
-    durable = max([h.opened.durable_seq for h in headers if h.opened], default=0)
-    durable = max(durable, int(control.c.durable_seq) if control else 0)
-    stream = RecoveredStream(epoch=int(control.c.epoch) if control else 0)
-    end = _scan(headers, stream)
-    later = headers[end.index + 1 :] if end is not None else headers
-    cut_later = [(h.number, upto) for h in later if (upto := _used_bytes(h))]
-    torn = bool(cut_later) or (end is not None and end.cut_to > end.offset)
-    if stream.last_seq < durable or (torn and control is None):
-        _refuse(folder, end, headers, stream, durable, control is None)
-    if control is not None and control.c.segment > stream.segment:
-        # Before any file goes: else an interruption would leave a page that misses a segment cut on purpose.
-        control.c.segment = stream.segment
-        control.flush()
-    put_aside = _clear_later(folder, later, dict(cut_later), stream, control)
-    if torn:
-        stream.result = _cut_tail(folder, end, headers, stream, put_aside)
-    _sync_unsynced(headers, stream, int(control.c.durable_seq) if control else 0)
-    (folder / "prepare.tmp").unlink(missing_ok=True)
-    return stream
+    found, later, sources = _decide(headers, control)
+    if found.verdict not in (lib.LOCKSTEP_VERDICT_CLEAN, lib.LOCKSTEP_VERDICT_TORN):
+        raise _refusal(folder, headers, found)
+    try:
+        result = _put_aside(folder, headers, found, later) if found.verdict == lib.LOCKSTEP_VERDICT_TORN else None
+        _cut(folder, headers, found, later, control)
+        _sync_unsynced(headers, int(found.segment), int(control.c.durable_seq) if control else 0)
+        (folder / "prepare.tmp").unlink(missing_ok=True)
+        # Whatever was killed between a rename and its sync: from here on frames may be acknowledged in those files.
+        sync_folder(folder)
+    except OSError as error:
+        raise os_failure(folder, error.errno or 0, "recovering it") from None
+    return RecoveredStream(
+        last_seq=int(found.last_seq),
+        last_ts=int(found.last_ts),
+        last_crc=int(found.last_crc),
+        epoch=int(found.epoch),
+        segment=int(found.segment),
+        offset=int(found.offset),
+        prepared=int(found.prepared),
+        last_source_seq=nonzero(sources.last_source_seq, "<u8"),
+        last_incarnation=nonzero(sources.last_incarnation, "<u4"),
+        result=result,
+    )
 
 
-def _scan(headers: list[SegmentHeader], stream: RecoveredStream) -> _End | None:
-    """Follow the chain as far as it is valid; fill the stream's end and its sources."""
-    reader = ffi.new("struct lockstep_reader *")
-    reader.verify, reader.next_seq = 1, 1
+class _Later(msgspec.Struct, frozen=True):
+    """A segment behind the stream's end that does not stay as it is. `used`: how much of it is put aside, 0: nothing."""
+
+    header: SegmentHeader
+    used: int
+
+
+def _decide(headers: list[SegmentHeader], control: ControlPage | None) -> tuple[Any, list[_Later], Any]:
+    """The decision, taken in C (journal/kernel/recovery.h): nothing is changed by it."""
+    from journal.messages.derive import schema_text
+
+    schema = schema_text()
+    found = ffi.new("struct lockstep_recovery *")
+    kept = ffi.from_buffer(schema)
+    found.schema, found.schema_bytes = kept, len(schema)
+    if headers:
+        found.stream_id = headers[0].stream_id
+    if control is not None:
+        found.has_control = 1
+        found.control_durable_seq, found.control_segment = control.c.durable_seq, control.c.segment
+        found.control_epoch, found.segment_bytes = control.c.epoch, control.segment_bytes
     sources = ffi.new("struct lockstep_sources *")
-    end: _End | None = None
-    for index, header in enumerate(headers):
-        if header.opened is None:
-            break
-        if chain_break(header, reader) is not None:
-            break
-        mapped = map_file(header.path)
-        base = ffi.from_buffer(mapped)
-        start_reader(reader, header, base)
-        lib.lockstep_reader_survey(reader, _WHOLE, sources, ffi.NULL, ffi.NULL)
-        # An end marker counts as torn too when the segment it points to turns out not to be open.
-        cut_to = lib.lockstep_last_nonzero(base, reader.offset, header.segment_bytes)
-        found = "" if cut_to == reader.offset else "expected {}, found {}".format(*describe(reader))
-        end = _End(index, int(reader.offset), int(cut_to), found)
-        stream.segment, stream.offset = header.number, end.offset
-        stream.epoch = max(stream.epoch, reader.epoch)
-        if reader.state != lib.LOCKSTEP_END:
-            break
-    stream.last_seq, stream.last_ts, stream.last_crc = int(reader.next_seq) - 1, int(reader.last_ts), int(reader.last_crc)
-    stream.last_source_seq = nonzero(sources.last_source_seq, "<u8")
-    stream.last_incarnation = nonzero(sources.last_incarnation, "<u4")
-    return end
+    used = ffi.new("uint64_t *")
+    later: list[_Later] = []
+    for header in headers:
+        with map_file(header.path) as mapped:
+            base = ffi.from_buffer(mapped)
+            action = lib.lockstep_recovery_look(found, base, len(mapped), sources, used)
+            ffi.release(base)
+        if action == lib.LOCKSTEP_ACTION_INVALID:  # it was whole a moment ago, when its header was read
+            raise JournalCorrupt(header.path, 0, "a valid header and schema", "others")
+        if action in (lib.LOCKSTEP_ACTION_REMOVE, lib.LOCKSTEP_ACTION_PUT_ASIDE):
+            later.append(_Later(header, int(used[0])))
+    lib.lockstep_recovery_decide(found)
+    found.schema = ffi.NULL
+    return found, later, sources
 
 
-def _used_bytes(header: SegmentHeader) -> int:
-    """Bytes from the open record to the last non-zero one that a never opened segment should not have; 0: pristine."""
-    mapped = map_file(header.path)
-    used = int(lib.lockstep_last_nonzero(ffi.from_buffer(mapped), header.frames_at, header.segment_bytes))
-    if used > header.frames_at:
-        return used
-    return 0 if header.open_record_zero else BLOCK_BYTES
-
-
-def _refuse(
-    folder: Path,
-    end: _End | None,
-    headers: list[SegmentHeader],
-    stream: RecoveredStream,
-    durable: int,
-    no_control: bool,
-) -> None:
-    if end is None:
-        where, offset, found = (headers[0].path, BLOCK_BYTES, "no open segment") if headers else (folder, 0, "no segment")
+def _refusal(folder: Path, headers: list[SegmentHeader], found: Any) -> JournalError:
+    """What is wrong, where, and what to do."""
+    if found.verdict == lib.LOCKSTEP_VERDICT_FULL:
+        return JournalError(
+            f"{folder}: ends with seq {found.last_seq}; a stream ends at {lib.lockstep_seq_max()}: begin a new journal"
+        )
+    if found.segment == 0:
+        where, offset, seen = (headers[0].path, BLOCK_BYTES, "no open segment") if headers else (folder, 0, "no segment")
     else:
-        where, offset = headers[end.index].path, end.offset
-        found = end.found.rpartition(", found ")[2] or "zeros"
-    if stream.last_seq < durable:
-        raise JournalDamaged(
-            where, offset, f"frame {stream.last_seq + 1}", found,
-            f"frames up to {durable} were on disk, so this is damage, no torn tail: restore the file from a copy",
+        where, offset = headers[found.segment - 1].path, int(found.offset)
+        seen = describe(found.reader)[1] if found.cut_to > found.offset else "zeros"
+    if found.verdict == lib.LOCKSTEP_VERDICT_DAMAGE:
+        return JournalDamaged(
+            where, offset, f"frame {found.last_seq + 1}", seen,
+            f"frames up to {found.durable_seq} were on disk, so this is damage, no torn tail: restore the file from a copy",
         )  # fmt: skip
-    assert no_control
-    raise JournalDamaged(
-        where, offset, "zeros behind the last frame", found,
+    assert found.verdict == lib.LOCKSTEP_VERDICT_UNPROVEN
+    return JournalDamaged(
+        where, offset, "zeros behind the last frame", seen,
         "the control page is missing, so a torn tail cannot be told from damage: restore it from a copy",
     )  # fmt: skip
 
 
-def _clear_later(
-    folder: Path,
-    later: list[SegmentHeader],
-    used: dict[int, int],
-    stream: RecoveredStream,
-    control: ControlPage | None,
-) -> list[tuple[str, int]]:
-    """Remove the segments behind the stream's end, used ones with a copy in quarantine; keep a pristine next one that fits.
-
-    From the last one backwards, so that an interruption leaves no number missing. Returns names and sizes of the copies."""
-    from journal.messages.derive import schema_text
-
+def _put_aside(folder: Path, headers: list[SegmentHeader], found: Any, later: list[_Later]) -> RecoveryResult:
+    """Copy everything that will be cut, and note that it was: before the first byte goes."""
     copies: list[tuple[str, int]] = []
-    for header in reversed(later):
-        upto = used.get(header.number, 0)
-        if upto:
-            with map_file(header.path) as mapped:
-                copies.append((_put_aside(folder, header.number, 0, mapped[:upto]), upto))
-        elif (
-            header.number == stream.segment + 1
-            and (control is None or header.segment_bytes == control.segment_bytes)
-            and read_schema(header) == schema_text()
-        ):
-            stream.prepared = header.number
-            continue
-        header.path.unlink()
-        sync_folder(folder)
-    return copies
-
-
-def _cut_tail(
-    folder: Path, end: _End | None, headers: list[SegmentHeader], stream: RecoveredStream, copies: list[tuple[str, int]]
-) -> RecoveryResult:
-    """Copy the tail to quarantine, then zero it."""
-    found = "a later segment that does not follow"
-    segment = offset = 0
-    if end is not None:
-        header = headers[end.index]
-        segment, offset, found = header.number, end.offset, end.found or found
-        if end.cut_to > end.offset:
-            with map_file(header.path) as mapped:
-                name = _put_aside(folder, header.number, end.offset, mapped[end.offset : end.cut_to])
-            copies = [*copies, (name, end.cut_to - end.offset)]
-            code = lib.lockstep_zero_range(os.fsencode(header.path), end.offset, end.cut_to)
-            if code:
-                raise os_failure(header.path, -code, "zeroing the torn tail")
+    for segment in reversed(later):
+        if segment.used:
+            with map_file(segment.header.path) as mapped:
+                name = quarantine.put_aside(folder, segment.header.number, 0, mapped[: segment.used])
+            copies.append((name, segment.used))
+    start, end = int(found.offset), int(found.cut_to)
+    why = "a later segment that does not follow"
+    if end > start:
+        why = "expected {}, found {}".format(*describe(found.reader))
+        with map_file(headers[found.segment - 1].path) as mapped:
+            name = quarantine.put_aside(folder, int(found.segment), start, mapped[start:end])
+        copies.append((name, end - start))
     cut = sum(size for _, size in copies)
-    return RecoveryResult(stream.last_seq, segment, offset, cut, cut, found, tuple(name for name, _ in copies))
+    names = tuple(name for name, _ in copies)
+    result = RecoveryResult(int(found.last_seq), int(found.segment), start, cut, cut, why, names)
+    quarantine.note(folder, result)
+    return result
 
 
-def _put_aside(folder: Path, number: int, offset: int, data: bytes) -> str:
-    """Write cut bytes to quarantine; never over other bytes (a second crash may have zeroed a part meanwhile)."""
-    if not (folder / QUARANTINE).is_dir():
-        (folder / QUARANTINE).mkdir()
+def _cut(folder: Path, headers: list[SegmentHeader], found: Any, later: list[_Later], control: ControlPage | None) -> None:
+    """Remove the segments behind the end, from the last one backwards, so that an interruption leaves no number missing;
+    then zero the tail."""
+    if control is not None and control.c.segment > found.segment:
+        # Before any file goes: else an interruption would leave a page that misses a segment cut on purpose.
+        control.c.segment = found.segment
+        control.flush()
+    for segment in reversed(later):
+        segment.header.path.unlink()
         sync_folder(folder)
-    for attempt in itertools.count():
-        name = f"{number:08d}-{offset}" + (f".{attempt}" if attempt else "") + ".bin"
-        path = folder / QUARANTINE / name
-        if not path.exists():
-            write_durably(path, data)
-            return f"{QUARANTINE}/{name}"
-        if path.read_bytes() == data:
-            return f"{QUARANTINE}/{name}"
-    raise AssertionError("unreachable")
+    if found.cut_to > found.offset:
+        path = headers[found.segment - 1].path
+        code = lib.lockstep_zero_range(os.fsencode(path), found.offset, found.cut_to)
+        if code:
+            raise os_failure(path, -code, "zeroing the torn tail")
 
 
-def _sync_unsynced(headers: list[SegmentHeader], stream: RecoveredStream, durable: int) -> None:
+def _sync_unsynced(headers: list[SegmentHeader], segment: int, durable: int) -> None:
     """A killed writer leaves frames in the page cache that no sync has covered; before they count as durable, one must."""
-    for header in headers[: stream.segment]:
-        following = headers[header.number] if header.number < stream.segment else None
+    for header in headers[:segment]:
+        following = headers[header.number] if header.number < segment else None
         if following is not None and following.opened is not None and following.opened.first_seq <= durable + 1:
             continue
         with header.path.open("rb+") as file:

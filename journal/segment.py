@@ -202,15 +202,27 @@ class ControlPage:
         self._map.flush()
 
 
-def create_control(folder: Path, stream_id: int, segment_bytes: int) -> None:
-    """Make the control page of a new journal: complete under its name or not there at all."""
+def create_control(folder: Path, stream_id: int, segment_bytes: int, **words: int) -> None:
+    """Make a journal's control page: complete, with the words that are known already, under its name or not there at all."""
     head = _CONTROL.pack(CONTROL_MAGIC, FORMAT, 0, stream_id, segment_bytes)
     crc = crc32c(head[16:32], crc32c(head[:12]))
-    page = _CONTROL.pack(CONTROL_MAGIC, FORMAT, crc, stream_id, segment_bytes).ljust(BLOCK_BYTES, b"\0")
+    page = bytearray(_CONTROL.pack(CONTROL_MAGIC, FORMAT, crc, stream_id, segment_bytes).ljust(BLOCK_BYTES, b"\0"))
+    with ffi.from_buffer("struct lockstep_control *", page) as control:
+        for name, value in words.items():
+            setattr(control, name, value)
     write_durably(folder / CONTROL, page)
 
 
-def write_durably(path: Path, data: bytes | memoryview) -> None:
+def make_folder(folder: Path) -> None:
+    """Create a folder and what is missing above it, all of it on disk: a journal whose folder is lost is lost."""
+    missing = [folder, *folder.parents]
+    missing = missing[: next((i for i, path in enumerate(missing) if path.exists()), len(missing))]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes | bytearray | memoryview) -> None:
     """Write a whole file, sync it, give it its name, sync the folder."""
     temporary = path.with_name(path.name + ".tmp")
     try:

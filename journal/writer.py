@@ -12,13 +12,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from journal import entropy
+from journal import entropy, quarantine
 from journal.errors import JournalError, JournalFenced, JournalLocked, MessageTooLong, WrongStream, os_failure
+from journal.frames import frames
 from journal.kernel._journal import ffi, lib
+from journal.messages.control import RecoveryReport
 from journal.messages.derive import schema_text
 from journal.messages.header import HEADER, HEADER_BYTES, Flag
 from journal.messages.schema import Message
-from journal.recovery import RecoveryResult, recover
+from journal.quarantine import RecoveryResult
+from journal.recovery import recover
 from journal.segment import (
     BLOCK_BYTES,
     CONTROL,
@@ -26,10 +29,14 @@ from journal.segment import (
     SEGMENT_BYTES_MIN,
     ControlPage,
     create_control,
+    make_folder,
     read_header,
     segment_files,
     segment_name,
 )
+
+# How far behind the cut a RecoveryReport is looked for: EpochStart and SessionStart come before it.
+_REPORTED_WITHIN = 15
 
 
 class JournalWriter:
@@ -104,9 +111,12 @@ class JournalWriter:
             control = self._resize(control, segment_bytes)
         stream = recover(self.path, control, stream_id=known)
         if control is None:
-            create_control(self.path, known, segment_bytes or read_header(old[0][1], 1).segment_bytes)
+            create_control(
+                self.path, known, segment_bytes or read_header(old[0][1], 1).segment_bytes,
+                durable_seq=stream.last_seq, segment=stream.segment, epoch=stream.epoch,
+            )  # fmt: skip
             control = ControlPage(control_path, writable=True)
-        self.stream_id, self.control, self.recovery = known, control, stream.result
+        self.stream_id, self.control, self.recovery = known, control, self._untold()
         self.last_source_seq, self.last_incarnation = stream.last_source_seq, stream.last_incarnation
         c = ffi.new("struct lockstep_writer *")
         self._schema = schema_text()
@@ -138,14 +148,28 @@ class JournalWriter:
     def _resize(self, control: ControlPage, segment_bytes: int | None) -> ControlPage:
         """Another segment size from now on: a new page with the old watermarks."""
         assert segment_bytes is not None
-        hints = (control.c.durable_seq, control.c.segment, control.c.epoch)
-        replication = (control.c.replicated_seq, control.c.fenced_epoch, control.c.role)
-        create_control(self.path, control.stream_id, segment_bytes)
-        fresh = ControlPage(self.path / CONTROL, writable=True)
-        fresh.c.durable_seq, fresh.c.segment, fresh.c.epoch = hints
-        fresh.c.replicated_seq, fresh.c.fenced_epoch, fresh.c.role = replication
-        fresh.flush()
-        return fresh
+        create_control(
+            self.path, control.stream_id, segment_bytes,
+            durable_seq=control.c.durable_seq, segment=control.c.segment, epoch=control.c.epoch,
+            replicated_seq=control.c.replicated_seq, fenced_epoch=control.c.fenced_epoch, role=control.c.role,
+        )  # fmt: skip
+        return ControlPage(self.path / CONTROL, writable=True)
+
+    def _untold(self) -> RecoveryResult | None:
+        """What was cut, at this start or at an earlier one that died before its report was on the stream."""
+        cut = quarantine.untold(self.path)
+        if cut is not None and self._reported(cut):
+            quarantine.told(self.path)
+            return None
+        return cut
+
+    def _reported(self, cut: RecoveryResult) -> bool:
+        """A sequencer reports among its first frames."""
+        first = cut.kept_seq + 1
+        return any(
+            isinstance(frame.message, RecoveryReport) and frame.message.kept_seq == cut.kept_seq
+            for frame in frames(self.path, from_seq=first, to_seq=first + _REPORTED_WITHIN, kinds=[RecoveryReport.KIND])
+        )
 
     def _check(self, code: int, doing: str) -> None:
         if code:
@@ -235,11 +259,18 @@ class JournalWriter:
             raise MessageTooLong(
                 f"{self.path}: body of {body_bytes} bytes; at most {self.body_bytes_max} in segments of {self.c.segment_bytes}"
             )
+        if code == -errno.EOVERFLOW:
+            raise JournalError(f"{self.path}: {self._full()}: begin a new journal")
         if code != -errno.EAGAIN:
             raise os_failure(self.path, -code, "appending")
         if lib.lockstep_writer_wants_segment(self.c) == 2:
             self.sync()
         self.prepare_next()
+
+    def _full(self) -> str:
+        if self.c.last_seq >= lib.lockstep_seq_max():
+            return f"ends with seq {self.c.last_seq}; a stream ends at {lib.lockstep_seq_max()}"
+        return f"has {self.c.segment} segments; a journal has at most {lib.LOCKSTEP_SEGMENTS_MAX}"
 
     @property
     def body_bytes_max(self) -> int:
@@ -252,6 +283,8 @@ class JournalWriter:
     def prepare_next(self) -> None:
         """Make the segment behind the current one, if it is not there. Blocks; may run in a thread of its own."""
         code = lib.lockstep_writer_prepare(self.c)
+        if code == -errno.EOVERFLOW:
+            raise JournalError(f"{self.path}: {self._full()}: begin a new journal")
         if code and code != -errno.EBUSY:
             raise os_failure(self.path, -code, f"preparing {segment_name(self.c.segment + 1)}")
 
@@ -267,6 +300,7 @@ class JournalWriter:
             return
         try:
             self.sync()
+            quarantine.told(self.path)
             number = self.c.segment + 1
             slot = self.c.slots[number % lib.LOCKSTEP_SLOTS]
             if slot.state == lib.LOCKSTEP_PREPARED and slot.number == number:
@@ -308,7 +342,7 @@ def refuse_foreign_epoch(folder: Path, control: ControlPage) -> None:
 def lock_folder(folder: Path) -> int:
     """Create the folder if need be and take its lock; the lock dies with the process, whatever kills it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "opening the journal for writing") from None

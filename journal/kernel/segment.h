@@ -10,6 +10,7 @@ enum lockstep_format {
     LOCKSTEP_END_BYTES = 16,
     LOCKSTEP_RESERVE_BYTES = 256,         /* before it: kept for the last words of a stream that cannot go on */
     LOCKSTEP_SEGMENT_BYTES_MIN = 1048576,
+    LOCKSTEP_SEGMENTS_MAX = 99999999,     /* eight digits in a file name */
 };
 
 struct lockstep_segment_identity {

@@ -28,6 +28,11 @@ _Static_assert(offsetof(struct lockstep_writer, first_unsynced) % 64 == 0, "the 
 static const uint64_t SEQ_MAX = (UINT64_C(1) << 63) - (UINT64_C(1) << 40);
 static const uint32_t END = 0xFFFFFFFF;
 
+uint64_t lockstep_seq_max(void)
+{
+    return SEQ_MAX;
+}
+
 uint32_t lockstep_crc(uint32_t crc, const void *data, uint64_t bytes)
 {
     return lockstep_crc32c(crc, data, bytes);
@@ -345,6 +350,8 @@ int lockstep_writer_prepare(struct lockstep_writer *w)
     if (result != 0)
         return result;
     uint32_t number = __atomic_load_n(&w->segment, __ATOMIC_ACQUIRE) + 1;
+    if (number > LOCKSTEP_SEGMENTS_MAX)
+        return -EOVERFLOW;
     struct lockstep_slot *slot = slot_of(w, number);
     uint32_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
     if (state != LOCKSTEP_FREE)

@@ -104,5 +104,8 @@ void lockstep_writer_release(struct lockstep_writer *w);
 int lockstep_zero_range(const char *path, uint64_t from, uint64_t to);
 uint64_t lockstep_last_nonzero(const uint8_t *base, uint64_t from, uint64_t to);
 
+/* The last seq a stream may have, 2^63 - 2^40: nothing that counts frames or adds to a seq comes near an overflow. */
+uint64_t lockstep_seq_max(void);
+
 /* crc(a ‖ data) where `crc` is crc(a); 0 for an empty a. */
 uint32_t lockstep_crc(uint32_t crc, const void *data, uint64_t bytes);

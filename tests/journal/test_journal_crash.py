@@ -16,7 +16,7 @@ from pathlib import Path
 import journal_model
 import pytest
 
-from journal import recovery
+from journal import quarantine, recovery
 from journal.frames import frames
 from journal.reader import JournalReader
 from journal.segment import ControlPage, create_control
@@ -178,8 +178,10 @@ def interrupted(folder, rng, monkeypatch):
         return wrapped
 
     with monkeypatch.context() as patch:
-        for name in ("sync_folder", "write_durably", "_put_aside"):
-            patch.setattr(recovery, name, step(getattr(recovery, name)))
+        for module, name in (
+            (recovery, "sync_folder"), (quarantine, "sync_folder"), (quarantine, "write_durably"), (quarantine, "put_aside"),
+        ):  # fmt: skip
+            patch.setattr(module, name, step(getattr(module, name)))
         try:
             recovery.recover(folder, ControlPage(folder / "control", writable=True))
         except PowerLost:
