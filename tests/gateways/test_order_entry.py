@@ -193,6 +193,14 @@ class Bench:
             self.sent.append(json.loads(a))
             if self.lose == "request":
                 continue
+            asked = self.sent[-1]
+            if self.lose in ("503 undone", "503 done") and asked["method"] in ("order.place", "order.modify", "order.cancel"):
+                if self.lose == "503 done":
+                    self.venue.handle(a)
+                unsure = {"code": -1007, "msg": "Timeout waiting for response; send status unknown"}
+                self.wire.append(json.dumps({"id": asked["id"], "status": 503, "error": unsure}).encode())
+                self.lose = None
+                continue
             for frame in self.venue.handle(a):
                 if self.lose != "answer":
                     self.wire.append(frame)
@@ -497,6 +505,25 @@ def test_what_was_in_flight_is_asked_for_and_never_sent_again(lost):
         assert (done.exec_type, done.order_qty, done.price_px) == (ExecType.REPLACED, 30, 4000)
         assert set(b.view.orders) == {1, 2}
     assert len(b.placed()) == 3
+
+
+@pytest.mark.parametrize("done", ["503 undone", "503 done"])
+def test_an_unknown_outcome_is_asked_for_and_never_sent_again(done):
+    """V12: the venue answers that it does not know itself."""
+    b = Bench()
+    b.lose = done
+    placed = b.order(1, px=5000)
+    asked = [r["method"] for r in b.sent]
+    assert asked.count("order.place") == 1
+    assert "order.status" in asked[asked.index("order.place") :]
+    if done == "503 undone":
+        (never,) = b.said(VenueOrderUpdate, request_seq=placed)
+        assert (never.ord_status, never.reason) == (OrdStatus.UNDEFINED, Reason.UNKNOWN_AT_VENUE)
+        assert b.view.orders == {}
+    else:
+        (found,) = b.said(VenueOrderUpdate, request_seq=placed)
+        assert found.ord_status == OrdStatus.NEW
+        assert set(b.view.orders) == {1}
 
 
 def test_a_lost_cancel_is_told_after_the_state_of_its_order():

@@ -283,6 +283,23 @@ def test_fills_without_a_trade_id_are_applied_each_with_an_alert() -> None:
     assert life.r.count(Alert) == 2
 
 
+def test_equal_fills_are_two_and_one_fill_told_twice_is_one() -> None:
+    """V15, I-49: a fill is known by the venue's trade number, not by what it looks like; also long after the order's end."""
+    life = Life()
+    life.play("n")
+    for trade_no in (1, 2, 1, 2):
+        life.r.frame(VenueFill(order_id=life.order_id, last_qty=50, last_px=5000, trade_no=trade_no), GATEWAY)
+    assert life.r.last().cum_qty == 100
+    life.r.pass_time(120 * SECOND)
+    life.r.new(9)
+    assert life.order_id in life.r.oms.memory.archive
+    life.r.oms.restore(life.r.oms.snapshot())
+    life.r.frame(VenueFill(order_id=life.order_id, last_qty=50, last_px=5000, trade_no=1), GATEWAY)
+    assert life.r.last().report_flags == ReportFlag.DUPLICATE_SUPPRESSED
+    assert (life.r.last().order_id, life.r.last().cum_qty) == (life.order_id, 100)
+    life.r.oms.check()
+
+
 def test_unanswered_queries_slow_down_and_a_person_is_told() -> None:
     life = Life()
     life.play("pn")
