@@ -30,4 +30,4 @@ ffibuilder.set_source(
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    ffibuilder.compile(verbose=True)
+    ffibuilder.compile(verbose=True, target="_journal.abi3.so")

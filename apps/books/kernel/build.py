@@ -24,4 +24,4 @@ ffibuilder.set_source(
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    ffibuilder.compile(verbose=True)
+    ffibuilder.compile(verbose=True, target="_books.abi3.so")
