@@ -25,8 +25,9 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     ring_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] = 4 << 20
     clock_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 100
     """A clock frame after this long without any other frame."""
-    sync_interval_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 500
-    """Syncs start at least this far apart; a frame after a quiet time is synced at once."""
+    sync_interval_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 100
+    """Syncs start at least this far apart; a frame after a quiet time is synced at once. About what a sync takes: whoever
+    waits for `durable` waits for one sync, hardly for more."""
     batch_bytes: Annotated[int, msgspec.Meta(ge=64, le=FRAME_BYTES_MAX)] = 64 << 10
     """Taken from one ring before the next one has its turn."""
     write_through: bool = True

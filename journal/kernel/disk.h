@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #ifdef LOCKSTEP_TRACE
@@ -117,17 +116,17 @@ static inline int j_allocate(int fd, uint64_t bytes)
     return 0;
 }
 
-/* Write zeros over blocks that j_allocate made zero: no content changes, so nothing is traced. It brings the pages into
- * memory in large folios, at a third of what touching each 4 KiB page through a map costs. */
+/* Write zeros over blocks that j_allocate made zero: no content changes, so nothing is traced. Each write brings one aligned
+ * folio of LOCKSTEP_FOLIO_BYTES into memory, at a third of what touching each 4 KiB page through a map costs. Its size
+ * matters: a sync write-protects, and a store makes dirty, whole folios. */
+enum { LOCKSTEP_FOLIO_BYTES = 65536 };
+
 static inline int j_fill_zeros(int fd, uint64_t from, uint64_t to)
 {
-    static uint8_t zeros[65536]; /* never written */
+    static uint8_t zeros[LOCKSTEP_FOLIO_BYTES]; /* never written */
     while (from < to) {
-        struct iovec part[16];
-        int n = 0;
-        for (uint64_t at = from; at < to && n < 16; at += sizeof zeros, n++)
-            part[n] = (struct iovec){zeros, to - at < sizeof zeros ? to - at : sizeof zeros};
-        ssize_t written = pwritev(fd, part, n, (off_t)from);
+        uint64_t n = LOCKSTEP_FOLIO_BYTES - from % LOCKSTEP_FOLIO_BYTES;
+        ssize_t written = pwrite(fd, zeros, to - from < n ? to - from : n, (off_t)from);
         if (written < 0 && errno != EINTR)
             return -errno;
         if (written > 0)

@@ -367,7 +367,10 @@ int lockstep_writer_prepare(struct lockstep_writer *w)
 
 /* ---- syncer -------------------------------------------------------------------------------------------------- */
 
-int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
+/* Sync up to the tail (`whole`), or only folios that the appender has left behind: the one it writes to would be
+ * write-protected under its hands, and each page in it fault again. Then not all is durable: what was written before the
+ * round before is, for the appender has left those folios since. */
+static int sync_round(struct lockstep_writer *w, int whole, uint64_t *durable_seq)
 {
     int result = failure(w);
     if (result != 0)
@@ -376,39 +379,49 @@ int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq)
     uint64_t target = __atomic_load_n(&w->control->written_seq, __ATOMIC_ACQUIRE);
     uint64_t published = __atomic_load_n(&w->published, __ATOMIC_ACQUIRE);
     uint32_t current = (uint32_t)(published >> 32);
+    uint64_t tail = published & UINT32_MAX;
     uint64_t durable = __atomic_load_n(&w->control->durable_seq, __ATOMIC_RELAXED);
-    if (current == 0 || (target == durable && w->first_unsynced == current)) {
-        *durable_seq = durable;
+    *durable_seq = durable;
+    if (current == 0 || (target == durable && w->first_unsynced == current))
         return 0;
-    }
+    /* A stream that pauses, or flows slowly, has nothing behind it: whoever waits for its last frames shall not wait on. */
+    if (w->noted_at == 0 || published - w->noted_at < LOCKSTEP_FOLIO_BYTES)
+        whole = 1;
     const uint64_t page = LOCKSTEP_BLOCK_BYTES;
+    uint64_t to = whole ? (tail + page - 1) / page * page : tail / LOCKSTEP_FOLIO_BYTES * LOCKSTEP_FOLIO_BYTES;
     /* 0 in a new stream, whose first segment is 1. */
     for (uint32_t n = w->first_unsynced ? w->first_unsynced : 1; n <= current; n++) {
         struct lockstep_slot *slot = slot_of(w, n);
         if (n != w->first_unsynced)
             w->synced_to = 0;
-        uint64_t tail = published & UINT32_MAX, to = (tail + page - 1) / page * page;
+        w->first_unsynced = n;
         if (n < current) {
             unmap_slot(slot);
             result = j_sync(slot->fd);
             close(slot->fd);
-        } else {
-            j_let_go(slot->base, w->synced_to, tail / page * page);
+        } else if (to > w->synced_to) {
+            j_let_go(slot->base, w->synced_to, whole ? tail / page * page : to);
             result = j_sync_range(slot->base, w->synced_to, to);
+            /* The page of the tail has room for more frames: it is synced again next time. */
+            w->synced_to = whole ? tail / page * page : to;
         }
         if (result != 0)
             return fail(w, result);
         if (n < current)
             __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
-        w->first_unsynced = n;
-        /* The page of the tail has room for more frames: it is synced again next time. */
-        w->synced_to = (published & UINT32_MAX) / page * page;
     }
+    durable = whole ? target : w->noted_seq > durable ? w->noted_seq : durable;
+    w->noted_at = published;
+    w->noted_seq = target;
     __atomic_store_n(&w->control->syncs, w->control->syncs + 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);
-    *durable_seq = target;
+    __atomic_store_n(&w->control->durable_seq, durable, __ATOMIC_RELEASE);
+    *durable_seq = durable;
     return 0;
 }
+
+int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq) { return sync_round(w, 1, durable_seq); }
+
+int lockstep_writer_sync_behind(struct lockstep_writer *w, uint64_t *durable_seq) { return sync_round(w, 0, durable_seq); }
 
 /* ---- start and end ------------------------------------------------------------------------------------------- */
 

@@ -44,7 +44,9 @@ struct lockstep_writer {
     uint32_t first_unsynced;        /* first segment that may hold stores not on disk */
     uint32_t zero2;
     uint64_t synced_to;             /* of that segment, everything before this offset is on disk */
-    uint64_t zero3[6];
+    uint64_t noted_at;              /* `published` in the round before, and the seq that it covers */
+    uint64_t noted_seq;
+    uint64_t zero3[4];
     /* the preparer's, and what does not change */
     struct lockstep_slot slots[16];
     uint64_t stream_id;
@@ -91,6 +93,10 @@ int lockstep_writer_prepare(struct lockstep_writer *w);
 
 /* Put everything written so far on disk and publish durable_seq. Blocks for the disk. 0 and *durable_seq, or -errno. */
 int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq);
+
+/* The same for a stream that flows: only what the appender has left behind, so that no store of it ever faults. What is
+ * written when a round begins is durable after the next one; once the stream pauses, after this one. */
+int lockstep_writer_sync_behind(struct lockstep_writer *w, uint64_t *durable_seq);
 
 /* Take over an existing segment file of this stream: state LOCKSTEP_PREPARED (never opened, to be reused) or
  * LOCKSTEP_CURRENT (append at `offset`; last_seq, last_ts, last_crc are set by the caller). Only before the first append. */

@@ -59,7 +59,7 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
         int64_t due = last + loop->sync_interval_ns - lockstep_mono_ns(NULL);
         if (due > 0 && !stop) wait_fd(loop->sync_fd, due);
         last = lockstep_mono_ns(NULL);
-        int result = lockstep_writer_sync(loop->writer, &durable);
+        int result = stop ? lockstep_writer_sync(loop->writer, &durable) : lockstep_writer_sync_behind(loop->writer, &durable);
         if (result != 0) {
             loop->sync_error = result;
             wake_write(loop->control_fd);
