@@ -130,17 +130,25 @@ static int work_waits(const struct lockstep_loop *loop) {
     return 0;
 }
 
-static void park(struct lockstep_loop *loop, int64_t ns) {
+int32_t lockstep_loop_arm(struct lockstep_loop *loop) {
     uint64_t ticket = ++loop->park_ticket;
     for (uint32_t i = 0; i < loop->active_count; i++)
         store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, ticket);
     full_fence();
-    if (!work_waits(loop)) {
+    return !work_waits(loop);
+}
+
+void lockstep_loop_disarm(struct lockstep_loop *loop) {
+    for (uint32_t i = 0; i < loop->active_count; i++)
+        store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, 0);
+}
+
+static void park(struct lockstep_loop *loop, int64_t ns) {
+    if (lockstep_loop_arm(loop)) {
         store_relaxed(&loop->parks, loop->parks + 1);
         sleep_on(loop->wake_fd, ns);
     }
-    for (uint32_t i = 0; i < loop->active_count; i++)
-        store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, 0);
+    lockstep_loop_disarm(loop);
 }
 
 static int tick(struct lockstep_loop *loop, int64_t mono_now) {
@@ -151,54 +159,21 @@ static int tick(struct lockstep_loop *loop, int64_t mono_now) {
     return result;
 }
 
-static int idle(struct lockstep_loop *loop, int64_t idle_since, int64_t now) {
-    int64_t due = idle_since + loop->clock_interval_ns - now;
-    if (due <= 0) return 1;
-    int parks = loop->idle == LOCKSTEP_IDLE_PARK ||
-                (loop->idle == LOCKSTEP_IDLE_SPIN_THEN_PARK && now - idle_since >= (int64_t)loop->spin_ns);
-    if (parks)
-        park(loop, due);
-    else if (loop->idle == LOCKSTEP_IDLE_YIELD)
-        sched_yield();
-    else
-        cpu_pause();
-    return 0;
+/* The time is told by a frame when nothing else has told it for a while. How long until then; 0 when it was told just now,
+ * or -errno. */
+static int64_t tell_time(struct lockstep_loop *loop) {
+    int64_t now = mono();
+    if (loop->idle_since == 0) loop->idle_since = now;
+    int64_t left = loop->idle_since + loop->clock_interval_ns - now;
+    if (left > 0) return left;
+    int result = tick(loop, now);
+    loop->idle_since = now;
+    return result;
 }
 
-static int run(struct lockstep_loop *loop) {
-    int64_t idle_since = mono();
-    int worked = 1;
-    for (;;) {
-        int result = 0;
-        if (commanded(loop)) {
-            int stop = loop->command == LOCKSTEP_STOP;
-            result = obey(loop);
-            if (result != 0) return result;
-            store_release(&loop->done_no, loop->command_no);
-            wake_write(loop->control_fd);
-            if (stop) return 0;
-            worked = 1;
-        }
-        result = pass(loop);
-        if (result < 0) return result;
-        if (result > 0) {
-            worked = 1;
-            continue;
-        }
-        int64_t now = mono();
-        if (worked) idle_since = now;
-        worked = 0;
-        if (idle(loop, idle_since, now)) {
-            result = tick(loop, now);
-            if (result != 0) return result;
-            idle_since = now;
-        }
-    }
-}
-
-int32_t lockstep_loop_run(struct lockstep_loop *loop) {
-    int result = run(loop);
-    if (result != 0) {
+/* Nothing may wait for the stream any more: it has ended. */
+static int end(struct lockstep_loop *loop, int result) {
+    if (result < 0) {
         loop->error = result;
         /* The publishers must not wait for a dead stream. */
         for (uint32_t i = 0; i < loop->active_count; i++) {
@@ -210,6 +185,64 @@ int32_t lockstep_loop_run(struct lockstep_loop *loop) {
     store_release(&loop->ended, 1);
     wake_write(loop->control_fd);
     return result;
+}
+
+/* A hosted loop does not sleep for a segment: without one it takes nothing, and the publishers' rings hold what is there. */
+static int has_room(struct lockstep_loop *loop) {
+    const struct lockstep_writer *w = loop->writer;
+    uint64_t wanted = (1u << 21) + loop->active_count * (loop->batch_bytes + (1u << 16));
+    if (!loop->hosted || w->limit - w->offset > wanted || lockstep_writer_wants_segment(w) == 0) return 1;
+    if (load_acquire(&loop->stop_wanted) != 0) return 1;
+    store_relaxed(&loop->stalls, loop->stalls + 1);
+    wake_write(loop->segment_fd);
+    return 0;
+}
+
+int32_t lockstep_loop_turn(struct lockstep_loop *loop) {
+    if (loop->ended) return loop->error != 0 ? (int32_t)loop->error : LOCKSTEP_TURN_STOPPED;
+    int worked = commanded(loop);
+    if (worked) {
+        int stop = loop->command == LOCKSTEP_STOP;
+        int result = obey(loop);
+        if (result != 0) return end(loop, result);
+        store_release(&loop->done_no, loop->command_no);
+        wake_write(loop->control_fd);
+        if (stop) return end(loop, LOCKSTEP_TURN_STOPPED);
+    }
+    if (!has_room(loop)) return LOCKSTEP_TURN_IDLE;
+    int result = pass(loop);
+    if (result < 0) return end(loop, result);
+    if (result > 0 || worked) {
+        loop->idle_since = 0;
+        return LOCKSTEP_TURN_WORKED;
+    }
+    int64_t left = tell_time(loop);
+    if (left < 0) return end(loop, (int)left);
+    loop->idle_ns = left;
+    return LOCKSTEP_TURN_IDLE;
+}
+
+/* Nothing to do: wait as the policy says. */
+static void rest(struct lockstep_loop *loop) {
+    /* The clock frame is due in idle_ns: so long has it been quiet. */
+    int64_t quiet = loop->clock_interval_ns - loop->idle_ns;
+    if (loop->idle_ns > 0 && (loop->idle == LOCKSTEP_IDLE_PARK ||
+                              (loop->idle == LOCKSTEP_IDLE_SPIN_THEN_PARK && quiet >= (int64_t)loop->spin_ns)))
+        park(loop, loop->idle_ns);
+    else if (loop->idle == LOCKSTEP_IDLE_YIELD)
+        sched_yield();
+    else
+        cpu_pause();
+}
+
+int32_t lockstep_loop_run(struct lockstep_loop *loop) {
+    for (;;) {
+        int32_t result = lockstep_loop_turn(loop);
+        if (result == LOCKSTEP_TURN_IDLE)
+            rest(loop);
+        else if (result != LOCKSTEP_TURN_WORKED)
+            return result < 0 ? result : 0;
+    }
 }
 
 void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t lane, uint32_t state, uint32_t reason) {

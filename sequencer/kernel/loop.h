@@ -4,6 +4,7 @@
  * and waits until `done_no` equals it. Lanes belong to the loop between ATTACH and DETACH, to the control plane otherwise. */
 
 enum lockstep_idle { LOCKSTEP_IDLE_SPIN = 1, LOCKSTEP_IDLE_YIELD = 2, LOCKSTEP_IDLE_SPIN_THEN_PARK = 3, LOCKSTEP_IDLE_PARK = 4 };
+enum lockstep_turn { LOCKSTEP_TURN_IDLE = 0, LOCKSTEP_TURN_WORKED = 1, LOCKSTEP_TURN_STOPPED = 2 };
 enum lockstep_command { LOCKSTEP_ATTACH = 1, LOCKSTEP_DETACH = 2, LOCKSTEP_STOP = 3 };
 enum lockstep_loop_limit { LOCKSTEP_LANES_MAX = 256, LOCKSTEP_OWN_CAUSES = 64 };
 
@@ -50,6 +51,8 @@ struct lockstep_loop {
     uint32_t idle;      /* enum lockstep_idle */
     uint32_t spin_ns;   /* spin-then-park: how long */
     uint32_t live;      /* session mode LIVE: simulation kinds are refused */
+    uint32_t hosted;    /* turned by another program's thread: never sleeps */
+    uint32_t zero;
     int64_t  clock_interval_ns;
     int64_t  sync_interval_ns;
     uint64_t batch_bytes; /* taken from one ring before the next one has its turn */
@@ -86,13 +89,22 @@ struct lockstep_loop {
     int64_t  prepare_error; /* of the last attempt, -errno; 0 = well */
     uint8_t  zero2[64];
     uint64_t park_ticket;
+    int64_t  idle_since; /* 0: the last turn had work */
+    int64_t  idle_ns;    /* after an idle turn: the clock frame is due in so long */
     uint32_t active_count;
     uint32_t turn;
     uint32_t active[256];
     struct lockstep_lane lane[256];
 };
 
-/* lockstep_loop_run: until STOP. 0, or -errno of the writer: the journal is as far as its watermark says, nothing else is lost. */
+/* lockstep_loop_turn: a command, every lane's turn, the clock frame when it is due; no waiting. enum lockstep_turn, or
+ * -errno. For a program that has the loop inside its own (`hosted`); one thread. Before that program sleeps it arms:
+ * 1, publishers will write wake_fd, sleep idle_ns at most; 0, there is work. Disarm after the sleep. */
+int32_t lockstep_loop_turn(struct lockstep_loop *loop);
+int32_t lockstep_loop_arm(struct lockstep_loop *loop);
+void lockstep_loop_disarm(struct lockstep_loop *loop);
+
+/* lockstep_loop_run: turns, and rests between them, until STOP. 0, or -errno of the writer: the journal is as far as its watermark says, nothing else is lost. */
 int32_t lockstep_loop_run(struct lockstep_loop *loop);
 
 /* lockstep_loop_post: give the loop a command; wakes it. The caller waits for done_no. */
