@@ -118,7 +118,7 @@ def park_programs(*, fence_publisher, fence_loop, looks_again=True):
 def test_a_commit_wakes_a_loop_that_is_falling_asleep():
     fences = {
         "fence_publisher": fenced(RING, "lockstep_producer_commit", "tail", "parked"),
-        "fence_loop": fenced(LOOP, "park", "parked", "work_waits"),
+        "fence_loop": fenced(LOOP, "lockstep_loop_arm", "parked", "work_waits"),
     }
     assert park_programs(**fences).run().wrong == {}
     for missing in fences:
