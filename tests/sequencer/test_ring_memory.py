@@ -229,8 +229,8 @@ def test_a_segment_is_handed_on_whole_and_not_reused_too_early():
         "prepared": order(WRITER, "lockstep_writer_prepare", "store", "state"),
         "taken": order(WRITER, "roll", "load", "state"),
         "retired": order(WRITER, "roll", "store", "state"),
-        "freed_look": order(WRITER, "lockstep_writer_sync", "load", "published"),
-        "freed": order(WRITER, "lockstep_writer_sync", "store", "state"),
+        "freed_look": order(WRITER, "sync_round", "load", "published"),
+        "freed": order(WRITER, "sync_round", "store", "state"),
         "reuse_look": look,
     }
     assert slot_programs(**orders).run().wrong == {}
@@ -264,7 +264,7 @@ def test_the_loop_obeys_whole_commands():
     orders = {
         "command_store": order(LOOP, "lockstep_loop_post", "store", "command_no"),
         "command_load": order(LOOP, "commanded", "load", "command_no"),
-        "done_store": order(LOOP, "run", "store", "done_no"),
+        "done_store": order(LOOP, "lockstep_loop_turn", "store", "done_no"),
         "done_load": order(LOOP, "lockstep_loop_done", "load", "done_no"),
     }
     assert mailbox_programs(**orders).run().wrong == {}
