@@ -190,6 +190,7 @@ class Publisher:
 
     def _wait_for_room(self, length: int) -> None:
         self.full_waits += 1
+        lib.lockstep_producer_waits(self._producer)
         armed_before = self._armed
         try:
             while True:
@@ -209,6 +210,10 @@ class Publisher:
                 os.eventfd_write(self._fds[2], 1)
             else:
                 self.disarm()
+
+    def saw(self, seq: int) -> None:
+        """Say how far this process has read the stream, for whoever watches (`lockstep top`). Costs a store."""
+        lib.lockstep_producer_saw(self._producer, seq)
 
     # ---- the sequencer's answers
 

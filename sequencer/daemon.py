@@ -34,6 +34,7 @@ from sequencer.publishers import Publishers
 from sequencer.rules import rule_table
 from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
 from sequencer.settings import IDLE, SequencerSettings, SourceSettings
+from sequencer.telemetry import create
 
 _EVENTFD = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 CONNECTIONS_MAX = 512
@@ -93,6 +94,8 @@ class Sequencer:
         writer.prepare_next()  # ready means that the first roll finds its segment
         self._loop = loop = self._make_loop(writer)
         self._listener = self._listen(any(s.uid != os.getuid() for s in known.values()))
+        if self.settings.telemetry:
+            self._keep.append(create(self.journal, loop, known.values(), self.settings, self.clock.now_ns()))
         self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
         self._run("sync", lambda: lib.lockstep_sync_run(loop))
         self._run("segments", lambda: lib.lockstep_prepare_run(loop))

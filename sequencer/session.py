@@ -115,6 +115,8 @@ def learn(journal: Path, sources: Iterable[Source]) -> None:
             ffi.from_buffer(mapped) as base,
         ):
             lib.lockstep_source_learn(table, len(table), base + header.frames_at, len(mapped) - header.frames_at)
+    for state in by_id.values():
+        state.first_source_seq = state.last_source_seq
 
 
 def build_digest() -> bytes:

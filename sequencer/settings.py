@@ -32,6 +32,8 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     """Taken from one ring before the next one has its turn."""
     write_through: bool = True
     """New segments go to disk as zeros when they are prepared: each sync later is faster, each segment is written twice."""
+    telemetry: bool = True
+    """Keep run/telemetry, which `lockstep top` reads."""
     cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Pin the loop to this core."""
 

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "sequencer/kernel/loop_private.h"
+#include "sequencer/kernel/telemetry_private.h"
 
 static pthread_mutex_t lanes = PTHREAD_MUTEX_INITIALIZER;
 
@@ -44,7 +44,7 @@ static int all_durable(const struct lockstep_loop *loop) {
 
 int32_t lockstep_sync_run(struct lockstep_loop *loop) {
     uint64_t ticket = 0, durable = 0;
-    int64_t last = 0;
+    int64_t last = 0, oldest = lockstep_mono_ns(NULL); /* when the first frame not yet on disk could be seen */
     for (;;) {
         int stop = load_acquire(&loop->sync_stop) != 0;
         if (all_durable(loop)) {
@@ -53,6 +53,7 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
             full_fence();
             if (all_durable(loop) && load_acquire(&loop->sync_stop) == 0) wait_fd(loop->sync_fd, -1);
             store_release(&loop->sync_parked, 0);
+            oldest = lockstep_mono_ns(NULL);
             continue;
         }
         /* Syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
@@ -67,6 +68,8 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
             return result;
         }
         loop->syncs++;
+        telemetry_synced(loop, oldest, last);
+        oldest = last;
         if (lockstep_writer_wants_segment(loop->writer)) wake_write(loop->segment_fd);
         wake_clients(loop);
     }
@@ -81,8 +84,12 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
     while (load_acquire(&loop->prepare_stop) == 0) {
         int64_t patience = -1;
         if (lockstep_writer_wants_segment(loop->writer) == 1) {
+            int64_t begun = lockstep_mono_ns(NULL);
             int64_t result = lockstep_writer_prepare(loop->writer);
-            if (result == -EBUSY) result = 0; /* a slot is free after the next sync, which wakes us */
+            if (result == -EBUSY)
+                result = 0; /* a slot is free after the next sync, which wakes us */
+            else
+                telemetry_prepared(loop, begun, result);
             int news = result != loop->prepare_error;
             store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
             if (news) wake_write(loop->control_fd);

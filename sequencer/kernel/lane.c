@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sequencer/kernel/loop_private.h"
+#include "sequencer/kernel/telemetry_private.h"
 
 int loop_append(struct lockstep_loop *loop, int64_t now, uint16_t kind, const void *body, uint32_t body_bytes) {
     struct lockstep_frame head = {.kind = kind, .version = 1, .flags = 1, .origin_ts = now};
@@ -73,7 +73,10 @@ static int refuse(struct lockstep_loop *loop, struct lockstep_lane *lane, const 
     struct lockstep_source *source = lane->source;
     source->rejected++;
     source->last_reject_reason = reason;
-    if (h->source_seq == source->last_source_seq + 1) source->last_source_seq = h->source_seq;
+    if (h->source_seq == source->last_source_seq + 1) {
+        source->last_source_seq = h->source_seq;
+        source->refused_numbers++;
+    }
     if (lane->refused_count != 0 && lane->refused_count < UINT32_MAX && lane->refused_kind == h->kind &&
         lane->refused_reason == reason) {
         lane->refused_count++;
@@ -191,6 +194,7 @@ int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64
     uint64_t tail = load_acquire(&lane->ring.page->tail), start = lane->head;
     if (tail == start || lane->state != STATE_ATTACHED) return 0;
     int64_t result = 1;
+    telemetry_waiting(lane, tail - start);
     if (tail - start > lane->ring.ring_bytes || (tail & 7) != 0)
         result = lane_state(loop, lane, now, STATE_DEAD, REASON_RING_CORRUPT);
     while (lane->state == STATE_ATTACHED && lane->head != tail && lane->head - start < bytes) {

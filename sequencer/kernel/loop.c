@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "sequencer/kernel/loop_private.h"
+#include "sequencer/kernel/telemetry_private.h"
 
 static int64_t mono(void) { return lockstep_mono_ns(NULL); }
 
@@ -95,6 +95,8 @@ static int obey(struct lockstep_loop *loop) {
         }
         break;
     }
+    if (loop->command != LOCKSTEP_STOP) telemetry_lane(loop, lane);
+    telemetry_publish(loop, mono());
     publish(loop);
     return result;
 }
@@ -131,6 +133,7 @@ static int work_waits(const struct lockstep_loop *loop) {
 }
 
 int32_t lockstep_loop_arm(struct lockstep_loop *loop) {
+    telemetry_publish(loop, mono());
     uint64_t ticket = ++loop->park_ticket;
     for (uint32_t i = 0; i < loop->active_count; i++)
         store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, ticket);
@@ -146,7 +149,9 @@ void lockstep_loop_disarm(struct lockstep_loop *loop) {
 static void park(struct lockstep_loop *loop, int64_t ns) {
     if (lockstep_loop_arm(loop)) {
         store_relaxed(&loop->parks, loop->parks + 1);
+        int64_t begun = mono();
         sleep_on(loop->wake_fd, ns);
+        telemetry_parked(loop, begun);
     }
     lockstep_loop_disarm(loop);
 }
@@ -210,8 +215,11 @@ int32_t lockstep_loop_turn(struct lockstep_loop *loop) {
         if (stop) return end(loop, LOCKSTEP_TURN_STOPPED);
     }
     if (!has_room(loop)) return LOCKSTEP_TURN_IDLE;
+    int64_t measured = telemetry_turn(loop);
+    uint64_t frames = loop->frames;
     int result = pass(loop);
     if (result < 0) return end(loop, result);
+    if (measured != 0) telemetry_pass(loop, measured, frames, result);
     if (result > 0 || worked) {
         loop->idle_since = 0;
         return LOCKSTEP_TURN_WORKED;
@@ -252,6 +260,10 @@ void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t l
     loop->command_reason = reason;
     store_release(&loop->command_no, loop->command_no + 1);
     wake_write(loop->wake_fd);
+}
+
+uint64_t lockstep_loop_progress(const struct lockstep_loop *loop) {
+    return load_relaxed(&loop->turns) + load_relaxed(&loop->stalls);
 }
 
 uint64_t lockstep_loop_done(const struct lockstep_loop *loop) { return load_acquire(&loop->done_no); }

@@ -16,6 +16,11 @@ struct lockstep_source {
     uint64_t rejected;
     uint64_t duplicates;
     uint64_t last_reject_reason;
+    uint64_t first_source_seq; /* the last number before this run */
+    uint64_t refused_numbers;  /* numbers of this run that are no frame */
+    uint64_t bytes;            /* taken from its rings, as far as they were counted */
+    uint64_t high_water;       /* most that ever waited in a ring of it */
+    struct lockstep_source_telemetry *telemetry; /* NULL: none is kept */
     uint64_t own_source_seq[64]; /* the last accepted, by source_seq modulo 64: what OWN_CAUSE may name */
     uint64_t own_seq[64];
     uint32_t incarnation;
@@ -28,6 +33,7 @@ struct lockstep_source {
 struct lockstep_lane {
     struct lockstep_ring ring;
     struct lockstep_source *source;
+    uint64_t counted;    /* head up to which the source's bytes were counted */
     uint64_t head;       /* our own copy: what the publisher writes into the page cannot move it */
     uint64_t woken;      /* ticket that the loop has answered */
     uint64_t sync_woken; /* ticket that the sync thread has answered */
@@ -60,6 +66,7 @@ struct lockstep_loop {
     int32_t  control_fd;  /* the loop wakes the control plane: command done, a ring died, loop ended */
     int32_t  sync_fd;     /* the loop wakes the sync thread */
     int32_t  segment_fd;  /* the loop wakes the thread that prepares segments */
+    struct lockstep_telemetry *telemetry; /* the mapped file; NULL: none is kept */
     const int64_t *manual_ns; /* a clock that its owner moves; NULL: the wall clock */
     /* mailbox: control plane writes, loop reads */
     uint64_t command_no;
@@ -75,6 +82,8 @@ struct lockstep_loop {
     uint64_t stalls;    /* waits for a prepared segment */
     uint64_t parks;
     uint64_t frames;    /* appended in this run */
+    uint64_t turns;     /* of the loop, idle ones too: it lives as long as this or `stalls` moves */
+    int64_t  telemetry_full_ns;
     uint64_t ended;
     int64_t  error;     /* of the writer; 0 = none */
     uint8_t  zero1[64];
@@ -109,6 +118,9 @@ int32_t lockstep_loop_run(struct lockstep_loop *loop);
 
 /* lockstep_loop_post: give the loop a command; wakes it. The caller waits for done_no. */
 void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t lane, uint32_t state, uint32_t reason);
+/* lockstep_loop_progress: moves as long as the loop turns, or waits for the disk as it should. Any thread. */
+uint64_t lockstep_loop_progress(const struct lockstep_loop *loop);
+
 uint64_t lockstep_loop_done(const struct lockstep_loop *loop);
 
 /* lockstep_sync_run: fdatasync behind the tail until lockstep_sync_end; one sync covers all frames of an interval. */

@@ -9,6 +9,8 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/writer.h"
 #include "sequencer/kernel/admission.h"
+#include "sequencer/kernel/telemetry.h"
+
 #include "sequencer/kernel/loop.h"
 
 /* The enumeration values the loop itself needs; journal/messages/enums.py has them all, a test compares. */

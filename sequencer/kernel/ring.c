@@ -175,8 +175,17 @@ int32_t lockstep_producer_replay(struct lockstep_producer *p, struct lockstep_pr
     return LOCKSTEP_PUT_OK;
 }
 
+void lockstep_producer_saw(struct lockstep_producer *p, uint64_t seq) { store_relaxed(&p->ring.page->seen_seq, seq); }
+
+void lockstep_producer_waits(struct lockstep_producer *p) {
+    uint64_t *waits = &p->ring.page->full_waits;
+    store_relaxed(waits, load_relaxed(waits) + 1);
+}
+
 int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length, int64_t patience_ns) {
     lockstep_producer_commit(p);
+    if (lockstep_producer_room(p, length)) return 1;
+    lockstep_producer_waits(p);
     for (int i = 0; i < 2000; i++) {
         if (lockstep_producer_room(p, length)) return 1;
         cpu_pause();

@@ -36,6 +36,10 @@ struct lockstep_ring_page {
     uint64_t last_reject_reason;
     uint64_t state;
     uint8_t  zero5[80];
+    /* publisher: for whoever watches; the sequencer shows it and decides nothing by it */
+    uint64_t full_waits; /* how often it had to wait for room, in this ring */
+    uint64_t seen_seq;   /* what it has read of the stream; 0: it does not say */
+    uint8_t  zero6[112];
 };
 
 /* A mapping of one ring, private to a process. */
@@ -119,6 +123,12 @@ uint64_t lockstep_producer_ping(struct lockstep_producer *p, const uint64_t *wri
 /* lockstep_page_words: head, tail, armed, parked, accepted_source_seq, accepted_seq, rejected, duplicates,
  * last_reject_reason, state; each an acquire load. */
 void lockstep_page_words(const struct lockstep_ring_page *page, uint64_t words[10]);
+
+/* lockstep_producer_saw: say how far this publisher has read the stream. */
+void lockstep_producer_saw(struct lockstep_producer *p, uint64_t seq);
+
+/* lockstep_producer_waits: say that a publish has to wait for room. wait_room does it by itself. */
+void lockstep_producer_waits(struct lockstep_producer *p);
 
 /* lockstep_page_tail: publish a tail as it is. Only tests of a bad publisher need it. */
 void lockstep_page_tail(struct lockstep_ring_page *page, uint64_t tail);
