@@ -46,7 +46,7 @@ def columns(path: Path | str, cls: type[Message], from_seq: int = 1, to_seq: int
     blank = np.frombuffer(bytes(HEADER_BYTES) + _default_body(cls), dtype=np.uint8)
     chunks: list[np.ndarray[Any, Any]] = []
     body_bytes: dict[int, int] = {}
-    with JournalReader(path, from_seq=from_seq, kinds=[cls.KIND]) as reader:
+    with JournalReader(path, from_seq=from_seq, kinds=[cls.KIND], build_index=True) as reader:
         while reader.next_seq <= limit and (batch := reader.poll(_ROWS_MAX, to_seq=limit)) is not None:
             if not len(batch):
                 continue

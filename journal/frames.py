@@ -35,11 +35,20 @@ class Frame:
 
 
 def frames(
-    path: Path | str, *, from_seq: int = 1, to_seq: int | None = None, kinds: Iterable[int] | None = None
+    path: Path | str,
+    *,
+    from_seq: int = 1,
+    to_seq: int | None = None,
+    kinds: Iterable[int] | None = None,
+    instruments: Iterable[int] | None = None,
+    orders: Iterable[int] | None = None,
 ) -> Iterator[Frame]:
-    """Frames from `from_seq` to `to_seq` (both included) or to the current end of the journal."""
+    """Frames from `from_seq` to `to_seq` (both included) or to the current end of the journal; of these kinds, instruments
+    and orders only. Segments without an index get one on the way, where one would help."""
     limit = to_seq if to_seq is not None else 2**64 - 1
-    with JournalReader(path, from_seq=from_seq, kinds=kinds) as reader:
+    with JournalReader(
+        path, from_seq=from_seq, kinds=kinds, instruments=instruments, orders=orders, build_index=True
+    ) as reader:
         while reader.next_seq <= limit and (batch := reader.poll(to_seq=limit)) is not None:
             buffer = batch.buffer
             for offset, *_ in batch:
@@ -48,8 +57,9 @@ def frames(
 
 
 def last_seq(path: Path | str) -> int:
-    """Seq of the last frame that can be read; 0 for an empty journal. Reads the heads of the last segment only."""
-    with JournalReader(path, from_seq=2**63, verify=False) as reader:
+    """Seq of the last frame that can be read; 0 for an empty journal. Reads heads of the last segment only,
+    when asked again only the new ones."""
+    with JournalReader(path, from_seq=2**63, verify=False, build_index=True) as reader:
         reader.poll()
         return reader.seen_seq
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from journal.errors import JournalCorrupt, JournalMissing
+from journal.index.fields import fields_of
+from journal.index.jump import follow
+from journal.index.jump import to_seq as jump_to
+from journal.index.layout import IndexDamaged
+from journal.index.locate import last_segment
+from journal.index.plan import Plan, Wanted
+from journal.index.store import discard, is_full, load, load_or_build
+from journal.index.tail import tail_blocks
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
 from journal.segment import (
@@ -53,10 +62,23 @@ class Batch:
 class JournalReader:
     """Polls a journal from `from_seq` on. Any number may read at once, each at its own pace.
 
-    `verify=False` trusts crc, ts and epoch (seq and length are always checked). `kinds` are filtered in C.
+    `verify=False` trusts crc, ts and epoch (seq and length are always checked). `kinds`, `instruments` and `orders` are
+    filtered in C: frames of these kinds that name one of these instruments and one of these orders. In full segments
+    with an index (`journal.index`) only the blocks are read that may hold such frames, and `from_seq` is found without a scan.
+    `build_index` makes indices that are missing, which costs a scan of the segment: for tools, not for live hosts.
     """
 
-    def __init__(self, path: Path | str, *, from_seq: int = 1, verify: bool = True, kinds: Iterable[int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        from_seq: int = 1,
+        verify: bool = True,
+        kinds: Iterable[int] | None = None,
+        instruments: Iterable[int] | None = None,
+        orders: Iterable[int] | None = None,
+        build_index: bool = False,
+    ) -> None:
         self.path = Path(path)
         if from_seq < 1:
             raise ValueError(f"from_seq {from_seq}; the first frame of a stream is 1")
@@ -71,10 +93,19 @@ class JournalReader:
         self._c = ffi.new("struct lockstep_reader *")
         self._c.verify = verify
         self._c.next_seq = 1
-        if kinds is not None:
+        self._wanted = Wanted(*(None if keys is None else tuple(sorted(set(keys))) for keys in (kinds, instruments, orders)))
+        self._keys = [
+            ffi.new(f"{c}[]", list(keys or ())) for c, keys in (("uint32_t", self._wanted[1]), ("uint64_t", self._wanted[2]))
+        ]
+        if self._wanted.kinds is not None:
             self._c.filtered = 1
-            for kind in kinds:
+            for kind in self._wanted.kinds:
                 self._c.kinds[kind // 64] |= 1 << (kind % 64)
+        self._build_index = build_index
+        self._plan: Plan | None = None
+        self._fields: Any = None
+        self._skipped = 0
+        self._asked_seq = 1
         self._refs: Any = None
         self._refs_max = 0
         self._read_control()
@@ -114,6 +145,11 @@ class JournalReader:
         return int(control.c.halted) if control else 0
 
     @property
+    def skipped_frames(self) -> int:
+        """How many frames were never looked at because an index said that nothing wanted is among them."""
+        return self._skipped
+
+    @property
     def stream_id(self) -> int | None:
         """Of the journal; None while nothing is written yet and no control page is there."""
         return self._stream_id
@@ -132,31 +168,60 @@ class JournalReader:
         if max_frames > self._refs_max:
             self._refs, self._refs_max = ffi.new("struct lockstep_ref[]", max_frames), max_frames
         c = self._c
-        while True:
+        first = self._asked_seq = self.next_seq
+        while self.next_seq <= to_seq:
             if self._header is None and not self._enter_first():
                 return None
-            if c.next_seq < self._from_seq:
+            limit = to_seq
+            if self._plan is not None:
+                before = int(c.next_seq)
+                limit = follow(c, self._plan, self.next_seq, to_seq)
+                self._skipped += int(c.next_seq) - before
+                if limit == 0:
+                    self._from_seq = to_seq + 1
+                    return self._batch(0, first, to_seq)
+            elif c.next_seq < self._from_seq:
                 lib.lockstep_reader_survey(c, self._from_seq - c.next_seq, ffi.NULL, ffi.NULL, ffi.NULL)
                 if c.next_seq < self._from_seq and not self._go_on():
                     return None
                 continue
-            first = int(c.next_seq)
+            before = int(c.next_seq)
             scan_max = max_frames * _SCAN_FACTOR if c.filtered else max_frames
-            n = lib.lockstep_reader_poll(c, self._refs, max_frames, scan_max, to_seq)
-            if c.next_seq > first:
-                assert self._buffer is not None
-                assert self._header is not None
-                refs = bytes(ffi.buffer(self._refs, n * _REF.size)) if n else b""
-                return Batch(self._buffer, refs, first, int(c.next_seq) - 1, self._header)
+            n = lib.lockstep_reader_poll(c, self._refs, max_frames, scan_max, limit)
+            if c.next_seq > before:
+                return self._batch(self._select(n), first, int(c.next_seq) - 1)
             if not self._go_on():
                 return None
+        return None
+
+    def _batch(self, n: int, first_seq: int, last_seq: int) -> Batch:
+        assert self._buffer is not None
+        assert self._header is not None
+        refs = bytes(ffi.buffer(self._refs, n * _REF.size)) if n else b""
+        return Batch(self._buffer, refs, first_seq, last_seq, self._header)
+
+    def _select(self, n: int) -> int:
+        """Drop frames of other instruments and orders from the first n refs."""
+        instruments, orders = self._keys
+        if not n or self._fields is None:
+            return n
+        if () in self._wanted:
+            return 0
+        return int(
+            lib.lockstep_index_select(
+                self._base, self._refs, n, self._fields.c, instruments, len(instruments), orders, len(orders)
+            )
+        )
 
     def _go_on(self) -> bool:
         """After a stop without a frame: True when the next segment was entered, False at the tail."""
         state = self._c.state
+        assert self._header is not None
+        if self._plan is not None and self._c.next_seq <= self._plan.index.ends.last_seq:
+            self._distrust()
+            return True
         if state in (lib.LOCKSTEP_TAIL, lib.LOCKSTEP_MORE):
             return False
-        assert self._header is not None
         if state == lib.LOCKSTEP_END:
             self._enter(self._next_header(self._header))
             return True
@@ -175,19 +240,10 @@ class JournalReader:
 
     def _enter_first(self) -> bool:
         """Find the open segment that holds `from_seq`; False while nothing is open yet."""
-        files = segment_files(self.path)
-        low, high = 0, len(files)
-        found: SegmentHeader | None = None
-        while low < high:
-            middle = (low + high) // 2
-            header = read_header(files[middle][1], files[middle][0], self._stream_id)
-            self._stream_id = header.stream_id
-            if header.opened is not None and header.opened.first_seq <= self._from_seq:
-                found, low = header, middle + 1
-            else:
-                high = middle
+        found = last_segment(self.path, self._stream_id, lambda opened: opened.first_seq <= self._from_seq)
         if found is None:
             return False
+        self._stream_id = found.stream_id
         self._enter(found)
         return True
 
@@ -197,10 +253,38 @@ class JournalReader:
         self._buffer = memoryview(mapped)
         self._header = header
         start_reader(self._c, header, self._base)
+        named = self._wanted.instruments is not None or self._wanted.orders is not None
+        self._fields = fields_of(header) if named else None
+        self._plan = self._plan_for(header, mapped)
+
+    def _plan_for(self, header: SegmentHeader, mapped: mmap.mmap) -> Plan | None:
+        """What to read of a full segment; None: everything, frame by frame."""
+        late = header.opened is not None and header.opened.first_seq < self._from_seq
+        if self._wanted.all and not late:
+            return None
+        full = is_full(header)
+        index = None if not full else load_or_build(header, mapped) if self._build_index else load(header, mapped)
+        if index is None:
+            if late and not full and self._build_index and (blocks := tail_blocks(header, mapped)) is not None:
+                jump_to(self._c, blocks, self._from_seq)
+            return None
+        try:
+            return Plan(index, self._wanted)
+        except IndexDamaged:
+            discard(header)
+            return None
+
+    def _distrust(self) -> None:
+        """Something else stands where the index says: forget it, read the segment from its start. That finds either what we
+        are looking for, or the damage."""
+        assert self._header is not None
+        discard(self._header)
+        self._from_seq, self._plan = self._asked_seq, None
+        start_reader(self._c, self._header, self._base)
 
     def close(self) -> None:
         """Let go of the maps; batches still held keep theirs."""
-        self._base = self._buffer = self._header = self._control = None
+        self._base = self._buffer = self._header = self._control = self._plan = None
         self._c.base = ffi.NULL
 
     def __enter__(self) -> JournalReader:

@@ -222,9 +222,10 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
-def write_durably(path: Path, data: bytes | bytearray | memoryview) -> None:
-    """Write a whole file, sync it, give it its name, sync the folder."""
-    temporary = path.with_name(path.name + ".tmp")
+def write_durably(path: Path, data: bytes | bytearray | memoryview, *, temporary: Path | None = None) -> None:
+    """Write a whole file, sync it, give it its name, sync the folder. Where several processes may write the same file, each
+    names a `temporary` of its own."""
+    temporary = temporary or path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -107,7 +107,7 @@ uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *re
     return n;
 }
 
-static void note_source(struct lockstep_sources *s, const struct lockstep_frame *f)
+void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_frame *f)
 {
     if (f->source_seq > s->last_source_seq[f->source])
         s->last_source_seq[f->source] = f->source_seq;
@@ -130,7 +130,7 @@ uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, st
         if (f == NULL)
             return n;
         if (sources != NULL)
-            note_source(sources, f);
+            lockstep_note_source(sources, f);
         if (frames_by_kind != NULL)
             frames_by_kind[f->kind]++;
         if (bytes_by_kind != NULL)

@@ -44,6 +44,9 @@ struct lockstep_sources {
     uint32_t last_incarnation[65536];
 };
 
+/* Take a frame's numbers into its source's; a Reject's into those of the source it refuses. */
+void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_frame *f);
+
 /* Check frames from r->offset on and deliver those wanted: at most `refs_max` of them, at most `scan_max` looked at, none
  * with seq > `to_seq`. Returns how many stand in `refs`; r->state says why it stopped, r->next_seq how far it came. */
 uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t refs_max, uint64_t scan_max,
