@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import shutil
@@ -20,6 +21,7 @@ from journal.errors import JournalCorrupt
 from journal.frames import frame_at, frames, last_seq
 from journal.index.layout import HEAD_BYTES, Ends, SegmentIndex, pack
 from journal.index.locate import seq_at
+from journal.index.make import make_indices
 from journal.index.scan import SegmentScan
 from journal.index.store import build, index_path, load, load_or_build
 from journal.reader import JournalReader
@@ -340,3 +342,24 @@ def test_driver_under_sanitizers(folder):
     assert built.returncode == 0, built.stderr
     run = subprocess.run([folder / "driver"], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout) == (0, "ok\n"), run.stderr
+
+
+def test_all_are_made_ahead(several, folder):
+    original, _ = several
+    path = folder / "j"
+    shutil.copytree(original, path, ignore=shutil.ignore_patterns("index"))
+    first = make_indices(path)
+    assert (first.full_segments, first.made, first.removed, first.damaged) == (3, 3, 0, [])
+    assert first.index_bytes == sum(p.stat().st_size for p in (path / "index").iterdir())
+    assert make_indices(path).made == 0
+    half = path / "index" / "00000001.1-1.tmp"
+    half.write_bytes(b"half")
+    os.utime(half, (1, 1))
+    (path / "index" / "00000003.idx").write_bytes(b"not right")
+    assert (again := make_indices(path)).made == 1
+    assert again.removed == 2
+    assert make_indices(path, rebuild=True).made == 3
+    with (path / "00000001.seg").open("r+b") as file:
+        file.seek(300_000)
+        file.write(b"\xff" * 99)
+    assert make_indices(path, rebuild=True).damaged == ["00000001.seg"]
