@@ -24,7 +24,7 @@ ffibuilder.set_source(
     + "".join(f'#include "journal/kernel/{header}"\n' for header in HEADERS),
     sources=[str(KERNEL / name) for name in ("writer.c", "replica.c", "reader.c", "recovery.c", "blake3.c", "index.c")],
     include_dirs=["."],
-    depends=[str(KERNEL / name) for name in (*HEADERS, "blake3_lanes.h", "crc32c.h", "disk.h", "clock.h")],
+    depends=[str(KERNEL / name) for name in (*HEADERS, "blake3_lanes.h", "crc32c.h", "disk.h", "append.h", "clock.h")],
     extra_compile_args=CFLAGS,
 )
 

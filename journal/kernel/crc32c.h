@@ -15,11 +15,13 @@
 #include <nmmintrin.h>
 #define LOCKSTEP_CRC_HARDWARE 1
 #define LOCKSTEP_CRC_8(crc, v) ((uint32_t)_mm_crc32_u64((crc), (v)))
+#define LOCKSTEP_CRC_4(crc, v) _mm_crc32_u32((crc), (v))
 #define LOCKSTEP_CRC_1(crc, v) _mm_crc32_u8((crc), (v))
 #elif defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #define LOCKSTEP_CRC_HARDWARE 1
 #define LOCKSTEP_CRC_8(crc, v) __crc32cd((crc), (v))
+#define LOCKSTEP_CRC_4(crc, v) __crc32cw((crc), (v))
 #define LOCKSTEP_CRC_1(crc, v) __crc32cb((crc), (v))
 #endif
 
@@ -68,7 +70,6 @@ static inline uint32_t lockstep_crc32c_table(uint32_t crc, const void *data, siz
     return ~crc;
 }
 
-#ifdef LOCKSTEP_CRC_HARDWARE
 static inline uint64_t lockstep_load64(const uint8_t *p)
 {
     uint64_t v;
@@ -76,6 +77,7 @@ static inline uint64_t lockstep_load64(const uint8_t *p)
     return v;
 }
 
+#ifdef LOCKSTEP_CRC_HARDWARE
 static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
 {
     const uint8_t *p = data;
@@ -99,11 +101,30 @@ static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
 }
 #endif
 
+/* crc(a ‖ value) for a value in a register: what stands in memory as 8 or 4 bytes. */
+static inline uint32_t lockstep_crc32c_word(uint32_t crc, uint64_t value)
+{
+#ifdef LOCKSTEP_CRC_HARDWARE
+    return ~LOCKSTEP_CRC_8(~crc, value);
+#else
+    return lockstep_crc32c_table(crc, &value, sizeof value);
+#endif
+}
+
+static inline uint32_t lockstep_crc32c_word32(uint32_t crc, uint32_t value)
+{
+#ifdef LOCKSTEP_CRC_HARDWARE
+    return ~LOCKSTEP_CRC_4(~crc, value);
+#else
+    return lockstep_crc32c_table(crc, &value, sizeof value);
+#endif
+}
+
 /* The crc a frame or an end marker must have: length, then everything behind the crc field. `length` is given apart
  * because it is stored last. */
 static inline uint32_t lockstep_frame_crc(uint32_t seed, uint32_t length, const void *frame, size_t bytes)
 {
-    uint32_t crc = lockstep_crc32c(seed, &length, sizeof length);
+    uint32_t crc = lockstep_crc32c_word32(seed, length);
     return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);
 }
 

@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "crc32c.h"
+
 #ifdef LOCKSTEP_TRACE
 enum lockstep_trace_op { J_STORE, J_PUBLISH, J_SYNC, J_CREATE, J_ALLOCATE, J_RENAME, J_DIRSYNC, J_MAPPED, J_UNMAPPED, J_SYNC_RANGE };
 /* at/n: the stored range, or the map and its size; fd, a, b: what the call was given. Called before a store, after a call. */
@@ -26,6 +28,32 @@ static inline void j_store(void *at, const void *src, size_t n)
 {
     J_TRACE(J_STORE, at, src, n, -1, NULL, NULL);
     memcpy(at, src, n);
+}
+
+/* The same for aligned words that stand in registers. */
+static inline void j_store_words(uint64_t *at, const uint64_t *words, int n)
+{
+    J_TRACE(J_STORE, at, words, (size_t)n * 8, -1, NULL, NULL);
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+        at[i] = words[i];
+}
+
+/* j_store of n bytes, a multiple of 8, with their crc behind `crc`: one pass over the bytes. */
+static inline uint32_t j_store_crc(void *at, const void *src, size_t n, uint32_t crc)
+{
+    uint8_t *to = at;
+    const uint8_t *from = src;
+    J_TRACE(J_STORE, at, src, n, -1, NULL, NULL);
+#pragma GCC unroll 4
+    for (; n >= 8; n -= 8, to += 8, from += 8) {
+        uint64_t word = lockstep_load64(from);
+        /* The compiler may not read `from` a second time: it may be shared with somebody who changes it. */
+        __asm__ volatile("" : "+r"(word));
+        crc = lockstep_crc32c_word(crc, word);
+        memcpy(to, &word, 8);
+    }
+    return crc;
 }
 
 static inline void j_zero(void *at, size_t n)

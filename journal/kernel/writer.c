@@ -12,6 +12,7 @@
 #include "messages.h"
 #include "segment.h"
 #include "writer.h"
+#include "append.h"
 
 _Static_assert(sizeof(struct lockstep_frame) == LOCKSTEP_HEAD_BYTES, "a head is one cache line");
 _Static_assert(sizeof(struct lockstep_segment_identity) == 64, "identity");
@@ -25,12 +26,11 @@ _Static_assert(offsetof(struct lockstep_control, replicated_seq) == 256, "the re
 _Static_assert(sizeof(struct lockstep_control) == 320, "control");
 _Static_assert(offsetof(struct lockstep_writer, first_unsynced) % 64 == 0, "the syncer's own line");
 
-static const uint64_t SEQ_MAX = (UINT64_C(1) << 63) - (UINT64_C(1) << 40);
 static const uint32_t END = 0xFFFFFFFF;
 
 uint64_t lockstep_seq_max(void)
 {
-    return SEQ_MAX;
+    return LOCKSTEP_SEQ_MAX;
 }
 
 uint32_t lockstep_crc(uint32_t crc, const void *data, uint64_t bytes)
@@ -131,7 +131,7 @@ int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct l
         return failed;
     if (length % 8 != 0 || length < LOCKSTEP_HEAD_BYTES || length > LOCKSTEP_FRAME_BYTES_MAX)
         return -EMSGSIZE;
-    if (w->last_seq >= SEQ_MAX)
+    if (w->last_seq >= LOCKSTEP_SEQ_MAX)
         return -EOVERFLOW;
     if (__builtin_expect(w->base == NULL || w->offset + length > w->limit, 0)) {
         uint64_t schema_blocks = (w->schema_bytes + LOCKSTEP_BLOCK_BYTES - 1) / LOCKSTEP_BLOCK_BYTES;
@@ -147,27 +147,19 @@ int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct l
     return 0;
 }
 
-uint64_t lockstep_writer_commit(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length)
-{
-    assert((uint8_t *)slot == w->base + w->offset && w->offset + length <= w->limit);
-    assert(slot->ts > w->last_ts);
-    uint64_t seq = w->last_seq + 1;
-    j_store(&slot->seq, &seq, sizeof seq);
-    j_store(&slot->epoch, &w->epoch, sizeof w->epoch);
-    uint32_t crc = lockstep_frame_crc(w->seed, length, slot, length);
-    j_store(&slot->crc32c, &crc, sizeof crc);
-    w->last_seq = seq;
-    w->last_ts = slot->ts;
-    w->last_crc = crc;
-    w->offset += length;
-    j_publish32(&slot->length, length);
-    return seq;
-}
-
 void lockstep_writer_abandon(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length)
 {
     assert((uint8_t *)slot == w->base + w->offset && w->offset + length <= w->limit);
     j_zero(slot, length);
+}
+
+static void put_frame(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length,
+                      const struct lockstep_frame *head, const void *body)
+{
+    struct lockstep_head words = lockstep_head_of(w, head->kind, head->version, head->flags, head->source, head->ts,
+                                                  head->origin_ts, head->source_seq, head->cause, head->incarnation);
+    uint32_t crc = lockstep_append_fill(w, slot, length, &words, body);
+    lockstep_append_seal(w, slot, length, head->ts, crc);
 }
 
 int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_frame *head, const void *body,
@@ -180,11 +172,7 @@ int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_fram
     int reserved = lockstep_writer_reserve(w, length, &slot);
     if (reserved != 0)
         return reserved;
-    /* Behind length and crc32c: those are commit's. */
-    j_store((uint8_t *)slot + 8, (const uint8_t *)head + 8, LOCKSTEP_HEAD_BYTES - 8);
-    if (body_bytes)
-        j_store((uint8_t *)slot + LOCKSTEP_HEAD_BYTES, body, body_bytes);
-    lockstep_writer_commit(w, slot, length);
+    put_frame(w, slot, length, head, body);
     return 0;
 }
 
@@ -194,13 +182,7 @@ int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_
     uint32_t length = LOCKSTEP_HEAD_BYTES + body_bytes;
     if (w->base == NULL || body_bytes > LOCKSTEP_RESERVE_BYTES || w->offset + length > w->limit + LOCKSTEP_RESERVE_BYTES)
         return -ENOSPC;
-    struct lockstep_frame *slot = (struct lockstep_frame *)(w->base + w->offset);
-    j_store((uint8_t *)slot + 8, (const uint8_t *)head + 8, LOCKSTEP_HEAD_BYTES - 8);
-    j_store((uint8_t *)slot + LOCKSTEP_HEAD_BYTES, body, body_bytes);
-    uint64_t limit = w->limit;
-    w->limit = limit + LOCKSTEP_RESERVE_BYTES;
-    lockstep_writer_commit(w, slot, length);
-    w->limit = limit;
+    put_frame(w, (struct lockstep_frame *)(w->base + w->offset), length, head, body);
     return 0;
 }
 

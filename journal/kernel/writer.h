@@ -1,7 +1,7 @@
 /* The single writer of a journal. Needs messages.h and segment.h before it.
  *
  * Three roles, each at most one thread at a time, any of them may be the same thread:
- *   appender   reserve, commit, append, publish_watermark      never blocks, never allocates, no system call but an eventfd
+ *   appender   reserve, append, publish_watermark      never blocks, never allocates, no system call but an eventfd
  *   preparer   prepare                                         makes the next segment, ahead of need
  *   syncer     sync                                            puts on disk what is written, lets go of full segments
  * They share the slots (one acquire/release state word each) and the control page. No globals: the caller owns the struct.
@@ -59,13 +59,8 @@ struct lockstep_writer {
 };
 
 /* Make room for a frame of `length` bytes (multiple of 8, 64 … 1 MiB), rolling into the prepared segment when the current
- * one is full. 0 and *slot: all zero bytes, to be filled by the caller with j_store except length, crc32c, seq, epoch.
- * What is not committed must be zeroed again (lockstep_writer_abandon) before the next reserve. */
+ * one is full. 0 and *slot: all zero bytes, to be filled and sealed (append.h) or zeroed again (lockstep_writer_abandon). */
 int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct lockstep_frame **slot);
-
-/* Seal the reserved frame: seq, epoch, crc, then length with release order. From here every reader sees it.
- * The caller has set ts > last_ts. Returns the seq. */
-uint64_t lockstep_writer_commit(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length);
 
 /* Append the last frames of a stream that cannot go on: into the bytes that each segment keeps for them, never rolling, also
  * after a failed sync (nobody is told that they are on disk). 0, or -ENOSPC when that room is used up too. */
@@ -75,7 +70,7 @@ int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_
 /* Zero a reserved slot whose content was refused. */
 void lockstep_writer_abandon(struct lockstep_writer *w, struct lockstep_frame *slot, uint32_t length);
 
-/* reserve + copy + commit for a frame whose head and body stand in private memory. `head` gives kind, version, flags,
+/* reserve, fill and seal a frame whose head and body stand in private memory. `head` gives kind, version, flags,
  * source, ts, origin_ts, source_seq, cause, incarnation; body_bytes is a multiple of 8. Returns 0 or -errno. */
 int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_frame *head, const void *body,
                            uint32_t body_bytes);

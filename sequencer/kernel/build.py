@@ -31,7 +31,7 @@ ffibuilder.set_source(
     depends=[
         *map(str, HEADERS),
         *(str(KERNEL / name) for name in ("ring_private.h", "loop_private.h", "telemetry_private.h")),
-        *(str(JOURNAL / name) for name in ("crc32c.h", "disk.h", "clock.h")),
+        *(str(JOURNAL / name) for name in ("crc32c.h", "disk.h", "append.h", "clock.h")),
     ],
     libraries=["pthread"],
     extra_compile_args=CFLAGS,

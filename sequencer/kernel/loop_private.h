@@ -8,6 +8,7 @@
 #include "journal/kernel/disk.h"
 #include "journal/kernel/segment.h"
 #include "journal/kernel/writer.h"
+#include "journal/kernel/append.h"
 #include "sequencer/kernel/admission.h"
 #include "sequencer/kernel/telemetry.h"
 

@@ -25,9 +25,6 @@ static inline void store_relaxed(uint64_t *p, uint64_t value) {
 }
 static inline void full_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
 
-/* The copy before this line is complete; the compiler may not read the shared original again for what follows. */
-static inline void copied(void) { atomic_signal_fence(memory_order_seq_cst); }
-
 static inline void cpu_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

@@ -37,8 +37,8 @@ def order(file: str, name: str, access: str, word: str) -> str:
 
 
 def disk_publish() -> str:
-    body = function("journal/kernel/disk.h", "j_publish32")
-    return re.search(r"__ATOMIC_(\w+)", body)[1].lower()
+    bodies = [function("journal/kernel/disk.h", name) for name in ("j_publish32", "j_publish64")]
+    return min((re.search(r"__ATOMIC_(\w+)", body)[1].lower() for body in bodies), key=["relaxed", "release"].index)
 
 
 def fenced(file: str, name: str, before: str, after: str) -> bool:
@@ -48,7 +48,7 @@ def fenced(file: str, name: str, before: str, after: str) -> bool:
 
 
 RING, LANE, LOOP, BEHIND = (f"sequencer/kernel/{name}.c" for name in ("ring", "lane", "loop", "behind"))
-WRITER, READER = "journal/kernel/writer.c", "journal/kernel/reader.c"
+WRITER, APPEND, READER = (f"journal/kernel/{name}" for name in ("writer.c", "append.h", "reader.c"))
 
 SLOTS, RECORDS = 2, 3
 
@@ -87,7 +87,7 @@ def test_a_record_is_whole_when_its_tail_is_seen_and_stays_until_its_head_is():
         "tail_store": order(RING, "lockstep_producer_commit", "store", "tail"),
         "tail_load": order(LANE, "lane_take", "load", "tail"),
         "head_store": order(LANE, "lane_publish", "store", "head"),
-        "head_load": order(RING, "lockstep_producer_room", "load", "head"),
+        "head_load": order(RING, "has_room", "load", "head"),
     }
     assert ring_programs(**orders).run().wrong == {}
     for weak in orders:
@@ -187,7 +187,7 @@ def frame_programs(*, length_store, length_load):
 
 def test_a_frame_is_whole_when_its_length_is_seen():
     orders = {
-        "length_store": order(WRITER, "lockstep_writer_commit", "store", "length"),
+        "length_store": order(APPEND, "lockstep_append_seal", "store", "length"),
         "length_load": order(READER, "look", "load", "length"),
     }
     assert frame_programs(**orders).run().wrong == {}

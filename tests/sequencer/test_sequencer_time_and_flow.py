@@ -6,6 +6,7 @@ import select
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,8 @@ def test_eight_publishers_have_equal_turns(daemon, until):
     body = NewOrder().encode()
     count = (1 << 16) // (64 + len(body))
     os.kill(one.pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{one.pid}/task")  # the loop's thread is stopped when it is, not when the signal is sent
+    until(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()))
     for publisher in publishers:
         with publisher.batch():
             for _ in range(count):
