@@ -22,6 +22,7 @@ _MODULES = {
     "operating": ("kill", "release", "start", "stop"),
     "strategy": ("strategy",),
     "bench": ("bench",),
+    "torture": ("torture",),
 }
 
 
