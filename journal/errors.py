@@ -53,6 +53,10 @@ class SegmentTruncated(JournalError):
     """A segment file is shorter (or longer) than its header says."""
 
 
+class SealBroken(JournalError):
+    """What a seal vouches for is not what stands there, or the chain of seals is broken."""
+
+
 class DiskFull(JournalError):
     """No room for the next segment."""
 

@@ -79,8 +79,8 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.seg"
 
 
-def segment_files(folder: Path) -> list[tuple[int, Path]]:
-    """All segments, ascending. SegmentMissing when a number is missing, ForeignFile for what is not a plain file."""
+def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
+    """All segments that are there, ascending; numbers may be missing."""
     found: list[tuple[int, Path]] = []
     try:
         names = os.listdir(folder)
@@ -94,7 +94,12 @@ def segment_files(folder: Path) -> list[tuple[int, Path]]:
         match = _NAME.fullmatch(name)
         if match is not None:
             found.append((int(match[1]), folder / name))
-    found.sort()
+    return sorted(found)
+
+
+def segment_files(folder: Path) -> list[tuple[int, Path]]:
+    """All segments, ascending. SegmentMissing when a number is missing."""
+    found = all_segment_files(folder)
     for expected, (number, _) in enumerate(found, start=1):
         if number != expected:
             raise SegmentMissing(

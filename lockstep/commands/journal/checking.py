@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from journal.errors import JournalError
+from journal.head import Head, heads_in, parse_head
+from journal.signing import Key
 from journal.text import Names, kind_name, time_text
 from journal.verify import Survey, survey
 from lockstep.commands.journal.options import action, with_progress
@@ -21,7 +25,12 @@ def add_actions(actions: Any) -> None:
     """Register them."""
     whole = "print what was found as one JSON object"
     action(actions, "info", run_info, "what it holds: segments, kinds, sources, watermarks", whole)
-    action(actions, "verify", run_verify, "check every byte; exit code 0 only when all is well", whole)
+    verify = action(actions, "verify", run_verify, "check every byte; exit code 0 only when all is well", whole)
+    verify.add_argument(
+        "--head", action="append", default=[], metavar="HEAD",
+        help="an exported head that must still hold: its line, SEQ:DIGEST, a digest, or @FILE for all of a sink; repeatable",
+    )  # fmt: skip
+    verify.add_argument("--key", type=Path, metavar="FILE", help="every seal must be signed with this key (Ed25519 or HMAC)")
 
 
 def run_info(arguments: argparse.Namespace) -> int:
@@ -37,14 +46,30 @@ def run_info(arguments: argparse.Namespace) -> int:
 
 def run_verify(arguments: argparse.Namespace) -> int:
     """`lockstep journal verify`"""
-    found = with_progress("verifying", lambda progress: survey(arguments.path, progress))
+    heads = list(_heads(arguments.head))
+    key = Key(arguments.key) if arguments.key else None
+    found = with_progress("verifying", lambda progress: survey(arguments.path, progress, heads=heads, key=key))
     if arguments.json:
         print(json.dumps({"ok": not found.problems} | _survey_json(found, arguments.path)))
     else:
         _print_problems(found)
         if not found.problems:
             print(f"{found.path}: well: {found.frames:,} frames in {len(found.segments)} segments, last seq {found.last_seq}")
+            sealed = f"sealed up to seq {found.sealed_seq}" if found.sealed_seq else "nothing is sealed"
+            signed = f", signed with {key.scheme} key {key.id}" if key is not None and found.sealed_seq else ""
+            print(f"{sealed}{signed}" + (f"; {found.heads_checked} heads hold" if heads else ""))
     return 1 if found.problems else 0
+
+
+def _heads(given: list[str]) -> Iterator[Head]:
+    for text in given:
+        if text.startswith("@"):
+            yield from heads_in(Path(text[1:]))
+            continue
+        try:
+            yield parse_head(text)
+        except ValueError as error:
+            raise JournalError(f"--head {error}") from None
 
 
 def _survey_json(found: Survey, path: Path) -> dict[str, Any]:
