@@ -15,14 +15,33 @@ CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
 )
 
 ffibuilder = FFI()
-HEADERS = ["messages.h", "segment.h", "writer.h", "replica.h", "reader.h", "recovery.h", "blake3.h", "index.h", "scrub.h"]
+HEADERS = [
+    "messages.h",
+    "segment.h",
+    "writer.h",
+    "replica.h",
+    "reader.h",
+    "recovery.h",
+    "blake3.h",
+    "index.h",
+    "scrub.h",
+]
+SOURCES = [
+    "writer.c",
+    "replica.c",
+    "reader.c",
+    "recovery.c",
+    "blake3.c",
+    "index.c",
+    "scrub.c",
+]
 for header in HEADERS:
     ffibuilder.cdef((ROOT / KERNEL / header).read_text())
 ffibuilder.set_source(
     "journal.kernel._journal",
     '#include <stdint.h>\n#include "journal/kernel/clock.h"\n'
     + "".join(f'#include "journal/kernel/{header}"\n' for header in HEADERS),
-    sources=[str(KERNEL / name) for name in ("writer.c", "replica.c", "reader.c", "recovery.c", "blake3.c", "index.c", "scrub.c")],
+    sources=[str(KERNEL / name) for name in SOURCES],
     include_dirs=["."],
     depends=[str(KERNEL / name) for name in (*HEADERS, "blake3_lanes.h", "crc32c.h", "disk.h", "append.h", "clock.h")],
     extra_compile_args=CFLAGS,
