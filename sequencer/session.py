@@ -114,7 +114,8 @@ def learn(journal: Path, sources: Iterable[Source]) -> None:
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
             ffi.from_buffer(mapped) as base,
         ):
-            lib.lockstep_source_learn(table, len(table), base + header.frames_at, len(mapped) - header.frames_at)
+            at = header.frames_at
+            lib.lockstep_source_learn(table, len(table), base + at, len(mapped) - at, (number << 32) | at)
     for state in by_id.values():
         state.first_source_seq = state.last_source_seq
 

@@ -8,7 +8,7 @@ enum lockstep_format {
     LOCKSTEP_HEAD_BYTES = 64,
     LOCKSTEP_FRAME_BYTES_MAX = 1048576,
     LOCKSTEP_END_BYTES = 16,
-    LOCKSTEP_RESERVE_BYTES = 256,         /* before it: kept for the last words of a stream that cannot go on */
+    LOCKSTEP_RESERVE_BYTES = 1024,        /* before it: kept for the last words of a stream that cannot go on */
     LOCKSTEP_SEGMENT_BYTES_MIN = 1048576,
     LOCKSTEP_SEGMENTS_MAX = 99999999,     /* eight digits in a file name */
 };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
+#include "sequencer/kernel/flow_private.h"
 #include "sequencer/kernel/telemetry_private.h"
 
 static pthread_mutex_t lanes = PTHREAD_MUTEX_INITIALIZER;
@@ -90,6 +91,7 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
                 result = 0; /* a slot is free after the next sync, which wakes us */
             else
                 telemetry_prepared(loop, begun, result);
+            if (result != 0) flow_measure_disk(loop);
             int news = result != loop->prepare_error;
             store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
             if (news) wake_write(loop->control_fd);

@@ -18,11 +18,13 @@ CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
 ffibuilder = FFI()
 HEADERS = [
     JOURNAL / "messages.h", JOURNAL / "segment.h", JOURNAL / "writer.h",
-    KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "telemetry.h", KERNEL / "loop.h",
+    KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "telemetry.h", KERNEL / "flow.h",
+    KERNEL / "loop.h",
 ]  # fmt: skip
 for header in HEADERS:
     ffibuilder.cdef((ROOT / header).read_text())
-SOURCES = [KERNEL / name for name in ("ring.c", "admission.c", "lane.c", "loop.c", "behind.c", "telemetry.c", "blake2b.c")]
+NAMES = ("ring", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "blake2b")
+SOURCES = [KERNEL / f"{name}.c" for name in NAMES]
 ffibuilder.set_source(
     "sequencer.kernel._sequencer",
     "#include <stdint.h>\n" + "".join(f'#include "{header}"\n' for header in HEADERS),
@@ -30,7 +32,7 @@ ffibuilder.set_source(
     include_dirs=["."],
     depends=[
         *map(str, HEADERS),
-        *(str(KERNEL / name) for name in ("ring_private.h", "loop_private.h", "telemetry_private.h")),
+        *(str(KERNEL / name) for name in ("ring_private.h", "loop_private.h", "flow_private.h", "telemetry_private.h")),
         *(str(JOURNAL / name) for name in ("crc32c.h", "disk.h", "append.h", "clock.h")),
     ],
     libraries=["pthread"],

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sequencer/kernel/flow_private.h"
 #include "sequencer/kernel/telemetry_private.h"
 
 int loop_append(struct lockstep_loop *loop, int64_t now, uint16_t kind, const void *body, uint32_t body_bytes) {
@@ -64,7 +65,7 @@ void lane_publish(struct lockstep_lane *lane) {
     store_relaxed(&page->rejected, source->rejected);
     store_relaxed(&page->duplicates, source->duplicates);
     store_relaxed(&page->last_reject_reason, source->last_reject_reason);
-    store_relaxed(&page->state, lane->state);
+    store_relaxed(&page->state, source->limit.ban_seq != 0 && lane->state == STATE_ATTACHED ? STATE_BANNED : lane->state);
     store_release(&page->accepted_source_seq, source->accepted_source_seq);
     /* Only now may the publisher write over what was taken: it is in the journal, or refused. */
     store_release(&page->head, lane->head);
@@ -91,6 +92,7 @@ static inline struct record read_record(const uint64_t *at) {
 __attribute__((noinline)) static int refuse(struct lockstep_loop *loop, struct lockstep_lane *lane, struct record r,
                                             uint16_t reason, int64_t now) {
     struct lockstep_source *source = lane->source;
+    if (source->limit.ban_seq != 0) reason = REASON_SOURCE_BANNED;
     source->rejected++;
     source->last_reject_reason = reason;
     if (r.source_seq == source->last_source_seq + 1) {
@@ -197,7 +199,13 @@ __attribute__((noinline)) static int64_t misnumbered(struct lockstep_loop *loop,
     }
     if (r.source_seq <= source->last_source_seq) {
         source->duplicates++;
-        return (int64_t)r.length;
+        struct lockstep_frame h = {
+            .length = (uint32_t)r.length, .kind = r.kind, .version = r.version, .flags = r.flags, .origin_ts = r.origin_ts,
+            .source_seq = r.source_seq, .cause = r.cause,
+        };
+        if ((result = flow_again(loop, lane, &h, r.body, now)) > 0)
+            result = refuse(loop, lane, r, REASON_DUPLICATE_DIFFERS, now);
+        return result != 0 ? result : (int64_t)r.length;
     }
     struct lockstep_source_gap gap = {
         .expected_source_seq = source->last_source_seq + 1,
@@ -232,6 +240,7 @@ int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64
     int64_t result = __atomic_load_n(&loop->writer->failed, __ATOMIC_ACQUIRE);
     if (result != 0) return -result;
     result = 1;
+    uint64_t accepted = lane->source->accepted_source_seq, place = flow_place(loop);
     telemetry_waiting(lane, tail - start);
     if (tail - start > lane->ring.ring_bytes || (tail & 7) != 0)
         result = lane_state(loop, lane, now, STATE_DEAD, REASON_RING_CORRUPT);
@@ -242,12 +251,13 @@ int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64
     }
     if (result < 0) return result;
     if ((result = lane_flush(loop, lane, now)) != 0) return result;
+    if (lane->source->accepted_source_seq != accepted) flow_turned(lane->source, accepted + 1, place);
     lane_publish(lane);
     return (int64_t)(lane->head - start) + (lane->state != STATE_ATTACHED);
 }
 
 uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames,
-                               uint64_t bytes) {
+                               uint64_t bytes, uint64_t place) {
     uint64_t at = 0;
     while (at + 64 <= bytes) {
         struct lockstep_frame h;
@@ -255,6 +265,7 @@ uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t source
         if (h.length < 64 || h.length > bytes - at) break;
         struct lockstep_source *source = h.source < sources_count ? sources[h.source] : NULL;
         if (source != NULL && h.source_seq > source->last_source_seq) {
+            flow_learned(source, h.source_seq, place + at);
             source->last_source_seq = source->accepted_source_seq = h.source_seq;
             source->accepted_seq = h.seq;
             source->own_source_seq[h.source_seq % LOCKSTEP_OWN_CAUSES] = h.source_seq;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "sequencer/kernel/flow_private.h"
 #include "sequencer/kernel/telemetry_private.h"
 
 static int64_t mono(void) { return lockstep_mono_ns(NULL); }
@@ -50,6 +51,7 @@ int lane_stalled(struct lockstep_loop *loop, int error) {
     wake_write(loop->segment_fd);
     /* The preparer wakes us; the limit covers a wake that another waiter of the eventfd took. */
     sleep_on(loop->wake_fd, 10000000);
+    if ((error = flow_no_segment(loop)) != 0) return error;
     /* A stop that waits for a full disk would wait for ever. */
     return load_acquire(&loop->stop_wanted) != 0 ? (int)load_acquire((uint64_t *)&loop->prepare_error) : 0;
 }
@@ -78,6 +80,7 @@ static int obey(struct lockstep_loop *loop) {
     switch (loop->command) {
     case LOCKSTEP_ATTACH:
         loop->active[loop->active_count++] = loop->command_lane;
+        flow_attached(lane);
         result = lane_state(loop, lane, loop_now(loop), STATE_ATTACHED, 0);
         break;
     case LOCKSTEP_DETACH:
@@ -104,13 +107,19 @@ static int obey(struct lockstep_loop *loop) {
 /* One turn of every lane, beginning with another one each time. 1 if anything was taken, 0, or -errno. */
 static int pass(struct lockstep_loop *loop) {
     int64_t now = 0;
-    int any = 0;
+    int any = 0, result;
+    loop->flow.wake_at = INT64_MAX;
     for (uint32_t i = 0, at = loop->turn; i < loop->active_count; i++, at++) {
         if (at >= loop->active_count) at = 0;
         struct lockstep_lane *lane = &loop->lane[loop->active[at]];
         if (lane->state != STATE_ATTACHED || load_acquire(&lane->ring.page->tail) == lane->head) continue;
-        if (now == 0) now = loop_now(loop);
-        int64_t taken = lane_take(loop, lane, loop->batch_bytes, now);
+        if (now == 0 && (result = flow_now(loop, now = loop_now(loop))) != 0) return result;
+        int64_t bytes = lane->limited ? flow_turn(loop, lane, now) : (int64_t)loop->batch_bytes;
+        if (bytes <= 0) {
+            if (bytes < 0) return (int)bytes;
+            continue;
+        }
+        int64_t taken = lane_take(loop, lane, (uint64_t)bytes, now);
         if (taken < 0) return (int)taken;
         any |= taken != 0;
         if (lane->state != STATE_ATTACHED) {
@@ -127,7 +136,8 @@ static int work_waits(const struct lockstep_loop *loop) {
     if (commanded(loop)) return 1;
     for (uint32_t i = 0; i < loop->active_count; i++) {
         const struct lockstep_lane *lane = &loop->lane[loop->active[i]];
-        if (lane->state == STATE_ATTACHED && load_acquire(&lane->ring.page->tail) != lane->head) return 1;
+        if (lane->state == STATE_ATTACHED && load_acquire(&lane->ring.page->tail) != lane->head && !flow_rests(lane))
+            return 1;
     }
     return 0;
 }
@@ -158,6 +168,8 @@ static void park(struct lockstep_loop *loop, int64_t ns) {
 
 static int tick(struct lockstep_loop *loop, int64_t mono_now) {
     int64_t now = loop_now(loop);
+    int looked = flow_now(loop, now); /* a clock that was stepped is told before the first frame of the new time */
+    if (looked != 0) return looked;
     struct lockstep_clock_body { int64_t wall_ts, mono_ns; } body = {now, mono_now};
     int result = loop_append(loop, now, LOCKSTEP_CLOCK, &body, sizeof body);
     publish(loop);
@@ -169,6 +181,8 @@ static int tick(struct lockstep_loop *loop, int64_t mono_now) {
 static int64_t tell_time(struct lockstep_loop *loop) {
     int64_t now = mono();
     if (loop->idle_since == 0) loop->idle_since = now;
+    int looked = now >= loop->flow.look_at ? flow_look(loop, loop_now(loop)) : 0;
+    if (looked != 0) return looked;
     int64_t left = loop->idle_since + loop->clock_interval_ns - now;
     if (left > 0) return left;
     int result = tick(loop, now);
@@ -180,6 +194,7 @@ static int64_t tell_time(struct lockstep_loop *loop) {
 static int end(struct lockstep_loop *loop, int result) {
     if (result < 0) {
         loop->error = result;
+        flow_last_words(loop, result);
         /* The publishers must not wait for a dead stream. */
         for (uint32_t i = 0; i < loop->active_count; i++) {
             struct lockstep_lane *lane = &loop->lane[loop->active[i]];
@@ -192,15 +207,16 @@ static int end(struct lockstep_loop *loop, int result) {
     return result;
 }
 
-/* A hosted loop does not sleep for a segment: without one it takes nothing, and the publishers' rings hold what is there. */
+/* A hosted loop does not sleep for a segment: without one it takes nothing, and the publishers' rings hold what is there.
+ * 1, 0, or -errno when the disk has refused for too long. */
 static int has_room(struct lockstep_loop *loop) {
     const struct lockstep_writer *w = loop->writer;
     uint64_t wanted = (1u << 21) + loop->active_count * (loop->batch_bytes + (1u << 16));
-    if (!loop->hosted || w->limit - w->offset > wanted || lockstep_writer_wants_segment(w) == 0) return 1;
+    if (!loop->hosted || w->limit > w->offset + wanted || lockstep_writer_wants_segment(w) == 0) return 1;
     if (load_acquire(&loop->stop_wanted) != 0) return 1;
     store_relaxed(&loop->stalls, loop->stalls + 1);
     wake_write(loop->segment_fd);
-    return 0;
+    return flow_no_segment(loop);
 }
 
 int32_t lockstep_loop_turn(struct lockstep_loop *loop) {
@@ -214,10 +230,11 @@ int32_t lockstep_loop_turn(struct lockstep_loop *loop) {
         wake_write(loop->control_fd);
         if (stop) return end(loop, LOCKSTEP_TURN_STOPPED);
     }
-    if (!has_room(loop)) return LOCKSTEP_TURN_IDLE;
+    int result = has_room(loop);
+    if (result == 0) return LOCKSTEP_TURN_IDLE;
     int64_t measured = telemetry_turn(loop);
     uint64_t frames = loop->frames;
-    int result = pass(loop);
+    if (result > 0) result = pass(loop);
     if (result < 0) return end(loop, result);
     if (measured != 0) telemetry_pass(loop, measured, frames, result);
     if (result > 0 || worked) {
@@ -236,7 +253,7 @@ static void rest(struct lockstep_loop *loop) {
     int64_t quiet = loop->clock_interval_ns - loop->idle_ns;
     if (loop->idle_ns > 0 && (loop->idle == LOCKSTEP_IDLE_PARK ||
                               (loop->idle == LOCKSTEP_IDLE_SPIN_THEN_PARK && quiet >= (int64_t)loop->spin_ns)))
-        park(loop, loop->idle_ns);
+        park(loop, flow_due(loop, loop->idle_ns));
     else if (loop->idle == LOCKSTEP_IDLE_YIELD)
         sched_yield();
     else

@@ -26,7 +26,10 @@ struct lockstep_source {
     uint32_t incarnation;
     uint16_t source;
     uint16_t zero;
-    uint8_t  granted[8192]; /* bit per kind */
+    uint8_t  granted[8192]; /* bit per kind; none while it is banned */
+    uint8_t  granted_kept[8192];
+    struct lockstep_limit limit;
+    struct lockstep_turns turns;
 };
 
 /* One attached ring and what the loop keeps of it. */
@@ -47,7 +50,8 @@ struct lockstep_lane {
     uint8_t  refused_digest[32];
     uint8_t  build_digest[32];
     uint8_t  used;
-    uint8_t  zero[7];
+    uint8_t  limited; /* 1: it has its turns from flow_turn */
+    uint8_t  zero[6];
 };
 
 struct lockstep_loop {
@@ -97,6 +101,7 @@ struct lockstep_loop {
     uint64_t prepare_stop;
     int64_t  prepare_error; /* of the last attempt, -errno; 0 = well */
     uint8_t  zero2[64];
+    struct lockstep_flow flow;
     uint64_t park_ticket;
     int64_t  idle_since; /* 0: the last turn had work */
     int64_t  idle_ns;    /* after an idle turn: the clock frame is due in so long */
@@ -137,5 +142,7 @@ void lockstep_lanes_lock(void);
 void lockstep_lanes_unlock(void);
 
 /* lockstep_source_learn: fold frames of a journal (whole frames, `bytes` long) into the sources' numbering, at start:
- * sources is indexed by source id, below sources_count. Returns the bytes read. */
-uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames, uint64_t bytes);
+ * sources is indexed by source id, below sources_count; `place` is where they stand, segment << 32 | offset. Returns the bytes
+ * read. */
+uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames, uint64_t bytes,
+                               uint64_t place);

@@ -11,15 +11,17 @@
 #include "journal/kernel/append.h"
 #include "sequencer/kernel/admission.h"
 #include "sequencer/kernel/telemetry.h"
-
+#include "sequencer/kernel/flow.h"
 #include "sequencer/kernel/loop.h"
 
 /* The enumeration values the loop itself needs; journal/messages/enums.py has them all, a test compares. */
 enum {
     REASON_MALFORMED = 1, REASON_OVERSIZED = 4, REASON_UNKNOWN_KIND = 5, REASON_UNKNOWN_VERSION = 6,
-    REASON_KIND_NOT_GRANTED = 7, REASON_SOURCE_SEQ_GAP = 10, REASON_SOURCE_SEQ_BACKWARDS = 11, REASON_RING_CORRUPT = 16,
+    REASON_KIND_NOT_GRANTED = 7, REASON_SOURCE_BANNED = 9, REASON_SOURCE_SEQ_GAP = 10, REASON_SOURCE_SEQ_BACKWARDS = 11,
+    REASON_DUPLICATE_DIFFERS = 12, REASON_PUBLISH_RATE = 15, REASON_RING_CORRUPT = 16,
     REASON_CAUSE_IN_FUTURE = 17, REASON_NON_CANONICAL = 18, REASON_MODE_FORBIDS = 21,
-    STATE_ATTACHED = 1, STATE_DETACHED = 2, STATE_QUARANTINED = 3, STATE_DEAD = 5,
+    REASON_STREAM_HALTED = 22, REASON_DISK_LOW = 23,
+    STATE_ATTACHED = 1, STATE_DETACHED = 2, STATE_QUARANTINED = 3, STATE_BANNED = 4, STATE_DEAD = 5,
     SIMULATION_FIRST = 900, SIMULATION_LAST = 999, USER_KIND_MIN = 10000, FLAGS_KNOWN = 0x01FF, BODY_MAX = (1 << 20) - 64,
     DIGEST_BYTES_MAX = 1 << 16,
 };

@@ -1,0 +1,153 @@
+/* Clock, disk and last words, see flow.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "sequencer/kernel/flow_private.h"
+
+enum { RESOURCE_DISK = 1, SCOPE_GLOBAL = 1, SEVERITY_CRITICAL = 6, ALERT_RAISED = 1, ALERT_CLEARED = 3, READS_PER_LOOK = 8192 };
+
+/* A frame into the room that is left, be it the reserve of a full segment: it waits for nothing. The very last bytes of the
+ * reserve are StreamHalted's. */
+static int say(struct lockstep_loop *loop, int64_t now, uint16_t kind, const void *body, uint32_t bytes) {
+    const struct lockstep_writer *w = loop->writer;
+    struct lockstep_frame head = {
+        .kind = kind, .version = 1, .flags = 1, .origin_ts = now, .ts = stream_ts(loop, now),
+    };
+    uint64_t kept = kind == LOCKSTEP_STREAM_HALTED ? 0 : 64 + sizeof(struct lockstep_stream_halted);
+    if (w->offset + 64 + bytes + kept > w->limit + LOCKSTEP_RESERVE_BYTES) return -ENOSPC;
+    int result = lockstep_writer_last_words(loop->writer, &head, body, bytes);
+    if (result == 0) loop->frames++;
+    return result;
+}
+
+static int look_at_clock(struct lockstep_loop *loop, int64_t now, int64_t mono) {
+    struct lockstep_flow *flow = &loop->flow;
+    struct lockstep_clock_jump body = {
+        .before_ts = flow->wall, .after_ts = now, .mono_delta_ns = mono - (flow->look_at - FLOW_LOOK_NS),
+    };
+    /* The monotonic clock is slewed together with the wall clock: only a step moves them apart. */
+    int64_t step = now - mono - flow->offset;
+    int first = flow->offset == 0, jumped = step > flow->clock_jump_ns || -step > flow->clock_jump_ns;
+    if (jumped) flow->offset = now - mono;
+    flow->wall = now;
+    flow->look_at = mono + FLOW_LOOK_NS;
+    if (first || !jumped) return 0;
+    flow->jumps++;
+    return loop_append(loop, now, LOCKSTEP_CLOCK_JUMP, &body, sizeof body);
+}
+
+/* Raised or cleared. The control plane says it to people. */
+static void alert(struct lockstep_loop *loop, int64_t now, uint8_t state, const char *text) {
+    struct { struct lockstep_alert alert; char text[96]; } body;
+    uint32_t bytes = (uint32_t)strnlen(text, sizeof body.text);
+    memset(&body, 0, sizeof body);
+    body.alert = (struct lockstep_alert){
+        .scope_type = SCOPE_GLOBAL, .alert = loop->flow.alerts, .about_seq = loop->flow.durable_seen,
+        .rule = REASON_STREAM_HALTED, .severity = SEVERITY_CRITICAL, .state = state,
+        .text = {.at = sizeof body.alert, .len = (uint16_t)bytes},
+    };
+    memcpy(body.text, text, bytes);
+    say(loop, now, LOCKSTEP_ALERT, &body, (uint32_t)(sizeof body.alert + ((bytes + 7) & ~7u)));
+    flow_told(loop);
+}
+
+/* The watermark of what is on disk stands still although there is something to be written. */
+static void look_at_watermark(struct lockstep_loop *loop, int64_t now, int64_t mono) {
+    struct lockstep_flow *flow = &loop->flow;
+    uint64_t durable = load_acquire(&loop->writer->control->durable_seq), seen = flow->durable_seen;
+    long long still = (mono - flow->behind_since) / 1000000;
+    char text[96];
+    int done = durable == loop->writer->last_seq;
+    if (done || durable != seen || flow->behind_since == 0) {
+        flow->durable_seen = durable;
+        flow->behind_since = done ? 0 : mono;
+        if (!flow->stalled) return;
+        flow->stalled = 0;
+        snprintf(text, sizeof text, "disk: frames become durable again, after %lld ms", still);
+        alert(loop, now, ALERT_CLEARED, text);
+    } else if (!flow->stalled && mono - flow->behind_since >= flow->stall_alert_ns) {
+        flow->stalled = 1;
+        flow->alerts++;
+        snprintf(text, sizeof text, "disk: no frame behind %llu became durable for %lld ms", (unsigned long long)seen, still);
+        alert(loop, now, ALERT_RAISED, text);
+    }
+}
+
+static int say_disk(struct lockstep_loop *loop, int64_t now) {
+    struct lockstep_flow *flow = &loop->flow;
+    struct lockstep_resource_state body = {
+        .used = load_acquire(&flow->disk_used), .capacity = load_acquire(&flow->disk_capacity), .resource = RESOURCE_DISK,
+    };
+    return say(loop, now, LOCKSTEP_RESOURCE_STATE, &body, sizeof body);
+}
+
+/* There is no next segment yet: the one that is left is the last. Said once, and once when it has passed. */
+static void look_at_disk(struct lockstep_loop *loop, int64_t now) {
+    uint64_t low = load_acquire((uint64_t *)&loop->prepare_error) != 0;
+    if (low == loop->flow.disk_low) return;
+    if (say_disk(loop, now) == 0) loop->flow.disk_low = low;
+}
+
+void flow_told(struct lockstep_loop *loop) {
+    store_release(&loop->events, loop->events + 1);
+    wake_write(loop->control_fd);
+}
+
+int flow_look(struct lockstep_loop *loop, int64_t now) {
+    int64_t mono = lockstep_mono_ns(NULL);
+    int result = 0;
+    loop->flow.reads_left = READS_PER_LOOK;
+    if (loop->manual_ns == NULL) {
+        result = look_at_clock(loop, now, mono);
+    } else {
+        loop->flow.wall = now; /* a clock that its owner moves jumps by design */
+        loop->flow.look_at = mono + FLOW_LOOK_NS;
+    }
+    look_at_disk(loop, now);
+    look_at_watermark(loop, now, mono);
+    return result;
+}
+
+int64_t flow_due(const struct lockstep_loop *loop, int64_t due) {
+    const struct lockstep_flow *flow = &loop->flow;
+    int64_t mono = lockstep_mono_ns(NULL);
+    int64_t rest = flow->wake_at - mono, look = flow->look_at - mono;
+    if (flow->wake_at != INT64_MAX && rest < due) due = rest;
+    if (load_relaxed(&loop->writer->control->durable_seq) != loop->writer->last_seq && look < due) due = look;
+    return due > 0 ? due : 1;
+}
+
+int flow_no_segment(struct lockstep_loop *loop) {
+    struct lockstep_flow *flow = &loop->flow;
+    int error = (int)load_acquire((uint64_t *)&loop->prepare_error);
+    int64_t mono = lockstep_mono_ns(NULL);
+    look_at_disk(loop, loop_now(loop));
+    look_at_watermark(loop, loop_now(loop), mono);
+    if (error == 0) {
+        flow->waits_since = 0; /* the disk is slow, not full: nothing is lost by waiting */
+        return 0;
+    }
+    if (flow->waits_since == 0) flow->waits_since = mono;
+    return mono - flow->waits_since >= flow->disk_patience_ns ? error : 0;
+}
+
+void flow_measure_disk(struct lockstep_loop *loop) {
+    struct statvfs fs;
+    if (statvfs(loop->writer->folder, &fs) != 0) return;
+    store_release(&loop->flow.disk_used, (uint64_t)(fs.f_blocks - fs.f_bavail) * fs.f_frsize);
+    store_release(&loop->flow.disk_capacity, (uint64_t)fs.f_blocks * fs.f_frsize);
+}
+
+void flow_last_words(struct lockstep_loop *loop, int error) {
+    int full = error == -ENOSPC || error == -EDQUOT;
+    struct lockstep_stream_halted body = {
+        .os_error = -error, .reason = full ? REASON_DISK_LOW : REASON_STREAM_HALTED,
+    };
+    /* Before the frame: who sees the frame sees the gate shut. */
+    __atomic_store_n(&loop->writer->control->halted, (uint32_t)body.reason, __ATOMIC_RELEASE);
+    say(loop, loop_now(loop), LOCKSTEP_STREAM_HALTED, &body, sizeof body);
+    lockstep_writer_publish_watermark(loop->writer);
+}

@@ -1,0 +1,50 @@
+/* The loop's hooks into flow.c. Each is called once a batch or less; the inline part is what everybody pays. */
+#ifndef LOCKSTEP_FLOW_PRIVATE_H
+#define LOCKSTEP_FLOW_PRIVATE_H
+
+#include "sequencer/kernel/loop_private.h"
+
+enum { FLOW_LOOK_NS = 50000000 };
+
+/* Something for people: the control plane looks at the counters. */
+void flow_told(struct lockstep_loop *loop);
+
+/* Look at clock, disk and watermark. 0, or -errno when the stream must end. */
+int flow_look(struct lockstep_loop *loop, int64_t now);
+
+/* With every reading of the wall clock: a step back, or 50 ms since the last look. */
+static inline int flow_now(struct lockstep_loop *loop, int64_t now) {
+    if (__builtin_expect((uint64_t)(now - loop->flow.wall) <= FLOW_LOOK_NS, 1)) return 0;
+    return flow_look(loop, now);
+}
+
+/* When the loop, with nothing to do, must be awake again at the latest. */
+int64_t flow_due(const struct lockstep_loop *loop, int64_t due);
+
+/* What a limited lane may have now: bytes of whole records, 0 = its ring rests, or -errno. */
+int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now);
+int flow_rests(const struct lockstep_lane *lane);
+void flow_attached(struct lockstep_lane *lane);
+
+/* A turn begins to append at the writer's end: remember where, once something was accepted. */
+static inline uint64_t flow_place(const struct lockstep_loop *loop) {
+    return (uint64_t)loop->writer->segment << 32 | loop->writer->offset;
+}
+void flow_turned(struct lockstep_source *source, uint64_t first_source_seq, uint64_t place);
+
+/* The same for a frame that stood in the journal before this run. */
+void flow_learned(struct lockstep_source *source, uint64_t source_seq, uint64_t place);
+
+/* A number came again: 0 = as before, or nobody can say; 1 = it differs, a Divergence was appended; -errno. */
+int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct lockstep_frame *h, const uint8_t *body,
+               int64_t now);
+
+/* No segment to roll into. 0 = wait on, or -errno: the disk has refused for too long. */
+int flow_no_segment(struct lockstep_loop *loop);
+/* By the preparer, when the disk refuses: how much there is. */
+void flow_measure_disk(struct lockstep_loop *loop);
+
+/* The stream ends with `error`: say so, as far as the disk takes it. */
+void flow_last_words(struct lockstep_loop *loop, int error);
+
+#endif

@@ -1,0 +1,213 @@
+/* What one publisher may say, and whether it says the same thing twice, see flow.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sequencer/kernel/flow_private.h"
+
+enum {
+    SCOPE_SOURCE = 9, LEVEL_REPLICA = 3,
+    LEARNED_TURN = 64, LEARNED_TURN_BYTES = 1 << 16,
+    REST_MIN_NS = 1000000,      /* a fast source rests for a millisecond's worth of tokens, not for each one */
+    BANNED_LOOK_NS = 50000000, /* a banned source has twenty turns a second, each one Reject, whatever it does */
+};
+
+static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- how much */
+
+static int ban(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now, int64_t mono) {
+    struct lockstep_source *source = lane->source;
+    struct lockstep_limit *limit = &source->limit;
+    struct lockstep_ban body = {
+        .scope_source = source->source, .scope_type = SCOPE_SOURCE, .until_ts = stream_ts(loop, now) + limit->ban_ns,
+        .count = (uint32_t)limit->held_messages, .rule = REASON_PUBLISH_RATE,
+    };
+    int result = loop_append(loop, now, LOCKSTEP_BAN, &body, sizeof body);
+    if (result != 0) return result;
+    limit->ban_seq = loop->writer->last_seq;
+    limit->banned_until = mono + limit->ban_ns;
+    limit->held_since = 0;
+    limit->bans++;
+    flow_attached(lane);
+    lane_publish(lane);
+    flow_told(loop);
+    return 0;
+}
+
+static int lift(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now, int64_t mono) {
+    struct lockstep_source *source = lane->source;
+    struct lockstep_ban_lifted body = {.ban_seq = source->limit.ban_seq};
+    source->limit.ban_seq = 0;
+    source->limit.full_at = mono;
+    memcpy(source->granted, source->granted_kept, sizeof source->granted);
+    lane_publish(lane);
+    flow_told(loop);
+    return loop_append(loop, now, LOCKSTEP_BAN_LIFTED, &body, sizeof body);
+}
+
+void flow_attached(struct lockstep_lane *lane) {
+    struct lockstep_source *source = lane->source;
+    lane->limited = source->limit.count != 0 || source->limit.ban_seq != 0;
+    if (source->limit.ban_seq == 0) return;
+    /* A banned source is granted nothing: so every message is refused where ungranted ones are, at no cost to the others. */
+    uint8_t any = 0;
+    for (uint32_t i = 0; i < sizeof source->granted; i++) any |= source->granted[i];
+    if (any) memcpy(source->granted_kept, source->granted, sizeof source->granted);
+    memset(source->granted, 0, sizeof source->granted);
+}
+
+int flow_rests(const struct lockstep_lane *lane) {
+    return lane->limited && lockstep_mono_ns(NULL) < lane->source->limit.rests_until;
+}
+
+/* How long the next `messages` records are, and how many there are. What is no record ends the count: lane_take judges it. */
+static uint64_t measure(const struct lockstep_lane *lane, uint64_t messages, uint64_t bytes_max, uint64_t *found) {
+    uint64_t tail = load_acquire(&lane->ring.page->tail), bytes = 0, there = tail - lane->head;
+    *found = 0;
+    if (there > lane->ring.ring_bytes) return 1; /* one step is enough to find out */
+    while (bytes < there && bytes < bytes_max && *found < messages) {
+        uint32_t length;
+        memcpy(&length, lane->ring.data + ((lane->head + bytes) & (lane->ring.ring_bytes - 1)), sizeof length);
+        bytes += length < 64 || length > there - bytes ? 64 : length;
+        ++*found;
+    }
+    return bytes;
+}
+
+int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now) {
+    struct lockstep_limit *limit = &lane->source->limit;
+    int64_t mono = lockstep_mono_ns(NULL);
+    int result = 0;
+    if (limit->ban_seq != 0 && mono >= limit->banned_until) {
+        if ((result = lift(loop, lane, now, mono)) != 0) return result;
+        limit->rests_until = 0;
+    }
+    if (mono < limit->rests_until) {
+        loop->flow.wake_at = at_most(loop->flow.wake_at, limit->rests_until);
+        return 0;
+    }
+    if (limit->ban_seq != 0) {
+        limit->rests_until = at_most(mono + BANNED_LOOK_NS, limit->banned_until);
+        return (int64_t)loop->batch_bytes;
+    }
+    if (limit->count == 0) return (int64_t)loop->batch_bytes;
+    int64_t each = at_least(limit->window_ns / (int64_t)limit->count, 1);
+    int64_t full_at = at_least(limit->full_at, mono), room = mono + limit->window_ns - full_at;
+    uint64_t tokens = room > 0 ? (uint64_t)(room / each) : 0, found;
+    if (tokens == 0) {
+        if (limit->held_since == 0) {
+            limit->held_since = mono;
+            limit->held_messages = 0;
+        } else if (limit->ban_ns != 0 && mono - limit->held_since >= limit->window_ns) {
+            return ban(loop, lane, now, mono);
+        }
+        limit->rests++;
+        limit->rests_until = mono + at_least(each - room, at_most(REST_MIN_NS, limit->window_ns / 8));
+        loop->flow.wake_at = at_most(loop->flow.wake_at, limit->rests_until);
+        return 0;
+    }
+    uint64_t bytes = measure(lane, tokens, loop->batch_bytes, &found);
+    limit->full_at = full_at + (int64_t)found * each;
+    limit->held_messages += found;
+    /* It has room for more than it asks: it has come to rest by itself. */
+    if (lane->head + bytes == load_acquire(&lane->ring.page->tail) && found < tokens) limit->held_since = 0;
+    return (int64_t)bytes;
+}
+
+/* ---- the same again? */
+
+void flow_turned(struct lockstep_source *source, uint64_t first_source_seq, uint64_t place) {
+    struct lockstep_turns *turns = &source->turns;
+    uint64_t at = turns->count++ % LOCKSTEP_TURNS_KEPT;
+    turns->first_source_seq[at] = first_source_seq;
+    turns->place[at] = place;
+}
+
+void flow_learned(struct lockstep_source *source, uint64_t source_seq, uint64_t place) {
+    struct lockstep_turns *turns = &source->turns;
+    uint64_t last = (turns->count - 1) % LOCKSTEP_TURNS_KEPT;
+    int near = turns->count != 0 && source_seq - turns->first_source_seq[last] < LEARNED_TURN &&
+               place - turns->place[last] < LEARNED_TURN_BYTES;
+    if (!near) flow_turned(source, source_seq, place);
+}
+
+/* Where to begin to look for a number: the last turn that does not begin behind it; 0: too long ago. */
+static uint64_t place_of(const struct lockstep_turns *turns, uint64_t source_seq) {
+    if (source_seq == turns->next_source_seq) return turns->next_place;
+    uint64_t kept = turns->count < LOCKSTEP_TURNS_KEPT ? turns->count : LOCKSTEP_TURNS_KEPT;
+    for (uint64_t back = 1; back <= kept; back++) {
+        uint64_t at = (turns->count - back) % LOCKSTEP_TURNS_KEPT;
+        if (turns->first_source_seq[at] <= source_seq) return turns->place[at];
+    }
+    return 0;
+}
+
+static int read_whole(int fd, void *to, uint64_t bytes, uint64_t at) {
+    return pread(fd, to, bytes, (off_t)at) == (ssize_t)bytes;
+}
+
+/* The frame of that number, from `place` on, through at most one end marker: its body in `body`. 1 if it was found. */
+static int find(struct lockstep_loop *loop, const struct lockstep_source *source, uint64_t source_seq, uint64_t place,
+                struct lockstep_frame *frame, uint8_t *body, uint64_t body_max, uint64_t *next) {
+    char path[LOCKSTEP_FOLDER_BYTES + 32];
+    uint32_t segment = (uint32_t)(place >> 32), at = (uint32_t)place;
+    for (int files = 0; files < 2; files++, segment++) {
+        struct lockstep_segment_identity id;
+        snprintf(path, sizeof path, "%s/%08u.seg", loop->writer->folder, segment);
+        int fd = open(path, O_RDONLY | O_CLOEXEC), found = 0;
+        if (fd < 0) return 0;
+        if (files == 1) at = read_whole(fd, &id, sizeof id, 0) ? id.frames_at : 0;
+        while (at != 0 && loop->flow.reads_left > 0 && read_whole(fd, frame, sizeof *frame, at)) {
+            loop->flow.reads_left--;
+            if (frame->length < 64 || frame->length > LOCKSTEP_FRAME_BYTES_MAX) break;
+            if (frame->source == source->source && frame->source_seq >= source_seq) {
+                found = frame->source_seq == source_seq && frame->length - 64 <= body_max &&
+                        read_whole(fd, body, frame->length - 64, at + 64);
+                *next = (uint64_t)segment << 32 | (at + frame->length);
+                close(fd);
+                return found;
+            }
+            at += frame->length;
+        }
+        int rolled = frame->length == UINT32_MAX;
+        close(fd);
+        if (!rolled) return 0;
+    }
+    return 0;
+}
+
+int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct lockstep_frame *h, const uint8_t *body,
+               int64_t now) {
+    static uint8_t before[LOCKSTEP_FRAME_BYTES_MAX], again[LOCKSTEP_FRAME_BYTES_MAX]; /* the loop is one thread */
+    struct lockstep_turns *turns = &lane->source->turns;
+    struct lockstep_frame frame;
+    uint64_t bytes = h->length - 64, place, next = 0;
+    if (bytes > sizeof again || (place = place_of(turns, h->source_seq)) == 0) return 0;
+    if (!find(loop, lane->source, h->source_seq, place, &frame, before, sizeof before, &next)) return 0;
+    turns->next_source_seq = h->source_seq + 1;
+    turns->next_place = next;
+    memcpy(again, body, bytes);
+    copied();
+    /* A cause that names an own earlier message was replaced by its seq: the number is judged by the body it came with. */
+    int same = frame.length == h->length && frame.kind == h->kind && frame.version == h->version && frame.flags == h->flags &&
+               frame.origin_ts == h->origin_ts && (h->cause >> 63 || frame.cause == h->cause) &&
+               memcmp(before, again, bytes) == 0;
+    if (same) return 0;
+    turns->differs++;
+    if (turns->told == lane->source->incarnation) return 1;
+    turns->told = lane->source->incarnation;
+    struct { struct lockstep_divergence body; char field[8]; } said = {
+        .body = {.at_seq = frame.seq, .app = lane->source->source, .level = LEVEL_REPLICA,
+                 .field = {.at = sizeof said.body, .len = 7}},
+        .field = "content",
+    };
+    blake2b_256(before, frame.length - 64, said.body.expected_digest);
+    blake2b_256(again, bytes, said.body.got_digest);
+    int result = lane_flush(loop, lane, now);
+    if (result == 0) result = loop_append(loop, now, LOCKSTEP_DIVERGENCE, &said, sizeof said);
+    return result != 0 ? result : 1;
+}
