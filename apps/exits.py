@@ -14,5 +14,9 @@ REFUSED = 6
 UNREACHABLE = 7
 """No sequencer answered in time."""
 
+HALTED = 8
+"""The sequencer ended the stream: a sync failed, or the disk is full. One start reads again what is really there; if that halts
+as well, a person must look."""
+
 HOPELESS = frozenset({CONFIG, DIVERGED})
 """Not started again."""

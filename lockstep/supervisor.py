@@ -82,6 +82,7 @@ class Process:
         self.log = logs / f"{name}.log"
         self.pipe = pipe
         self.restarts = 0
+        self.halted = False
         self.started: list[float] = []
         self.child: subprocess.Popen[bytes] | None = None
         self._said = b""
@@ -319,7 +320,10 @@ class Supervisor:
             if code is None:
                 continue
             recent = [t for t in process.started if time.monotonic() - t < RESTART_WINDOW_S]
-            hopeless = code in exits.HOPELESS or len(recent) > RESTARTS_MAX
+            # Halted once may be over by now: a new start reads what is on disk. Halted again is the same disk.
+            again = code == exits.HALTED and process.halted and len(recent) > 1
+            process.halted = code == exits.HALTED
+            hopeless = code in exits.HOPELESS or len(recent) > RESTARTS_MAX or again
             if hopeless or process.name.startswith("exchange-"):
                 raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1

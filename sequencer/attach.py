@@ -44,10 +44,20 @@ class AttachReply(msgspec.Struct):
     ring_bytes: int = 0
     journal: str = ""
     error: str = ""
+    retry_in_ms: int = 0
+    """With an error: not now, but then."""
 
 
 class AttachError(OperatingError, ConnectionError):
     """The sequencer answered no, or there is none."""
+
+
+class LockedOut(AttachError):
+    """The sequencer has had enough of this source for a while."""
+
+    def __init__(self, line: str, retry_in_s: float) -> None:
+        super().__init__(line)
+        self.retry_in_s = retry_in_s
 
 
 def socket_path(journal: Path) -> Path:
@@ -88,7 +98,7 @@ def request_attach(journal: Path, source: str, build: str, timeout_s: float) -> 
             raise ConnectionResetError(f"{path}: the sequencer closed the connection")
         reply = msgspec.json.decode(data, type=AttachReply)
         if reply.error:
-            raise AttachError(reply.error)
+            raise LockedOut(reply.error, reply.retry_in_ms / 1000) if reply.retry_in_ms else AttachError(reply.error)
         if len(fds) != 3:
             raise AttachError(f"{path}: expected 3 file descriptors with the answer, got {len(fds)}")
     except BaseException:

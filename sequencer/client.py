@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode
-from sequencer.attach import AttachError, request_attach
+from sequencer.attach import AttachError, LockedOut, request_attach
 from sequencer.kernel._sequencer import ffi, lib
 
 _HEAD, _TAIL, _, _, _ACCEPTED, _ACCEPTED_SEQ, _REJECTED, _DUPLICATES, _LAST_REASON, _STATE = range(10)
 _FULL, _OVERSIZED = -1, -2
-_DETACHED = int(SourceStateCode.DETACHED)
+_UNREAD = frozenset({int(SourceStateCode.QUARANTINED), int(SourceStateCode.DEAD), int(SourceStateCode.REPLACED)})
+"""Nobody reads this ring any more. A banned one is read: its messages are refused, and counted, until the ban is over."""
 
 
 class PublisherRefused(RuntimeError):
@@ -73,6 +74,10 @@ class Publisher:
                     self.journal, self.name, self.build, max(0.1, deadline - time.monotonic())
                 )
                 break
+            except LockedOut as error:
+                if time.monotonic() + error.retry_in_s >= deadline:
+                    raise
+                time.sleep(error.retry_in_s)  # it has said when
             except AttachError:
                 raise
             except OSError as error:
@@ -130,7 +135,7 @@ class Publisher:
             )
             if state >= 0:
                 self._next = number + 1
-                if state > _DETACHED:
+                if state in _UNREAD:
                     self._refused(state)
                 return number
         self._put(number, kind, version, body, cause, origin_ts, flags)
@@ -168,7 +173,7 @@ class Publisher:
         """Make everything put so far visible to the sequencer."""
         lib.lockstep_producer_commit(self._producer)
         state = int(self._producer.ring.page.state)
-        if state > _DETACHED:
+        if state in _UNREAD:
             self._refused(state)
 
     def _refused(self, state: int) -> None:
@@ -197,7 +202,7 @@ class Publisher:
                 self.arm()
                 if lib.lockstep_producer_room(self._producer, length):
                     return
-                if self.state > _DETACHED:
+                if self.state in _UNREAD:
                     self._refused(self.state)
                 if not self._poll(1.0) and not self.alive:
                     if lib.lockstep_producer_room(self._producer, length):

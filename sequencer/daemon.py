@@ -28,6 +28,7 @@ from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
 from sequencer.clock import LoopClock
+from sequencer.flow import EXIT_HALTED, News, apply_limits, apply_settings, remember_bans
 from sequencer.grants import GrantError
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.publishers import Publishers
@@ -85,14 +86,20 @@ class Sequencer:
         self._writer = writer = JournalWriter.open(
             self.journal, segment_bytes=self.settings.segment_bytes, write_through=self.settings.write_through
         )
-        known, news = define_sources(self.journal, self.sources, os.getuid())
+        rates = {name: t.rate_limit.per_second for name, t in self.settings.sources.items() if t.rate_limit is not None}
+        known, news = define_sources(self.journal, self.sources, os.getuid(), rates)
+        if strange := sorted(self.settings.sources.keys() - known.keys()):
+            raise ConfigurationError(f"sequencer.sources.{strange[0]}: no such source; expected one of {', '.join(known)}")
         learn(self.journal, known.values())
+        apply_limits(self.settings, known.values())
+        remember_bans(self.journal, known.values(), self.clock.now_ns())
         open_session(
             Stamp(writer, self.clock), news, mode=self.mode, durability=self.durability, config_digest=self.config_digest
         )
         writer.sync()
         writer.prepare_next()  # ready means that the first roll finds its segment
         self._loop = loop = self._make_loop(writer)
+        self._news = News(loop, self.journal, known.values())
         self._listener = self._listen(any(s.uid != os.getuid() for s in known.values()))
         if self.settings.telemetry:
             self._keep.append(create(self.journal, loop, known.values(), self.settings, self.clock.now_ns()))
@@ -112,6 +119,7 @@ class Sequencer:
         loop.clock_interval_ns = settings.clock_interval_ms * 1_000_000
         loop.sync_interval_ns = settings.sync_interval_us * 1000
         loop.batch_bytes = settings.batch_bytes
+        apply_settings(loop, settings)
         self._fds += [os.eventfd(0, _EVENTFD) for _ in range(4)]
         _, loop.wake_fd, loop.control_fd, loop.sync_fd, loop.segment_fd = self._fds
         loop.writer.roll_fd = loop.segment_fd
@@ -186,7 +194,6 @@ class Sequencer:
     def serve(self) -> None:
         """Answer publishers until `stop`, or StreamEnded."""
         assert self._listener is not None
-        warned = 0
         with selectors.DefaultSelector() as selector:
             selector.register(self._stop_fd, selectors.EVENT_READ)
             selector.register(self._loop.control_fd, selectors.EVENT_READ)
@@ -196,26 +203,21 @@ class Sequencer:
                     if key.fd == self._stop_fd:
                         return
                     if key.fd == self._loop.control_fd:
-                        warned = self._look_at_loop(selector, warned)
+                        self._look_at_loop(selector)
                     elif key.fileobj is self._listener:
                         self._accept(selector)
                     else:
                         self._hear(selector, key.fileobj)
 
-    def _look_at_loop(self, selector: selectors.BaseSelector, warned: int) -> int:
+    def _look_at_loop(self, selector: selectors.BaseSelector) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._loop.control_fd)
         if self._loop.ended:
             raise StreamEnded(self._why())
         for connection in self.publishers.dead():
             self._hang_up(selector, connection)
-        code = -int(self._loop.prepare_error)
-        if code and code != warned:
-            print(
-                f"lockstep sequencer: {self.journal}: {os.strerror(code)} while preparing a segment; trying again",
-                file=sys.stderr,
-            )
-        return code
+        for line in self._news.lines():
+            print(f"lockstep sequencer: {line}", file=sys.stderr, flush=True)
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         assert self._listener is not None
@@ -314,10 +316,12 @@ def run_sequencer(
             sequencer.serve()
         except StreamEnded as error:
             clean = False
-            return _fail(error)
+            return _fail(error, EXIT_HALTED)
         finally:
             sequencer.close(clean=clean)
-    except (JournalError, ConfigurationError, GrantError, OSError, msgspec.MsgspecError, StreamEnded) as error:
+    except StreamEnded as error:
+        return _fail(error, EXIT_HALTED)
+    except (JournalError, ConfigurationError, GrantError, OSError, msgspec.MsgspecError) as error:
         return _fail(error)
     finally:
         for number, handler in before.items():
@@ -325,6 +329,6 @@ def run_sequencer(
     return 0
 
 
-def _fail(error: Exception) -> int:
-    print(f"lockstep sequencer: {error}", file=sys.stderr)
-    return 1
+def _fail(error: Exception, code: int = 1) -> int:
+    print(f"lockstep sequencer: {error}", file=sys.stderr, flush=True)
+    return code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -14,13 +15,18 @@ import msgspec
 
 from journal.messages import Reason, SourceStateCode
 from sequencer.attach import REQUEST_BYTES_MAX, AttachReply, AttachRequest, peer, send_reply
+from sequencer.flow import Lockout
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.rules import vocabulary_digest
 from sequencer.session import Source
 
 
 class Refusal(Exception):
-    """One line for a publisher that gets no ring."""
+    """One line for a publisher that gets no ring; retry_in_s: when it would get one."""
+
+    def __init__(self, line: str, retry_in_s: float = 0.0) -> None:
+        super().__init__(line)
+        self.retry_in_s = retry_in_s
 
 
 class Lane(msgspec.Struct):
@@ -45,6 +51,7 @@ class Publishers:
         self._journal = journal
         self._command = command
         self._digest = vocabulary_digest().hex()
+        self._lockout = Lockout()
         self._lanes: dict[socket.socket, Lane] = {}
         self._replaced: list[socket.socket] = []
 
@@ -61,9 +68,10 @@ class Publishers:
         try:
             self._attach(connection, self._check(connection, data))
         except (Refusal, OSError) as error:
+            retry_in_s = error.retry_in_s if isinstance(error, Refusal) else 0.0
             # A peer that does not read its answer has none.
             with contextlib.suppress(OSError):
-                send_reply(connection, AttachReply(error=str(error)))
+                send_reply(connection, AttachReply(error=str(error), retry_in_ms=math.ceil(retry_in_s * 1000)))
             return False
         return True
 
@@ -87,6 +95,8 @@ class Publishers:
                 f"source {source.name}: schema {request.schema_digest[:16]!r}; this sequencer has {self._digest[:16]!r}: "
                 "both must run the same version"
             )
+        if seconds := self._lockout.locked_for_s(source.name):
+            raise Refusal(f"source {source.name}: attached too often; locked out for {seconds:.2f} s", seconds)
         return source, request.build
 
     def _attach(self, connection: socket.socket, asked: tuple[Source, str]) -> None:

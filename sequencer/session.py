@@ -10,7 +10,7 @@ import hashlib
 import mmap
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,10 @@ class Source(msgspec.Struct):
 
 
 def define_sources(
-    journal: Path, wanted: Sequence[SourceSettings], own_uid: int
+    journal: Path, wanted: Sequence[SourceSettings], own_uid: int, rates: Mapping[str, int] | None = None
 ) -> tuple[dict[str, Source], list[SourceDefined]]:
-    """Give every configured source the id it always had, or the next free one; also the definitions that are new or changed."""
+    """Give every configured source the id it always had, or the next free one; also the definitions that are new or changed.
+    `rates`: messages a second, of those that have a limit."""
     names = [s.name for s in wanted]
     for name in names:
         if names.count(name) > 1:
@@ -85,8 +86,9 @@ def define_sources(
         if number > SOURCE_ID_MAX:
             raise ConfigurationError(f"source {settings.name}: all {SOURCE_ID_MAX} source ids of this stream are given out")
         definition = SourceDefined(
-            uid=uid, source=number, role=role, name=settings.name, grants=[Grant(a, b) for a, b in allowed]
-        )
+            uid=uid, rate_limit=(rates or {}).get(settings.name, 0), source=number, role=role, name=settings.name,
+            grants=[Grant(a, b) for a, b in allowed],
+        )  # fmt: skip
         if before is None or before.encode() != definition.encode():
             news.append(definition)
         state = ffi.new("struct lockstep_source *")

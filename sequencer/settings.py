@@ -15,6 +15,26 @@ IDLE = {"spin": 1, "yield": 2, "spin-then-park": 3, "park": 4}
 costs nothing and answers in some fifty."""
 
 
+class RateLimit(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How much one publisher may say. More than that waits in its ring; who waits for a whole window is banned."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    window_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+    ban_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)] = 0
+    """0: it is only held back."""
+
+    @property
+    def per_second(self) -> int:
+        """What it may keep up, rounded up: as it stands in SourceDefined."""
+        return -(-self.count * 1000 // self.window_ms)
+
+
+class SourceTuning(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """[sequencer.sources.NAME]: what is set of one publisher."""
+
+    rate_limit: RateLimit | None = None
+
+
 class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The [sequencer] table. Sizes in bytes, powers of two where a ring is meant."""
 
@@ -34,6 +54,13 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     """New segments go to disk as zeros when they are prepared: each sync later is faster, each segment is written twice."""
     telemetry: bool = True
     """Keep run/telemetry, which `lockstep top` reads."""
+    clock_jump_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 100
+    """A step of the wall clock of more than this is told by a ClockJump frame."""
+    stall_alert_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 500
+    """The disk has not finished a sync for so long: an Alert frame, and a line on stderr."""
+    disk_patience_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 5_000
+    """The last segment is full and the disk gives no room for another: wait so long for some, then halt."""
+    sources: dict[str, SourceTuning] = {}
     cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Pin the loop to this core."""
 

@@ -108,6 +108,9 @@ class Tail:
         return self._reader.durable_seq if self._durable else self._reader.written_seq
 
     def released(self) -> Iterator[tuple[Request, int, int, int]]:
-        """Requests that the watermark has passed, in order: (message, seq, ts, epoch)."""
+        """Requests that the watermark has passed, in order: (message, seq, ts, epoch). None of a stream that has halted: what
+        it wrote last may not be there after its next start."""
+        if self._reader.halted:
+            return
         while self._held and self._held[0][1] <= self.released_seq:
             yield self._held.popleft()

@@ -196,9 +196,9 @@ print("exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("exit 1") == 1, done.stdout + done.stderr
+    assert done.stdout.count("exit 8") == 1, done.stdout + done.stderr
     assert done.stdout.endswith("exit 0\n"), done.stdout + done.stderr
-    assert "No space left on device while preparing a segment; trying again" in done.stderr
+    assert "No space left on device while preparing a segment; the one being written is the last" in done.stderr
     assert "No space left on device while preparing a segment; the stream ends at seq" in done.stderr
 
 
