@@ -147,7 +147,10 @@ static inline int j_allocate(int fd, uint64_t bytes)
 /* Write zeros over blocks that j_allocate made zero: no content changes, so nothing is traced. Each write brings one aligned
  * folio of LOCKSTEP_FOLIO_BYTES into memory, at a third of what touching each 4 KiB page through a map costs. Its size
  * matters: a sync write-protects, and a store makes dirty, whole folios. */
-enum { LOCKSTEP_FOLIO_BYTES = 65536 };
+#ifndef LOCKSTEP_FOLIO /* smaller where segments are: in the power-loss campaign */
+#define LOCKSTEP_FOLIO 65536
+#endif
+enum { LOCKSTEP_FOLIO_BYTES = LOCKSTEP_FOLIO };
 
 static inline int j_fill_zeros(int fd, uint64_t from, uint64_t to)
 {

@@ -31,12 +31,12 @@ def arguments(*words):
 def test_two_hundred_thousand_images():
     """J05-J09: a prefix, byte for byte, up to the durable mark at least; interrupted, repeated, gone on with. J04 too."""
     told = []
-    words = ["--count", "200000", "--exhaustive", "256", "--samples", "300", "--jobs", "2"]
+    words = ["--count", "200000", "--exhaustive", "256", "--samples", "200", "--jobs", "2"]
     outcome = images.run(arguments(*words), lambda done, total, text: told.append((done, total)))
     assert outcome.finds == []
     m = outcome.metrics
     assert m["images"] >= 200_000
-    assert m["samples"] >= 300
+    assert m["samples"] >= 200
     assert told[-1][1] == 200_000
     # Not the same easy image again and again.
     assert m["traces"] >= 8
@@ -63,9 +63,15 @@ def test_the_driver_is_clean_under_sanitizers():
 BROKEN = {
     "acknowledged before it is synced": (
         "journal/kernel/writer.c",
-        "    const uint64_t page = LOCKSTEP_BLOCK_BYTES;\n    /* 0 in",
+        "    const uint64_t page = LOCKSTEP_BLOCK_BYTES;\n    uint64_t to",
         "    const uint64_t page = LOCKSTEP_BLOCK_BYTES;\n"
-        "    __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);\n    /* 0 in",
+        "    __atomic_store_n(&w->control->durable_seq, target, __ATOMIC_RELEASE);\n    uint64_t to",
+        "were durable",
+    ),
+    "a round behind acknowledges what came during it": (
+        "journal/kernel/writer.c",
+        "durable = whole ? target : w->noted_seq > durable",
+        "durable = whole ? target : target > durable",
         "were durable",
     ),
     "synced one page short": (
