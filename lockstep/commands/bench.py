@@ -6,14 +6,14 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import replay, scan, sequencer
+from lockstep.bench import replay, scan, seek, sequencer
 
-_BENCHES = {"sequencer": sequencer, "replay": replay, "scan": scan}
+_BENCHES = {"sequencer": sequencer, "replay": replay, "scan": scan, "seek": seek}
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("bench", help="measure: sequencer, replay, scan")
+    top = subparsers.add_parser("bench", help="measure: sequencer, replay, scan, seek")
     names = top.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, module in _BENCHES.items():
         text = (module.__doc__ or "").strip().splitlines()[0]

@@ -1,0 +1,132 @@
+"""How fast a frame is found in a long journal: by seq, by time, by order; and how fast the indices for it are made.
+
+128-byte frames, a hundred instruments, one frame in eight of an order. Each seek is a whole call, as a tool makes it: list the
+folder, choose the segment, read and check its index, find the frame and check it. Files are in the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from journal.errors import OperatingError, os_failure
+from journal.frames import frame_at, frames
+from journal.index.locate import seq_at
+from journal.index.make import make_indices
+from journal.index.scan import SegmentScan
+from journal.kernel._journal import ffi as journal_ffi
+from journal.segment import map_file, read_header, segment_files
+from journal.writer import JournalWriter
+from lockstep.bench.conditions import conditions
+from lockstep.bench.kernel._fill import ffi, lib
+
+_FRAME_BYTES = 128
+_FRAMES = 100_000_000
+_BUILDS_TIMED = 9
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `lockstep bench seek`."""
+    parser.add_argument(
+        "--frames", type=int, default=0, help="frames in the journal (default: 100000000, or what half of the free disk takes)"
+    )
+    parser.add_argument("--seeks", type=int, default=2000, help="timed seeks of each sort (default: 2000)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the journal is written meanwhile"
+    )
+
+
+def _frames_that_fit(folder: Path, wanted: int) -> int:
+    fit = shutil.disk_usage(folder).free // 2 // _FRAME_BYTES
+    if wanted > fit:
+        raise OperatingError(
+            f"--frames {wanted}: takes {wanted * _FRAME_BYTES / 2**30:.1f} GiB of {folder}; at most half of what is free"
+            f" there is used, {fit} frames"
+        )
+    return wanted or min(_FRAMES, fit)
+
+
+def _write(path: Path, count: int) -> None:
+    with JournalWriter.open(path, stream_id=1, nonce=1) as writer:
+        pointer = ffi.cast("struct lockstep_writer *", int(journal_ffi.cast("uintptr_t", writer.c)))
+        code = ffi.new("int *")
+        while count:
+            count -= lib.lockstep_bench_fill(pointer, count, code)
+            if code[0] == -11:
+                writer.sync()
+                writer.prepare_next()
+            elif code[0]:
+                raise os_failure(path, -code[0], "writing the journal")
+
+
+def _times_us(keys: np.ndarray[Any, Any], seek: Callable[[int], object]) -> np.ndarray[Any, Any]:
+    taken: list[float] = []
+    for key in keys.tolist():
+        start = time.perf_counter()
+        seek(key)
+        taken.append(time.perf_counter() - start)
+    return np.array(taken) * 1e6
+
+
+def _build_rates(path: Path) -> list[float]:
+    """Frames a second of single segments, evenly chosen: scan and encoding, as a reader does both."""
+    files = segment_files(path)[:-1]
+    rates: list[float] = []
+    for number, file in files[:: max(len(files) // _BUILDS_TIMED, 1)]:
+        header, mapped = read_header(file, number), map_file(file)
+        start = time.perf_counter()
+        scan = SegmentScan(header, mapped)
+        scan.advance()
+        scan.pack()
+        rates.append(int(scan.c.frames) / (time.perf_counter() - start))
+    return rates
+
+
+def _measure(path: Path, count: int, seeks: int) -> dict[str, float]:
+    start = time.perf_counter()
+    made = make_indices(path)
+    make_s = time.perf_counter() - start
+    rates = _build_rates(path)
+    # The same places in every run; the first ones warm the caches and are not counted.
+    places = np.random.default_rng(1).integers(1, count + 1, seeks + 100)
+    step = int(lib.LOCKSTEP_BENCH_TS_STEP)
+    by_seq = _times_us(places, lambda seq: frame_at(path, seq))[100:]
+    by_time = _times_us(places * step - step // 2, lambda ts: seq_at(path, ts))[100:]
+    last_order = count // 8 // int(lib.LOCKSTEP_BENCH_FRAMES_AN_ORDER)
+    orders = (1 << 48) + 1 + np.random.default_rng(2).integers(0, max(last_order, 1), 10)
+    by_order = _times_us(orders, lambda order: list(frames(path, orders=[order])))
+    both = np.concatenate([by_seq, by_time])
+    return {
+        "seek_us_p50": float(np.percentile(both, 50)),
+        "seek_us_p99": float(np.percentile(both, 99)),
+        "seek_seq_us_p50": float(np.percentile(by_seq, 50)),
+        "seek_seq_us_p99": float(np.percentile(by_seq, 99)),
+        "seek_time_us_p50": float(np.percentile(by_time, 50)),
+        "seek_time_us_p99": float(np.percentile(by_time, 99)),
+        "order_history_ms": float(np.median(by_order)) / 1000,
+        "build_frames_per_s": float(np.median(rates)) if rates else 0.0,
+        "make_frames_per_s": made.frames / make_s,
+        "index_share_percent": 100 * made.index_bytes / (count * _FRAME_BYTES),
+    }
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure; one object with figures and conditions."""
+    count = _frames_that_fit(arguments.folder, arguments.frames)
+    with tempfile.TemporaryDirectory(prefix="lockstep-bench-", dir=arguments.folder) as folder:
+        path = Path(folder) / "journal"
+        _write(path, count)
+        segments = len(segment_files(path))
+        metrics = _measure(path, count, arguments.seeks)
+    return {
+        "bench": "seek",
+        "conditions": conditions(frames=count, segments=segments, frame_bytes=_FRAME_BYTES, seeks=arguments.seeks),
+        "metrics": {name: round(value, 2 if value < 1000 else None) for name, value in metrics.items()},
+    }
