@@ -61,6 +61,10 @@ class Names:
         elif isinstance(message, InstrumentDefined):
             self.instruments[message.instrument] = message
 
+    def known(self) -> set[str]:
+        """All names met so far."""
+        return {*self.sources.values(), *(defined.name for defined in self.instruments.values())}
+
     def source(self, number: int) -> str:
         """A source's name, or its number."""
         return self.sources.get(number, f"source {number}")
@@ -156,14 +160,19 @@ def message_text(message: Message | Entry, names: Names, instrument: int = 0) ->
     return " ".join(parts)
 
 
-def frame_text(frame: Frame, names: Names) -> str:
-    """One line: seq, time, source, kind, cause, body."""
+def frame_columns(frame: Frame, names: Names) -> tuple[str, str, str, str, str]:
+    """What a line about a frame says: seq, time, source, kind with cause and flags, body."""
     h = frame.header
     message = frame.message
     body = message_text(message, names) if message is not None else f"{len(frame.body)} bytes"
     extra = f" flags={flags_text(h.flags)}" if h.flags not in (0, Flag.LAST) else ""
     cause = f" <-{h.cause}" if h.cause else ""
-    return f"{h.seq:>9} {time_text(h.ts)} {names.source(h.source):<14} {kind_name(h.kind)}{cause}{extra} {body}".rstrip()
+    return f"{h.seq:>9}", time_text(h.ts), f"{names.source(h.source):<14}", f"{kind_name(h.kind)}{cause}{extra}", body
+
+
+def frame_text(frame: Frame, names: Names) -> str:
+    """One line: seq, time, source, kind, cause, body."""
+    return " ".join(frame_columns(frame, names)).rstrip()
 
 
 def frame_json(frame: Frame) -> dict[str, Any]:

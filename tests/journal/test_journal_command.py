@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import threading
 import time
 
@@ -11,9 +12,12 @@ import make_golden
 import pytest
 
 from journal.errors import JournalError, JournalMissing
-from journal.messages import Clock
+from journal.frames import frames
+from journal.messages import Clock, order_id_text
+from journal.text import Names
 from journal.writer import JournalWriter
 from lockstep.commands import journal as command
+from lockstep.commands.journal.printing import paged
 
 
 def call(*arguments):
@@ -118,3 +122,86 @@ def test_tail(folder, capsys):
         assert call("tail", folder, "-n", 3, "--to", 30) == 0  # ends by itself at 30
         thread.join()
     assert [int(line.split()[0]) for line in lines(capsys)] == list(range(18, 31))
+
+
+def seqs_of(capsys, *arguments):
+    assert call("dump", *arguments) == 0
+    return [int(line.split()[0]) for line in lines(capsys)]
+
+
+def test_kinds_in_any_spelling_and_near_ones(capsys):
+    for name in ("NewOrder", "new_order", "NEW-ORDER", "new order", "300"):
+        assert seqs_of(capsys, GOLDEN, "--kind", name) == [7]
+    with pytest.raises(JournalError, match=r"--kind TopOfBok: .*near: TopOfBook"):
+        call("dump", GOLDEN, "--kind", "TopOfBok")
+
+
+def test_instruments_orders_and_conditions(capsys):
+    names = Names.of(GOLDEN)
+    (number, defined), *_ = names.instruments.items()
+    about = seqs_of(capsys, GOLDEN, "--instrument", defined.name)
+    assert about == [f.header.seq for f in frames(GOLDEN) if getattr(f.message, "instrument", 0) == number]
+    assert seqs_of(capsys, GOLDEN, "--instrument", defined.name.lower()) == about
+    assert seqs_of(capsys, GOLDEN, "--instrument", str(number), "--where", "seq > 5") == [s for s in about if s > 5]
+    with pytest.raises(JournalError, match=f"defines no such symbol; near: {defined.name}"):
+        call("dump", GOLDEN, "--instrument", defined.name[:-1])
+    order = next(f.message.order_id for f in frames(GOLDEN, kinds=[300]))
+    of_it = [f.header.seq for f in frames(GOLDEN) if getattr(f.message, "order_id", 0) == order]
+    for text in (str(order), order_id_text(order), order_id_text(order).replace("·", ".")):
+        assert seqs_of(capsys, GOLDEN, "--order", text) == of_it
+    with pytest.raises(JournalError, match=f"nearest: .*{order_id_text(order)}"):
+        call("dump", GOLDEN, "--order", str(order + 1))
+    with pytest.raises(JournalError, match="no field"):
+        call("dump", GOLDEN, "--where", "prise > 3")
+
+
+def test_places_in_time(capsys):
+    first = "2023-11-14T22:13:20.000001"
+    assert seqs_of(capsys, GOLDEN, "--from", first, "--to", "2023-11-14T22:13:20.000002Z") == [5, 6, 7]
+    assert seqs_of(capsys, GOLDEN, "--from", "22:13:20.0000021", "--to", "9") == [8, 9]
+    assert seqs_of(capsys, GOLDEN, "--from", "23:13:20.0000055+01:00") == [11]
+    assert seqs_of(capsys, GOLDEN, "--to", "22:13:19") == []
+    assert seqs_of(capsys, GOLDEN, "--from", "22:14") == []
+    for bad in ("25:00", "yesterday", "0", "-3"):
+        with pytest.raises(SystemExit):
+            call("dump", GOLDEN, f"--from={bad}")
+    assert "UTC unless a zone is given" in capsys.readouterr().err
+
+
+def test_colour_only_when_wanted(capsys):
+    assert call("dump", GOLDEN, "--to", "1", "--color", "always") == 0
+    painted = capsys.readouterr().out
+    assert call("dump", GOLDEN, "--to", "1") == 0
+    plain = capsys.readouterr().out
+    assert "\x1b[" in painted
+    assert re.sub(r"\x1b\[[0-9;]*m", "", painted) == plain
+
+
+def test_tail_reads_backwards(folder, capsys):
+    """The last ten of a rare kind are found whatever segment they are in; only what is needed is read."""
+    with JournalWriter.open(folder, segment_bytes=1 << 20) as w:
+        for i in range(1, 1200):
+            w.append_bytes(5000 if i % 100 else 4, 1, bytes(4000 if i % 100 else 16), ts=i)
+        assert w.c.segment > 3
+    assert call("tail", folder, "-n", 3, "--kind", "Clock", "--no-follow") == 0
+    assert [int(line.split()[0]) for line in lines(capsys)] == [900, 1000, 1100]
+    assert call("tail", folder, "-n", 2, "-f", "--to", 1150) == 0
+    assert [int(line.split()[0]) for line in lines(capsys)] == [1149, 1150]
+    assert call("tail", folder, "-n", 50, "--kind", "4", "--from", 150, "--where", "seq < 450", "--no-follow") == 0
+    assert [int(line.split()[0]) for line in lines(capsys)] == [200, 300, 400]
+    assert call("tail", folder, "-n", 0, "--no-follow") == 0
+    assert lines(capsys) == []
+
+
+def test_pager_gets_the_lines(tmp_path, monkeypatch):
+    taken = tmp_path / "taken"
+    monkeypatch.setenv("PAGER", f"cat > {taken}")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with paged(wanted=True) as put:
+        put("one")
+        put("two")
+    assert taken.read_text() == "one\ntwo\n"
+    monkeypatch.setenv("PAGER", "true")  # the reader leaves at once
+    with paged(wanted=True) as put:
+        for _ in range(100_000):
+            put("line")
