@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +19,15 @@ from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Emission, Ledger
 from apps.snapshots import Snapshots
+from journal import logs
 from journal.messages import HEADER_BYTES, REGISTRY
+from journal.notify import Heartbeat, Notifier
 from journal.reader import JournalReader
 from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused
 
 WAIT_S = 0.1
+_LOG = logs.Log("host")
 
 
 class LiveHost:
@@ -37,6 +39,9 @@ class LiveHost:
         self.group = Group()
         self.publishers: list[Publisher] = []
         self.stopping = False
+        self.notifier = Notifier()
+        self._turns = 0
+        self.heartbeat = Heartbeat(self.notifier, lambda: self._turns)
 
     def stop(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
         """Leave after the current batch. Fits `signal.signal`."""
@@ -87,6 +92,10 @@ class LiveHost:
             snapshots.write(self.group, slot, seq, ts, data)
 
         self.group.snapshot_sink = keep
+        logs.configure(position=lambda: (self.publishers[0].epoch, self.group.seq))
+        stack.callback(logs.forget_position)
+        _LOG.info("following the stream", apps=",".join(self.names), restored=restored or 0)
+        self.notifier.ready(f"{', '.join(self.names)} on {self.journal}")
         return self._follow(reader)
 
     def _discover(self) -> Discovery | None:
@@ -110,6 +119,8 @@ class LiveHost:
     def _follow(self, reader: JournalReader) -> int:
         group = self.group
         while not self.stopping:
+            self._turns += 1
+            self.heartbeat.tick()
             batch = reader.poll()
             if batch is None:
                 code = self._idle(reader)
@@ -123,7 +134,13 @@ class LiveHost:
             except Exception:
                 traceback.print_exc()
                 return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", exits.POISON)
+            self._saw()
+        self.notifier.stopping()
         return exits.OK
+
+    def _saw(self) -> None:
+        for publisher in self.publishers:
+            publisher.saw(self.group.seq)
 
     def _idle(self, reader: JournalReader) -> int:
         """Nothing new: sleep until the sequencer says so; see to it that it is alive."""
@@ -132,6 +149,7 @@ class LiveHost:
             while not publisher.alive and not self.stopping:
                 with contextlib.suppress(OSError, TimeoutError):
                     publisher.reconnect(timeout_s=1.0)
+                    _LOG.info("attached again", source=publisher.name, epoch=publisher.epoch)
                     if reader.written_seq < self.group.seq:
                         return _complain(
                             f"{', '.join(self.names)}: the journal ends at seq {reader.written_seq}, this process has seen "
@@ -150,7 +168,7 @@ def _publish_to(publisher: Publisher) -> Callable[[Emission], None]:
 
 
 def _complain(line: str, code: int) -> int:
-    print(f"lockstep: {line}", file=sys.stderr, flush=True)
+    _LOG.error(line)
     return code
 
 

@@ -20,6 +20,7 @@ from gateways.sim.exchange.settings import BadSettings, ExchangeSettings
 from gateways.sim.exchange.settings import checked as checked_exchange
 from gateways.sim.settings import SimGatewaySettings
 from journal.errors import OperatingError
+from journal.logs import LogSettings
 from journal.messages import (
     AccountType,
     CurrencyType,
@@ -143,6 +144,7 @@ class System(Section):
 
     session: Session
     sequencer: SequencerSettings = msgspec.field(default_factory=SequencerSettings)
+    log: LogSettings = msgspec.field(default_factory=LogSettings)
     currency: dict[str, Currency] = {}
     venue: dict[str, Venue] = {}
     account: dict[str, Account] = {}

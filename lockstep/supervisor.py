@@ -19,12 +19,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
 from apps import exits
-from journal import entropy
+from journal import entropy, logs
 from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import (
@@ -45,11 +45,14 @@ from journal.messages import (
     StrategyDefined,
     StrategyState,
 )
+from journal.notify import without_manager
 from journal.reader import JournalReader
+from journal.segment import CONTROL, ControlPage
 from lockstep.config import Config, ConfigError
 from lockstep.loader import Loader, refuse_changed_classes
 from sequencer.client import Publisher
 
+_LOG = logs.Log("supervisor")
 RESTARTS_MAX = 5
 RESTART_WINDOW_S = 60.0
 START_S = 30.0
@@ -97,6 +100,7 @@ class Process:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=without_manager(os.environ),
             )
 
     def lines(self) -> list[bytes]:
@@ -144,7 +148,7 @@ class Process:
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             return ""
-        return lines[-1] if lines else ""
+        return logs.words(lines[-1]) if lines else ""
 
 
 class Supervisor:
@@ -158,6 +162,8 @@ class Supervisor:
         self.exchanges: dict[str, Process] = {}
         self.endpoints: dict[str, tuple[str, int]] = {}
         self.restarted: list[str] = []
+        self._log_file: TextIO | None = None
+        self._control: ControlPage | None = None
         self.on_restart: Callable[[str, int], None] = lambda _name, _code: None
         """Told of every restart: the process, and how it had ended."""
 
@@ -173,6 +179,7 @@ class Supervisor:
         for name in self.config.system.exchange:
             self._start_exchange(name)
         (self.run / "config.toml").write_bytes(self._effective())
+        self._open_log()
         self._start("sequencer", ["sequencer"])
         publisher = self._attach("loader")
         try:
@@ -186,6 +193,23 @@ class Supervisor:
         for name in self.config.system.gateway:
             self._start(f"gateway-{name}", ["gateway", name])
         self._resume()
+
+    def _open_log(self) -> None:
+        self._log_file = (self.run / "supervisor.log").open("a", encoding="utf-8")
+        logs.configure(self.config.system.log, stream=self._log_file, position=self._position)
+
+    def _close_log(self) -> None:
+        if self._log_file is not None:
+            logs.to_stderr()
+            logs.forget_position()
+            self._log_file.close()
+            self._log_file = None
+
+    def _position(self) -> tuple[int, int]:
+        """Where the stream is; the supervisor writes no frames of its own most of the time."""
+        if self._control is None and (self.journal / CONTROL).exists():
+            self._control = ControlPage(self.journal / CONTROL)
+        return (int(self._control.c.epoch), int(self._control.c.written_seq)) if self._control is not None else (0, 0)
 
     def until_ready(self) -> None:
         """Wait until the stream shows every app attached in this session and every gateway READY."""
@@ -263,6 +287,7 @@ class Supervisor:
         process = Process(name, [*arguments, str(self.run / "config.toml")], self.run, pipe=pipe)
         self.processes[name] = process
         process.start()
+        _LOG.info("started", process=name, pid=process.pid)
         return process
 
     def _start_exchange(self, name: str) -> None:
@@ -325,11 +350,14 @@ class Supervisor:
             process.halted = code == exits.HALTED
             hopeless = code in exits.HOPELESS or len(recent) > RESTARTS_MAX or again
             if hopeless or process.name.startswith("exchange-"):
+                _LOG.error("ends the system", process=process.name, ended=code, said=process.last_words())
                 raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1
             self.restarted.append(process.name)
             self.on_restart(process.name, code)
+            words = process.last_words()
             process.start()
+            _LOG.warning("started again", process=process.name, ended=code, restarts=process.restarts, said=words)
 
     def open_orders(self) -> int:
         """How many of our orders are not closed, by the last report of each; one without any report yet is open."""
@@ -376,6 +404,8 @@ class Supervisor:
                 process.end()
             for process in together:
                 process.stop()
+        _LOG.info("stopped")
+        self._close_log()
 
     def kill(self) -> None:
         """End everything at once; for errors."""
@@ -384,6 +414,7 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
                 process.child.wait()
+        self._close_log()
 
 
 def _given(table: Any) -> Any:

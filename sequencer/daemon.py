@@ -13,7 +13,6 @@ import selectors
 import signal
 import socket
 import stat
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,10 +20,12 @@ from typing import Any
 
 import msgspec
 
+from journal import logs
 from journal.clock import Clock, SystemClock
 from journal.errors import JournalError
 from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
+from journal.notify import Heartbeat, Notifier, inherited_sockets
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
 from sequencer.clock import LoopClock
@@ -39,6 +40,9 @@ from sequencer.telemetry import create
 
 _EVENTFD = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 CONNECTIONS_MAX = 512
+_LOG = logs.Log("sequencer")
+REFUSED = 2
+"""Exit code for settings that cannot be used: starting again is of no use (apps/exits.py CONFIG)."""
 
 
 class StreamEnded(RuntimeError):
@@ -77,6 +81,7 @@ class Sequencer:
         self._loop_thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._writer: JournalWriter | None = None
+        self._activated = False
         self._keep: list[Any] = []
 
     # ---- start
@@ -107,6 +112,8 @@ class Sequencer:
         self._run("sync", lambda: lib.lockstep_sync_run(loop))
         self._run("segments", lambda: lib.lockstep_prepare_run(loop))
         self._loop_thread = self._run("sequencer", self._run_loop)
+        logs.configure(position=lambda: (int(writer.epoch), int(loop.writer.last_seq)))
+        _LOG.info("session opened", journal=self.journal, mode=self.mode.name, sources=len(known), idle=self.settings.idle)
 
     def _make_loop(self, writer: JournalWriter) -> Any:
         settings = self.settings
@@ -147,6 +154,8 @@ class Sequencer:
         if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != os.getuid():
             raise ConfigurationError(f"{path.parent}: expected a folder of user {os.getuid()}, not a link or another user's")
         os.chmod(path.parent, 0o711 if others else 0o700)
+        if (activated := self._inherited(path)) is not None:
+            return activated
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISSOCK(os.lstat(path).st_mode):
                 raise ConfigurationError(f"{path}: is no socket; remove it, the sequencer binds its socket there")
@@ -156,6 +165,22 @@ class Sequencer:
         os.chmod(path, 0o666 if others else 0o600)
         listener.listen(64)
         return listener
+
+    def _inherited(self, path: Path) -> socket.socket | None:
+        """The service manager's socket, when it has opened one for us: it stays when we end, so publishers may wait in it."""
+        found = inherited_sockets()
+        for listener in found:
+            name = listener.getsockname() if listener.family == socket.AF_UNIX else listener.family.name
+            if listener.type != socket.SOCK_SEQPACKET or name != str(path):
+                for other in found:
+                    other.close()
+                raise ConfigurationError(f"socket {name!r} from the service manager: expected ListenSequentialPacket={path}")
+        if len(found) > 1:
+            raise ConfigurationError(f"{len(found)} sockets from the service manager; expected one, for {path}")
+        for listener in found:
+            listener.setblocking(False)
+            self._activated = True
+        return found[0] if found else None
 
     # ---- the loop's mailbox
 
@@ -187,11 +212,25 @@ class Sequencer:
 
     # ---- serving
 
+    @property
+    def epoch(self) -> int:
+        """Of this session."""
+        assert self._writer is not None
+        return self._writer.epoch
+
     def stop(self) -> None:
         """End `serve`. From any thread or a signal handler."""
         os.eventfd_write(self._stop_fd, 1)
 
-    def serve(self) -> None:
+    def progress(self) -> int:
+        """Moves as long as the loop turns."""
+        return int(lib.lockstep_loop_progress(self._loop))
+
+    def knock(self) -> None:
+        """Let a loop that sleeps turn once."""
+        os.eventfd_write(self._loop.wake_fd, 1)
+
+    def serve(self, heartbeat: Heartbeat | None = None) -> None:
         """Answer publishers until `stop`, or StreamEnded."""
         assert self._listener is not None
         with selectors.DefaultSelector() as selector:
@@ -199,7 +238,10 @@ class Sequencer:
             selector.register(self._loop.control_fd, selectors.EVENT_READ)
             selector.register(self._listener, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
+                events = selector.select(heartbeat.left_s() if heartbeat is not None else None)
+                if heartbeat is not None:
+                    heartbeat.tick()
+                for key, _ in events:
                     if key.fd == self._stop_fd:
                         return
                     if key.fd == self._loop.control_fd:
@@ -217,7 +259,7 @@ class Sequencer:
         for connection in self.publishers.dead():
             self._hang_up(selector, connection)
         for line in self._news.lines():
-            print(f"lockstep sequencer: {line}", file=sys.stderr, flush=True)
+            _LOG.warning(line)
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         assert self._listener is not None
@@ -255,7 +297,8 @@ class Sequencer:
         undrained: StreamEnded | None = None
         if self._listener is not None:
             self._listener.close()
-            self._socket_path.unlink(missing_ok=True)
+            if not self._activated:
+                self._socket_path.unlink(missing_ok=True)
         writer = self._writer
         try:
             if self._loop_thread is not None:
@@ -274,6 +317,7 @@ class Sequencer:
                     Stamp(writer, self.clock).append(SessionEnd(frames=int(self._loop.frames), reason=Reason.SHUTDOWN))
                 self.publishers.close()
         finally:
+            logs.forget_position()
             if writer is not None:
                 writer.c.roll_fd = -1
                 if clean:
@@ -308,12 +352,16 @@ def run_sequencer(
         return _fail(error)
     before = {s: signal.signal(s, lambda *_: sequencer.stop()) for s in (signal.SIGTERM, signal.SIGINT)}
     clean = True
+    notifier = Notifier()
     try:
         try:
             sequencer.start()
             if ready is not None:
                 ready()
-            sequencer.serve()
+            notifier.ready(f"journal {journal}, epoch {sequencer.epoch}, {len(sources)} sources")
+            sequencer.serve(Heartbeat(notifier, sequencer.progress, sequencer.knock))
+            notifier.stopping()
+            _LOG.info("stopping: draining the rings")
         except StreamEnded as error:
             clean = False
             return _fail(error, EXIT_HALTED)
@@ -330,5 +378,5 @@ def run_sequencer(
 
 
 def _fail(error: Exception, code: int = 1) -> int:
-    print(f"lockstep sequencer: {error}", file=sys.stderr, flush=True)
-    return code
+    _LOG.error(str(error))
+    return REFUSED if isinstance(error, ConfigurationError | GrantError) else code

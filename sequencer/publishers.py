@@ -13,12 +13,15 @@ from typing import Any
 
 import msgspec
 
+from journal.logs import Log
 from journal.messages import Reason, SourceStateCode
 from sequencer.attach import REQUEST_BYTES_MAX, AttachReply, AttachRequest, peer, send_reply
 from sequencer.flow import Lockout
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.rules import vocabulary_digest
 from sequencer.session import Source
+
+_LOG = Log("sequencer")
 
 
 class Refusal(Exception):
@@ -69,6 +72,7 @@ class Publishers:
             self._attach(connection, self._check(connection, data))
         except (Refusal, OSError) as error:
             retry_in_s = error.retry_in_s if isinstance(error, Refusal) else 0.0
+            _LOG.warning("attach refused", why=error)
             # A peer that does not read its answer has none.
             with contextlib.suppress(OSError):
                 send_reply(connection, AttachReply(error=str(error), retry_in_ms=math.ceil(retry_in_s * 1000)))
@@ -125,6 +129,7 @@ class Publishers:
             source.id, state.incarnation, state.last_source_seq, self._epoch, self._ring_bytes, str(self._journal)
         )
         send_reply(connection, reply, (ring_fd, self._loop.wake_fd, fds[1]))
+        _LOG.info("attached", source=source.name, incarnation=int(state.incarnation), pid=peer(connection)[0])
 
     def _start_lane(self, index: int, source: Source, build: str, fds: list[int]) -> None:
         ring = ffi.new("struct lockstep_ring *")
@@ -144,6 +149,7 @@ class Publishers:
     def _drop(self, lane: Lane, state: SourceStateCode, reason: int) -> None:
         """Take the lane from the loop, which drains it first, and free what it held."""
         self._command(lib.LOCKSTEP_DETACH, lane.index, state, reason)
+        _LOG.info("detached", source=lane.source.name, state=state.name, rejected=int(lane.source.state.rejected))
         self._free(lane)
 
     def _free(self, lane: Lane) -> None:

@@ -27,8 +27,10 @@ from gateways.sim.order_view import OrderView
 from gateways.sim.session import Out
 from gateways.sim.settings import SimGatewaySettings
 from gateways.sim.tail import Tail
+from journal import logs
 from journal.clock import Clock, SystemClock
 from journal.messages import OWN_CAUSE, AlertSeverity, Flag, LogRecord, RawMessage, Reason
+from journal.notify import Heartbeat, Notifier
 from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
 
@@ -69,6 +71,10 @@ class Gateway:
         self._watched: list[int] = []
         self._lost: list[Publisher] = []  # to be attached anew
         self._ended = False
+        self.log = logs.Log(f"gateway-{name}")
+        self.notifier = Notifier()
+        self._beats = 0
+        self.heartbeat = Heartbeat(self.notifier, lambda: self._beats)
 
     async def run(self) -> int:
         """Run until SIGTERM or an error; returns the exit code."""
@@ -77,11 +83,20 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stop.set)
         self._watch_rings()
+        self._beat()
         self._wake()
         await self._stop.wait()
         self._end()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         return self.exit_code
+
+    def _beat(self) -> None:
+        """That this is called is the proof: the event loop turns."""
+        self._beats += 1
+        self.heartbeat.tick()
+        left_s = self.heartbeat.left_s()
+        if left_s is not None:
+            self.loop.call_later(left_s, self._beat)
 
     # The journal's tail.
 
@@ -109,6 +124,7 @@ class Gateway:
             if more:
                 continue
             if armed:
+                self.trading_source.saw(self.tail.last_seq)
                 return
             self.trading_source.arm()  # what came before this wakes nobody: look once more
             armed = True
@@ -164,6 +180,8 @@ class Gateway:
         )  # fmt: skip
         self.lines = [self.order_line, self.depth_line, market_line]
         self._tasks = [self.loop.create_task(line.run()) for line in self.lines]
+        self.log.info("lines open", venue=s.venue, account=s.account, url=base)
+        self.notifier.ready(f"{self.name} on {base}")
 
     def _quote(self, out: list[Out]) -> None:
         """Publish what the market session said, send what it asks for."""
@@ -258,6 +276,7 @@ class Gateway:
         if self.tail.ahead:
             self._fail(exits.BEHIND, f"the journal ends before seq {self.tail.last_seq}, which was seen; start again from it")
             return
+        self.log.info("attached again", epoch=self.trading_source.epoch)
         self._watch_rings()
         if self.market is not None and self.orders is not None:
             self.market.resumed(self.clock.now_ns())
@@ -279,12 +298,13 @@ class Gateway:
         self._fail(exits.POISON, str(error or context["message"]))
 
     def _fail(self, code: int, line: str) -> None:
-        print(f"lockstep: gateway {self.name}: {line}", file=sys.stderr, flush=True)
+        self.log.error(line)
         self.exit_code = self.exit_code or code
         self._stop.set()
 
     def _end(self) -> None:
         """Hang up and say so. Orders stay where they are: taking them back is for whoever put them there."""
+        self.notifier.stopping()
         for task in self._tasks:
             task.cancel()
         if self._timer is not None:
@@ -304,12 +324,14 @@ def run_gateway(
     """Run the gateway NAME until SIGTERM. Its sources are NAME-md and NAME-trade. `durable`: send only what is on disk."""
 
     async def main() -> int:
-        return await Gateway(journal, name, settings, durable=durable, clock=clock or SystemClock()).run()
+        gateway = Gateway(journal, name, settings, durable=durable, clock=clock or SystemClock())
+        logs.configure(position=lambda: (gateway.trading_source.epoch, gateway.tail.last_seq))
+        return await gateway.run()
 
     try:
-        settings.key()
+        logs.hide(settings.key())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(main())
     except (OSError, ValueError) as error:
-        print(f"lockstep: gateway {name}: {error}", file=sys.stderr, flush=True)
+        logs.Log(f"gateway-{name}").error(str(error))
         return exits.UNREACHABLE if isinstance(error, AttachError) else exits.CONFIG

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import signal
 from pathlib import Path
 from typing import Any
 
+from journal import logs
 from journal.messages import DurabilityPolicy
+from journal.notify import Heartbeat, Notifier
 from lockstep.config import Config, ConfigError, load
 
 
@@ -55,6 +58,9 @@ def run_up(arguments: argparse.Namespace) -> int:
     from lockstep.supervisor import Supervisor
 
     supervisor = Supervisor(config)
+    notifier = Notifier()
+    turns = itertools.count()
+    heartbeat = Heartbeat(notifier, lambda: next(turns))
     supervisor.on_restart = lambda name, code: print(f"{name} ended ({ended(code)}); started again", flush=True)
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
@@ -62,9 +68,12 @@ def run_up(arguments: argparse.Namespace) -> int:
     try:
         supervisor.start()
         print(f"up: {len(supervisor.processes)} processes, journal {supervisor.journal}; Ctrl-C stops", flush=True)
+        notifier.ready(f"{len(supervisor.processes)} processes, journal {supervisor.journal}")
         while not stop:
             supervisor.wait(0.5)
             supervisor.check()
+            heartbeat.tick()
+        notifier.stopping()
         print("stopping: withdrawing orders, then all processes", flush=True)
         supervisor.stop()
     except BaseException:
@@ -89,6 +98,7 @@ def _named(config: Config, table: str, name: str) -> Any:
 def run_one_sequencer(arguments: argparse.Namespace) -> int:
     """`lockstep sequencer CONFIG`"""
     config = load(arguments.config)
+    logs.configure(config.system.log)
     from sequencer.daemon import run_sequencer
 
     return run_sequencer(
@@ -109,6 +119,7 @@ def run_one_app(arguments: argparse.Namespace) -> int:
     for name in names:
         if name not in known:
             raise ConfigError(f"{config.path}: no app or strategy {name!r}; it has {', '.join(known) or 'none'}")
+    logs.configure(config.system.log)
     from apps.live import run_apps
 
     return run_apps(config.journal, names)
@@ -119,6 +130,7 @@ def run_one_gateway(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     settings = _named(config, "gateway", arguments.name)
     durable = config.durability != DurabilityPolicy.WRITTEN
+    logs.configure(config.system.log)
     from gateways.sim.driver import run_gateway
 
     return run_gateway(config.journal, arguments.name, settings, durable=durable)

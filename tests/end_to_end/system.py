@@ -133,7 +133,7 @@ def one_line(text):
     assert "Traceback" not in text, text
     lines = text.strip().splitlines()
     assert len(lines) == 1, text
-    assert lines[0].startswith(("lockstep: ", "lockstep sequencer: ")), text
+    assert lines[0].startswith("lockstep: ") or " error sequencer " in lines[0], text
     return lines[0]
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from journal.frames import frames
+from journal.logs import words
 from journal.messages import ExecType, ExecutionReport, NewOrder, Reason, RiskDecision
 from journal.messages.enums import Decision
 from lockstep.cli import main
@@ -244,7 +245,7 @@ def test_a_strategy_that_raises_halts_alone_until_it_is_hopeless(tmp_path):
             running.run_for(40)
         line = str(failed.value)
         assert "\n" not in line
-        assert line.startswith("raises: exit code 4 (lockstep: raises: halted on the frame after seq ")
+        assert line.startswith("raises: exit code 4 (raises: halted on the frame after seq ")
         assert str(tmp_path / "day/run/raises.log") in line
         assert set(running.restarted) == {"raises"}, "others were stopped too"
         assert len(running.restarted) == 5
@@ -256,7 +257,7 @@ def test_a_strategy_that_raises_halts_alone_until_it_is_hopeless(tmp_path):
     log = (tmp_path / "day/run/raises.log").read_text()
     assert "ZeroDivisionError: on the fifth touch" in log
     assert "wrong.py" in log
-    halts = {line for line in log.splitlines() if line.startswith("lockstep: ")}
+    halts = {words(line) for line in log.splitlines() if " error host " in line}
     assert len(halts) == 1, "it must halt on the same frame each time"
 
 

@@ -87,7 +87,7 @@ def refused(daemon, *arguments, **keywords) -> str:
     """The one line of a sequencer that does not start."""
     with pytest.raises(AssertionError) as failure:
         daemon(*arguments, **keywords)
-    lines = [line for line in str(failure.value).splitlines() if line.startswith("lockstep sequencer: ")]
+    lines = [line for line in str(failure.value).splitlines() if " error sequencer " in line]
     text = "\n".join(lines)
     assert len(lines) == 1, failure.value
     return text
