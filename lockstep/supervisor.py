@@ -176,10 +176,10 @@ class Supervisor:
             (self.run / "config.toml").write_bytes(self._effective())
         except OSError as error:
             raise ConfigError(f"{self.config.path}: session.journal = {self.journal}: {error.strerror}") from None
+        self._open_log()
         for name in self.config.system.exchange:
             self._start_exchange(name)
         (self.run / "config.toml").write_bytes(self._effective())
-        self._open_log()
         self._start("sequencer", ["sequencer"])
         publisher = self._attach("loader")
         try:
