@@ -16,16 +16,19 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode
 from sequencer.attach import AttachError, LockedOut, request_attach
 from sequencer.kernel._sequencer import ffi, lib
 
 _HEAD, _TAIL, _, _, _ACCEPTED, _ACCEPTED_SEQ, _REJECTED, _DUPLICATES, _LAST_REASON, _STATE = range(10)
-_FULL, _OVERSIZED = -1, -2
+_FULL, _OVERSIZED, _REFUSED = lib.LOCKSTEP_PUT_FULL, lib.LOCKSTEP_PUT_OVERSIZED, lib.LOCKSTEP_PUT_REFUSED
 _UNREAD = frozenset({int(SourceStateCode.QUARANTINED), int(SourceStateCode.DEAD), int(SourceStateCode.REPLACED)})
 """Nobody reads this ring any more. A banned one is read: its messages are refused, and counted, until the ban is over."""
+_LAST = int(Flag.LAST)
+_send = lib.lockstep_producer_send
+_send_rows = lib.lockstep_producer_send_rows
 
 
 class PublisherRefused(RuntimeError):
@@ -50,8 +53,6 @@ class Publisher:
         """The last number that was on the stream when this publisher attached."""
         self.full_waits = 0
         """How often a publish had to wait for room."""
-        self._next = 1
-        self._in_batch = 0
         self._armed = False
         self._fds: list[int] = []
         self._words = ffi.new("uint64_t[10]")
@@ -63,7 +64,7 @@ class Publisher:
         """Attach as `source`, waiting up to timeout_s for a sequencer that is not there yet."""
         self = cls(journal, source, build)
         self._attach(timeout_s)
-        self._next = self.last_source_seq + 1
+        self._producer.next_source_seq = self.last_source_seq + 1
         return self
 
     def _attach(self, timeout_s: float) -> None:
@@ -107,7 +108,7 @@ class Publisher:
     @property
     def next_source_seq(self) -> int:
         """The number that the next `publish` gives out."""
-        return self._next
+        return int(self._producer.next_source_seq)
 
     @property
     def producer(self) -> Any:
@@ -116,58 +117,91 @@ class Publisher:
 
     def gave_out(self, count: int) -> None:
         """A C kernel has put the next `count` numbers."""
-        self._next += count
+        self._producer.next_source_seq += count
 
-    def publish(self, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST) -> int:
+    def publish(self, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = _LAST) -> int:
         """Number a message and put it into the ring; returns its source_seq. Committed at once unless inside `batch`."""
-        return self.publish_bytes(
-            message.KIND, message.VERSION, message.encode(), cause=cause, origin_ts=origin_ts, flags=flags
-        )
+        body = message.encode()
+        what = message.KIND | message.VERSION << 16 | flags << 32
+        number = _send(self._producer, what, body, len(body), cause, origin_ts)
+        return number if number > 0 else self._send_slowly(number, what, body, cause, origin_ts)
 
     def publish_bytes(
-        self, kind: int, version: int, body: bytes, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
+        self, kind: int, version: int, body: bytes, *, cause: int = 0, origin_ts: int = 0, flags: int = _LAST
     ) -> int:
         """`publish` for a body that is encoded already."""
-        number = self._next
-        if not self._in_batch:
-            state = lib.lockstep_producer_publish(
-                self._producer, kind, version, flags, origin_ts, number, cause, body, len(body)
-            )
-            if state >= 0:
-                self._next = number + 1
-                if state in _UNREAD:
-                    self._refused(state)
-                return number
-        self._put(number, kind, version, body, cause, origin_ts, flags)
-        self._next = number + 1
-        if not self._in_batch:
-            self.commit()
-        return number
+        if kind > 0xFFFF or version > 0xFFFF:
+            raise ValueError(f"source {self.name}: kind {kind} version {version}; both have 16 bits")
+        what = kind | version << 16 | flags << 32
+        number = _send(self._producer, what, body, len(body), cause, origin_ts)
+        return number if number > 0 else self._send_slowly(number, what, body, cause, origin_ts)
+
+    def publish_rows(
+        self,
+        kind: int,
+        version: int,
+        rows: Any,
+        *,
+        row_bytes: int = 0,
+        cause: int = 0,
+        origin_ts: int = 0,
+        flags: int = _LAST,
+    ) -> range:
+        """Publish many encoded bodies of one kind that stand one behind the other in a buffer; the source_seqs they got.
+
+        A numpy structured array of the kind's rows is such a buffer; for one without items of its own (bytes) `row_bytes` says
+        how long a body is. They become visible together, as far as the ring has room; a full ring is waited for.
+        """
+        if kind > 0xFFFF or version > 0xFFFF:
+            raise ValueError(f"source {self.name}: kind {kind} version {version}; both have 16 bits")
+        view = memoryview(rows)
+        size = row_bytes or view.itemsize
+        if size < 1 or view.nbytes % size:
+            raise ValueError(f"source {self.name}: kind {kind}: {view.nbytes} bytes are no whole rows of {size} bytes")
+        what, left, at = kind | version << 16 | flags << 32, view.nbytes // size, 0
+        held = ffi.from_buffer("uint8_t[]", rows)
+        first = self.next_source_seq
+        last = first + left
+        while left:
+            put = _send_rows(self._producer, what, held + at, size, left, cause, origin_ts)
+            if put == left:
+                break
+            if put < 0:
+                self._cannot(put, what, size)
+            left, at = left - put, at + put * size
+            lib.lockstep_producer_commit(self._producer)
+            self._wait_for_room(HEADER_BYTES + size + 7)
+        return range(first, last)
 
     def publish_numbered(
         self, source_seq: int, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = Flag.LAST
     ) -> bool:
         """Publish a regenerated message under the number it always had. False: it is published already, nothing was done."""
-        if source_seq < self._next:
+        expected = self.next_source_seq
+        if source_seq < expected:
             return False
-        if source_seq > self._next:
-            raise ValueError(f"source {self.name}: source_seq {source_seq} leaves a gap; expected {self._next}")
+        if source_seq > expected:
+            raise ValueError(f"source {self.name}: source_seq {source_seq} leaves a gap; expected {expected}")
         self.publish(message, cause=cause, origin_ts=origin_ts, flags=flags)
         return True
 
-    def _put(self, number: int, kind: int, version: int, body: bytes, cause: int, origin_ts: int, flags: int) -> None:
-        producer, size = self._producer, len(body)
-        while True:
-            result = lib.lockstep_producer_put(producer, kind, version, flags, origin_ts, number, cause, body, size)
-            if result == 0:
-                break
-            if result == _OVERSIZED:
-                limit = min(FRAME_BYTES_MAX, producer.frame_bytes_max) - HEADER_BYTES
-                raise ValueError(
-                    f"source {self.name}: kind {kind}: body of {size} bytes; at most {limit} fit a frame of this ring"
-                )
-            lib.lockstep_producer_commit(producer)
-            self._wait_for_room(HEADER_BYTES + size + 7)
+    def _send_slowly(self, result: int, what: int, body: bytes, cause: int, origin_ts: int) -> int:
+        """What `_send` could not do at once: waits for room, or says why not."""
+        while result == _FULL:
+            lib.lockstep_producer_commit(self._producer)
+            self._wait_for_room(HEADER_BYTES + len(body) + 7)
+            result = _send(self._producer, what, body, len(body), cause, origin_ts)
+        if result <= 0:
+            self._cannot(result, what, len(body))
+        return result
+
+    def _cannot(self, result: int, what: int, size: int) -> NoReturn:
+        if result <= _REFUSED:
+            self._refused(_REFUSED - result)
+        limit = min(FRAME_BYTES_MAX, self._producer.frame_bytes_max) - HEADER_BYTES
+        raise ValueError(
+            f"source {self.name}: kind {what & 0xFFFF}: body of {size} bytes; at most {limit} fit a frame of this ring"
+        )
 
     def commit(self) -> None:
         """Make everything put so far visible to the sequencer."""
@@ -176,7 +210,7 @@ class Publisher:
         if state in _UNREAD:
             self._refused(state)
 
-    def _refused(self, state: int) -> None:
+    def _refused(self, state: int) -> NoReturn:
         raise PublisherRefused(
             f"source {self.name} incarnation {self.incarnation}: {SourceStateCode(state).name}"
             + (f", last reject {self.last_reject_reason.name}" if self.last_reject_reason else "")
@@ -185,12 +219,12 @@ class Publisher:
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
         """Messages published inside become visible together, with one store. A batch larger than the ring goes in parts."""
-        self._in_batch += 1
+        self._producer.in_batch += 1
         try:
             yield
         finally:
-            self._in_batch -= 1
-            if not self._in_batch:
+            self._producer.in_batch -= 1
+            if not self._producer.in_batch:
                 self.commit()
 
     def _wait_for_room(self, length: int) -> None:
@@ -318,12 +352,13 @@ class Publisher:
 
     def reconnect(self, timeout_s: float = 10) -> None:
         """Attach anew and put every message that is not on the stream yet into the new ring, each exactly once."""
-        old, old_fds, last = self._producer, self._fds, self._next - 1
+        old, old_fds, last = self._producer, self._fds, self.next_source_seq - 1
         # The old connection stays open until there is a new one: a failed attempt must leave something that can be asked.
         old_connection = self._connection
         self._attach(timeout_s)
         old_connection.close()
         self._armed = False
+        self._producer.next_source_seq, self._producer.in_batch = last + 1, old.in_batch
         if self.last_source_seq > last:
             raise PublisherRefused(
                 f"source {self.name}: the stream has source_seq {self.last_source_seq}, this publisher gave out {last}: "

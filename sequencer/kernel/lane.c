@@ -65,7 +65,8 @@ void lane_publish(struct lockstep_lane *lane) {
     store_relaxed(&page->rejected, source->rejected);
     store_relaxed(&page->duplicates, source->duplicates);
     store_relaxed(&page->last_reject_reason, source->last_reject_reason);
-    store_relaxed(&page->state, source->limit.ban_seq != 0 && lane->state == STATE_ATTACHED ? STATE_BANNED : lane->state);
+    uint64_t state = source->limit.ban_seq != 0 && lane->state == STATE_ATTACHED ? STATE_BANNED : lane->state;
+    if (load_relaxed(&page->state) != state) store_relaxed(&page->state, state);
     store_release(&page->accepted_source_seq, source->accepted_source_seq);
     /* Only now may the publisher write over what was taken: it is in the journal, or refused. */
     store_release(&page->head, lane->head);

@@ -18,10 +18,12 @@
 #include <unistd.h>
 
 #define RING_PAGE_BYTES 4096u
-#define RING_VERSION 1u
+#define RING_VERSION 2u
 #define RING_MAGIC 0x676e69726b636f6cULL /* "lockring" */
 #define FRAME_BYTES_MAX (1u << 20)
 #define AHEAD_BYTES 1024u
+/* SourceStateCodes by which the sequencer has closed the ring: quarantined, dead, replaced. A banned publisher's is read on. */
+#define STATES_UNREAD (1u << 3 | 1u << 5 | 1u << 6)
 
 _Static_assert(sizeof(struct lockstep_ring_page) <= RING_PAGE_BYTES, "the page holds the control words");
 _Static_assert(offsetof(struct lockstep_ring_page, head) == 128, "own lines");
@@ -92,11 +94,15 @@ void lockstep_producer_init(struct lockstep_producer *p, int32_t wake_fd, int32_
     p->tail = p->committed = p->replayed = load_acquire(&p->ring.page->tail);
     p->head_seen = load_acquire(&p->ring.page->head);
     p->woken = p->wakes = 0;
+    p->next_source_seq = 1;
+    p->in_batch = 0;
     p->next_ticket = 0;
     p->wake_fd = wake_fd;
     p->client_fd = client_fd;
     p->frame_bytes_max = p->ring.ring_bytes / 2 < FRAME_BYTES_MAX ? (uint32_t)(p->ring.ring_bytes / 2) : FRAME_BYTES_MAX;
 }
+
+static inline uint64_t what_of(uint64_t kind, uint64_t version, uint64_t flags) { return kind | version << 16 | flags << 32; }
 
 static inline int has_room(struct lockstep_producer *p, uint64_t length) {
     if (__builtin_expect(p->tail + length - p->head_seen <= p->ring.ring_bytes, 1)) return 1;
@@ -108,8 +114,8 @@ int32_t lockstep_producer_room(struct lockstep_producer *p, uint64_t length) { r
 
 /* The record's words one by one, each stored once from a register. The lines were last read by the sequencer's core: ask for
  * those further on, to own them by the time they are written. */
-static inline int32_t put(struct lockstep_producer *p, uint64_t kind, uint64_t version, uint64_t flags, int64_t origin_ts,
-                          uint64_t source_seq, uint64_t cause, const uint8_t *body, uint64_t body_bytes) {
+static inline int32_t put(struct lockstep_producer *p, uint64_t what, int64_t origin_ts, uint64_t source_seq, uint64_t cause,
+                          const uint8_t *body, uint64_t body_bytes) {
     uint64_t length = 64 + ((body_bytes + 7) & ~7ULL);
     if (__builtin_expect(body_bytes > FRAME_BYTES_MAX || length > p->frame_bytes_max, 0)) return LOCKSTEP_PUT_OVERSIZED;
     if (__builtin_expect(!has_room(p, length), 0)) return LOCKSTEP_PUT_FULL;
@@ -117,7 +123,7 @@ static inline int32_t put(struct lockstep_producer *p, uint64_t kind, uint64_t v
     for (uint64_t ahead = 0; ahead < length && ahead < 512; ahead += 64)
         __builtin_prefetch((const uint8_t *)at + AHEAD_BYTES + ahead, 1);
     at[0] = length;
-    at[1] = kind | version << 16 | flags << 32;
+    at[1] = what & 0xFFFFFFFFFFFF; /* behind kind, version and flags stands the source: the sequencer's to fill in */
     at[2] = at[3] = 0;
     at[4] = (uint64_t)origin_ts;
     at[5] = source_seq;
@@ -135,7 +141,7 @@ static inline int32_t put(struct lockstep_producer *p, uint64_t kind, uint64_t v
 
 int32_t lockstep_producer_put(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags, int64_t origin_ts,
                               uint64_t source_seq, uint64_t cause, const uint8_t *body, uint64_t body_bytes) {
-    return put(p, kind, version, flags, origin_ts, source_seq, cause, body, body_bytes);
+    return put(p, what_of(kind, version, flags), origin_ts, source_seq, cause, body, body_bytes);
 }
 
 int32_t lockstep_producer_commit(struct lockstep_producer *p) {
@@ -151,13 +157,36 @@ int32_t lockstep_producer_commit(struct lockstep_producer *p) {
     return 1;
 }
 
-int32_t lockstep_producer_publish(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags,
-                                  int64_t origin_ts, uint64_t source_seq, uint64_t cause, const uint8_t *body,
-                                  uint64_t body_bytes) {
-    int32_t put = lockstep_producer_put(p, kind, version, flags, origin_ts, source_seq, cause, body, body_bytes);
-    if (put != LOCKSTEP_PUT_OK) return put;
+/* After a commit: `result`, or that nobody reads this ring any more. */
+static inline int64_t unless_refused(const struct lockstep_producer *p, int64_t result) {
+    uint64_t state = load_relaxed(&p->ring.page->state) & 31;
+    return __builtin_expect(STATES_UNREAD >> state & 1, 0) ? LOCKSTEP_PUT_REFUSED - (int64_t)state : result;
+}
+
+int64_t lockstep_producer_send(struct lockstep_producer *p, uint64_t what, const uint8_t *body, uint64_t body_bytes,
+                               uint64_t cause, int64_t origin_ts) {
+    uint64_t number = p->next_source_seq;
+    int32_t result = put(p, what, origin_ts, number, cause, body, body_bytes);
+    if (__builtin_expect(result != LOCKSTEP_PUT_OK, 0)) return result;
+    p->next_source_seq = number + 1;
+    if (p->in_batch) return (int64_t)number;
     lockstep_producer_commit(p);
-    return (int32_t)(load_relaxed(&p->ring.page->state) & 0xff);
+    return unless_refused(p, (int64_t)number);
+}
+
+int64_t lockstep_producer_send_rows(struct lockstep_producer *p, uint64_t what, const uint8_t *rows, uint64_t row_bytes,
+                                    uint64_t count, uint64_t cause, int64_t origin_ts) {
+    uint64_t n = 0;
+    int32_t result = LOCKSTEP_PUT_OK;
+    while (n < count && (result = put(p, what, origin_ts, p->next_source_seq, cause, rows, row_bytes)) == LOCKSTEP_PUT_OK) {
+        p->next_source_seq++;
+        rows += row_bytes;
+        n++;
+    }
+    if (n == 0 && result == LOCKSTEP_PUT_OVERSIZED) return result;
+    if (p->in_batch) return (int64_t)n;
+    lockstep_producer_commit(p);
+    return unless_refused(p, (int64_t)n);
 }
 
 uint64_t lockstep_producer_arm(struct lockstep_producer *p) {
@@ -231,7 +260,7 @@ uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uin
     assert(batch > 0);
     for (; n < count; n++) {
         body[0] = source_seq + n;
-        while (put(p, kind, 1, 1, now, source_seq + n, 0, (const uint8_t *)body, sizeof body) != 0) {
+        while (put(p, what_of(kind, 1, 1), now, source_seq + n, 0, (const uint8_t *)body, sizeof body) != 0) {
             if (!lockstep_producer_wait_room(p, p->ring.ring_bytes / 4, patience_ns)) return n;
             open = 0;
         }

@@ -27,15 +27,15 @@ struct lockstep_ring_page {
     uint8_t  zero3[120];
     /* sequencer: ticket of its sleep, 0 = awake: wake me when you have committed */
     uint64_t parked;
-    uint8_t  zero4[120];
+    uint64_t state; /* SourceStateCode; here because every publish looks at it, and this line changes seldom */
+    uint8_t  zero4[112];
     /* sequencer: status, stored once a batch, each word by itself */
     uint64_t accepted_source_seq;
     uint64_t accepted_seq;
     uint64_t rejected;
     uint64_t duplicates;
     uint64_t last_reject_reason;
-    uint64_t state;
-    uint8_t  zero5[80];
+    uint8_t  zero5[88];
     /* publisher: for whoever watches; the sequencer shows it and decides nothing by it */
     uint64_t full_waits; /* how often it had to wait for room, in this ring */
     uint64_t seen_seq;   /* what it has read of the stream; 0: it does not say */
@@ -62,11 +62,12 @@ struct lockstep_producer {
     int32_t  wake_fd;   /* the sequencer's eventfd */
     int32_t  client_fd; /* ours, written by the sequencer when we are armed */
     uint32_t frame_bytes_max;
-    uint32_t zero;
+    uint32_t in_batch; /* send and send_rows leave the commit to the caller */
+    uint64_t next_source_seq; /* what send gives out next */
 };
 
-/* What put returns. */
-enum lockstep_put { LOCKSTEP_PUT_OK = 0, LOCKSTEP_PUT_FULL = -1, LOCKSTEP_PUT_OVERSIZED = -2 };
+/* What put returns; and send, which subtracts the state of a publisher that is no longer read from PUT_REFUSED. */
+enum lockstep_put { LOCKSTEP_PUT_OK = 0, LOCKSTEP_PUT_FULL = -1, LOCKSTEP_PUT_OVERSIZED = -2, LOCKSTEP_PUT_REFUSED = -16 };
 
 /* lockstep_ring_create: a sealed memfd for a ring (ring_bytes a power of two, at least one memory page). Its size can no
  * longer be changed, so a publisher cannot make the sequencer fault by cutting it. Returns the fd or -errno. */
@@ -87,11 +88,16 @@ int32_t lockstep_producer_put(struct lockstep_producer *p, uint16_t kind, uint16
  * Returns 1 if it had to be woken. */
 int32_t lockstep_producer_commit(struct lockstep_producer *p);
 
-/* lockstep_producer_publish: put and commit in one call. Returns the state of this publisher (SourceStateCode), or what put
- * returns when nothing was put. */
-int32_t lockstep_producer_publish(struct lockstep_producer *p, uint16_t kind, uint16_t version, uint16_t flags,
-                                  int64_t origin_ts, uint64_t source_seq, uint64_t cause, const uint8_t *body,
-                                  uint64_t body_bytes);
+/* lockstep_producer_send: number one message, put it, and commit unless in_batch; what a foreign language calls, so it takes as
+ * few arguments as can be: `what` is kind | version << 16 | flags << 32. Returns the source_seq; FULL or OVERSIZED when nothing
+ * was put; PUT_REFUSED - state when it was put into a ring that is no longer read. */
+int64_t lockstep_producer_send(struct lockstep_producer *p, uint64_t what, const uint8_t *body, uint64_t body_bytes,
+                               uint64_t cause, int64_t origin_ts);
+
+/* lockstep_producer_send_rows: the same for `count` messages of one kind whose bodies, `row_bytes` each, stand one behind the
+ * other. Returns how many were put (and committed unless in_batch), below count when the ring is full; or as send. */
+int64_t lockstep_producer_send_rows(struct lockstep_producer *p, uint64_t what, const uint8_t *rows, uint64_t row_bytes,
+                                    uint64_t count, uint64_t cause, int64_t origin_ts);
 
 /* lockstep_producer_room: 1 if a frame of `length` bytes fits now. */
 int32_t lockstep_producer_room(struct lockstep_producer *p, uint64_t length);

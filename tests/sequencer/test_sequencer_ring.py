@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from journal.messages import SourceStateCode
+from sequencer.client import _UNREAD as UNREAD
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.ring_model import RingModel
 
@@ -142,3 +144,47 @@ def test_two_threads_under_sanitizers(tmp_path, sanitizer):
         pytest.skip("this kernel's address layout is not known to the thread sanitizer")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("ok")
+
+
+def test_rows_go_in_as_single_messages_would():
+    one, many = KernelRing(4096), KernelRing(4096)
+    what, bodies = 10000 | 2 << 16 | 1 << 32, [bytes([n]) * 24 for n in range(1, 60)]
+    for body in bodies:
+        if lib.lockstep_producer_send(one.producer, what, body, 24, 7, 9) < 0:
+            break
+    put = lib.lockstep_producer_send_rows(many.producer, what, b"".join(bodies), 24, len(bodies), 7, 9)
+    assert put == one.producer.next_source_seq - 1 == 4096 // 88
+    assert many.producer.next_source_seq == put + 1
+    used = put * 88
+    assert bytes(ffi.buffer(one.producer.ring.data, used)) == bytes(ffi.buffer(many.producer.ring.data, used))
+    assert many.take(99) == [(n, body) for n, body in enumerate(bodies[:put], start=1)]
+    assert lib.lockstep_producer_send_rows(many.producer, what, b"".join(bodies), 24, 9, 7, 9) == 9  # goes on where it stopped
+    assert many.take(99) == [(put + n, body) for n, body in enumerate(bodies[:9], start=1)]
+    assert lib.lockstep_producer_send_rows(many.producer, what, bytes(4000), 4000, 1, 0, 0) == lib.LOCKSTEP_PUT_OVERSIZED
+    one.close()
+    many.close()
+
+
+def test_a_batch_stays_unseen_until_it_is_committed():
+    ring = KernelRing(4096)
+    ring.producer.in_batch = 1
+    assert lib.lockstep_producer_send(ring.producer, 10000, b"x" * 8, 8, 0, 0) == 1
+    assert lib.lockstep_producer_send_rows(ring.producer, 10000, b"y" * 16, 8, 2, 0, 0) == 2
+    assert ring.take(9) == []
+    ring.producer.in_batch = 0
+    assert lib.lockstep_producer_send(ring.producer, 10000, b"z" * 8, 8, 0, 0) == 4
+    assert [n for n, _ in ring.take(9)] == [1, 2, 3, 4]
+    ring.close()
+
+
+def test_a_publisher_that_is_not_read_any_more_is_told_so():
+    ring = KernelRing(4096)
+    for state in SourceStateCode:
+        ring.producer.ring.page.state = state
+        told = lib.lockstep_producer_send(ring.producer, 10000, b"x" * 8, 8, 0, 0)
+        rows = lib.lockstep_producer_send_rows(ring.producer, 10000, b"x" * 8, 8, 1, 0, 0)
+        if int(state) in UNREAD:
+            assert told == rows == lib.LOCKSTEP_PUT_REFUSED - state
+        else:
+            assert (told, rows) == (ring.producer.next_source_seq - 2, 1)
+    ring.close()

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from journal.frames import frames
@@ -129,6 +130,36 @@ def test_a_full_ring_makes_its_publisher_wait_and_loses_nothing(daemon, until):
             md.publish_bytes(201, 1, bytes(4096))
     one.stop()
     assert [f.message.bid_px for f in one.frames(TopOfBook)] == list(range(1, 5201))
+
+
+def test_rows_of_a_buffer_are_messages(daemon, until):
+    """More rows than the ring holds, from a numpy array and from bytes; each is a frame with a number of its own."""
+    one = daemon(ring_bytes=1 << 12)
+    md = one.connect("md")
+    encoded = [TopOfBook(bid_px=n).encode() for n in range(1, 201)]
+    size = len(encoded[0])
+    array = np.frombuffer(b"".join(encoded[:100]), dtype=np.dtype((np.void, size)))
+    assert md.publish_rows(TopOfBook.KIND, TopOfBook.VERSION, array) == range(1, 101)
+    with md.batch():
+        given = md.publish_rows(TopOfBook.KIND, TopOfBook.VERSION, b"".join(encoded[100:]), row_bytes=size, cause=1)
+        assert md.publish(TopOfBook(bid_px=201)) == 201
+    assert given == range(101, 201)
+    until(lambda: md.accepted_source_seq == 201)
+    for rows, row_bytes, why in [(bytes(10), 3, "no whole rows"), (bytes(8000), 8000, "at most")]:
+        with pytest.raises(ValueError, match=why):
+            md.publish_rows(TopOfBook.KIND, TopOfBook.VERSION, rows, row_bytes=row_bytes)
+    for kind, version in [(1 << 16, 1), (201, 1 << 16)]:
+        with pytest.raises(ValueError, match="16 bits"):
+            md.publish_rows(kind, version, bytes(64), row_bytes=64)
+        with pytest.raises(ValueError, match="16 bits"):
+            md.publish_bytes(kind, version, bytes(64))
+    assert md.publish_rows(TopOfBook.KIND, TopOfBook.VERSION, b"", row_bytes=size) == range(202, 202)
+    md.close()
+    one.stop()
+    found = one.frames(TopOfBook)
+    assert [f.message.bid_px for f in found] == list(range(1, 202))
+    assert [f.header.source_seq for f in found] == list(range(1, 202))
+    assert {f.header.cause for f in found[100:200]} == {1}
 
 
 def test_a_full_ring_without_a_sequencer_says_so(daemon, until):
