@@ -489,8 +489,15 @@ int lockstep_zero_range(const char *path, uint64_t from, uint64_t to)
         close(fd);
         return result;
     }
-    j_zero(slot.base + from, to - from);
+    /* The first word, a frame's length, before all others: a frame that was torn because a part of it still holds what stood
+     * there before must not become whole while that part is being zeroed. */
+    uint64_t word = to - from < 8 ? to - from : 8;
+    j_zero(slot.base + from, word);
     result = j_sync(fd);
+    if (result == 0) {
+        j_zero(slot.base + from + word, to - from - word);
+        result = j_sync(fd);
+    }
     close_slot(&slot);
     return result;
 }

@@ -68,13 +68,14 @@ static bool same_end(const struct lockstep_recovery *a, const struct lockstep_re
            a->offset == b->offset;
 }
 
-/* The steps of journal/recovery.py on the image: first the words, then segments from the last one backwards, then the tail. */
+/* The steps of journal/recovery.py on the image: first the words, then segments from the last one backwards, then the first
+ * word of the tail, then the rest of it. */
 static uint32_t steps_of(const struct image *image, const struct lockstep_recovery *found, const uint32_t *actions)
 {
     uint32_t steps = 1;
     for (uint32_t f = found->segment + 1; f <= image->segments; f++)
         steps += actions[f] != LOCKSTEP_ACTION_REUSE;
-    return steps + 1;
+    return steps + 2;
 }
 
 /* The first `steps` of them; of a tail that is being zeroed when the power goes each unit is, or is not. */
@@ -92,6 +93,9 @@ static void carry_out(struct image *image, const struct lockstep_recovery *found
                 return;
             image->segments = f - 1;
         }
+    if (done++ == steps || found->cut_to == found->offset)
+        return;
+    memset(image->base[found->segment] + found->offset, 0, found->cut_to - found->offset < 8 ? found->cut_to - found->offset : 8);
     if (done == steps && !part)
         return;
     for (uint64_t at = found->offset; at < found->cut_to;) {

@@ -256,13 +256,15 @@ void trace_run(const char *folder)
     writer.write_through = below(2);
     writer.epoch = 1;
     snprintf(writer.folder, sizeof writer.folder, "%s", folder);
+    /* A stream that flows is synced behind its tail; one that pauses, up to it. */
+    const uint32_t burst = below(2) == 0 ? 5 : 60;
     for (uint32_t rounds = 10 + below(50); rounds > 0; rounds--) {
         if (lockstep_writer_wants_segment(&writer) == 2)
             sync_now();
         if (trace.files < FILES_MAX - 2 && (writer.segment == 0 || below(8) == 0))
             prepare_now();
-        append_some(5);
-        if (below(5) == 0)
+        append_some(burst);
+        if (below(burst == 5 ? 5 : 2) == 0)
             sync_now();
     }
     uint64_t words[8] = {random64()};
