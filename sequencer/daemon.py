@@ -83,6 +83,7 @@ class Sequencer:
         self._writer: JournalWriter | None = None
         self._activated = False
         self._keep: list[Any] = []
+        self._loop: Any = None
 
     # ---- start
 
@@ -111,7 +112,7 @@ class Sequencer:
         self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
         self._run("sync", lambda: lib.lockstep_sync_run(loop))
         self._run("segments", lambda: lib.lockstep_prepare_run(loop))
-        self._loop_thread = self._run("sequencer", self._run_loop)
+        self._begin()
         logs.configure(position=lambda: (int(writer.epoch), int(loop.writer.last_seq)))
         _LOG.info("session opened", journal=self.journal, mode=self.mode.name, sources=len(known), idle=self.settings.idle)
 
@@ -140,6 +141,10 @@ class Sequencer:
         thread.start()
         self._threads.append(thread)
         return thread
+
+    def _begin(self) -> None:
+        """The loop has a thread of its own."""
+        self._loop_thread = self._run("sequencer", self._run_loop)
 
     def _run_loop(self) -> None:
         if self.settings.cpu is not None:
@@ -188,6 +193,12 @@ class Sequencer:
         """Give the loop a command and wait until it is done. StreamEnded if the loop is."""
         loop = self._loop
         lib.lockstep_loop_post(loop, command, lane, state, reason)
+        self._await_obeyed()
+        # Rings that died meanwhile woke the same eventfd: look again.
+        os.eventfd_write(loop.control_fd, 1)
+
+    def _await_obeyed(self) -> None:
+        loop = self._loop
         with selectors.DefaultSelector() as selector:
             selector.register(loop.control_fd, selectors.EVENT_READ)
             while True:
@@ -200,8 +211,6 @@ class Sequencer:
                 selector.select()
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(loop.control_fd)
-        # Rings that died meanwhile woke the same eventfd: look again.
-        os.eventfd_write(loop.control_fd, 1)
 
     def _why(self) -> str:
         loop = self._loop
@@ -232,24 +241,29 @@ class Sequencer:
 
     def serve(self, heartbeat: Heartbeat | None = None) -> None:
         """Answer publishers until `stop`, or StreamEnded."""
-        assert self._listener is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._stop_fd, selectors.EVENT_READ)
-            selector.register(self._loop.control_fd, selectors.EVENT_READ)
-            selector.register(self._listener, selectors.EVENT_READ)
-            while True:
-                events = selector.select(heartbeat.left_s() if heartbeat is not None else None)
+            self._watch(selector)
+            while self._attend(selector, heartbeat.left_s() if heartbeat is not None else None):
                 if heartbeat is not None:
                     heartbeat.tick()
-                for key, _ in events:
-                    if key.fd == self._stop_fd:
-                        return
-                    if key.fd == self._loop.control_fd:
-                        self._look_at_loop(selector)
-                    elif key.fileobj is self._listener:
-                        self._accept(selector)
-                    else:
-                        self._hear(selector, key.fileobj)
+
+    def _watch(self, selector: selectors.BaseSelector) -> None:
+        assert self._listener is not None
+        for watched in (self._stop_fd, self._loop.control_fd, self._listener):
+            selector.register(watched, selectors.EVENT_READ)
+
+    def _attend(self, selector: selectors.BaseSelector, timeout_s: float | None) -> bool:
+        """Answer who has come or gone within the timeout. False: `stop` was called."""
+        for key, _ in selector.select(timeout_s):
+            if key.fd == self._stop_fd:
+                return False
+            if key.fd == self._loop.control_fd:
+                self._look_at_loop(selector)
+            elif key.fileobj is self._listener:
+                self._accept(selector)
+            else:
+                self._hear(selector, key.fileobj)
+        return True
 
     def _look_at_loop(self, selector: selectors.BaseSelector) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -301,14 +315,15 @@ class Sequencer:
                 self._socket_path.unlink(missing_ok=True)
         writer = self._writer
         try:
-            if self._loop_thread is not None:
+            if self._loop is not None and self._threads:
                 self._loop.stop_wanted = 1
                 try:
                     self._command(lib.LOCKSTEP_STOP, 0, 0, Reason.SHUTDOWN)
                 except StreamEnded as error:
                     undrained = error if clean else None
                     clean = False
-                self._loop_thread.join()
+                if self._loop_thread is not None:
+                    self._loop_thread.join()
                 lib.lockstep_prepare_end(self._loop)
                 lib.lockstep_sync_end(self._loop)
                 for thread in self._threads:

@@ -18,17 +18,17 @@ CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
 ffibuilder = FFI()
 HEADERS = [
     JOURNAL / "messages.h", JOURNAL / "segment.h", JOURNAL / "writer.h",
-    KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "telemetry.h", KERNEL / "flow.h",
-    KERNEL / "loop.h",
+    JOURNAL / "reader.h", KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "telemetry.h", KERNEL / "flow.h",
+    KERNEL / "loop.h", KERNEL / "measure.h",
 ]  # fmt: skip
 for header in HEADERS:
     ffibuilder.cdef((ROOT / header).read_text())
-NAMES = ("ring", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "blake2b")
+NAMES = ("ring", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "measure", "blake2b")
 SOURCES = [KERNEL / f"{name}.c" for name in NAMES]
 ffibuilder.set_source(
     "sequencer.kernel._sequencer",
     "#include <stdint.h>\n" + "".join(f'#include "{header}"\n' for header in HEADERS),
-    sources=[*map(str, SOURCES), str(JOURNAL / "writer.c")],
+    sources=[*map(str, SOURCES), str(JOURNAL / "writer.c"), str(JOURNAL / "reader.c")],
     include_dirs=["."],
     depends=[
         *map(str, HEADERS),

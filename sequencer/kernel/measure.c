@@ -1,0 +1,169 @@
+/* See measure.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "sequencer/kernel/loop_private.h"
+
+#include "journal/kernel/reader.h"
+#include "sequencer/kernel/measure.h"
+
+static void sleep_at(struct lockstep_producer *p, int64_t ns) {
+    struct pollfd fd = {.fd = p->client_fd, .events = POLLIN};
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    uint64_t count;
+    if (ppoll(&fd, 1, &t, NULL) > 0 && read(p->client_fd, &count, sizeof count) < 0) return;
+}
+
+/* The frame that the reader delivers next, or NULL: nothing there yet. */
+static const struct lockstep_frame *next_frame(struct lockstep_reader *r) {
+    struct lockstep_ref ref;
+    if (lockstep_reader_poll(r, &ref, 1, 64, UINT64_MAX) == 0) return NULL;
+    return (const struct lockstep_frame *)(const void *)(r->base + ref.offset);
+}
+
+static int sound(const struct lockstep_reader *r) { return r->state == LOCKSTEP_TAIL || r->state == LOCKSTEP_MORE; }
+
+/* Wait for a frame as the policy says. NULL: none came in time, or the journal is not sound. */
+static const struct lockstep_frame *await(struct lockstep_producer *p, struct lockstep_reader *r, uint32_t idle, int64_t end) {
+    const struct lockstep_frame *frame;
+    while ((frame = next_frame(r)) == NULL && sound(r)) {
+        if (idle == LOCKSTEP_IDLE_PARK) {
+            lockstep_producer_arm(p);
+            if ((frame = next_frame(r)) != NULL) break;
+            int64_t left = end - lockstep_mono_ns(NULL);
+            if (left <= 0) break;
+            sleep_at(p, left);
+            continue;
+        }
+        if (idle == LOCKSTEP_IDLE_YIELD)
+            sched_yield();
+        else
+            cpu_pause();
+        if (lockstep_mono_ns(NULL) > end) break;
+    }
+    if (idle == LOCKSTEP_IDLE_PARK) lockstep_producer_disarm(p);
+    return frame;
+}
+
+uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_reader *r, uint16_t kind, uint64_t source_seq,
+                                uint64_t count, uint32_t idle, int64_t patience_ns, int64_t *ns) {
+    uint64_t body[8] = {0};
+    for (uint64_t n = 0; n < count; n++) {
+        int64_t start = lockstep_mono_ns(NULL);
+        body[0] = source_seq + n;
+        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, (const uint8_t *)body, sizeof body) != STATE_ATTACHED)
+            return n;
+        const struct lockstep_frame *frame = await(p, r, idle, start + patience_ns);
+        if (frame == NULL || frame->source_seq != source_seq + n) return n;
+        ns[n] = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
+}
+
+uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t source_seq,
+                                  uint64_t count, int64_t patience_ns, int64_t *ns) {
+    uint64_t body[8] = {0};
+    for (uint64_t n = 0; n < count; n++) {
+        int64_t start = lockstep_mono_ns(NULL), left = patience_ns;
+        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, (const uint8_t *)body, sizeof body) != STATE_ATTACHED)
+            return n;
+        while (left > 0) {
+            lockstep_producer_arm(p);
+            if (load_acquire(&p->ring.page->accepted_source_seq) >= source_seq + n &&
+                load_acquire(durable_seq) >= load_acquire(&p->ring.page->accepted_seq))
+                break;
+            sleep_at(p, left);
+            left = start + patience_ns - lockstep_mono_ns(NULL);
+        }
+        lockstep_producer_disarm(p);
+        if (left <= 0) return n;
+        ns[n] = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
+}
+
+/* One turn of the hosted loop, if there is one. 0, or below: it has ended. */
+static int turn(struct lockstep_loop *loop) {
+    return loop == NULL || lockstep_loop_turn(loop) < LOCKSTEP_TURN_STOPPED ? 0 : -1;
+}
+
+uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_loop *loop, struct lockstep_reader *r,
+                                  uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t source_seq, uint64_t count,
+                                  uint32_t idle, int64_t gap_ns, int64_t patience_ns, int64_t *ns) {
+    for (uint64_t n = 0; n < count; n++) {
+        int64_t quiet = lockstep_mono_ns(NULL) + gap_ns, start;
+        while ((start = lockstep_mono_ns(NULL)) < quiet) {
+            if (turn(loop) < 0) return n;
+            if (idle == LOCKSTEP_IDLE_YIELD) sched_yield();
+        }
+        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, body, body_bytes) != STATE_ATTACHED) return n;
+        for (;;) {
+            if (turn(loop) < 0) return n;
+            const struct lockstep_frame *frame = next_frame(r);
+            if (frame != NULL && frame->cause == load_acquire(&p->ring.page->accepted_seq)) break;
+            if (!sound(r) || lockstep_mono_ns(NULL) - start > patience_ns) return n;
+            if (idle == LOCKSTEP_IDLE_YIELD) sched_yield();
+        }
+        ns[n] = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
+}
+
+/* ---- the machine's own */
+
+struct pair {
+    uint32_t there, back;
+    uint64_t count;
+};
+
+static void futex_wait(uint32_t *word, uint32_t seen) { syscall(SYS_futex, word, FUTEX_WAIT, seen, NULL, NULL, 0); }
+static void futex_wake(uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0); }
+
+static void await_word(uint32_t *word, uint32_t wanted) {
+    uint32_t seen;
+    while ((seen = __atomic_load_n(word, __ATOMIC_ACQUIRE)) != wanted) futex_wait(word, seen);
+}
+
+static void *answer(void *state) {
+    struct pair *pair = state;
+    for (uint32_t n = 1; n <= pair->count; n++) {
+        await_word(&pair->there, n);
+        __atomic_store_n(&pair->back, n, __ATOMIC_RELEASE);
+        futex_wake(&pair->back);
+    }
+    return NULL;
+}
+
+uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns) {
+    struct pair pair = {.count = count};
+    pthread_t other;
+    if (pthread_create(&other, NULL, answer, &pair) != 0) return 0;
+    for (uint32_t n = 1; n <= count; n++) {
+        int64_t start = lockstep_mono_ns(NULL);
+        __atomic_store_n(&pair.there, n, __ATOMIC_RELEASE);
+        futex_wake(&pair.there);
+        await_word(&pair.back, n);
+        ns[n - 1] = lockstep_mono_ns(NULL) - start;
+    }
+    pthread_join(other, NULL);
+    return count;
+}
+
+uint64_t lockstep_measure_syncs(int32_t fd, uint64_t bytes, uint64_t size, uint64_t count, int64_t *ns) {
+    static const uint8_t zeros[4096];
+    uint64_t at = 0;
+    for (uint64_t n = 0; n < count; n++, at = (at + bytes) % size) {
+        int64_t start = lockstep_mono_ns(NULL);
+        for (uint64_t done = 0; done < bytes; done += sizeof zeros)
+            if (pwrite(fd, zeros, sizeof zeros, (off_t)(at + done)) != sizeof zeros) return n;
+        if (fdatasync(fd) != 0) return n;
+        ns[n] = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
+}
