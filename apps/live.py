@@ -8,11 +8,15 @@ A lost sequencer is waited for; whatever it had not sequenced is published again
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Annotated, Literal
+
+import msgspec
 
 from apps import exits
 from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
@@ -28,14 +32,38 @@ from sequencer.client import Publisher, PublisherRefused
 
 WAIT_S = 0.1
 _LOG = logs.Log("host")
+FRAMES_A_BATCH = 4096
+SPIN_SLICE_NS = 1_000_000
+"""A host that never sleeps looks for signals and a lost sequencer this often."""
+
+
+class HostSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """How a host waits for frames, and where it runs. The names are the sequencer's."""
+
+    idle: Literal["spin", "yield", "spin-then-park", "park"] = "spin-then-park"
+    spin_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 50
+    """spin-then-park: how long it spins before it sleeps."""
+    cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Pin the host to this core."""
+
+    @property
+    def spin_ns(self) -> int:
+        """How long one wait spins."""
+        return {"spin-then-park": self.spin_us * 1000, "park": 0}.get(self.idle, SPIN_SLICE_NS)
+
+    @property
+    def parks(self) -> bool:
+        """Whether it sleeps when nothing has come."""
+        return self.idle in ("spin-then-park", "park")
 
 
 class LiveHost:
     """Hosts the named apps on one journal until told to stop."""
 
-    def __init__(self, journal: Path, names: list[str]) -> None:
+    def __init__(self, journal: Path, names: list[str], settings: HostSettings | None = None) -> None:
         self.journal = journal
         self.names = names
+        self.settings = settings or HostSettings()
         self.group = Group()
         self.publishers: list[Publisher] = []
         self.stopping = False
@@ -49,7 +77,12 @@ class LiveHost:
 
     def run(self) -> int:
         """Run until stopped; returns an exit code, 0 only when all is well."""
+        cpu, mine = self.settings.cpu, os.sched_getaffinity(0)
         try:
+            if cpu is not None and cpu not in mine:
+                raise ConfigError(f"cpu {cpu}; this process may run on {sorted(mine)}")
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
             with contextlib.ExitStack() as stack:
                 return self._run(stack)
         except ConfigError as error:
@@ -117,11 +150,11 @@ class LiveHost:
         return None
 
     def _follow(self, reader: JournalReader) -> int:
-        group = self.group
+        group, spin_ns, yields = self.group, self.settings.spin_ns, self.settings.idle == "yield"
         while not self.stopping:
             self._turns += 1
             self.heartbeat.tick()
-            batch = reader.poll()
+            batch = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
             if batch is None:
                 code = self._idle(reader)
                 if code:
@@ -144,7 +177,8 @@ class LiveHost:
 
     def _idle(self, reader: JournalReader) -> int:
         """Nothing new: sleep until the sequencer says so; see to it that it is alive."""
-        self.publishers[0].wait(WAIT_S, unless=lambda: reader.written_seq >= reader.next_seq)
+        if self.settings.parks:
+            self.publishers[0].wait(WAIT_S, unless=lambda: reader.written_seq >= reader.next_seq)
         for publisher in self.publishers:
             while not publisher.alive and not self.stopping:
                 with contextlib.suppress(OSError, TimeoutError):
@@ -172,9 +206,9 @@ def _complain(line: str, code: int) -> int:
     return code
 
 
-def run_apps(journal: Path, names: list[str]) -> int:
+def run_apps(journal: Path, names: list[str], settings: HostSettings | None = None) -> int:
     """Host the named apps until SIGTERM or SIGINT."""
-    host = LiveHost(journal, names)
+    host = LiveHost(journal, names, settings)
     signal.signal(signal.SIGTERM, host.stop)
     signal.signal(signal.SIGINT, host.stop)
     return host.run()

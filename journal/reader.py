@@ -213,6 +213,20 @@ class JournalReader:
             )
         )
 
+    def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> Batch | None:
+        """`poll` for a host at the tail: waits in C, without the GIL, for up to `spin_ns` until there is something. None: there
+        was not. `yields`: offers the core to others while it waits."""
+        c = self._c
+        if self._header is None or c.next_seq < self._from_seq or max_frames > self._refs_max or self._fields is not None:
+            return self.poll(max_frames)
+        first = c.next_seq
+        n = lib.lockstep_reader_follow(c, self._refs, max_frames, max_frames, spin_ns, yields)
+        after = c.next_seq
+        if after == first:
+            return self.poll(max_frames) if c.state != lib.LOCKSTEP_TAIL else None
+        assert self._buffer is not None
+        return Batch(self._buffer, ffi.buffer(self._refs, n * _REF.size)[:], first, after - 1, self._header)
+
     def _go_on(self) -> bool:
         """After a stop without a frame: True when the next segment was entered, False at the tail."""
         state = self._c.state

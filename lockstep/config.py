@@ -16,6 +16,7 @@ import msgspec
 
 from apps.discovery import ConfigError as AppConfigError
 from apps.discovery import load_class
+from apps.live import HostSettings
 from gateways.sim.exchange.settings import BadSettings, ExchangeSettings
 from gateways.sim.exchange.settings import checked as checked_exchange
 from gateways.sim.settings import SimGatewaySettings
@@ -125,7 +126,7 @@ class AppEntry(Section):
     role: str
 
 
-class HostEntry(Section):
+class HostEntry(HostSettings):
     """[host.NAME]: apps that share a process."""
 
     apps: list[str]
@@ -223,6 +224,11 @@ class Config:
         grouped = {name: host.apps for name, host in self.system.host.items()}
         taken = {app for apps in grouped.values() for app in apps}
         return grouped | {name: [name] for name in [*self.apps, *self.system.strategy] if name not in taken}
+
+    def host_settings(self, apps: list[str]) -> HostSettings:
+        """How the process of these apps waits: as the [host.NAME] says that has them all, else the defaults."""
+        wanted = set(apps)
+        return next((host for host in self.system.host.values() if wanted == set(host.apps)), HostSettings())
 
     def class_of(self, app: str) -> str:
         """The class path of an app or strategy."""

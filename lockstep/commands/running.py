@@ -122,7 +122,7 @@ def run_one_app(arguments: argparse.Namespace) -> int:
     logs.configure(config.system.log)
     from apps.live import run_apps
 
-    return run_apps(config.journal, names)
+    return run_apps(config.journal, names, config.host_settings(names))
 
 
 def run_one_gateway(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,9 @@ static void sleep_at(struct lockstep_producer *p, int64_t ns) {
     if (ppoll(&fd, 1, &t, NULL) > 0 && read(p->client_fd, &count, sizeof count) < 0) return;
 }
 
+/* What send is told of a message: kind, version 1, flag LAST. */
+#define KIND_OF(kind) ((uint64_t)(kind) | 1ULL << 16 | 1ULL << 32)
+
 /* The frame that the reader delivers next, or NULL: nothing there yet. */
 static const struct lockstep_frame *next_frame(struct lockstep_reader *r) {
     struct lockstep_ref ref;
@@ -51,31 +54,31 @@ static const struct lockstep_frame *await(struct lockstep_producer *p, struct lo
     return frame;
 }
 
-uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_reader *r, uint16_t kind, uint64_t source_seq,
-                                uint64_t count, uint32_t idle, int64_t patience_ns, int64_t *ns) {
+uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_reader *r, uint16_t kind, uint64_t count,
+                                uint32_t idle, int64_t patience_ns, int64_t *ns) {
     uint64_t body[8] = {0};
     for (uint64_t n = 0; n < count; n++) {
         int64_t start = lockstep_mono_ns(NULL);
-        body[0] = source_seq + n;
-        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, (const uint8_t *)body, sizeof body) != STATE_ATTACHED)
-            return n;
+        body[0] = n;
+        int64_t number = lockstep_producer_send(p, KIND_OF(kind), (const uint8_t *)body, sizeof body, 0, 0);
+        if (number <= 0) return n;
         const struct lockstep_frame *frame = await(p, r, idle, start + patience_ns);
-        if (frame == NULL || frame->source_seq != source_seq + n) return n;
+        if (frame == NULL || frame->source_seq != (uint64_t)number) return n;
         ns[n] = lockstep_mono_ns(NULL) - start;
     }
     return count;
 }
 
-uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t source_seq,
-                                  uint64_t count, int64_t patience_ns, int64_t *ns) {
+uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t count,
+                                  int64_t patience_ns, int64_t *ns) {
     uint64_t body[8] = {0};
     for (uint64_t n = 0; n < count; n++) {
         int64_t start = lockstep_mono_ns(NULL), left = patience_ns;
-        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, (const uint8_t *)body, sizeof body) != STATE_ATTACHED)
-            return n;
+        int64_t number = lockstep_producer_send(p, KIND_OF(kind), (const uint8_t *)body, sizeof body, 0, 0);
+        if (number <= 0) return n;
         while (left > 0) {
             lockstep_producer_arm(p);
-            if (load_acquire(&p->ring.page->accepted_source_seq) >= source_seq + n &&
+            if (load_acquire(&p->ring.page->accepted_source_seq) >= (uint64_t)number &&
                 load_acquire(durable_seq) >= load_acquire(&p->ring.page->accepted_seq))
                 break;
             sleep_at(p, left);
@@ -94,7 +97,7 @@ static int turn(struct lockstep_loop *loop) {
 }
 
 uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_loop *loop, struct lockstep_reader *r,
-                                  uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t source_seq, uint64_t count,
+                                  uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t count,
                                   uint32_t idle, int64_t gap_ns, int64_t patience_ns, int64_t *ns) {
     for (uint64_t n = 0; n < count; n++) {
         int64_t quiet = lockstep_mono_ns(NULL) + gap_ns, start;
@@ -102,7 +105,8 @@ uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_l
             if (turn(loop) < 0) return n;
             if (idle == LOCKSTEP_IDLE_YIELD) sched_yield();
         }
-        if (lockstep_producer_publish(p, kind, 1, 1, 0, source_seq + n, 0, body, body_bytes) != STATE_ATTACHED) return n;
+        int64_t number = lockstep_producer_send(p, KIND_OF(kind), body, body_bytes, 0, 0);
+        if (number <= 0) return n;
         for (;;) {
             if (turn(loop) < 0) return n;
             const struct lockstep_frame *frame = next_frame(r);

@@ -6,17 +6,17 @@
 
 /* lockstep_measure_trips: publish a 64-byte body, read its frame from the journal (crc checked), again. `idle` is how this end
  * waits for it (enum lockstep_idle: SPIN, YIELD, PARK). The reader delivers `kind` only and stands at the tail. */
-uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_reader *r, uint16_t kind, uint64_t source_seq,
-                                uint64_t count, uint32_t idle, int64_t patience_ns, int64_t *ns);
+uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_reader *r, uint16_t kind, uint64_t count,
+                                uint32_t idle, int64_t patience_ns, int64_t *ns);
 
 /* lockstep_measure_durable: publish, wait until *durable_seq covers the frame; asleep meanwhile, as a gateway is. */
-uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t source_seq,
-                                  uint64_t count, int64_t patience_ns, int64_t *ns);
+uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t count,
+                                  int64_t patience_ns, int64_t *ns);
 
 /* lockstep_measure_answers: publish `body` as `kind` every gap_ns at the earliest, and read what the reader delivers until a
  * frame has it as its cause. `loop` not NULL: this thread turns that hosted loop too. The reader delivers the answer's kind only. */
 uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_loop *loop, struct lockstep_reader *r,
-                                  uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t source_seq, uint64_t count,
+                                  uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t count,
                                   uint32_t idle, int64_t gap_ns, int64_t patience_ns, int64_t *ns);
 
 /* lockstep_measure_futex: the machine's own floor: two threads wake each other, there and back. */

@@ -1,0 +1,49 @@
+"""How a live host waits: every policy delivers every frame once, and a wrong core is named at the start."""
+
+import os
+import threading
+
+import pytest
+
+from apps import exits
+from apps.live import HostSettings, LiveHost
+from journal.messages import Clock
+from journal.reader import JournalReader
+from journal.writer import JournalWriter
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_a_reader_at_the_tail_waits_in_c_and_takes_all(tmp_path, yields):
+    """The same frames as `poll` gives, over segments, while a writer appends them."""
+    count = 20_000
+    writer = JournalWriter.open(tmp_path, segment_bytes=1 << 20)
+
+    def write():
+        for n in range(1, count + 1):
+            writer.append(Clock(wall_ts=n), ts=n)
+
+    thread = threading.Thread(target=write)
+    seen = []
+    with JournalReader(tmp_path) as reader:
+        thread.start()
+        while len(seen) < count:
+            batch = reader.at_tail(64, 200_000, yields=yields)
+            if batch is not None:
+                assert batch.first_seq == len(seen) + 1
+                seen += [seq for _, _, _, seq, _ in batch]
+        thread.join()
+        assert reader.at_tail(64, 1000, yields=yields) is None
+    writer.close()
+    assert seen == list(range(1, count + 1))
+
+
+def test_policies_are_what_they_say():
+    assert [HostSettings(idle=i).parks for i in ("spin", "yield", "spin-then-park", "park")] == [False, False, True, True]
+    assert HostSettings(idle="park").spin_ns == 0
+    assert HostSettings().spin_ns == HostSettings().spin_us * 1000 > 0
+
+
+def test_a_core_that_is_not_there_is_named(tmp_path, capsys):
+    wrong = max(os.sched_getaffinity(0)) + 1000
+    assert LiveHost(tmp_path, ["a"], HostSettings(cpu=wrong)).run() == exits.CONFIG
+    assert f"cpu {wrong}; this process may run on" in capsys.readouterr().err
