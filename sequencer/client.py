@@ -233,7 +233,7 @@ class Publisher:
         armed_before = self._armed
         try:
             while True:
-                self.arm()
+                lib.lockstep_producer_arm_room(self._producer, length)
                 if lib.lockstep_producer_room(self._producer, length):
                     return
                 if self.state in _UNREAD:

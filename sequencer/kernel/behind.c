@@ -29,7 +29,7 @@ static void wake_clients(struct lockstep_loop *loop) {
     for (uint32_t i = 0; i < LOCKSTEP_LANES_MAX; i++) {
         struct lockstep_lane *lane = &loop->lane[i];
         if (!lane->used) continue;
-        uint64_t ticket = load_relaxed(&lane->ring.page->armed);
+        uint64_t ticket = wanted_wake(lane->ring.page, 0); /* who sleeps for room waits for the loop, not for the disk */
         if (ticket != 0 && ticket != lane->sync_woken) {
             lane->sync_woken = ticket;
             wake_write(lane->client_fd);

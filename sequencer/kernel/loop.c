@@ -29,7 +29,7 @@ static void publish(struct lockstep_loop *loop) {
     full_fence();
     for (uint32_t i = 0; i < loop->active_count; i++) {
         struct lockstep_lane *lane = &loop->lane[loop->active[i]];
-        uint64_t ticket = load_relaxed(&lane->ring.page->armed);
+        uint64_t ticket = wanted_wake(lane->ring.page, lane->head);
         if (ticket != 0 && ticket != lane->woken) {
             lane->woken = ticket;
             wake_write(lane->client_fd);

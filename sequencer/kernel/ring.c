@@ -22,6 +22,7 @@
 #define RING_MAGIC 0x676e69726b636f6cULL /* "lockring" */
 #define FRAME_BYTES_MAX (1u << 20)
 #define AHEAD_BYTES 1024u
+#define SPINS_FOR_ROOM 100 /* some microseconds: what is not free then takes longer than a sleep */
 /* SourceStateCodes by which the sequencer has closed the ring: quarantined, dead, replaced. A banned publisher's is read on. */
 #define STATES_UNREAD (1u << 3 | 1u << 5 | 1u << 6)
 
@@ -189,11 +190,19 @@ int64_t lockstep_producer_send_rows(struct lockstep_producer *p, uint64_t what, 
     return unless_refused(p, (int64_t)n);
 }
 
-uint64_t lockstep_producer_arm(struct lockstep_producer *p) {
+static uint64_t arm(struct lockstep_producer *p, uint64_t wanted) {
     uint64_t ticket = ++p->next_ticket;
+    store_relaxed(&p->ring.page->wanted, wanted);
     store_release(&p->ring.page->armed, ticket);
     full_fence();
     return ticket;
+}
+
+uint64_t lockstep_producer_arm(struct lockstep_producer *p) { return arm(p, 0); }
+
+void lockstep_producer_arm_room(struct lockstep_producer *p, uint64_t length) {
+    uint64_t end = p->tail + length;
+    arm(p, end > p->ring.ring_bytes ? end - p->ring.ring_bytes : 0);
 }
 
 void lockstep_producer_disarm(struct lockstep_producer *p) { store_release(&p->ring.page->armed, 0); }
@@ -233,14 +242,14 @@ int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length
     lockstep_producer_commit(p);
     if (lockstep_producer_room(p, length)) return 1;
     lockstep_producer_waits(p);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < SPINS_FOR_ROOM; i++) {
         if (lockstep_producer_room(p, length)) return 1;
         cpu_pause();
     }
     int64_t end = lockstep_mono_ns(NULL) + patience_ns;
     int room = 0;
     while (!room) {
-        lockstep_producer_arm(p);
+        lockstep_producer_arm_room(p, length);
         if ((room = lockstep_producer_room(p, length)) != 0) break;
         int64_t left = end - lockstep_mono_ns(NULL);
         if (left <= 0) break;
@@ -261,7 +270,7 @@ uint64_t lockstep_producer_flood(struct lockstep_producer *p, uint16_t kind, uin
     for (; n < count; n++) {
         body[0] = source_seq + n;
         while (put(p, what_of(kind, 1, 1), now, source_seq + n, 0, (const uint8_t *)body, sizeof body) != 0) {
-            if (!lockstep_producer_wait_room(p, p->ring.ring_bytes / 4, patience_ns)) return n;
+            if (!lockstep_producer_wait_room(p, p->ring.ring_bytes / 2, patience_ns)) return n;
             open = 0;
         }
         if (++open == batch) {

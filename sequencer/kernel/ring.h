@@ -24,7 +24,8 @@ struct lockstep_ring_page {
     uint8_t  zero2[120];
     /* publisher: ticket of its sleep, 0 = awake: wake me when frames were appended or made durable */
     uint64_t armed;
-    uint8_t  zero3[120];
+    uint64_t wanted; /* and only when `head` is here: a publisher that sleeps for room; 0: at any news */
+    uint8_t  zero3[112];
     /* sequencer: ticket of its sleep, 0 = awake: wake me when you have committed */
     uint64_t parked;
     uint64_t state; /* SourceStateCode; here because every publish looks at it, and this line changes seldom */
@@ -107,6 +108,8 @@ int32_t lockstep_producer_wait_room(struct lockstep_producer *p, uint64_t length
 
 /* lockstep_producer_arm: ask for a wake; returns the ticket. Look once more for what you wait for, then sleep. */
 uint64_t lockstep_producer_arm(struct lockstep_producer *p);
+/* lockstep_producer_arm_room: the same, for the wake at which a frame of `length` bytes fits, and for no other. */
+void lockstep_producer_arm_room(struct lockstep_producer *p, uint64_t length);
 void lockstep_producer_disarm(struct lockstep_producer *p);
 
 /* lockstep_producer_replay: put every message of `old` that the sequencer had not taken and whose source_seq is greater

@@ -33,6 +33,12 @@ static inline void cpu_pause(void) {
 #endif
 }
 
+/* Whether a client that sleeps wants to hear of this: its ticket, or 0. `head` is what its ring has been read to. */
+static inline uint64_t wanted_wake(const struct lockstep_ring_page *page, uint64_t head) {
+    uint64_t ticket = load_acquire(&page->armed);
+    return ticket == 0 || head < load_relaxed(&page->wanted) ? 0 : ticket;
+}
+
 /* A full eventfd counter is a wake already: the error is meant to be ignored. */
 static inline void wake_write(int fd) {
     uint64_t one = 1;

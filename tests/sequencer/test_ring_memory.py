@@ -151,11 +151,11 @@ def arm_programs(*, fence_loop, fence_client, armed_store, written_store, writte
 
 def test_an_append_wakes_a_client_that_is_falling_asleep():
     orders = {
-        "armed_store": order(RING, "lockstep_producer_arm", "store", "armed"),
+        "armed_store": order(RING, "arm", "store", "armed"),
         "written_store": order(WRITER, "lockstep_writer_publish_watermark", "store", "written_seq"),
         "written_load": "acquire",
-        "fence_loop": fenced(LOOP, "publish", "publish_watermark", "armed"),
-        "fence_client": fenced(RING, "lockstep_producer_arm", "armed", "return"),
+        "fence_loop": fenced(LOOP, "publish", "publish_watermark", "wanted_wake"),
+        "fence_client": fenced(RING, "arm", "armed", "return"),
     }
     assert arm_programs(**orders).run().wrong == {}
     for missing in ("fence_loop", "fence_client"):
