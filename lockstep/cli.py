@@ -21,6 +21,7 @@ _MODULES = {
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),
     "strategy": ("strategy",),
+    "service": ("service",),
     "bench": ("bench",),
     "torture": ("torture",),
 }

@@ -23,6 +23,7 @@ from gateways.sim.settings import SimGatewaySettings
 from journal.errors import OperatingError
 from journal.logs import LogSettings
 from journal.messages import (
+    REGISTRY,
     AccountType,
     CurrencyType,
     DurabilityPolicy,
@@ -32,6 +33,7 @@ from journal.messages import (
     VenueType,
 )
 from lockstep import units
+from sequencer.grants import GrantError, effective
 from sequencer.settings import SequencerSettings, SourceSettings
 
 
@@ -217,7 +219,42 @@ class Config:
             found.append(SourceSettings(name=f"{name}-trade", role=SourceRole.TRADING))
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
+        return self._tuned(found)
+
+    def _tuned(self, found: list[SourceSettings]) -> list[SourceSettings]:
+        """What [sequencer.sources.NAME] says of them, and the publishers that only stand there."""
+        tables, own = self.system.sequencer.sources, {source.name for source in found}
+        for name, table in tables.items():
+            key = f"sequencer.sources.{name}"
+            if name in own and table.role is not None:
+                raise self.error(f"{key}.role", table.role, "none: an app, strategy or gateway has its role already")
+            if name not in own:
+                if table.role is None:
+                    raise ConfigError(
+                        f"{self.path}: {key}: no publisher of this system; expected one of {', '.join(sorted(own))}, "
+                        "or a role, which makes it one"
+                    )
+                _enum(self, f"{key}.role", table.role, SourceRole)
+                found.append(SourceSettings(name=name, role=SourceRole[table.role.upper()]))
+        for source in found:
+            if (tuning := tables.get(source.name)) is not None:
+                source.uid, source.ring_bytes = tuning.uid, tuning.ring_bytes
+                source.kinds = self._kinds(f"sequencer.sources.{source.name}.kinds", tuning.kinds)
+                try:
+                    effective(source.name, source.role, source.kinds)
+                except GrantError as error:
+                    raise ConfigError(f"{self.path}: sequencer.sources.{source.name}.kinds: {error}") from None
         return found
+
+    def _kinds(self, key: str, given: list[int | str | tuple[int, int]] | None) -> list[int | tuple[int, int]] | None:
+        """Names as numbers."""
+        if given is None:
+            return None
+        numbers = {cls.__name__: kind for kind, cls in REGISTRY.items()}
+        for kind in given:
+            if isinstance(kind, str) and kind not in numbers:
+                raise self.error(key, kind, "the name or number of a message kind (lockstep journal dump shows names)")
+        return [numbers[kind] if isinstance(kind, str) else kind for kind in given]
 
     def hosts(self) -> dict[str, list[str]]:
         """Process name → the apps it hosts: one each, unless [host.NAME] puts some together."""

@@ -113,9 +113,10 @@ class Publishers:
         if index is None:
             raise Refusal(f"all {lib.LOCKSTEP_LANES_MAX} rings of this sequencer are attached")
         state = source.state
-        ring_fd = lib.lockstep_ring_create(self._ring_bytes, source.id, state.incarnation + 1)
+        ring_bytes = source.ring_bytes or self._ring_bytes
+        ring_fd = lib.lockstep_ring_create(ring_bytes, source.id, state.incarnation + 1)
         if ring_fd < 0:
-            raise Refusal(f"no ring of {self._ring_bytes} bytes: {os.strerror(-ring_fd)}")
+            raise Refusal(f"no ring of {ring_bytes} bytes: {os.strerror(-ring_fd)}")
         fds = [ring_fd, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)]
         try:
             self._start_lane(index, source, build, fds)
@@ -125,9 +126,7 @@ class Publishers:
             for fd in fds:
                 os.close(fd)
             raise
-        reply = AttachReply(
-            source.id, state.incarnation, state.last_source_seq, self._epoch, self._ring_bytes, str(self._journal)
-        )
+        reply = AttachReply(source.id, state.incarnation, state.last_source_seq, self._epoch, ring_bytes, str(self._journal))
         send_reply(connection, reply, (ring_fd, self._loop.wake_fd, fds[1]))
         _LOG.info("attached", source=source.name, incarnation=int(state.incarnation), pid=peer(connection)[0])
 
@@ -135,7 +134,7 @@ class Publishers:
         ring = ffi.new("struct lockstep_ring *")
         code = lib.lockstep_ring_map(fds[0], ring)
         if code:
-            raise Refusal(f"no ring of {self._ring_bytes} bytes: {os.strerror(-code)}")
+            raise Refusal(f"no ring of {source.ring_bytes or self._ring_bytes} bytes: {os.strerror(-code)}")
         source.state.incarnation += 1
         lane = self._loop.lane[index]
         lib.lockstep_lanes_lock()

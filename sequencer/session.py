@@ -56,6 +56,8 @@ class Source(msgspec.Struct):
     allowed: list[tuple[int, int]]
     state: Any
     """struct lockstep_source, shared with the loop."""
+    ring_bytes: int | None = None
+    """None: the sequencer's."""
 
 
 def define_sources(
@@ -94,7 +96,7 @@ def define_sources(
         state = ffi.new("struct lockstep_source *")
         state.source = number
         ffi.memmove(state.granted, bitmap(allowed), len(state.granted))
-        sources[settings.name] = Source(number, settings.name, role, uid, allowed, state)
+        sources[settings.name] = Source(number, settings.name, role, uid, allowed, state, settings.ring_bytes)
     return sources, news
 
 

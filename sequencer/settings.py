@@ -33,6 +33,17 @@ class SourceTuning(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[sequencer.sources.NAME]: what is set of one publisher."""
 
     rate_limit: RateLimit | None = None
+    ring_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] | None = None
+    """Its ring; None: the sequencer's ring_bytes."""
+    uid: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
+    """The user whose processes may attach as it; None: the sequencer's own."""
+    kinds: list[int | str | tuple[int, int]] | None = None
+    """Narrows what its role may publish; user-defined kinds are named here. Numbers, names, and pairs of first and last."""
+    role: str | None = None
+    """Of a publisher that is none of this system's apps and gateways."""
+
+    def __post_init__(self) -> None:
+        _power_of_two(self.ring_bytes)
 
 
 class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -65,8 +76,12 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     """Pin the loop to this core."""
 
     def __post_init__(self) -> None:
-        if self.ring_bytes & (self.ring_bytes - 1):
-            raise ValueError(f"ring_bytes {self.ring_bytes}; expected a power of two, e.g. {1 << self.ring_bytes.bit_length()}")
+        _power_of_two(self.ring_bytes)
+
+
+def _power_of_two(ring_bytes: int | None) -> None:
+    if ring_bytes is not None and ring_bytes & (ring_bytes - 1):
+        raise ValueError(f"ring_bytes {ring_bytes}; expected a power of two, e.g. {1 << ring_bytes.bit_length()}")
 
 
 class SourceSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -78,3 +93,5 @@ class SourceSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The user whose processes may attach as this source; None: the sequencer's own."""
     kinds: Sequence[int | tuple[int, int]] | None = None
     """Narrows the role's grants; user-defined kinds are named here. None: what the role may."""
+    ring_bytes: int | None = None
+    """None: the sequencer's ring_bytes."""

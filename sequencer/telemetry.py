@@ -52,7 +52,7 @@ def create(journal: Path, loop: Any, sources: Iterable[Source], settings: Sequen
             words = entries[entry]
             name = source.name.encode()[: lib.LOCKSTEP_SOURCE_NAME_BYTES]
             ffi.memmove(words.name, name, len(name))
-            words.source, words.role, words.ring_bytes = source.id, int(source.role), settings.ring_bytes
+            words.source, words.role, words.ring_bytes = source.id, int(source.role), source.ring_bytes or settings.ring_bytes
             source.state.telemetry = ffi.addressof(words)
         page.magic = MAGIC
         loop.telemetry = page

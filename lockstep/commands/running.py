@@ -49,6 +49,13 @@ def add_parser(subparsers: Any) -> None:
                 help=f"the {name}'s name in CONFIG" + (" (several with commas)" if name == "app" else ""),
             )
         command.add_argument("config", type=Path, metavar="CONFIG", help="configuration file (TOML)")
+        if name == "sequencer":
+            command.add_argument(
+                "--check",
+                action="store_true",
+                help="start nothing: say what CONFIG means on this machine; exit code 1: with warnings",
+            )
+            command.add_argument("--json", action="store_true", help="with --check: one JSON object")
         command.set_defaults(run=run)
 
 
@@ -98,6 +105,11 @@ def _named(config: Config, table: str, name: str) -> Any:
 def run_one_sequencer(arguments: argparse.Namespace) -> int:
     """`lockstep sequencer CONFIG`"""
     config = load(arguments.config)
+    if arguments.check:
+        from lockstep.checking import check
+        from lockstep.commands.service import print_check
+
+        return print_check(check(config), as_json=arguments.json)
     logs.configure(config.system.log)
     from sequencer.daemon import run_sequencer
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journal.errors import ForeignFile, JournalMissing, NewerFormat, SegmentTruncated
-from journal.messages import HEADER_BYTES, Clock, NewOrder, SourceStateCode
+from journal.messages import HEADER_BYTES, Clock, NewOrder, SourceRole, SourceStateCode
 from sequencer.kernel._sequencer import ffi, lib
+from sequencer.settings import SourceSettings
 from sequencer.telemetry import Telemetry, bucket_bounds, name_of, percentile, telemetry_path
 
 BUCKETS = lib.LOCKSTEP_BUCKETS
@@ -153,3 +154,16 @@ def test_only_the_sequencer_writes(daemon):
     assert os.stat(path).st_mode & 0o022 == 0
     with path.open("rb") as file, pytest.raises((PermissionError, ValueError, OSError)):
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE)
+
+
+def test_a_source_may_have_a_ring_of_its_own(daemon):
+    sources = [
+        SourceSettings(name="md", role=SourceRole.MARKET_DATA, ring_bytes=1 << 13),
+        SourceSettings(name="algo", role=SourceRole.ALGO),
+    ]
+    running = daemon(sources, ring_bytes=1 << 16)
+    telemetry = Telemetry(running.journal)
+    for name, size in (("md", 1 << 13), ("algo", 1 << 16)):
+        with running.connect(name) as publisher:
+            assert publisher.producer.ring.ring_bytes == size
+        assert entry(telemetry, name).ring_bytes == size
