@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from journal.digest import BlockHash
-from journal.errors import JournalCorrupt, SealBroken, SegmentMissing
+from journal.errors import JournalCorrupt, SealBroken, SegmentMissing, os_failure
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
 from journal.seal import NO_CHAIN, Seal, check_link, last_seal, read_seal, seal_name, sealed_numbers, write_seal
@@ -112,11 +112,15 @@ class ChainWalker:
 
     def sync(self, seal: Seal) -> None:
         """Put the segment of a seal that `advance` returned on disk: the seal must not outlive what it vouches for."""
-        fd = os.open(self.folder / segment_name(seal.number), os.O_RDONLY | os.O_CLOEXEC)
+        path = next(p for n, p in segment_files(self.folder) if n == seal.number)
         try:
-            os.fdatasync(fd)
-        finally:
-            os.close(fd)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise os_failure(path, error.errno or 0, "syncing the segment") from None
 
 
 def measure(folder: Path, number: int) -> Seal:

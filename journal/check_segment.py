@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from journal.archive import is_archive, map_archive
 from journal.digest import BLOCK, DIGEST, BlockHash
 from journal.errors import JournalCorrupt
 from journal.kernel._journal import ffi, lib
@@ -107,7 +108,8 @@ def check_segment(
     header = read_header(found.path, found.number, stream_id)
     read_schema(header)
     found.segment_bytes = header.segment_bytes
-    mapped = map_file(found.path)
+    # What another reader has unpacked before says nothing about the file.
+    mapped = map_archive(found.path, fresh=True) if is_archive(found.path) else map_file(found.path)
     base = ffi.from_buffer(mapped)
     if header.opened is None:
         if not header.open_record_zero:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from journal.archive import SUFFIX, Archive, is_archive, map_archive
 from journal.errors import (
     ForeignFile,
     JournalCorrupt,
@@ -36,7 +37,7 @@ _IDENTITY = struct.Struct("<8sIIQQQIII8xI")
 _OPEN = struct.Struct("<QQqIIII")
 _CONTROL = struct.Struct("<8sIIQQ")
 _SEED = struct.Struct("<QQI")
-_NAME = re.compile(r"(\d{8})\.seg")
+_NAME = re.compile(r"(\d{8})\.seg(\.zst)?")
 
 
 def crc32c(data: Any, crc: int = 0) -> int:
@@ -80,8 +81,9 @@ def segment_name(number: int) -> str:
 
 
 def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
-    """All segments that are there, ascending; numbers may be missing."""
-    found: list[tuple[int, Path]] = []
+    """All segments that are there, ascending; numbers may be missing. Where a segment stands beside its archive (that was
+    interrupted), the segment counts."""
+    found: dict[int, Path] = {}
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -90,11 +92,11 @@ def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
         raise JournalMissing(f"{folder}: is a file; a journal is a folder") from None
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "listing the journal") from None
-    for name in names:
+    for name in sorted(names):
         match = _NAME.fullmatch(name)
-        if match is not None:
-            found.append((int(match[1]), folder / name))
-    return sorted(found)
+        if match is not None and not (match[2] and int(match[1]) in found):
+            found[int(match[1])] = folder / name
+    return sorted(found.items())
 
 
 def segment_files(folder: Path) -> list[tuple[int, Path]]:
@@ -110,11 +112,11 @@ def segment_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def read_header(path: Path, number: int, stream_id: int | None = None) -> SegmentHeader:
-    """Read and check one header block against its file name, its size and (if given) the journal's stream."""
+    """Read and check one header block against its file name, its size and (if given) the journal's stream. A segment that was
+    archived since its name was made up is read from there; the header's `path` says so."""
+    path = where(path)
     try:
-        with path.open("rb") as file:
-            block = file.read(BLOCK_BYTES)
-            size = os.fstat(file.fileno()).st_size
+        block, size = _start(path, BLOCK_BYTES)
     except FileNotFoundError:
         raise SegmentMissing(f"{path}: missing; restore it from a copy of this journal") from None
     except OSError as error:
@@ -153,12 +155,26 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
     )
 
 
+def where(path: Path) -> Path:
+    """The file that holds a segment now: its archive, if it went there."""
+    archive = path.with_name(path.name + SUFFIX)
+    return archive if not is_archive(path) and not path.exists() and archive.exists() else path
+
+
+def _start(path: Path, size: int) -> tuple[bytes, int]:
+    """The first bytes of a segment, and how many it has."""
+    if is_archive(path):
+        with Archive(path) as archive:
+            return archive.start(size), archive.bytes
+    with path.open("rb") as file:
+        return file.read(size), os.fstat(file.fileno()).st_size
+
+
 def read_schema(header: SegmentHeader) -> bytes:
     """The schema text a segment carries, crc checked."""
-    with header.path.open("rb") as file:
-        file.seek(BLOCK_BYTES)
-        text = file.read(header.schema_bytes)
-        padding = file.read(header.frames_at - BLOCK_BYTES - header.schema_bytes)
+    block, _ = _start(header.path, header.frames_at)
+    text = block[BLOCK_BYTES : BLOCK_BYTES + header.schema_bytes]
+    padding = block[BLOCK_BYTES + header.schema_bytes :]
     if crc32c(text) != header.schema_crc:
         raise JournalCorrupt(
             header.path, BLOCK_BYTES, f"schema crc {header.schema_crc:#010x}", f"{crc32c(text):#010x}", "the schema is damaged"
@@ -169,7 +185,9 @@ def read_schema(header: SegmentHeader) -> bytes:
 
 
 def map_file(path: Path, *, writable: bool = False) -> mmap.mmap:
-    """Map a whole file; the map keeps no descriptor of ours."""
+    """Map a whole file; the map keeps no descriptor of ours. An archived segment is unpacked into memory for that."""
+    if not writable and is_archive(path := where(path)):
+        return map_archive(path)
     try:
         fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
     except OSError as error:

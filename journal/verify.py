@@ -88,7 +88,7 @@ class _Survey:
         if control is None:
             out.problems.append(f"{self.path / CONTROL}: missing; how far the journal was on disk is not known")
         seals = self._read_seals()
-        self._total_bytes = sum(path.stat().st_size for _, path in files)
+        self._total_bytes = sum(path.stat().st_size for _, path in files if path.exists())
         checked = self._check_all(files, seals)
         self._join(checked, seals)
         self._heads(checked, seals)

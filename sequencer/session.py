@@ -7,7 +7,6 @@ moment and started anywhere the journal is.
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +32,7 @@ from journal.messages import (
     SourceRole,
 )
 from journal.messages.derive import schema_digest
-from journal.segment import read_header, segment_files
+from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 from sequencer.grants import bitmap, effective
 from sequencer.kernel._sequencer import ffi, lib
@@ -113,11 +112,7 @@ def learn(journal: Path, sources: Iterable[Source]) -> None:
         header = read_header(path, number)
         if header.opened is None:
             continue
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            ffi.from_buffer(mapped) as base,
-        ):
+        with map_file(path) as mapped, ffi.from_buffer(mapped) as base:
             at = header.frames_at
             lib.lockstep_source_learn(table, len(table), base + at, len(mapped) - at, (number << 32) | at)
     for state in by_id.values():

@@ -30,6 +30,7 @@ from journal.messages import (
     VenueFill,
     enums,
 )
+from journal.segment import segment_files
 from replay.audit.definitions import Definitions
 from replay.audit.latency import all_hops
 from replay.audit.render import decimal_of, time_text
@@ -178,7 +179,7 @@ def _session(stream: Stream) -> SessionInfo:
 
 def _journal(stream: Stream) -> JournalInfo:
     headers = stream.headers
-    files = sorted(stream.path.glob("*.seg"))
+    files = [path for _, path in segment_files(stream.path)]
     return JournalInfo(
         path=str(stream.path),
         first_seq=int(headers["seq"][0]) if len(headers) else 0,

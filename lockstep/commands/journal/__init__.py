@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lockstep.commands.journal import checking, indexing, looking, repairing, sealing
+from lockstep.commands.journal import checking, indexing, keeping, looking, repairing, sealing
 
 
 def add_parser(subparsers: Any) -> None:
@@ -18,5 +18,5 @@ def add_parser(subparsers: Any) -> None:
         description="Looks into a journal, live or years later. Nothing is changed, and no running process is asked.",
     )
     actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for module in (checking, looking, sealing, indexing, repairing):
+    for module in (checking, looking, sealing, keeping, indexing, repairing):
         module.add_actions(actions)
