@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep", "tests")
-KERNELS = {"journal": ("journal", "sequencer"), "sequencer": ("sequencer",)}
+KERNELS = {"journal": {"journal", "sequencer"}, "sequencer": {"sequencer"}}
 """Which extensions a change of a package's C files needs built anew."""
 
 
@@ -29,6 +29,8 @@ class Mutant:
     before: str
     after: str
     tests: tuple[str, ...]
+    also: tuple[tuple[str, str, str], ...] = ()
+    """Further edits that belong to the same fault: (file, before, after)."""
 
 
 class Survived(AssertionError):
@@ -52,13 +54,15 @@ def copy_product(to: Path) -> None:
 
 def infect(place: Path, mutant: Mutant) -> None:
     """Edit the copy; build its kernels if they changed."""
-    path = place / mutant.file
-    text = path.read_text()
-    assert text.count(mutant.before) == 1, f"{mutant.name}: {mutant.file} no longer has this text once: {mutant.before!r}"
-    path.write_text(text.replace(mutant.before, mutant.after))
-    if path.suffix in (".c", ".h"):
-        for kernel in KERNELS[path.parts[len(place.parts)]]:
-            _run(place, f"{kernel}/kernel/build.py")
+    kernels: set[str] = set()
+    for file, before, after in ((mutant.file, mutant.before, mutant.after), *mutant.also):
+        text = (place / file).read_text()
+        assert text.count(before) == 1, f"{mutant.name}: {file} no longer has this text once: {before!r}"
+        (place / file).write_text(text.replace(before, after))
+        if file.endswith((".c", ".h")):
+            kernels |= KERNELS[file.split("/")[0]]
+    for kernel in sorted(kernels):
+        _run(place, f"{kernel}/kernel/build.py")
 
 
 def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

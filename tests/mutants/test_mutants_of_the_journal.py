@@ -1,0 +1,83 @@
+"""Faults in how frames are written, checked and found again. Those in what is synced, and when: test_torture_images.py."""
+
+import pytest
+from mutants import Mutant, check
+
+APPEND, CRC, DISK = "journal/kernel/append.h", "journal/kernel/crc32c.h", "journal/kernel/disk.h"
+WRITER, READER, RECOVERY = "journal/kernel/writer.c", "journal/kernel/reader.c", "journal/kernel/recovery.c"
+DAMAGE, FORMAT = "tests/journal/test_journal_damage.py", "tests/journal/test_journal_format.py"
+
+MUTANTS = [
+    Mutant(
+        "readers do not compare the crc",
+        READER,
+        "if (__builtin_expect(crc != f->crc32c, 0)) {",
+        "if (crc == 0 && crc != f->crc32c) {",
+        (DAMAGE,),
+    ),
+    Mutant(
+        "the crc leaves out the length",
+        APPEND,
+        "uint32_t crc = lockstep_crc32c_word32(w->seed, length);",
+        "uint32_t crc = w->seed;",
+        (FORMAT,),
+        also=(
+            (
+                CRC,
+                "    uint32_t crc = lockstep_crc32c_word32(seed, length);\n    return lockstep_crc32c(crc,",
+                "    (void)length;\n    return lockstep_crc32c(seed,",
+            ),
+        ),
+    ),
+    Mutant(
+        "the crc leaves out the seq",
+        APPEND,
+        "        crc = lockstep_crc32c_word(crc, head->word[i]);",
+        "        crc = i == 1 ? crc : lockstep_crc32c_word(crc, head->word[i]);",
+        (FORMAT,),
+        also=(
+            (
+                CRC,
+                "    return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);",
+                "    if (bytes < 64) return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);\n"
+                "    crc = lockstep_crc32c(crc, (const uint8_t *)frame + 8, 8);\n"
+                "    return lockstep_crc32c(crc, (const uint8_t *)frame + 24, bytes - 24);",
+            ),
+        ),
+    ),
+    Mutant(
+        "a frame's crc does not know its segment",
+        WRITER,
+        "    crc = lockstep_crc32c(crc, &id->nonce, sizeof id->nonce);\n"
+        "    return lockstep_crc32c(crc, &id->number, sizeof id->number);",
+        "    return crc;",
+        (FORMAT,),
+        also=(
+            (
+                RECOVERY,
+                "    seed = lockstep_crc32c(seed, &id->nonce, sizeof id->nonce);\n"
+                "    r->reader.seed = lockstep_crc32c(seed, &id->number, sizeof id->number);",
+                "    r->reader.seed = seed;",
+            ),
+        ),
+    ),
+    Mutant(
+        "frames are published without release",
+        DISK,
+        "    __atomic_store_n(at, value, __ATOMIC_RELEASE);\n}\n\nstatic inline void j_publish64(",
+        "    __atomic_store_n(at, value, __ATOMIC_RELAXED);\n}\n\nstatic inline void j_publish64(",
+        ("tests/sequencer/test_ring_memory.py",),
+    ),
+    Mutant(
+        "recovery believes the control page's last number",
+        "journal/recovery.py",
+        "        last_seq=int(found.last_seq),\n        last_ts",
+        "        last_seq=int(control.c.written_seq) if control else 0,\n        last_ts",
+        ("tests/journal/test_journal_writer.py",),
+    ),
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_a_fault_is_noticed(mutant, tmp_path):
+    print(check(mutant, tmp_path))
