@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ def check(mutant: Mutant, place: Path) -> str:
     said = done.stdout[-3000:]
     if done.returncode == 0:
         raise Survived(f"{mutant.name}: {', '.join(mutant.tests)} passed on it\n{said}")
+    if done.returncode == -signal.SIGABRT:
+        return f"{mutant.name}: the kernel's own assertion ended the process"
     # 1 is a failing test; an error of collection or of usage would be a catch by accident.
     assert done.returncode == 1, f"{mutant.name}: pytest could not run\n{said}{done.stderr[-2000:]}"
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
