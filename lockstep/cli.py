@@ -22,6 +22,7 @@ _MODULES = {
     "operating": ("kill", "release", "start", "stop"),
     "strategy": ("strategy",),
     "service": ("service",),
+    "top": ("top",),
     "bench": ("bench",),
     "torture": ("torture",),
 }

@@ -43,6 +43,9 @@ void telemetry_lane(struct lockstep_loop *loop, struct lockstep_lane *lane) {
     /* A tail that is nonsense is the lane's business, not the display's. */
     store_relaxed(&t->fill, waiting <= lane->ring.ring_bytes ? waiting : 0);
     store_relaxed(&t->high_water, source->high_water);
+    store_relaxed(&t->bans, source->limit.bans);
+    store_relaxed(&t->ban_seq, source->limit.ban_seq);
+    store_relaxed(&t->rests, source->limit.rests);
     store_relaxed(&t->full_waits, load_relaxed(&lane->ring.page->full_waits));
     store_relaxed(&t->seen_seq, load_relaxed(&lane->ring.page->seen_seq));
 }

@@ -44,8 +44,10 @@ struct lockstep_source_telemetry {
     uint64_t high_water;  /* most that ever waited */
     uint64_t full_waits;  /* the publisher's word: how often it had to wait for room */
     uint64_t seen_seq;    /* the publisher's word: what it has read of the stream, 0: it does not say */
-    uint64_t bans;
-    uint64_t zero1[8];
+    uint64_t bans;        /* in this run */
+    uint64_t ban_seq;     /* the one that holds, 0: none */
+    uint64_t rests;       /* how often its rate limit held it back */
+    uint64_t zero1[6];
 };
 
 struct lockstep_telemetry {
