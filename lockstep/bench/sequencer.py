@@ -1,156 +1,115 @@
 """`lockstep bench sequencer`: publisher → ring → sequencer → journal → reader, each a process; 64-byte bodies, crc checked.
 
-Throughput of a publisher that commits in batches (into segments made before, and into default ones made meanwhile), of one that
-commits every message, and the time from `publish` of a single message on a quiet machine until a reader may use it (`written`).
+Throughput of a publisher that commits in batches (into a segment made before, and into default ones made meanwhile), of one
+that commits every message; the time from `publish` of one message on a quiet machine until a reader may use it (`written`);
+what a publish costs in Python; the memory the sequencer holds.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import shutil
-import signal
+import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from journal.kernel._journal import ffi as journal_ffi
-from journal.messages import DurabilityPolicy, SessionMode, SourceRole, SourceState
+from journal.messages import SourceState, TopOfBook
 from journal.reader import Batch, JournalReader
-from journal.segment import CONTROL, ControlPage
 from journal.writer import JournalWriter
+from lockstep.bench import rig
 from lockstep.bench.conditions import conditions
+from lockstep.bench.rig import BODY_BYTES, FRAME_BYTES, KIND, QUIET_NS
 from sequencer.client import Publisher
-from sequencer.daemon import run_sequencer
-from sequencer.kernel._sequencer import ffi, lib
-from sequencer.settings import SequencerSettings, SourceSettings
+from sequencer.settings import SequencerSettings
 
-KIND = 10_000
-BODY_BYTES = 64
-FRAME_BYTES = 64 + BODY_BYTES
 BATCH = 512
 POLLS_BEFORE_SLEEP = 20
-SEGMENT_BYTES_MAX = 2 << 30
 PREPARE_BYTES = 128 << 20
+SIZE_LEAST = 128 << 20
 SINGLES_MAX = 4_000_000
 PINGS = 20_000
-QUIET_NS = 20_000
-PATIENCE_NS = 30_000_000_000
-_spawn = multiprocessing.get_context("spawn")
+ROUNDS = 200
+ROUND_MESSAGES = 500
+ROWS = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench sequencer`."""
-    parser.add_argument("--size", type=int, default=1 << 30, metavar="BYTES", help="journal to write (default 1 GiB)")
+    parser.add_argument(
+        "--size", type=int, default=4 << 30, metavar="BYTES", help="frames to write (default 4 GiB, or what the disk has free)"
+    )
     parser.add_argument("--ring", type=int, default=1 << 20, metavar="BYTES", help="the publisher's ring (default 1 MiB)")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="throughput: the median of N runs (default 3)")
     parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, metrics."""
-    return measure(arguments.size, ring_bytes=arguments.ring, folder=arguments.folder)
+    return measure(arguments.size, ring_bytes=arguments.ring, folder=arguments.folder, runs=arguments.runs)
 
 
-def measure(size_bytes: int = 1 << 30, *, ring_bytes: int = 1 << 20, folder: Path | None = None) -> dict[str, Any]:
+def measure(size_bytes: int, *, ring_bytes: int = 1 << 20, folder: Path | None = None, runs: int = 1) -> dict[str, Any]:
     """Run the bench in a folder of its own, which is removed again."""
     place = Path(folder or tempfile.gettempdir())
-    free, wanted = shutil.disk_usage(place).free, size_bytes * 2 + (1 << 30)
-    if free < wanted:
-        raise SystemExit(f"lockstep bench: {place}: {free >> 20} MiB free; this run needs {wanted >> 20} MiB")
-    work = Path(tempfile.mkdtemp(prefix="lockstep-bench-", dir=place))
-    try:
-        # Two segments hold the whole run; both are made before it begins, as on a trading day. What making them costs is a
-        # figure of its own: a stream that never ends cannot be faster than that.
-        segment_bytes = min(size_bytes // 2 + (8 << 20), SEGMENT_BYTES_MAX) >> 20 << 20
-        settings = SequencerSettings(idle="spin", ring_bytes=ring_bytes, write_through=False, segment_bytes=segment_bytes)
+    size_bytes = rig.bytes_that_fit(place, size_bytes, SIZE_LEAST)
+    count = size_bytes // FRAME_BYTES
+    settings = SequencerSettings(idle="spin", ring_bytes=ring_bytes)
+    with rig.workspace(place) as work:
+        # One segment takes the whole run and is made before it begins, as on a trading day. What making segments costs is a
+        # figure of its own (rolling): a stream that never ends cannot be faster than that.
+        batched = [_throughput(work / "batched", settings, count, BATCH, made_before=True) for _ in range(runs)]
+        rolling = _throughput(work / "rolling", settings, count, BATCH)
+        single = _throughput(work / "single", settings, min(count, SINGLES_MAX), 1, made_before=True)
         metrics = {
-            "messages_per_s": _throughput(work / "batched", settings, size_bytes // FRAME_BYTES, BATCH),
-            # As a daemon runs by default: 64 MiB segments, made on disk in the background while the stream goes on.
-            "rolling_per_s": _throughput(
-                work / "rolling", SequencerSettings(idle="spin", ring_bytes=ring_bytes), size_bytes // FRAME_BYTES, BATCH
-            ),
-            "single_per_s": _throughput(work / "single", settings, min(size_bytes // FRAME_BYTES, SINGLES_MAX), 1),
-            **_trips(work / "trip", settings),
+            "messages_per_s": statistics.median(rate for rate, _ in batched),
+            "messages_per_s_most": max(rate for rate, _ in batched),
+            "rolling_per_s": rolling[0],
+            "single_per_s": single[0],
+            **_one_by_one(work / "trip", settings),
+            "sequencer_rss_mib": max(mib for _, mib in [*batched, rolling, single]),
             "prepare_mib_per_s": _preparation(work / "prepare"),
         }
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     metrics["mib_per_s"] = metrics["messages_per_s"] * FRAME_BYTES / (1 << 20)
     told = conditions(
         idle=settings.idle,
         body_bytes=BODY_BYTES,
         journal_bytes=size_bytes,
-        segment_bytes=settings.segment_bytes,
+        runs=runs,
         ring_bytes=settings.ring_bytes,
         batch=BATCH,
-        disk=f"{place} ({_file_system(place)}), synced behind the tail every {settings.sync_interval_us} us",
+        scheduling="real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else "ordinary",
+        disk=f"{place} ({rig.file_system(place)}), synced behind the tail every {settings.sync_interval_us} us",
     )
-    rounded = {name: round(value, 2) if "_us_" in name else round(value) for name, value in metrics.items()}
+    rounded = {
+        n: round(value, 2) if "_us_" in n or n.endswith(("_ns", "_mib")) else round(value) for n, value in metrics.items()
+    }
     return {"bench": "sequencer", "conditions": told, "metrics": rounded}
 
 
-def _file_system(place: Path) -> str:
-    best, kind = "", "unknown"
-    with open("/proc/mounts") as mounts:
-        for line in mounts:
-            _, at, what, *_ = line.split()
-            if str(place.resolve()).startswith(at) and len(at) >= len(best):
-                best, kind = at, what
-    return kind
-
-
-# ---- the processes
-
-
-def _sequencer(journal: Path, settings: SequencerSettings, ready: Any) -> None:
-    sources = [
-        SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND]),
-        SourceSettings(name="reader", role=SourceRole.SINK),
-    ]
-    raise SystemExit(
-        run_sequencer(
-            journal, settings, sources, mode=SessionMode.SIMULATION, durability=DurabilityPolicy.WRITTEN,
-            config_digest=bytes(32), ready=ready.set,
-        )
-    )  # fmt: skip
+# ---- throughput
 
 
 def _publish(journal: Path, count: int, batch: int, go: Any) -> None:
-    with Publisher.connect(journal, "bench") as publisher:
+    with Publisher.connect(journal, "bench0") as publisher:
         go.wait()
-        done = lib.lockstep_producer_flood(publisher.producer, KIND, publisher.next_source_seq, count, batch, PATIENCE_NS)
-        if done != count:
-            raise SystemExit(f"the sequencer stood still after {done} of {count} messages, {publisher.state.name}")
+        rig.flood(publisher, count, batch)
 
 
-class _Running:
-    """A sequencer process for the time of a `with`."""
-
-    def __init__(self, journal: Path, settings: SequencerSettings) -> None:
-        self.ready = _spawn.Event()
-        self.process = _spawn.Process(target=_sequencer, args=(journal, settings, self.ready))
-
-    def __enter__(self) -> None:
-        self.process.start()
-        while not self.ready.wait(0.1):
-            if self.process.exitcode is not None:
-                raise SystemExit("lockstep bench: the sequencer did not start")
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.exitcode is None and self.process.pid:
-            os.kill(self.process.pid, signal.SIGTERM)
-        self.process.join(30)
-
-
-def _throughput(journal: Path, settings: SequencerSettings, count: int, batch: int) -> float:
-    with _Running(journal, settings):
-        go = _spawn.Event()
-        publisher = _spawn.Process(target=_publish, args=(journal, count, batch, go))
+def _throughput(
+    journal: Path, settings: SequencerSettings, count: int, batch: int, *, made_before: bool = False
+) -> tuple[float, float]:
+    """Messages a second from the first commit until the reader has checked the last frame; MiB of the sequencer then."""
+    if made_before:
+        rig.make_segment(journal, count * FRAME_BYTES)
+    with rig.Running(journal, settings) as running:
+        go = rig.spawn.Event()
+        publisher = rig.spawn.Process(target=_publish, args=(journal, count, batch, go))
         publisher.start()
         # Delivers control frames only; every frame is looked at and its crc checked, in C. It sleeps as a host does.
-        with Publisher.connect(journal, "reader") as wake, JournalReader(journal, kinds=range(1, 100)) as reader:
+        with Publisher.connect(journal, "reader0") as wake, JournalReader(journal, kinds=range(1, 100)) as reader:
             control, attached = 0, 0
             while attached < 2:
                 attached += sum(kind == SourceState.KIND for _, kind, *_ in _next(reader, publisher, wake))
@@ -160,9 +119,9 @@ def _throughput(journal: Path, settings: SequencerSettings, count: int, batch: i
             while reader.next_seq - first - control < count:
                 control += len(_next(reader, publisher, wake))
             elapsed = time.perf_counter() - start
+        memory = running.memory_mib()
         publisher.join()
-    shutil.rmtree(journal, ignore_errors=True)
-    return count / elapsed
+    return count / elapsed, memory
 
 
 def _next(reader: JournalReader, publisher: Any, wake: Publisher) -> Batch:
@@ -183,31 +142,51 @@ def _preparation(journal: Path) -> float:
         return PREPARE_BYTES / (1 << 20) / (time.perf_counter() - start)
 
 
-def _trips(journal: Path, settings: SequencerSettings) -> dict[str, float]:
-    with _Running(journal, settings), Publisher.connect(journal, "bench") as publisher:
-        ns = ffi.new("int64_t[]", PINGS)
-        control = ControlPage(journal / CONTROL)
-        written = ffi.cast("uint64_t *", int(journal_ffi.cast("uintptr_t", journal_ffi.addressof(control.c, "written_seq"))))
-        done = lib.lockstep_producer_ping(
-            publisher.producer, written, KIND, publisher.next_source_seq, PINGS, QUIET_NS, PATIENCE_NS, ns
-        )
-        if done != PINGS:
-            raise SystemExit(f"lockstep bench: message {done} of {PINGS} was not sequenced, {publisher.state.name}")
-        c = sorted(ns[i] / 1000 for i in range(PINGS))
-        python = sorted(_python_trips(journal, publisher, PINGS // 4))
+# ---- one message
+
+
+def _one_by_one(journal: Path, settings: SequencerSettings) -> dict[str, float]:
+    with rig.Running(journal, settings), Publisher.connect(journal, "bench0") as publisher:
+        c = rig.Pings(journal, publisher).measure(PINGS)
+        python = _python_trips(journal, publisher, PINGS // 4)
+        costs = _publish_costs(publisher)
     return {
-        "trip_us_p50": c[len(c) // 2],
-        "trip_us_p99": c[len(c) * 99 // 100],
-        "trip_us_max": c[-1],
-        "python_trip_us_p50": python[len(python) // 2],
-        "python_trip_us_p99": python[len(python) * 99 // 100],
+        "trip_us_p50": rig.percentile(c, 0.5),
+        "trip_us_p99": rig.percentile(c, 0.99),
+        "trip_us_max": max(c),
+        "python_trip_us_p50": rig.percentile(python, 0.5),
+        "python_trip_us_p99": rig.percentile(python, 0.99),
+        **costs,
     }
+
+
+def _publish_costs(publisher: Publisher) -> dict[str, float]:
+    """Nanoseconds of the public calls, with the loop that makes them; the ring has room, the sequencer reads it meanwhile."""
+    body, rows, message = bytes(BODY_BYTES), bytes(BODY_BYTES * ROWS), TopOfBook(bid_px=1)
+    return {
+        "publish_ns": _cost(publisher, lambda: publisher.publish_bytes(KIND, 1, body)),
+        "publish_message_ns": _cost(publisher, lambda: publisher.publish(message)),
+        "publish_batch_ns": _cost(publisher, lambda: publisher.publish_rows(KIND, 1, rows, row_bytes=BODY_BYTES), ROWS),
+    }
+
+
+def _cost(publisher: Publisher, call: Callable[[], object], messages: int = 1) -> float:
+    """The median of many short rounds, each begun with an empty ring."""
+    found = []
+    for _ in range(ROUNDS):
+        last = publisher.next_source_seq - 1
+        publisher.wait(1.0, unless=lambda last=last: publisher.accepted_source_seq >= last)
+        calls = range(max(1, ROUND_MESSAGES // messages))
+        start = time.perf_counter_ns()
+        for _ in calls:
+            call()
+        found.append((time.perf_counter_ns() - start) / (len(calls) * messages))
+    return statistics.median(found)
 
 
 def _python_trips(journal: Path, publisher: Publisher, count: int) -> list[float]:
     """The same trip through the Python API on both ends, crc checked, one in flight."""
     body, found = bytes(BODY_BYTES), []
-    publisher.gave_out(PINGS)
     with JournalReader(journal, kinds=[KIND]) as reader:
         while reader.poll() is not None:
             pass

@@ -6,14 +6,14 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import replay, scan, seek, sequencer
+from lockstep.bench import flat, replay, scan, seek, sequencer
 
-_BENCHES = {"sequencer": sequencer, "replay": replay, "scan": scan, "seek": seek}
+_BENCHES = {"sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek}
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("bench", help="measure: sequencer, replay, scan, seek")
+    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek")
     names = top.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, module in _BENCHES.items():
         text = (module.__doc__ or "").strip().splitlines()[0]
@@ -30,7 +30,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(report))
         return 0
     print(f"bench {report['bench']}")
-    for name, value in report["metrics"].items():
-        print(f"  {name:<28} {value:>16,}")
+    if "table" in report:
+        _print_table(report["table"])
+    else:
+        for name, value in report["metrics"].items():
+            print(f"  {name:<28} {value:>16,}")
     print("  conditions: " + ", ".join(f"{k} {v}" for k, v in report["conditions"].items()))
     return 0
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows for name in row if name != "case"))
+    print(" " * 24 + "".join(f"{name:>15}" for name in columns))
+    for row in rows:
+        cells = (f"{row[name]:>15,}" if name in row else " " * 15 for name in columns)
+        print(f"  {row['case']:<22}" + "".join(cells))
