@@ -46,6 +46,11 @@ class ChainWalker:
         return int(self._c.next_seq) - 1
 
     @property
+    def sealed(self) -> int:
+        """The last segment that is full and behind it."""
+        return self.before.number if self.before is not None else 0
+
+    @property
     def number(self) -> int:
         """The segment that holds `last_seq`; 0 in an empty stream."""
         done = self.before.number if self.before is not None else 0

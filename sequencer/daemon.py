@@ -24,7 +24,7 @@ from journal import logs
 from journal.clock import Clock, SystemClock
 from journal.errors import JournalError
 from journal.kernel._journal import ffi as journal_ffi
-from journal.messages import DurabilityPolicy, Reason, SessionEnd, SessionMode
+from journal.messages import NO_DIGEST, DurabilityPolicy, Reason, SegmentSealed, SessionEnd, SessionMode
 from journal.notify import Heartbeat, Notifier, inherited_sockets
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
@@ -34,6 +34,7 @@ from sequencer.grants import GrantError
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.publishers import Publishers
 from sequencer.rules import rule_table
+from sequencer.sealing import Sealing, sealed_message, unannounced
 from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
 from sequencer.settings import IDLE, SequencerSettings, SourceSettings
 from sequencer.telemetry import create
@@ -81,6 +82,7 @@ class Sequencer:
         self._loop_thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
         self._writer: JournalWriter | None = None
+        self._sealing: Sealing | None = None
         self._activated = False
         self._keep: list[Any] = []
         self._loop: Any = None
@@ -99,9 +101,15 @@ class Sequencer:
         learn(self.journal, known.values())
         apply_limits(self.settings, known.values())
         remember_bans(self.journal, known.values(), self.clock.now_ns())
+        if self.settings.seal:
+            self._sealing = Sealing(self.journal, self.settings)
+        chain_digest = self._sealing.catch_up() if self._sealing is not None else NO_DIGEST
+        stamp = Stamp(writer, self.clock)
         open_session(
-            Stamp(writer, self.clock), news, mode=self.mode, durability=self.durability, config_digest=self.config_digest
+            stamp, news, mode=self.mode, durability=self.durability, config_digest=self.config_digest, chain_digest=chain_digest
         )
+        for seal in unannounced(self.journal) if self._sealing is not None else ():
+            stamp.append(sealed_message(seal))
         writer.sync()
         writer.prepare_next()  # ready means that the first roll finds its segment
         self._loop = loop = self._make_loop(writer)
@@ -112,6 +120,8 @@ class Sequencer:
         self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
         self._run("sync", lambda: lib.lockstep_sync_run(loop))
         self._run("segments", lambda: lib.lockstep_prepare_run(loop))
+        if self._sealing is not None:
+            self._sealing.start(writer, lambda: os.eventfd_write(loop.control_fd, 1))
         self._begin()
         logs.configure(position=lambda: (int(writer.epoch), int(loop.writer.last_seq)))
         _LOG.info("session opened", journal=self.journal, mode=self.mode.name, sources=len(known), idle=self.settings.idle)
@@ -131,6 +141,7 @@ class Sequencer:
         self._fds += [os.eventfd(0, _EVENTFD) for _ in range(4)]
         _, loop.wake_fd, loop.control_fd, loop.sync_fd, loop.segment_fd = self._fds
         loop.writer.roll_fd = loop.segment_fd
+        loop.seal_fd = self._sealing.wake_fd if self._sealing is not None else 0
         if isinstance(self.clock, LoopClock):
             loop.manual_ns = self.clock.cell
         self._keep += [rules, loop, self.clock]
@@ -272,8 +283,16 @@ class Sequencer:
             raise StreamEnded(self._why())
         for connection in self.publishers.dead():
             self._hang_up(selector, connection)
+        self._tell_of_seals()
         for line in self._news.lines():
             _LOG.warning(line)
+
+    def _tell_of_seals(self) -> None:
+        while self._sealing is not None and self._sealing.fresh:
+            body = sealed_message(self._sealing.fresh[0]).encode()
+            lib.lockstep_loop_say(self._loop, SegmentSealed.KIND, ffi.from_buffer("uint8_t[]", body), len(body))
+            self._await_obeyed()
+            self._sealing.fresh.popleft()
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         assert self._listener is not None
@@ -303,6 +322,16 @@ class Sequencer:
 
     # ---- end
 
+    def _say_the_end(self, stamp: Stamp) -> None:
+        """The last frames: seals that nobody was told of, and the end, which vouches for everything before it."""
+        digest = NO_DIGEST
+        if self._sealing is not None:
+            self._sealing.finish()
+            while self._sealing.fresh:
+                stamp.append(sealed_message(self._sealing.fresh.popleft()))
+            digest = self._sealing.finish()
+        stamp.append(SessionEnd(frames=int(self._loop.frames), reason=Reason.SHUTDOWN, chain_digest=digest))
+
     def close(self, *, clean: bool = True) -> None:
         """Drain the rings, end the session, let go of the journal. clean=False: the writer failed, nothing can be appended.
 
@@ -328,8 +357,10 @@ class Sequencer:
                 lib.lockstep_sync_end(self._loop)
                 for thread in self._threads:
                     thread.join()
+                if self._sealing is not None:
+                    self._sealing.stop()
                 if clean and writer is not None:
-                    Stamp(writer, self.clock).append(SessionEnd(frames=int(self._loop.frames), reason=Reason.SHUTDOWN))
+                    self._say_the_end(Stamp(writer, self.clock))
                 self.publishers.close()
         finally:
             logs.forget_position()
@@ -337,9 +368,15 @@ class Sequencer:
                 writer.c.roll_fd = -1
                 if clean:
                     writer.close()
+                    if self._sealing is not None and self._threads:
+                        self._sealing.last_head()
                 else:
                     with contextlib.suppress(JournalError):
                         writer.close()
+            if self._sealing is not None:
+                self._sealing.stop()
+                self._sealing.close()
+                self._sealing = None
             for fd in self._fds:
                 os.close(fd)
             self._fds = []

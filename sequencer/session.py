@@ -19,6 +19,7 @@ import msgspec
 from journal.clock import Clock
 from journal.frames import frames
 from journal.messages import (
+    NO_DIGEST,
     DurabilityPolicy,
     EpochCause,
     EpochStart,
@@ -152,14 +153,22 @@ class Stamp:
 
 
 def open_session(
-    stamp: Stamp, news: Iterable[SourceDefined], *, mode: SessionMode, durability: DurabilityPolicy, config_digest: bytes
+    stamp: Stamp,
+    news: Iterable[SourceDefined],
+    *,
+    mode: SessionMode,
+    durability: DurabilityPolicy,
+    config_digest: bytes,
+    chain_digest: bytes = NO_DIGEST,
 ) -> None:
     """EpochStart, SessionStart, RecoveryReport if something was cut, SourceDefined for what is new or changed."""
     writer = stamp.writer
     previous, last = writer.epoch, writer.last_seq
     epoch = writer.begin_epoch()
     cause = EpochCause.RESTART if last else EpochCause.FIRST_START
-    stamp.append(EpochStart(prev_last_seq=last, new_epoch=epoch, prev_epoch=previous, cause_code=cause))
+    stamp.append(
+        EpochStart(prev_last_seq=last, new_epoch=epoch, prev_epoch=previous, cause_code=cause, prev_chain_digest=chain_digest)
+    )
     stamp.append(
         SessionStart(
             session=epoch, stream_id=writer.stream_id, prev_last_seq=last, mode=mode, durability=durability, replicas=1,

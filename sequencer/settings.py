@@ -72,6 +72,13 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     disk_patience_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 5_000
     """The last segment is full and the disk gives no room for another: wait so long for some, then halt."""
     sources: dict[str, SourceTuning] = {}
+    seal: bool = True
+    """Seal full segments while running, and say so on the stream."""
+    seal_key: str = ""
+    """File of the key that signs seals and heads; empty: they are not signed."""
+    head_file: str = ""
+    """Append the stream's head to this file after each seal, every interval, and at the end; empty: nowhere."""
+    head_interval_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 60
     cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Pin the loop to this core."""
 

@@ -96,6 +96,7 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
             store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
             if (news) wake_write(loop->control_fd);
             wake_write(loop->wake_fd);
+            if (result == 0 && loop->seal_fd > 0) wake_write(loop->seal_fd);
             if (result != 0) patience = 1000000000;
         }
         wait_fd(loop->segment_fd, patience);

@@ -89,6 +89,9 @@ static int obey(struct lockstep_loop *loop) {
         if (result == 0 && lane->state != STATE_DEAD)
             result = lane_state(loop, lane, loop_now(loop), loop->command_state, (uint16_t)loop->command_reason);
         break;
+    case LOCKSTEP_SAY:
+        result = loop_append(loop, loop_now(loop), (uint16_t)loop->say_kind, loop->say_body, loop->say_bytes);
+        break;
     case LOCKSTEP_STOP:
         for (uint32_t i = 0; i < loop->active_count && result == 0; i++) {
             lane = &loop->lane[loop->active[i]];
@@ -98,7 +101,7 @@ static int obey(struct lockstep_loop *loop) {
         }
         break;
     }
-    if (loop->command != LOCKSTEP_STOP) telemetry_lane(loop, lane);
+    if (loop->command == LOCKSTEP_ATTACH || loop->command == LOCKSTEP_DETACH) telemetry_lane(loop, lane);
     telemetry_publish(loop, mono());
     publish(loop);
     return result;
@@ -281,6 +284,13 @@ void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t l
 
 uint64_t lockstep_loop_progress(const struct lockstep_loop *loop) {
     return load_relaxed(&loop->turns) + load_relaxed(&loop->stalls);
+}
+
+void lockstep_loop_say(struct lockstep_loop *loop, uint32_t kind, const uint8_t *body, uint32_t bytes) {
+    loop->say_kind = kind;
+    loop->say_body = body;
+    loop->say_bytes = bytes;
+    lockstep_loop_post(loop, LOCKSTEP_SAY, 0, 0, 0);
 }
 
 uint64_t lockstep_loop_done(const struct lockstep_loop *loop) { return load_acquire(&loop->done_no); }

@@ -5,7 +5,7 @@
 
 enum lockstep_idle { LOCKSTEP_IDLE_SPIN = 1, LOCKSTEP_IDLE_YIELD = 2, LOCKSTEP_IDLE_SPIN_THEN_PARK = 3, LOCKSTEP_IDLE_PARK = 4 };
 enum lockstep_turn { LOCKSTEP_TURN_IDLE = 0, LOCKSTEP_TURN_WORKED = 1, LOCKSTEP_TURN_STOPPED = 2 };
-enum lockstep_command { LOCKSTEP_ATTACH = 1, LOCKSTEP_DETACH = 2, LOCKSTEP_STOP = 3 };
+enum lockstep_command { LOCKSTEP_ATTACH = 1, LOCKSTEP_DETACH = 2, LOCKSTEP_STOP = 3, LOCKSTEP_SAY = 4 };
 enum lockstep_loop_limit { LOCKSTEP_LANES_MAX = 256, LOCKSTEP_OWN_CAUSES = 64 };
 
 /* What the stream knows of one publisher; survives its rings, and (from the journal) the sequencer. */
@@ -70,6 +70,8 @@ struct lockstep_loop {
     int32_t  control_fd;  /* the loop wakes the control plane: command done, a ring died, loop ended */
     int32_t  sync_fd;     /* the loop wakes the sync thread */
     int32_t  segment_fd;  /* the loop wakes the thread that prepares segments */
+    int32_t  seal_fd;     /* that thread wakes whoever seals full segments: a roll has just been; 0: nobody does */
+    int32_t  zero_fd;
     struct lockstep_telemetry *telemetry; /* the mapped file; NULL: none is kept */
     const int64_t *manual_ns; /* a clock that its owner moves; NULL: the wall clock */
     /* mailbox: control plane writes, loop reads */
@@ -78,6 +80,9 @@ struct lockstep_loop {
     uint32_t command_lane;
     uint32_t command_state; /* DETACH: the state the source gets */
     uint32_t command_reason;
+    uint32_t say_kind;       /* SAY: a frame of the sequencer's own, its encoded body, a multiple of 8 bytes */
+    uint32_t say_bytes;
+    const uint8_t *say_body; /* valid until done */
     uint64_t stop_wanted; /* the control plane's: end even while the disk gives no room */
     uint8_t  zero0[64];
     /* mailbox: loop writes */
@@ -126,6 +131,8 @@ void lockstep_loop_post(struct lockstep_loop *loop, uint32_t command, uint32_t l
 /* lockstep_loop_progress: moves as long as the loop turns, or waits for the disk as it should. Any thread. */
 uint64_t lockstep_loop_progress(const struct lockstep_loop *loop);
 
+/* lockstep_loop_say: have the loop append a frame of the sequencer's own. The caller waits for done_no, body in hand. */
+void lockstep_loop_say(struct lockstep_loop *loop, uint32_t kind, const uint8_t *body, uint32_t bytes);
 uint64_t lockstep_loop_done(const struct lockstep_loop *loop);
 
 /* lockstep_sync_run: fdatasync behind the tail until lockstep_sync_end; one sync covers all frames of an interval. */

@@ -1,0 +1,179 @@
+"""Sealing beside a running sequencer: a thread that follows the stream behind the loop and never in its way.
+
+Woken when the writer has rolled into the next segment, it puts the full one on disk, seals it, and hands the seal to the
+control plane, which has the loop say so on the stream. With a head file it also writes down, every interval, what
+vouches for the stream so far: on another disk or host, that is what a rewritten journal cannot agree with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from journal import logs
+from journal.chain import ChainWalker, store, walker_behind_the_seals
+from journal.errors import JournalError
+from journal.frames import frames
+from journal.head import Head, append_head
+from journal.messages import NO_DIGEST, SegmentSealed
+from journal.seal import Seal, read_seal, sealed_numbers
+from journal.segment import all_segment_files
+from journal.signing import Key
+from journal.writer import JournalWriter
+from sequencer.settings import SequencerSettings
+
+_LOG = logs.Log("sequencer")
+CATCH_UP_BYTES_MAX = 1 << 30
+"""What a start may hash before it is ready: more than that is left to the thread, and the first frame says nothing of it."""
+_NICE = 10
+
+
+def sealed_message(seal: Seal) -> SegmentSealed:
+    """A seal as the stream tells it."""
+    return SegmentSealed(
+        first_seq=seal.first_seq, last_seq=seal.last_seq, segment=seal.number, chain_digest=seal.chain, signature=seal.signature
+    )
+
+
+def unannounced(journal: Path) -> Iterator[Seal]:
+    """Seals that no frame tells of: made while no sequencer ran, or just before one died. Looks from the end backwards."""
+    numbers = sealed_numbers(journal)
+    told = 0
+    bounds = [(s.first_seq, s.last_seq) for n in numbers if (s := read_seal(journal, n)) is not None]
+    for first, last in [(bounds[-1][1] + 1 if bounds else 1, None), *reversed(bounds)]:
+        for frame in frames(journal, from_seq=first, to_seq=last, kinds=[SegmentSealed.KIND]):
+            if isinstance(frame.message, SegmentSealed):
+                told = max(told, frame.message.segment)
+        if told:
+            break
+    for number in numbers:
+        seal = read_seal(journal, number) if number > told else None
+        if seal is not None:
+            yield seal
+
+
+class Sealing:
+    """The walker, its thread, and what waits to be told."""
+
+    def __init__(self, journal: Path, settings: SequencerSettings) -> None:
+        self.journal = journal
+        self.fresh: deque[Seal] = deque()
+        self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._key = Key(Path(settings.seal_key)) if settings.seal_key else None
+        self._head_file = Path(settings.head_file) if settings.head_file else None
+        self._interval_s = settings.head_interval_s
+        self._walker: ChainWalker | None = None
+        self._writer: JournalWriter | None = None
+        self._head_seq = 0
+        self._stopping = self._failed = False
+        self._thread: threading.Thread | None = None
+        self._tell: Callable[[], None] = lambda: None
+
+    def catch_up(self) -> bytes:
+        """Seal what is full; the chain digest of the whole stream, or zeros where there was too much to hash before the start.
+        The caller holds the journal's lock."""
+        self._walker = walker = walker_behind_the_seals(self.journal)
+        behind = sum(p.stat().st_size for n, p in all_segment_files(self.journal) if n > walker.number)
+        if behind > CATCH_UP_BYTES_MAX:
+            return NO_DIGEST
+        while (seal := walker.advance()) is not None:
+            self._store(seal)
+        return walker.digest()
+
+    def start(self, writer: JournalWriter, tell: Callable[[], None]) -> None:
+        """Follow the writer. `tell` is called from the thread when `fresh` has something."""
+        self._writer, self._tell = writer, tell
+        self._thread = threading.Thread(target=self._run, name="seals", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the walker stays where it is."""
+        self._stopping = True
+        if self._thread is not None:
+            os.eventfd_write(self.wake_fd, 1)
+            self._thread.join()
+            self._thread = None
+
+    def finish(self) -> bytes:
+        """With no thread any more: the chain digest of the stream as it is; zeros if sealing has failed."""
+        if self._failed or self._walker is None:
+            return NO_DIGEST
+        with self._reported():
+            while (seal := self._walker.advance()) is not None:
+                self._keep(seal)
+            return self._walker.digest()
+        return NO_DIGEST
+
+    def last_head(self) -> None:
+        """Export the head of a stream that has ended."""
+        if self.finish() != NO_DIGEST:
+            with self._reported():
+                self._export()
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        os.close(self.wake_fd)
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        wait_s = self._interval_s if self._head_file is not None else None
+        while not self._stopping and not self._failed:
+            with self._reported():
+                self._turn()
+            select.select([self.wake_fd], [], [], wait_s)
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.wake_fd)
+
+    def _turn(self) -> None:
+        walker, writer = self._walker, self._writer
+        assert walker is not None
+        assert writer is not None
+        while not self._stopping and walker.sealed < int(writer.c.segment) - 1:
+            seal = walker.advance()
+            if seal is None:
+                break
+            self._full(seal)
+        if self._head_file is not None:
+            # What is on disk: a head of frames that a power loss takes back would accuse the innocent.
+            durable = writer.durable_seq
+            while (seal := walker.advance(durable)) is not None:
+                self._full(seal)
+            self._export()
+
+    def _full(self, seal: Seal) -> None:
+        assert self._walker is not None
+        self._walker.sync(seal)
+        self._keep(seal)
+        self._tell()
+
+    def _store(self, seal: Seal) -> Seal:
+        return store(self.journal, seal, self._key.sign(seal.chain) if self._key is not None else "")
+
+    def _keep(self, seal: Seal) -> None:
+        self.fresh.append(self._store(seal))
+
+    def _export(self) -> None:
+        walker = self._walker
+        assert walker is not None
+        if self._head_file is not None and walker.last_seq > self._head_seq:
+            digest = walker.digest()
+            signature = self._key.sign(digest) if self._key is not None else ""
+            append_head(self._head_file, Head(digest, walker.last_seq, walker.number, walker.stream_id, signature))
+            self._head_seq = walker.last_seq
+
+    @contextlib.contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Seals are evidence, not the stream: without them it goes on, and somebody is told."""
+        try:
+            yield
+        except JournalError as error:
+            self._failed = True
+            _LOG.warning(f"sealing has stopped: {error}")
