@@ -7,12 +7,12 @@ file is passed over for the one before it, and in the end for a replay from the 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
 from apps.group import Group, Slot
+from journal.segment import write_durably
 
 MAGIC = "lockstep snapshot 1"
 KEPT = 3
@@ -55,17 +55,7 @@ class Snapshots:
         )
         body = msgspec.msgpack.encode(held)
         path = self.folder / f"{slot.name}-{seq:012d}.snapshot"
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(hashlib.blake2b(body, digest_size=32).digest() + body)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(path, hashlib.blake2b(body, digest_size=32).digest() + body)
         for old in sorted(self.folder.glob(f"{slot.name}-*.snapshot"))[:-KEPT]:
             old.unlink(missing_ok=True)
         return path

@@ -23,6 +23,7 @@ import msgspec
 from journal import logs
 from journal.clock import Clock, SystemClock
 from journal.errors import JournalError
+from journal.filesystem import sync_warning
 from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import NO_DIGEST, DurabilityPolicy, Reason, SegmentSealed, SessionEnd, SessionMode
 from journal.notify import Heartbeat, Notifier, inherited_sockets
@@ -94,6 +95,8 @@ class Sequencer:
         self._writer = writer = JournalWriter.open(
             self.journal, segment_bytes=self.settings.segment_bytes, write_through=self.settings.write_through
         )
+        if warning := sync_warning(self.journal):
+            _LOG.warning(warning)
         rates = {name: t.rate_limit.per_second for name, t in self.settings.sources.items() if t.rate_limit is not None}
         known, news = define_sources(self.journal, self.sources, os.getuid(), rates)
         if strange := sorted(self.settings.sources.keys() - known.keys()):
