@@ -19,10 +19,8 @@ from journal.errors import JournalError
 from journal.frames import Frame
 from journal.messages import (
     NULL,
-    REGISTRY,
     Clock,
     ExecutionReport,
-    Message,
     NewOrder,
     OrderSent,
     Position,
@@ -143,15 +141,14 @@ def order_life(stream: Stream, wanted: str) -> OrderLife:
 
 def find_order(stream: Stream, wanted: str) -> int:
     """The order id that a text names; UnknownOrder with the nearest ids otherwise."""
-    known = _known_orders(stream)
-    if typed := _TYPED.fullmatch(wanted):
-        number = (int(typed[1]) << 48) | int(typed[2])
-        if number in known:
+    typed = _TYPED.fullmatch(wanted)
+    if typed or wanted.strip().isdecimal():
+        number = (int(typed[1]) << 48) | int(typed[2]) if typed else int(wanted)
+        if next(stream.of_order(number, NewOrder, ExecutionReport), None) is not None:
             return number
-    elif wanted.strip().isdecimal() and int(wanted) in known:
-        return int(wanted)
     elif wanted.strip() and (by_ref := _by_reference(stream, wanted.strip())) is not None:
         return by_ref
+    known = _known_orders(stream)
     if not known:
         raise UnknownOrder(f"order {wanted!r}: {stream.path} has no orders")
     nearest = ", ".join(order_id_text(n) for n in _nearest(known, wanted))
@@ -196,16 +193,9 @@ def _nearest(known: Iterable[int], wanted: str) -> list[int]:
 # -- collecting its frames --------------------------------------------------------------------------------------------
 
 
-def _order_kinds() -> list[type[Message]]:
-    return [c for c in REGISTRY.values() if any(f.name == "order_id" for f in c.LAYOUT.fields)]
-
-
 def _frames_of(stream: Stream, number: int) -> dict[int, Frame]:
     """Frames by seq: those that name the order, positions made of its reports, and the frames that caused any of them."""
-    seqs: set[int] = set()
-    for cls in _order_kinds():
-        rows = stream.columns(cls)
-        seqs.update(rows["seq"][rows["order_id"] == number].tolist())
+    seqs = {frame.header.seq for frame in stream.of_order(number)}
     positions = stream.columns(Position)
     mine = [c in seqs for c in positions["cause"].tolist()]
     seqs.update(positions["seq"][mine].tolist() if len(positions) else ())

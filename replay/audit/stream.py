@@ -55,20 +55,31 @@ class Stream:
         end = self.to_seq if to_seq is None else min(to_seq, self.to_seq)
         return frames(self.path, from_seq=from_seq, to_seq=end, kinds=[c.KIND for c in classes] or None)
 
+    def of_order(self, order_id: int, *classes: type[Message]) -> Iterator[Frame]:
+        """Decoded frames that name an order (all kinds when none is named). Only blocks with such frames are read."""
+        if not 0 < order_id < 2**64:
+            return iter(())
+        return frames(self.path, to_seq=self.to_seq, orders=[order_id], kinds=[c.KIND for c in classes] or None)
+
     def frames_at(self, seqs: Iterable[int]) -> dict[int, Frame]:
-        """The frames with these seqs, by seq; those the journal does not have are left out. One pass, headers only."""
+        """The frames with these seqs, by seq; those the journal does not have are left out. Near ones are read in one pass,
+        far ones are looked up."""
         wanted = np.unique(np.array([s for s in seqs if 0 < s <= self.to_seq], "<u8"))
         out: dict[int, Frame] = {}
         if not len(wanted):
             return out
-        with JournalReader(self.path, from_seq=int(wanted[0])) as reader:
-            end = int(wanted[-1])
+        for near in np.split(wanted, np.flatnonzero(np.diff(wanted) > _POLL_FRAMES) + 1):
+            self._collect(near, out)
+        return out
+
+    def _collect(self, wanted: Array, out: dict[int, Frame]) -> None:
+        end = int(wanted[-1])
+        with JournalReader(self.path, from_seq=int(wanted[0]), build_index=True) as reader:
             while reader.next_seq <= end and (batch := reader.poll(_POLL_FRAMES, to_seq=end)) is not None:
                 refs = np.frombuffer(batch.refs, _REF)
                 for offset in refs["offset"][np.isin(refs["seq"], wanted)].tolist():
                     header = Header.unpack(batch.buffer, offset)
                     out[header.seq] = Frame(header, batch.buffer[offset + HEADER_BYTES : offset + header.length])
-        return out
 
     @cached_property
     def headers(self) -> Array:
@@ -159,7 +170,7 @@ class Stream:
 
     def _batches(self, cls: type[Message] | None) -> Iterator[tuple[Any, Array]]:
         """Batches of one kind (or of all) up to `to_seq`, with the frames' offsets in the batch's buffer."""
-        with JournalReader(self.path, kinds=None if cls is None else [cls.KIND]) as reader:
+        with JournalReader(self.path, kinds=None if cls is None else [cls.KIND], build_index=True) as reader:
             while reader.next_seq <= self.to_seq and (batch := reader.poll(_POLL_FRAMES, to_seq=self.to_seq)) is not None:
                 if len(batch):
                     yield batch, np.frombuffer(batch.refs, _REF)["offset"].astype(np.int64)
