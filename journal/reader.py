@@ -24,9 +24,9 @@ from journal.segment import (
     CONTROL,
     ControlPage,
     SegmentHeader,
+    count_segments,
     map_file,
     read_header,
-    segment_files,
     segment_name,
 )
 
@@ -83,7 +83,7 @@ class JournalReader:
         if from_seq < 1:
             raise ValueError(f"from_seq {from_seq}; the first frame of a stream is 1")
         self._control: ControlPage | None = None
-        if not segment_files(self.path) and not (self.path / CONTROL).exists():
+        if not (self.path / CONTROL).exists() and not count_segments(self.path):
             raise JournalMissing(f"{self.path}: no journal here: neither a control page nor a segment")
         self._from_seq = from_seq
         self._stream_id: int | None = None

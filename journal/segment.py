@@ -37,6 +37,8 @@ _IDENTITY = struct.Struct("<8sIIQQQIII8xI")
 _OPEN = struct.Struct("<QQqIIII")
 _CONTROL = struct.Struct("<8sIIQQ")
 _SEED = struct.Struct("<QQI")
+_ZEROS_1 = bytes(OPEN_AT - _IDENTITY.size)
+_ZEROS_2 = bytes(BLOCK_BYTES - OPEN_AT - _OPEN.size)
 _NAME = re.compile(r"(\d{8})\.seg(\.zst)?")
 
 
@@ -80,10 +82,8 @@ def segment_name(number: int) -> str:
     return f"{number:08d}.seg"
 
 
-def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
-    """All segments that are there, ascending; numbers may be missing. Where a segment stands beside its archive (that was
-    interrupted), the segment counts."""
-    found: dict[int, Path] = {}
+def _segments_in(folder: Path) -> list[re.Match[str]]:
+    """The names of segments and archives of segments."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -92,23 +92,40 @@ def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
         raise JournalMissing(f"{folder}: is a file; a journal is a folder") from None
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "listing the journal") from None
-    for name in sorted(names):
-        match = _NAME.fullmatch(name)
-        if match is not None and not (match[2] and int(match[1]) in found):
-            found[int(match[1])] = folder / name
+    return [match for match in map(_NAME.fullmatch, names) if match is not None]
+
+
+def all_segment_numbers(folder: Path) -> list[int]:
+    """Numbers of all segments that are there, ascending; some may be missing."""
+    return sorted({int(match[1]) for match in _segments_in(folder)})
+
+
+def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
+    """All segments that are there, ascending; numbers may be missing. Where a segment stands beside its archive (that was
+    interrupted), the segment counts."""
+    found: dict[int, Path] = {}
+    for match in sorted(_segments_in(folder), key=lambda match: match[0]):
+        if not (match[2] and int(match[1]) in found):
+            found[int(match[1])] = folder / match[0]
     return sorted(found.items())
+
+
+def count_segments(folder: Path) -> int:
+    """How many there are. SegmentMissing when a number is missing."""
+    numbers = all_segment_numbers(folder)
+    if numbers and (numbers[0], numbers[-1]) != (1, len(numbers)):
+        missing = next(expected for expected, number in enumerate(numbers, start=1) if number != expected)
+        raise SegmentMissing(
+            f"{folder / segment_name(missing)}: missing, though {segment_name(numbers[-1])} is there;"
+            " restore it from a copy of this journal"
+        )
+    return len(numbers)
 
 
 def segment_files(folder: Path) -> list[tuple[int, Path]]:
     """All segments, ascending. SegmentMissing when a number is missing."""
-    found = all_segment_files(folder)
-    for expected, (number, _) in enumerate(found, start=1):
-        if number != expected:
-            raise SegmentMissing(
-                f"{folder / segment_name(expected)}: missing, though {segment_name(found[-1][0])} is there;"
-                " restore it from a copy of this journal"
-            )
-    return found
+    count_segments(folder)
+    return all_segment_files(folder)
 
 
 def read_header(path: Path, number: int, stream_id: int | None = None) -> SegmentHeader:
@@ -147,7 +164,7 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
         raise SegmentTruncated(f"{path}: {size} bytes; its header says {segment_bytes}; restore it from a copy of this journal")
     record = block[OPEN_AT : OPEN_AT + _OPEN.size]
     *fields, _, open_crc = _OPEN.unpack(record)
-    if block[_IDENTITY.size : OPEN_AT].strip(b"\0") or block[OPEN_AT + _OPEN.size :].strip(b"\0"):
+    if block[_IDENTITY.size : OPEN_AT] != _ZEROS_1 or block[OPEN_AT + _OPEN.size :] != _ZEROS_2:
         raise JournalCorrupt(path, _IDENTITY.size, "zeros in the unused bytes of the header block", "others")
     opened = OpenRecord(*fields) if crc32c(record[:-4], crc32c(block[:64])) == open_crc else None
     return SegmentHeader(

@@ -13,17 +13,16 @@ from journal.index.store import discard, is_full, load_or_build
 from journal.index.tail import tail_blocks
 from journal.kernel._journal import ffi, lib
 from journal.recovery import describe, start_reader
-from journal.segment import OpenRecord, SegmentHeader, map_file, read_header, segment_files
+from journal.segment import OpenRecord, SegmentHeader, count_segments, map_file, read_header, segment_name
 
 
 def last_segment(folder: Path, stream_id: int | None, begins: Callable[[OpenRecord], bool]) -> SegmentHeader | None:
     """The last open segment whose open record `begins` (in time or seq) before what is looked for; None: there is none."""
-    files = segment_files(folder)
-    low, high = 0, len(files)
+    low, high = 1, count_segments(folder) + 1
     found: SegmentHeader | None = None
     while low < high:
         middle = (low + high) // 2
-        header = read_header(files[middle][1], files[middle][0], stream_id)
+        header = read_header(folder / segment_name(middle), middle, stream_id)
         stream_id = header.stream_id
         if header.opened is not None and begins(header.opened):
             found, low = header, middle + 1
