@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from journal import quarantine
+from journal.archive import SUFFIX
 from journal.errors import JournalError, os_failure
 from journal.index.make import make_indices
 from journal.recovery import recover
@@ -20,6 +21,7 @@ from journal.seal import seal_name, sealed_numbers
 from journal.segment import (
     CONTROL,
     ControlPage,
+    all_segment_numbers,
     create_control,
     map_file,
     read_header,
@@ -72,8 +74,9 @@ def _restore(folder: Path, name: str, copy: Path, done: Repaired) -> None:
     """The copy is whole on disk before the damaged file gives way to it."""
     temporary = folder / "repair.tmp"
     write_durably(temporary, memoryview(map_file(copy)))
-    if (folder / name).exists():
-        _move(folder, name, done)
+    for old in (name, name + SUFFIX):
+        if (folder / old).exists():
+            _move(folder, old, done)
     os.replace(temporary, folder / name)
     sync_folder(folder)
     done.restored.append(name)
@@ -98,9 +101,7 @@ def _make_control(folder: Path, plan: RepairPlan, done: Repaired) -> None:
     if (folder / CONTROL).exists():
         _move(folder, CONTROL, done)
     segment, epoch, size = 0, 0, 0
-    for number in itertools.count(1):
-        if not (folder / segment_name(number)).exists():
-            break
+    for number in all_segment_numbers(folder):
         header = read_header(folder / segment_name(number), number, plan.stream_id)
         size = size or header.segment_bytes
         if header.opened is not None:
@@ -122,15 +123,21 @@ def _cut(folder: Path, plan: RepairPlan, done: Repaired) -> None:
     for number in reversed([n for n in sealed_numbers(folder) if n >= kept]):
         _move(folder, seal_name(number), done)
     for name in reversed(plan.cut_files):
-        if (folder / name).exists():
-            _move(folder, name, done)
+        for old in (name + SUFFIX, name):
+            if (folder / old).exists():
+                _move(folder, old, done)
+    last = segment_name(kept)
+    if not (folder / last).exists():
+        # The stream goes on behind the cut, in a segment that can be written.
+        write_durably(folder / last, memoryview(map_file(folder / (last + SUFFIX))))
+        _move(folder, last + SUFFIX, done)
     if plan.control:
         _make_control(folder, plan, done)
     control = ControlPage(folder / CONTROL, writable=True)
     control.c.segment, control.c.durable_seq = kept, plan.kept_seq
     control.c.written_seq = min(int(control.c.written_seq), plan.kept_seq)
     control.flush()
-    moved = tuple(name for name in done.moved if name.endswith(".seg"))
+    moved = tuple(name for name in done.moved if ".seg" in name)
     size = sum((folder / name).stat().st_size for name in moved)
     note = quarantine.RecoveryResult(plan.kept_seq, kept, plan.cut_offset, size, size, "cut by an operator's repair", moved)
     quarantine.note(folder, note)

@@ -14,8 +14,11 @@ import shutil
 import pytest
 from index_journals import MIB, fill
 
+from journal.archiving import archive_segment
+from journal.chain import make_seals, store
 from journal.errors import JournalCorrupt, JournalError, JournalLocked, JournalMissing
-from journal.frames import frames
+from journal.frames import frame_at, frames
+from journal.index.make import make_indices
 from journal.quarantine import untold
 from journal.reader import JournalReader
 from journal.repair import repair
@@ -320,3 +323,52 @@ def test_command(pair, capsys):
         content(path)
     assert call("repair", path, "--cut", "--apply", "--json") == 0
     assert json.loads(capsys.readouterr().out)["done"]["cut_to_seq"] > 0
+
+
+def archived(path, *numbers):
+    pytest.importorskip("zstandard")
+    for seal in make_seals(path):
+        store(path, seal)
+    for number in numbers:
+        archive_segment(path, number)
+
+
+def test_a_damaged_archive_is_mended_from_a_copy_or_cut(pair, folder):
+    path, backup = pair
+    expected = content(backup)
+    archived(path, 1, 2)
+    file = path / "00000002.seg.zst"
+    edit(file, file.stat().st_size // 2, b"\xee\xee\xee\xee")
+    cut = folder / "cut"
+    shutil.copytree(path, cut)
+    plan = plan_repair(path, [backup])
+    assert [d.restore_from for d in plan.damages] == [str(backup / "00000002.seg")]
+    repair(plan)
+    assert content(path) == expected
+    assert plan_repair(path).well
+    assert survey(path).problems == []
+    plan = plan_repair(cut)
+    assert plan.cut_segment == 2
+    repair(plan, cut=True)
+    assert content(cut) == expected[: plan.kept_seq]
+    assert plan_repair(cut).well
+    with JournalWriter.open(cut) as w:
+        w.append_bytes(4, 1, b"", ts=w.last_ts + 1)
+
+
+def test_a_copy_may_be_an_archive(pair):
+    path, backup = pair
+    expected = content(backup)
+    archived(backup, 2)
+    flip(path, 2)
+    repair(plan_repair(path, [backup]))
+    assert content(path) == expected
+    assert survey(path).problems == []
+
+
+def test_an_archive_is_indexed_and_searched(pair):
+    path, _ = pair
+    expected = content(path)
+    archived(path, 1, 2)
+    assert make_indices(path).made == SEGMENTS - 1
+    assert [frame_at(path, seq).header.crc32c for seq, _ in expected[::97]] == [crc for _, crc in expected[::97]]
