@@ -19,6 +19,7 @@ from journal.index.plan import Plan, Wanted
 from journal.index.store import discard, is_full, load, load_or_build
 from journal.index.tail import tail_blocks
 from journal.kernel._journal import ffi, lib
+from journal.messages.enums import DurabilityPolicy
 from journal.recovery import chain_break, describe, start_reader
 from journal.segment import (
     CONTROL,
@@ -148,6 +149,25 @@ class JournalReader:
     def skipped_frames(self) -> int:
         """How many frames were never looked at because an index said that nothing wanted is among them."""
         return self._skipped
+
+    @property
+    def replicated_seq(self) -> int:
+        """How much of it is on the disks of the followers that must have it; 0 where there is no control page."""
+        control = self._read_control()
+        return int(control.c.replicated_seq) if control else 0
+
+    def released_seq(self, policy: DurabilityPolicy) -> int:
+        """Up to where somebody may act outside on what stands here; 0 for ever once a higher epoch has begun elsewhere."""
+        control = self._read_control()
+        if control is None or control.c.fenced_epoch > control.c.epoch:
+            return 0
+        if policy == DurabilityPolicy.WRITTEN:
+            return self.written_seq
+        if policy == DurabilityPolicy.REPLICATED:
+            return self.replicated_seq
+        if policy == DurabilityPolicy.DURABLE_AND_REPLICATED:
+            return min(self.durable_seq, self.replicated_seq)
+        return self.durable_seq
 
     @property
     def stream_id(self) -> int | None:

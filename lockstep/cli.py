@@ -20,6 +20,7 @@ _MODULES = {
     "backtest": ("backtest",),
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),
+    "replicate": ("replicate",),
     "strategy": ("strategy",),
     "service": ("service",),
     "top": ("top",),

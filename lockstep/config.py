@@ -28,12 +28,15 @@ from journal.messages import (
     CurrencyType,
     DurabilityPolicy,
     InstrumentType,
+    ReplicaState,
     SessionMode,
     SourceRole,
     VenueType,
 )
 from lockstep import units
 from sequencer.grants import GrantError, effective
+from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
+from sequencer.remote.settings import ReplicationSettings, endpoint
 from sequencer.settings import SequencerSettings, SourceSettings
 
 
@@ -159,6 +162,7 @@ class System(Section):
     host: dict[str, HostEntry] = {}
     risk: Risk = msgspec.field(default_factory=Risk)
     backtest: BacktestPlan | None = None
+    replication: ReplicationSettings | None = None
 
 
 STANDARD_APPS = {
@@ -170,9 +174,9 @@ STANDARD_APPS = {
 """Present in every system that has a strategy; an [app.NAME] table of the same name replaces one."""
 
 MODES = ("live", "paper", "simulation")
-DURABILITIES = ("durable", "written")
-"""What a system may be started with; the other values of these enumerations are what other commands record, or need a second
-machine."""
+DURABILITIES = ("durable", "written", "replicated", "durable_and_replicated")
+"""What a system may be started with; the last two need [replication] with a required follower. Other modes are what other
+commands record."""
 
 DECIMALS_MAX = 12
 
@@ -219,6 +223,10 @@ class Config:
             found.append(SourceSettings(name=f"{name}-trade", role=SourceRole.TRADING))
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
+        if self.system.replication is not None:
+            found.append(SourceSettings(name=REPLICATION_SOURCE, role=SourceRole.SUPERVISOR, kinds=[ReplicaState.KIND]))
+            for name, remote in self.system.replication.publisher.items():
+                found.append(SourceSettings(name=name, role=SourceRole[remote.role.upper()], kinds=remote.kinds))
         return self._tuned(found)
 
     def _tuned(self, found: list[SourceSettings]) -> list[SourceSettings]:
@@ -358,6 +366,7 @@ def _check(config: Config) -> None:
     for key, found, known in (("mode", s.session.mode, MODES), ("durability", s.session.durability, DURABILITIES)):
         if found.lower() not in known:
             raise config.error(f"session.{key}", found, "one of " + ", ".join(known))
+    _check_replication(config)
     for name, currency in s.currency.items():
         _enum(config, f"currency.{name}.type", currency.type, CurrencyType)
         if not 0 <= currency.ledger_decimals <= 18:
@@ -401,6 +410,32 @@ def _check(config: Config) -> None:
         _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
     for where, limits in _limits(s.risk):
         _check_limits(config, where, limits)
+
+
+def _check_replication(config: Config) -> None:
+    found, policy = config.system.replication, config.system.session.durability
+    if "replicated" in policy.lower() and not (found and found.required):
+        raise config.error(
+            "session.durability",
+            policy,
+            "durable or written, or a [replication.follower.NAME] with required = true to wait for",
+        )
+    if found is None:
+        return
+    for key, text in [("listen", found.listen), *((f"peers[{i}]", text) for i, text in enumerate(found.peers))]:
+        try:
+            endpoint(text)
+        except ValueError as error:
+            raise ConfigError(f"{config.path}: replication.{key} = {error}") from None
+    files = (found.certificate, found.key, found.authority)
+    if any(files) and not all(files):
+        raise ConfigError(f"{config.path}: replication: certificate, key and authority belong together: all three, or none")
+    for name, remote in found.publisher.items():
+        _enum(config, f"replication.publisher.{name}.role", remote.role, SourceRole)
+    nodes = [follower.node for follower in found.follower.values()]
+    for name, follower in found.follower.items():
+        if nodes.count(follower.node) > 1:
+            raise config.error(f"replication.follower.{name}.node", follower.node, "a number of its own for each follower")
 
 
 def _check_instrument(config: Config, key: str, i: Instrument) -> None:

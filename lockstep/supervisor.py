@@ -181,6 +181,8 @@ class Supervisor:
             self._start_exchange(name)
         (self.run / "config.toml").write_bytes(self._effective())
         self._start("sequencer", ["sequencer"])
+        if self.config.system.replication is not None:
+            self._start("replication", ["replicate", "serve"])
         publisher = self._attach("loader")
         try:
             with publisher.batch():
@@ -437,6 +439,6 @@ def _free(host: str, port: int) -> bool:
 def _stop_rank(name: str) -> int:
     if name.startswith("gateway-"):
         return 0
-    if name == "sequencer":
-        return 2
-    return 3 if name.startswith("exchange-") else 1
+    if name in ("sequencer", "replication"):
+        return 2 if name == "sequencer" else 3
+    return 4 if name.startswith("exchange-") else 1

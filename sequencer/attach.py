@@ -32,6 +32,8 @@ class AttachRequest(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     build: str
     schema_digest: str
+    fenced_epoch: int = 0
+    """Not to attach, but to say: this epoch has begun elsewhere, end."""
 
 
 class AttachReply(msgspec.Struct):

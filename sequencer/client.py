@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode
-from sequencer.attach import AttachError, LockedOut, request_attach
+from sequencer.attach import AttachError, AttachReply, LockedOut, request_attach
 from sequencer.kernel._sequencer import ffi, lib
 
 _HEAD, _TAIL, _, _, _ACCEPTED, _ACCEPTED_SEQ, _REJECTED, _DUPLICATES, _LAST_REASON, _STATE = range(10)
@@ -60,20 +60,32 @@ class Publisher:
         self._connection: Any = None
 
     @classmethod
-    def connect(cls, journal: Path, source: str, *, timeout_s: float = 10, build: str = "") -> Publisher:
-        """Attach as `source`, waiting up to timeout_s for a sequencer that is not there yet."""
-        self = cls(journal, source, build)
+    def connect(cls, journal: Path | str, source: str, *, timeout_s: float = 10, build: str = "", **more: Any) -> Publisher:
+        """Attach as `source`, waiting up to timeout_s for a sequencer that is not there yet.
+
+        `journal` is a folder of this machine, or "tls://HOST:PORT" (several with commas) of a replication server; then
+        `credentials` says who we are. Either way: the same methods, each message on the stream exactly once.
+        """
+        if str(journal).startswith(("tls://", "tcp://")):
+            from sequencer.remote.publisher import RemotePublisher
+
+            return RemotePublisher.connect_to(str(journal), source, timeout_s=timeout_s, build=build, **more)
+        if more:
+            raise TypeError(f"{', '.join(more)}: only for a publisher on another machine")
+        self = cls(Path(journal), source, build)
         self._attach(timeout_s)
         self._producer.next_source_seq = self.last_source_seq + 1
         return self
+
+    def _request(self, timeout_s: float) -> tuple[socket.socket, AttachReply, list[int]]:
+        """Ask for a ring: a connection whose end tells the sequencer's, the answer, and the ring with its two eventfds."""
+        return request_attach(self.journal, self.name, self.build, timeout_s)
 
     def _attach(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                connection, reply, fds = request_attach(
-                    self.journal, self.name, self.build, max(0.1, deadline - time.monotonic())
-                )
+                connection, reply, fds = self._request(max(0.1, deadline - time.monotonic()))
                 break
             except LockedOut as error:
                 if time.monotonic() + error.retry_in_s >= deadline:
@@ -315,6 +327,10 @@ class Publisher:
     def connection_fd(self) -> int:
         """Readable when the sequencer has ended: add it to the event loop beside park_fd."""
         return int(self._connection.fileno())
+
+    def poke(self) -> None:
+        """Let a sleeping sequencer look up: a watermark that another process keeps has moved. From any thread."""
+        os.eventfd_write(self._fds[1], 1)
 
     def arm(self) -> None:
         """Ask for one wake. Look for news once more before sleeping: what came before this call wakes nobody."""

@@ -33,7 +33,7 @@ from sequencer.clock import LoopClock
 from sequencer.flow import EXIT_HALTED, News, apply_limits, apply_settings, remember_bans
 from sequencer.grants import GrantError
 from sequencer.kernel._sequencer import ffi, lib
-from sequencer.publishers import Publishers
+from sequencer.publishers import Fenced, Publishers
 from sequencer.rules import rule_table
 from sequencer.sealing import Sealing, sealed_message, unannounced
 from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
@@ -71,6 +71,7 @@ class Sequencer:
         self.mode = mode
         self.durability = durability
         self.config_digest = config_digest
+        self.end_reason = Reason.SHUTDOWN
         self.clock = clock or SystemClock()
         if not isinstance(self.clock, SystemClock | LoopClock):
             raise TypeError(f"clock {type(clock).__name__}; the loop, which is C, can read a SystemClock or a LoopClock")
@@ -333,7 +334,7 @@ class Sequencer:
             while self._sealing.fresh:
                 stamp.append(sealed_message(self._sealing.fresh.popleft()))
             digest = self._sealing.finish()
-        stamp.append(SessionEnd(frames=int(self._loop.frames), reason=Reason.SHUTDOWN, chain_digest=digest))
+        stamp.append(SessionEnd(frames=int(self._loop.frames), reason=self.end_reason, chain_digest=digest))
 
     def close(self, *, clean: bool = True) -> None:
         """Drain the rings, end the session, let go of the journal. clean=False: the writer failed, nothing can be appended.
@@ -419,6 +420,9 @@ def run_sequencer(
             _LOG.info("stopping: draining the rings")
         except StreamEnded as error:
             clean = False
+            return _fail(error, EXIT_HALTED)
+        except Fenced as error:
+            sequencer.end_reason = Reason.STALE_EPOCH
             return _fail(error, EXIT_HALTED)
         finally:
             sequencer.close(clean=clean)

@@ -32,6 +32,10 @@ class Refusal(Exception):
         self.retry_in_s = retry_in_s
 
 
+class Fenced(Exception):
+    """A higher epoch of this stream has begun on another machine."""
+
+
 class Lane(msgspec.Struct):
     """An attached publisher."""
 
@@ -98,6 +102,10 @@ class Publishers:
             raise Refusal(
                 f"source {source.name}: schema {request.schema_digest[:16]!r}; this sequencer has {self._digest[:16]!r}: "
                 "both must run the same version"
+            )
+        if request.fenced_epoch > self._epoch:
+            raise Fenced(
+                f"{self._journal}: epoch {request.fenced_epoch} has begun elsewhere; this writer of {self._epoch} ends"
             )
         if seconds := self._lockout.locked_for_s(source.name):
             raise Refusal(f"source {source.name}: attached too often; locked out for {seconds:.2f} s", seconds)

@@ -37,6 +37,7 @@ from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 from sequencer.grants import bitmap, effective
 from sequencer.kernel._sequencer import ffi, lib
+from sequencer.remote.position import position_of
 from sequencer.settings import SourceSettings
 
 SOURCE_ID_MAX = 65_535
@@ -165,10 +166,17 @@ def open_session(
     writer = stamp.writer
     previous, last = writer.epoch, writer.last_seq
     epoch = writer.begin_epoch()
-    cause = EpochCause.RESTART if last else EpochCause.FIRST_START
+    # A promoted folder's page is ahead of its frames: it makes room for whatever the old writer may still have begun.
+    end = position_of(writer.path, last)
+    before = end.epoch if end else previous
+    promoted = writer.control.c.role == lib.LOCKSTEP_ROLE_PROMOTED
+    cause = EpochCause.FAILOVER if promoted else EpochCause.RESTART if last else EpochCause.FIRST_START
     stamp.append(
-        EpochStart(prev_last_seq=last, new_epoch=epoch, prev_epoch=previous, cause_code=cause, prev_chain_digest=chain_digest)
-    )
+        EpochStart(
+            prev_last_seq=last, new_epoch=epoch, prev_epoch=before, cause_code=cause, prev_chain_digest=chain_digest,
+        )
+    )  # fmt: skip
+    writer.control.c.role = lib.LOCKSTEP_ROLE_WRITER
     stamp.append(
         SessionStart(
             session=epoch, stream_id=writer.stream_id, prev_last_seq=last, mode=mode, durability=durability, replicas=1,

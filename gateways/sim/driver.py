@@ -29,7 +29,7 @@ from gateways.sim.settings import SimGatewaySettings
 from gateways.sim.tail import Tail
 from journal import logs
 from journal.clock import Clock, SystemClock
-from journal.messages import OWN_CAUSE, AlertSeverity, Flag, LogRecord, RawMessage, Reason
+from journal.messages import OWN_CAUSE, AlertSeverity, DurabilityPolicy, Flag, LogRecord, RawMessage, Reason
 from journal.notify import Heartbeat, Notifier
 from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
@@ -51,7 +51,9 @@ def log_line(text: str) -> Out:
 class Gateway:
     """One running gateway."""
 
-    def __init__(self, journal: Path, name: str, settings: SimGatewaySettings, *, durable: bool, clock: Clock) -> None:
+    def __init__(
+        self, journal: Path, name: str, settings: SimGatewaySettings, *, policy: DurabilityPolicy, clock: Clock
+    ) -> None:
         self.settings = settings
         self.name = name
         self.clock = clock
@@ -59,7 +61,7 @@ class Gateway:
         self.market_source = Publisher.connect(journal, f"{name}-md", timeout_s=ATTACH_WITHIN_S)
         self.trading_source = Publisher.connect(journal, f"{name}-trade", timeout_s=ATTACH_WITHIN_S)
         self.view = OrderView(venue_name=settings.venue, account_name=settings.account, source=self.trading_source.source)
-        self.tail = Tail(journal, self.trading_source, self.view, symbols=settings.symbols, durable=durable)
+        self.tail = Tail(journal, self.trading_source, self.view, symbols=settings.symbols, policy=policy)
         self.market: MarketDataSession | None = None
         self.orders: OrderEntry | None = None
         self.lines: list[Line] = []
@@ -319,12 +321,17 @@ class Gateway:
 
 
 def run_gateway(
-    journal: Path, name: str, settings: SimGatewaySettings, *, durable: bool = True, clock: Clock | None = None
+    journal: Path,
+    name: str,
+    settings: SimGatewaySettings,
+    *,
+    policy: DurabilityPolicy = DurabilityPolicy.DURABLE,
+    clock: Clock | None = None,
 ) -> int:
-    """Run the gateway NAME until SIGTERM. Its sources are NAME-md and NAME-trade. `durable`: send only what is on disk."""
+    """Run the gateway NAME until SIGTERM. Its sources: NAME-md, NAME-trade. `policy`: what it waits for before it sends."""
 
     async def main() -> int:
-        gateway = Gateway(journal, name, settings, durable=durable, clock=clock or SystemClock())
+        gateway = Gateway(journal, name, settings, policy=policy, clock=clock or SystemClock())
         logs.configure(position=lambda: (gateway.trading_source.epoch, gateway.tail.last_seq))
         return await gateway.run()
 

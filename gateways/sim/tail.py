@@ -14,6 +14,7 @@ from journal.messages import (
     AccountDefined,
     CurrencyDefined,
     DestinationDefined,
+    DurabilityPolicy,
     EpochStart,
     Header,
     InstrumentDefined,
@@ -48,10 +49,12 @@ Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
 class Tail:
     """Reads the journal for one gateway. Until `go_live` every frame is past; after it, requests are handed out one by one."""
 
-    def __init__(self, journal: Path, publisher: Publisher, view: OrderView, *, symbols: Sequence[str], durable: bool) -> None:
+    def __init__(
+        self, journal: Path, publisher: Publisher, view: OrderView, *, symbols: Sequence[str], policy: DurabilityPolicy
+    ) -> None:
         self.view = view
         self._symbols = list(symbols)
-        self._durable = durable
+        self._policy = policy
         self._reader = JournalReader(journal, kinds=[cls.KIND for cls in (*REQUESTS, *WATCHED, *OWN_WORDS)])
         # Attached already: whatever a former process of ours has said stands at or before this seq.
         self._past_upto = max(self._reader.written_seq, publisher.accepted_seq)
@@ -104,8 +107,9 @@ class Tail:
 
     @property
     def released_seq(self) -> int:
-        """The watermark up to which a gateway may act outside."""
-        return self._reader.durable_seq if self._durable else self._reader.written_seq
+        """The watermark up to which a gateway may act outside: what the policy demands, and nothing once a higher epoch of this
+        stream has begun on another machine."""
+        return self._reader.released_seq(self._policy)
 
     def released(self) -> Iterator[tuple[Request, int, int, int]]:
         """Requests that the watermark has passed, in order: (message, seq, ts, epoch). None of a stream that has halted: what

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -204,81 +205,132 @@ int lockstep_replica_end(struct lockstep_writer *w, const struct lockstep_end_ma
 
 /* ---- frames --------------------------------------------------------------------------------------------------- */
 
-uint64_t lockstep_replica_room(const struct lockstep_writer *w, uint8_t **at)
+uint64_t lockstep_replica_place(struct lockstep_writer *w, struct lockstep_replica_run *run, uint8_t **at)
 {
-    *at = w->base == NULL ? NULL : w->base + w->offset;
-    return w->base == NULL ? 0 : w->limit - w->offset;
+    *at = NULL;
+    if (w->base == NULL)
+        return 0;
+    if (run->held < WITHHELD) {
+        *at = run->head + run->held;
+        return WITHHELD - run->held;
+    }
+    *at = w->base + w->offset + run->held;
+    return w->limit - w->offset - run->held;
 }
 
-/* The whole run, before any of it is shown. `last` ends as the last frame. */
-static int check(const struct lockstep_writer *w, const uint8_t *head, uint64_t bytes, const struct lockstep_frame **last,
+struct seen {
+    uint64_t frames;
+    uint64_t bytes;
+    int64_t  ts;
+    uint32_t crc;
+    uint32_t epoch;
+};
+
+/* The whole frames of a run, before any of them is shown. */
+static int check(const struct lockstep_writer *w, const struct lockstep_replica_run *run, struct seen *s,
                  struct lockstep_replica_verdict *v)
 {
-    const uint8_t *run = w->base + w->offset;
-    uint64_t seq = w->last_seq + 1;
-    int64_t ts = w->last_ts;
-    uint32_t epoch = w->epoch;
-    for (uint64_t at = 0; at < bytes; seq++) {
-        const struct lockstep_frame *f = (const void *)(run + at);
+    const uint8_t *base = w->base + w->offset;
+    uint64_t room = w->limit - w->offset;
+    while (run->held - s->bytes >= WITHHELD) {
+        const uint8_t *head = s->bytes == 0 ? run->head : base + s->bytes;
+        const struct lockstep_frame *f = (const void *)(base + s->bytes);
         uint32_t length, crc;
-        memcpy(&length, at == 0 ? head : run + at, sizeof length);
-        memcpy(&crc, at == 0 ? head + 4 : run + at + 4, sizeof crc);
-        if (length % 8 != 0 || length < LOCKSTEP_HEAD_BYTES || length > LOCKSTEP_FRAME_BYTES_MAX || length > bytes - at)
-            return refuse(v, LOCKSTEP_REPLICA_BAD_LENGTH, bytes - at, length);
+        memcpy(&length, head, sizeof length);
+        memcpy(&crc, head + 4, sizeof crc);
+        if (length % 8 != 0 || length < LOCKSTEP_HEAD_BYTES || length > LOCKSTEP_FRAME_BYTES_MAX || length > room - s->bytes)
+            return refuse(v, LOCKSTEP_REPLICA_BAD_LENGTH, room - s->bytes, length);
+        if (length > run->held - s->bytes)
+            return 0;
         uint32_t expected = lockstep_frame_crc(w->seed, length, f, length);
         if (__builtin_expect(expected != crc, 0))
             return refuse(v, LOCKSTEP_REPLICA_BAD_CRC, expected, crc);
-        if (__builtin_expect(f->seq != seq, 0))
-            return refuse(v, LOCKSTEP_REPLICA_BAD_SEQ, seq, f->seq);
-        if (__builtin_expect(f->ts <= ts, 0))
-            return refuse(v, LOCKSTEP_REPLICA_BAD_TS, (uint64_t)ts + 1, (uint64_t)f->ts);
-        if (__builtin_expect(f->epoch < epoch, 0))
-            return refuse(v, LOCKSTEP_REPLICA_BAD_EPOCH, epoch, f->epoch);
-        ts = f->ts;
-        epoch = f->epoch;
-        *last = f;
-        at += length;
-        v->frames++;
+        if (__builtin_expect(f->seq != w->last_seq + 1 + s->frames, 0))
+            return refuse(v, LOCKSTEP_REPLICA_BAD_SEQ, w->last_seq + 1 + s->frames, f->seq);
+        if (__builtin_expect(f->ts <= s->ts, 0))
+            return refuse(v, LOCKSTEP_REPLICA_BAD_TS, (uint64_t)s->ts + 1, (uint64_t)f->ts);
+        if (__builtin_expect(f->epoch < s->epoch, 0))
+            return refuse(v, LOCKSTEP_REPLICA_BAD_EPOCH, s->epoch, f->epoch);
+        *s = (struct seen){s->frames + 1, s->bytes + length, f->ts, crc, f->epoch};
     }
     return 0;
 }
 
-int lockstep_replica_accept(struct lockstep_writer *w, const uint8_t *head, uint64_t bytes, struct lockstep_replica_verdict *v)
+/* Take the first bytes of the frame that is not whole yet out of the map: its length must not be seen. */
+static void withhold(struct lockstep_writer *w, struct lockstep_replica_run *run, uint64_t shown)
+{
+    uint8_t *at = w->base + w->offset + shown;
+    run->held -= shown;
+    uint64_t n = run->held < WITHHELD ? run->held : WITHHELD;
+    memcpy(run->head, at, n);
+    if (n != 0)
+        j_zero(at, n);
+}
+
+int lockstep_replica_advance(struct lockstep_writer *w, struct lockstep_replica_run *run, uint64_t bytes,
+                             struct lockstep_replica_verdict *v)
 {
     *v = (struct lockstep_replica_verdict){0};
-    const struct lockstep_frame *last = NULL;
-    if (w->base == NULL || bytes < LOCKSTEP_HEAD_BYTES || bytes % 8 != 0 || bytes > w->limit - w->offset)
-        return refuse(v, LOCKSTEP_REPLICA_BAD_LENGTH, w->base == NULL ? 0 : w->limit - w->offset, bytes);
-    int result = check(w, head, bytes, &last, v);
+    struct seen s = {.ts = w->last_ts, .crc = w->last_crc, .epoch = w->epoch};
+    assert(w->base != NULL && run->held + bytes <= w->limit - w->offset);
+    run->held += bytes;
+    int result = check(w, run, &s, v);
     if (result != 0) {
-        v->frames = 0;
-        lockstep_replica_clear(w, bytes);
+        lockstep_replica_clear(w, run);
         return result;
     }
-    struct lockstep_frame *first = (struct lockstep_frame *)(w->base + w->offset);
+    if (s.frames == 0)
+        return 0;
+    uint8_t first[WITHHELD];
+    memcpy(first, run->head, WITHHELD);
+    uint8_t *at = w->base + w->offset;
+    withhold(w, run, s.bytes);
     uint32_t length;
-    memcpy(&length, head, sizeof length);
-    w->last_seq += v->frames;
-    w->last_ts = last->ts;
-    w->epoch = last->epoch;
-    w->offset += bytes;
-    if (last == first)
-        memcpy(&w->last_crc, head + 4, sizeof w->last_crc);
-    else
-        w->last_crc = last->crc32c;
-    j_store((uint8_t *)first + 4, head + 4, WITHHELD - 4);
-    j_publish32(&first->length, length);
+    memcpy(&length, first, sizeof length);
+    w->last_seq += s.frames;
+    w->last_ts = s.ts;
+    w->last_crc = s.crc;
+    w->epoch = s.epoch;
+    w->offset += s.bytes;
+    j_store(at + 4, first + 4, WITHHELD - 4);
+    j_publish32((uint32_t *)at, length);
     lockstep_writer_publish_watermark(w);
+    v->frames = s.frames;
     v->lag_ns = lockstep_wall_ns(NULL) - w->last_ts;
     return 0;
 }
 
-void lockstep_replica_clear(struct lockstep_writer *w, uint64_t bytes)
+int64_t lockstep_replica_receive(struct lockstep_writer *w, struct lockstep_replica_run *run, int fd, uint64_t bytes,
+                                 struct lockstep_replica_verdict *v)
 {
-    if (w->base == NULL)
-        return;
-    uint64_t room = w->limit - w->offset;
-    j_zero(w->base + w->offset, bytes < room ? bytes : room);
+    struct iovec part[2];
+    int parts = 0;
+    uint64_t held = run->held, room = w->base == NULL ? 0 : w->limit - w->offset;
+    *v = (struct lockstep_replica_verdict){0};
+    if (bytes == 0 || bytes > room - held)
+        return refuse(v, LOCKSTEP_REPLICA_BAD_LENGTH, room - held, bytes);
+    uint64_t left = bytes;
+    if (held < WITHHELD) {
+        uint64_t n = left < WITHHELD - held ? left : WITHHELD - held;
+        part[parts++] = (struct iovec){run->head + held, n};
+        left -= n;
+        held += n;
+    }
+    if (left != 0)
+        part[parts++] = (struct iovec){w->base + w->offset + held, left};
+    struct msghdr message = {.msg_iov = part, .msg_iovlen = (size_t)parts};
+    ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT);
+    if (n <= 0)
+        return n == 0 ? 0 : -errno;
+    int result = lockstep_replica_advance(w, run, (uint64_t)n, v);
+    return result != 0 ? result : n;
+}
+
+void lockstep_replica_clear(struct lockstep_writer *w, struct lockstep_replica_run *run)
+{
+    if (w->base != NULL && run->held != 0)
+        j_zero(w->base + w->offset, run->held);
+    *run = (struct lockstep_replica_run){0};
 }
 
 uint64_t lockstep_replica_spin(const struct lockstep_control *control, uint64_t seen, int64_t spin_ns)
@@ -286,7 +338,6 @@ uint64_t lockstep_replica_spin(const struct lockstep_control *control, uint64_t 
     int64_t end = lockstep_mono_ns(NULL) + spin_ns;
     uint64_t found;
     while ((found = __atomic_load_n(&control->published, __ATOMIC_ACQUIRE)) == seen && lockstep_mono_ns(NULL) < end)
-        for (int i = 0; i < 16; i++)
-            __asm__ volatile("" ::: "memory");
+        ;
     return found;
 }

@@ -2,10 +2,11 @@
  * it. Needs messages.h, segment.h and writer.h before it.
  *
  * A follower owns a `struct lockstep_writer` whose appender role is played by these functions; the other two roles (sync,
- * and the watermark) are the writer's own. The bytes of a run of whole frames are received straight into the map behind the
- * stream's end, all but the first eight: length and crc of the first frame stay apart until every frame of the run is proven.
- * A reader finds length 0 there, which is the tail, whatever stands behind it. A run that is refused is zeroed again.
- * A follower that dies in between leaves what a torn append leaves: recovery puts it aside. */
+ * and the watermark) are the writer's own. Bytes are received straight into the map behind the stream's end, cut anywhere,
+ * all but the first eight of the first frame: its length and crc stay apart until the frame is proven, so a reader finds
+ * length 0 there, which is the tail, whatever stands behind it. What is refused is zeroed again. The received bytes enter by
+ * recv, not by the disk seam's stores; a follower that dies in between leaves what a torn append leaves, and recovery puts
+ * it aside. */
 
 enum lockstep_replica_fault {
     LOCKSTEP_REPLICA_OK = 0,
@@ -43,15 +44,27 @@ int lockstep_replica_open(struct lockstep_writer *w, const struct lockstep_open_
 int lockstep_replica_end(struct lockstep_writer *w, const struct lockstep_end_marker *marker,
                          struct lockstep_replica_verdict *v);
 
-/* Where the next run goes: how many bytes fit there before the place of an end marker. *at: the address. */
-uint64_t lockstep_replica_room(const struct lockstep_writer *w, uint8_t **at);
+/* What was received behind the stream's end and is not shown yet. Zero it at the start of each connection. */
+struct lockstep_replica_run {
+    uint8_t  head[8];    /* the first eight bytes; their place in the map is zero */
+    uint64_t held;       /* bytes, with those of the head */
+};
 
-/* Check a run of `bytes` that stands at the stream's end but for its first eight, `head`; all of it is shown to readers, or
- * nothing and the place is zero again. Returns 0 or -EBADMSG with the reason in *v. */
-int lockstep_replica_accept(struct lockstep_writer *w, const uint8_t *head, uint64_t bytes, struct lockstep_replica_verdict *v);
+/* Where the next received byte belongs, and how many may follow it there. */
+uint64_t lockstep_replica_place(struct lockstep_writer *w, struct lockstep_replica_run *run, uint8_t **at);
 
-/* Zero what a broken connection left behind the stream's end: `bytes` of it. */
-void lockstep_replica_clear(struct lockstep_writer *w, uint64_t bytes);
+/* `bytes` more were received into the place. Every whole frame of the run is checked, then all of them are shown to readers
+ * at once. 0, or -EBADMSG with the reason in *v: nothing new is shown, the run is zero again. */
+int lockstep_replica_advance(struct lockstep_writer *w, struct lockstep_replica_run *run, uint64_t bytes,
+                             struct lockstep_replica_verdict *v);
+
+/* Receive from a socket that does not block, at most `bytes`, and advance. Bytes received, 0: the peer has ended, -EAGAIN:
+ * nothing is there, -EBADMSG as advance, else -errno. */
+int64_t lockstep_replica_receive(struct lockstep_writer *w, struct lockstep_replica_run *run, int fd, uint64_t bytes,
+                                 struct lockstep_replica_verdict *v);
+
+/* Zero what a broken connection left behind the stream's end. */
+void lockstep_replica_clear(struct lockstep_writer *w, struct lockstep_replica_run *run);
 
 /* Wait until control->published differs from `seen`: spins for spin_ns, never sleeps. Returns what it is. */
 uint64_t lockstep_replica_spin(const struct lockstep_control *control, uint64_t seen, int64_t spin_ns);

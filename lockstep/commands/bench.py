@@ -6,14 +6,16 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import flat, replay, scan, seek, sequencer
+from lockstep.bench import flat, replay, replicate, scan, seek, sequencer
 
-_BENCHES = {"sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek}
+_BENCHES = {
+    "sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek, "replicate": replicate,
+}  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek")
+    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek, replicate")
     names = top.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, module in _BENCHES.items():
         text = (module.__doc__ or "").strip().splitlines()[0]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from journal import logs
-from journal.messages import DurabilityPolicy
 from journal.notify import Heartbeat, Notifier
 from lockstep.config import Config, ConfigError, load
 
@@ -141,11 +140,10 @@ def run_one_gateway(arguments: argparse.Namespace) -> int:
     """`lockstep gateway NAME CONFIG`"""
     config = load(arguments.config)
     settings = _named(config, "gateway", arguments.name)
-    durable = config.durability != DurabilityPolicy.WRITTEN
     logs.configure(config.system.log)
     from gateways.sim.driver import run_gateway
 
-    return run_gateway(config.journal, arguments.name, settings, durable=durable)
+    return run_gateway(config.journal, arguments.name, settings, policy=config.durability)
 
 
 def run_one_exchange(arguments: argparse.Namespace) -> int:

@@ -18,12 +18,12 @@ CFLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-UNDEBUG"] + (
 ffibuilder = FFI()
 HEADERS = [
     JOURNAL / "messages.h", JOURNAL / "segment.h", JOURNAL / "writer.h",
-    JOURNAL / "reader.h", KERNEL / "ring.h", KERNEL / "admission.h", KERNEL / "telemetry.h", KERNEL / "flow.h",
-    KERNEL / "loop.h", KERNEL / "measure.h",
+    JOURNAL / "reader.h", KERNEL / "ring.h", KERNEL / "relay.h", KERNEL / "admission.h", KERNEL / "telemetry.h",
+    KERNEL / "flow.h", KERNEL / "loop.h", KERNEL / "measure.h",
 ]  # fmt: skip
 for header in HEADERS:
     ffibuilder.cdef((ROOT / header).read_text())
-NAMES = ("ring", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "measure", "blake2b")
+NAMES = ("ring", "relay", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "measure", "blake2b")
 SOURCES = [KERNEL / f"{name}.c" for name in NAMES]
 ffibuilder.set_source(
     "sequencer.kernel._sequencer",

@@ -179,6 +179,14 @@ static int tick(struct lockstep_loop *loop, int64_t mono_now) {
     return result;
 }
 
+/* Replication moves its watermark in another process, which wakes only the loop: whoever sleeps for it is woken from here. */
+static void tell_replicated(struct lockstep_loop *loop) {
+    uint64_t seq = load_acquire(&loop->writer->control->replicated_seq);
+    if (seq == loop->replicated_told) return;
+    loop->replicated_told = seq;
+    publish(loop);
+}
+
 /* The time is told by a frame when nothing else has told it for a while. How long until then; 0 when it was told just now,
  * or -errno. */
 static int64_t tell_time(struct lockstep_loop *loop) {
@@ -244,6 +252,7 @@ int32_t lockstep_loop_turn(struct lockstep_loop *loop) {
         loop->idle_since = 0;
         return LOCKSTEP_TURN_WORKED;
     }
+    tell_replicated(loop);
     int64_t left = tell_time(loop);
     if (left < 0) return end(loop, (int)left);
     loop->idle_ns = left;

@@ -108,6 +108,7 @@ struct lockstep_loop {
     uint8_t  zero2[64];
     struct lockstep_flow flow;
     uint64_t park_ticket;
+    uint64_t replicated_told; /* watermark of the followers that sleepers know of */
     int64_t  idle_since; /* 0: the last turn had work */
     int64_t  idle_ns;    /* after an idle turn: the clock frame is due in so long */
     uint32_t active_count;

@@ -60,7 +60,17 @@ WRONG = {
     "quantity finer than decimals": ({"instrument__BTCUSDT__min_quantity": "0.00001"}, "min_quantity", "3 decimals"),
     "tick below zero": ({"instrument__BTCUSDT__tick": "-0.10"}, "instrument.BTCUSDT.tick", "above 0"),
     "too many decimals": ({"instrument__BTCUSDT__price_decimals": 40}, "price_decimals = 40", "0 to 12"),
-    "durability of two machines": ({"session__durability": "replicated"}, "session.durability", "durable, written"),
+    "unknown durability": ({"session__durability": "soon"}, "session.durability", "durable, written, replicated"),
+    "replicated by nobody": ({"session__durability": "replicated"}, "session.durability", "required = true"),
+    "replicated by one not required": (
+        {"session__durability": "replicated", "replication": {"listen": "127.0.0.1:0", "follower": {"b": {"node": 2}}}},
+        "session.durability", "required = true",
+    ),
+    "replication nowhere": ({"replication": {"listen": "here"}}, "replication.listen", "HOST:PORT"),
+    "half a certificate": ({"replication": {"listen": "127.0.0.1:0", "key": "k"}}, "replication", "all three"),
+    "two followers of a number": (
+        {"replication": {"listen": "127.0.0.1:0", "follower": {"a": {"node": 2}, "b": {"node": 2}}}}, "node = 2", "its own",
+    ),
     "mode of another command": ({"session__mode": "backtest"}, "session.mode = 'backtest'", "live, paper, simulation"),
     "limit below zero": ({"risk__default__max_position": "-1"}, "risk.default.max_position", "above 0"),
     "app in two hosts": ({"host": {"a": {"apps": ["oms"]}, "b": {"apps": ["oms"]}}}, "host.b.apps", "host.a"),
