@@ -9,11 +9,13 @@ files at its system calls only: it is stopped at each of those.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,33 +53,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def scenarios(arguments: argparse.Namespace) -> list[str]:
-    """NAME:SIZE of all that is to be run: what was asked for, or with --count or --hours more sizes than the usual ones."""
+def scenarios(arguments: argparse.Namespace, round_: int) -> list[str]:
+    """NAME:SIZE of all that is run in a round: the usual sizes in the first one, five others in each one after it."""
     if arguments.scenario:
         return list(arguments.scenario)
-    sizes = list(SIZES)
-    if arguments.hours or arguments.count:
-        sizes += [size for size in range(80, 4112, 64) if size not in SIZES]
+    spread = (arguments.seed + 5 * round_) * 2654435761
+    sizes = SIZES if round_ == 0 else tuple(64 + 8 * ((spread + 101 * i) % 506) for i in range(len(SIZES)))
     return [f"{name}:{size}" for size in sizes for name in STEPPED] + list(ONCE)
 
 
 def run(arguments: argparse.Namespace, tell: Tell) -> Outcome:
-    """`lockstep torture boundaries`"""
+    """`lockstep torture boundaries`: one round, or as many as --hours and --count (of boundaries) ask for."""
     if platform.machine() != "x86_64":
         raise TracingForbidden(f"this campaign steps x86-64 instructions only; this machine is {platform.machine()}")
-    wanted = scenarios(arguments)
-    outcome = Outcome("boundaries", {"kill_every": arguments.every, "sizes": len({w.split(":")[1] for w in wanted})}, {})
+    outcome = Outcome("boundaries", {"seed": arguments.seed, "kill_every": arguments.every}, {})
+    ends = time.monotonic() + arguments.hours * 3600
     with scratch() as folder:
         binary = build(SOURCES, folder / "boundaries")
-        command = [str(binary), str(folder), str(arguments.every), *wanted]
-        child = ["--", sys.executable, "-m", "lockstep.torture.boundary_child"]
-        process = subprocess.Popen([*command, *child], stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        try:
-            _follow(process, outcome, arguments, len(wanted), tell)
-        finally:
-            process.kill()
-            process.wait()
-    return outcome
+        for round_ in itertools.count():
+            place = folder / f"round{round_}"
+            place.mkdir()
+            _round(binary, place, arguments, scenarios(arguments, round_), outcome, tell)
+            shutil.rmtree(place)
+            enough = outcome.metrics.get("boundaries", 0) >= arguments.count and time.monotonic() >= ends
+            if enough or outcome.finds:
+                outcome.metrics["rounds"] = round_ + 1
+                return outcome
+    raise AssertionError("unreachable")
+
+
+def _round(binary: Path, folder: Path, arguments: argparse.Namespace, wanted: list[str], outcome: Outcome, tell: Tell) -> None:
+    command = [str(binary), str(folder), str(arguments.every), *wanted]
+    child = ["--", sys.executable, "-m", "lockstep.torture.boundary_child"]
+    process = subprocess.Popen([*command, *child], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        _follow(process, outcome, arguments, len(wanted), tell)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _follow(process: subprocess.Popen[str], outcome: Outcome, arguments: argparse.Namespace, total: int, tell: Tell) -> None:
@@ -108,7 +121,8 @@ def _follow(process: subprocess.Popen[str], outcome: Outcome, arguments: argpars
                 tell(done, total, f"{event['scenario']} {event['size']}, {len(outcome.finds)} found")
             case "end":
                 ended = True
-                metrics["boundaries"], metrics["kills"] = event["boundaries"], event["kills"]
+                for key in ("boundaries", "kills"):
+                    metrics[key] = metrics.get(key, 0) + event[key]
     if process.wait() not in (0, 1) or not ended:
         outcome.finds.append(Find(f"the driver ended with exit code {process.returncode}", "lockstep torture boundaries"))
 

@@ -25,7 +25,7 @@ def _needs_a_compiler():
 
 
 def campaign(*words):
-    arguments = cli.parser("torture").parse_args(["torture", "boundaries", *words])
+    arguments = cli.parser("torture").parse_args(["torture", "boundaries", "--seed", "1", *words])
     try:
         return boundaries.run(arguments, lambda done, total, text: None)
     except boundaries.TracingForbidden as error:
@@ -113,6 +113,16 @@ def test_a_folder_that_recovers_otherwise_is_found(monkeypatch):
     assert outcome.finds
     assert outcome.finds[0].reproduce == "lockstep torture boundaries --scenario append:64"
     assert "decided was" in outcome.finds[0].what
+
+
+def test_rounds_go_on_with_other_sizes():
+    arguments = cli.parser("torture").parse_args(["torture", "boundaries", "--seed", "1"])
+    rounds = [{s.split(":")[1] for s in boundaries.scenarios(arguments, n) if s.startswith("lane")} for n in range(20)]
+    assert rounds[0] == {str(size) for size in boundaries.SIZES}
+    assert len(set().union(*rounds)) > 60
+    assert all(int(size) % 8 == 0 and 64 <= int(size) <= 4104 for size in set().union(*rounds))
+    outcome = campaign("--scenario", "append:64", "--count", "300")
+    assert (outcome.finds, outcome.metrics["rounds"]) == ([], 2)
 
 
 def test_where_tracing_is_forbidden_it_says_so(monkeypatch, tmp_path, capsys):
