@@ -115,12 +115,6 @@ static int roll(struct lockstep_writer *w)
     w->seed = next->seed;
     __atomic_store_n(&w->segment, next->number, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->segment, next->number, __ATOMIC_RELEASE);
-    if (w->roll_fd >= 0) {
-        const uint64_t one = 1;
-        /* The counter cannot overflow before 2^64 rolls, and a wake-up that fails leaves the preparer one late. */
-        ssize_t ignored = write(w->roll_fd, &one, sizeof one);
-        (void)ignored;
-    }
     return 0;
 }
 
@@ -189,10 +183,18 @@ int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_
 void lockstep_writer_publish_watermark(struct lockstep_writer *w)
 {
     uint64_t published = (uint64_t)w->segment << 32 | w->offset;
+    bool rolled = published >> 32 != w->published >> 32;
     __atomic_store_n(&w->published, published, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->published, published, __ATOMIC_RELEASE);
     __atomic_store_n(&w->control->written_ts, w->last_ts, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->written_seq, w->last_seq, __ATOMIC_RELEASE);
+    /* Only now: waking a thread takes longer than a hundred frames, and the frame that rolled is somebody's. */
+    if (rolled && w->roll_fd >= 0) {
+        const uint64_t one = 1;
+        /* The counter cannot overflow before 2^64 rolls, and a wake-up that fails leaves the preparer one late. */
+        ssize_t ignored = write(w->roll_fd, &one, sizeof one);
+        (void)ignored;
+    }
 }
 
 /* ---- preparer ------------------------------------------------------------------------------------------------ */

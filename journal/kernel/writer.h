@@ -36,7 +36,7 @@ struct lockstep_writer {
     uint32_t epoch;                 /* set by the owner between appends */
     uint32_t segment;               /* current segment, 0: none. Stored with release, the other roles read it */
     struct lockstep_control *control;
-    int32_t  roll_fd;               /* eventfd to be written at each roll (wakes the preparer), -1: none */
+    int32_t  roll_fd;               /* eventfd to be written at the watermark after a roll (wakes the preparer), -1: none */
     int32_t  failed;                /* errno of a failed sync or prepare, 0: all well. Stored by syncer and preparer */
     uint64_t published;             /* segment << 32 | offset at the last watermark; stored with release, the syncer reads it */
     uint64_t zero[6];

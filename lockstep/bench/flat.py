@@ -40,9 +40,10 @@ ROLLS = 60
 ROLL_PINGS = 40
 ROLL_SEGMENT_BYTES = 1 << 20
 AHEAD_FRAMES = 20
+WARM_PINGS = 8
 END_BYTES = 1024 + 16
 """What the writer keeps at the end of a segment."""
-QUIET_S = 0.01
+QUIET_S = 0.05
 Row = dict[str, Any]
 
 
@@ -200,6 +201,7 @@ def _rolls(journal: Path, settings: SequencerSettings) -> Row:
             while not (journal / segment_name(segment + 1)).exists():
                 time.sleep(QUIET_S)  # what makes it is a thread of the sequencer: nothing tells us when it is done
             time.sleep(QUIET_S)
+            pings.measure(WARM_PINGS)  # the first ones after a pause pay for cold caches, wherever they stand
             us += pings.measure(ROLL_PINGS)
             rolled += pings.place[0] - segment
         memory = running.memory_mib()
