@@ -1,8 +1,9 @@
 """`lockstep bench flat`: does it stay as fast? In a long journal, at rolls, with many readers, publishers, one far behind.
 
-One stream of 128-byte frames in default segments, made on disk meanwhile. At each mark of the curve, and in each case after it:
-the rate at which a burst is published, sequenced and checked by a reader, and the time of single messages (`written`). The last
-case writes in the smallest segments, and looks at the messages around each roll only.
+One stream of 128-byte frames in default segments, made on disk meanwhile. Up to each mark of the curve how fast it grew
+(`growing_per_s`); at the mark, and in each case after the last: the rate at which a burst is published, sequenced and checked
+by a reader, and the time of single messages (`written`). The last case writes in the smallest segments, and looks at the
+messages around each roll only.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from sequencer.settings import SequencerSettings
 
 FRAMES = 100_000_000
 FRAMES_LEAST = 1_000_000
-BURST = 1_000_000
+BURST = 400_000
+"""Fits into the rest of a segment and the next one: a burst does not wait for segments to be made, the growing does."""
 BATCH = 512
 PINGS = 5_000
 READERS = 8
@@ -128,6 +130,13 @@ def _tails(journal: Path, first: int, count: int, from_seq: int) -> Iterator[lis
             tail.close()
 
 
+def _await_segment(journal: Path, number: int) -> None:
+    """Until a segment is made. What makes it is a thread of the sequencer: nothing tells us when it is done."""
+    while not (journal / segment_name(number)).exists():
+        time.sleep(QUIET_S)
+    time.sleep(QUIET_S)
+
+
 def _burst(publishers: list[Publisher], tail: _Tail) -> float:
     """Messages a second until the reader has checked the last."""
     share = BURST // len(publishers)
@@ -143,6 +152,7 @@ def _burst(publishers: list[Publisher], tail: _Tail) -> float:
 
 
 def _row(case: str, publishers: list[Publisher], tail: _Tail, pings: rig.Pings, running: rig.Running) -> Row:
+    _await_segment(tail.reader.path, pings.place[0] + 1)
     rate = _burst(publishers, tail)
     us = pings.measure(PINGS)
     return {
@@ -166,11 +176,13 @@ def _stream(journal: Path, settings: SequencerSettings, frames: int, progress: A
         pings = rig.Pings(journal, one)
         (tail,) = stack.enter_context(_tails(journal, 0, 1, 1))
         for mark in marks(frames):
+            begun, start = tail.reader.next_seq, time.perf_counter()
             while (missing := mark - BURST - tail.reader.next_seq) > 0:
                 rig.flood(one, min(missing, BURST), BATCH)
                 progress(tail.reader.next_seq)
             tail.wait_for(tail.reader.written_seq)
-            rows.append(_row(f"frames_{mark}", [one], tail, pings, running))
+            grown = (tail.reader.next_seq - begun) / (time.perf_counter() - start)
+            rows.append(_row(f"frames_{mark}", [one], tail, pings, running) | {"growing_per_s": round(grown)})
             progress(mark)
         end = tail.reader.written_seq
         with _tails(journal, 1, READERS - 1, end + 1):
@@ -198,9 +210,7 @@ def _rolls(journal: Path, settings: SequencerSettings) -> Row:
             last = one.next_source_seq - 1
             while one.accepted_source_seq < last:
                 one.wait(0.1, unless=lambda last=last: one.accepted_source_seq >= last)
-            while not (journal / segment_name(segment + 1)).exists():
-                time.sleep(QUIET_S)  # what makes it is a thread of the sequencer: nothing tells us when it is done
-            time.sleep(QUIET_S)
+            _await_segment(journal, segment + 1)
             pings.measure(WARM_PINGS)  # the first ones after a pause pay for cold caches, wherever they stand
             us += pings.measure(ROLL_PINGS)
             rolled += pings.place[0] - segment
