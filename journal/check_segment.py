@@ -258,8 +258,8 @@ def _prefixes(found: CheckedSegment, header: SegmentHeader, base: Any, mapped: A
     for seq in sorted(s for s in wanted if found.first_seq <= s <= found.last_seq):
         lib.lockstep_reader_survey(walk, seq + 1 - walk.next_seq, ffi.NULL, ffi.NULL, ffi.NULL)
         found.prefixes[seq] = _facts(found, header, walk, hashed, int(walk.offset))
-    if found.state == "full" and found.claims_wanted:
-        hashed.extend(header.segment_bytes)  # a head may be that of the whole segment, sealed or not
+    if found.state == "full":
+        hashed.extend(header.segment_bytes)  # heads, and the stream's own seals, are of the whole segment, sealed here or not
     if found.state == "full" and len(hashed.values) == header.segment_bytes // BLOCK * DIGEST:
         found.whole = _facts(found, header, walk, hashed, header.segment_bytes)
 
