@@ -159,6 +159,7 @@ def _decide(headers: list[SegmentHeader], control: ControlPage | None) -> tuple[
         found.has_control = 1
         found.control_durable_seq, found.control_segment = control.c.durable_seq, control.c.segment
         found.control_epoch, found.segment_bytes = control.c.epoch, control.segment_bytes
+        found.elsewhere = control.c.role != lib.LOCKSTEP_ROLE_WRITER
     sources = ffi.new("struct lockstep_sources *")
     used = ffi.new("uint64_t *")
     later: list[_Later] = []

@@ -87,7 +87,7 @@ enum lockstep_recovery_action lockstep_recovery_look(struct lockstep_recovery *r
     const struct lockstep_segment_identity *id = (const void *)base;
     const struct lockstep_open_record *open = (const void *)(base + LOCKSTEP_OPEN_AT);
     bool opened = is_open(base);
-    if (opened && open->durable_seq > r->durable_seq)
+    if (opened && !r->elsewhere && open->durable_seq > r->durable_seq)
         r->durable_seq = open->durable_seq;
     if (!r->ended && opened && open->first_seq == r->reader.next_seq && open->prev_last_ts == r->reader.last_ts &&
         open->prev_last_crc == r->reader.last_crc) {

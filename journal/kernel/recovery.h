@@ -34,6 +34,8 @@ struct lockstep_recovery {
     uint32_t has_control;          /* 0: no control page; the control_… words are 0 then */
     uint32_t control_segment;
     uint32_t control_epoch;
+    uint32_t elsewhere;            /* 1: a replica. Its open records tell of the writer's disk, not of this one */
+    uint32_t zero;
     /* found */
     uint64_t last_seq;
     int64_t  last_ts;

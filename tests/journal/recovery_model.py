@@ -57,7 +57,7 @@ def valid_header(data: bytes, number: int, stream_id: int) -> bool:
 def decide(
     segments: list[bytes], stream_id: int, schema: bytes, control: dict[str, int] | None, segment_bytes: int = 0
 ) -> Decision:
-    """`control`: durable_seq, segment, epoch; None without a control page."""
+    """`control`: durable_seq, segment, epoch, perhaps role (0: a writer's); None without a control page."""
     words = control or {"durable_seq": 0, "segment": 0, "epoch": 0}
     d = Decision(epoch=words["epoch"], durable_seq=words["durable_seq"])
     ended = invalid = aside = False
@@ -70,7 +70,7 @@ def decide(
             continue
         first, durable, prev_ts, prev_crc, open_epoch, _, open_crc = struct.unpack_from("<QQqIIII", data, 512)
         opened = crc32c_fast(data[:64] + data[512:548]) == open_crc
-        if opened:
+        if opened and not words.get("role"):
             d.durable_seq = max(d.durable_seq, durable)
         (frames_at,) = struct.unpack_from("<I", data, 12)
         if not ended and opened and (first, prev_ts, prev_crc) == (d.last_seq + 1, d.last_ts, d.last_crc):

@@ -44,6 +44,7 @@ def decide(segments, control, segment_bytes=0, schema=SCHEMA):
     if control is not None:
         found.has_control, found.control_durable_seq = 1, control["durable_seq"]
         found.control_segment, found.control_epoch = control["segment"], control["epoch"]
+        found.elsewhere = control.get("role", 0) != 0
     used = ffi.new("uint64_t *")
     actions, sizes = [], []
     for data in segments:
@@ -130,6 +131,7 @@ def wounded(segments, wounds):
         "durable_seq": st.one_of(st.just(0), st.integers(0, 100)),
         "segment": st.integers(0, 4),
         "epoch": st.integers(0, 9),
+        "role": st.integers(0, 2),
     }),
     segment_bytes=st.sampled_from([0, SEGMENT_BYTES, 2 * SEGMENT_BYTES]),
     schema=st.sampled_from([SCHEMA, SCHEMA, b"{}"]),
@@ -159,6 +161,24 @@ def test_every_verdict_and_action_occurs():
         model = recovery_model.decide(segments, STREAM, SCHEMA, control, size)
         assert (model.verdict, action in model.actions) == (verdict, True)
         assert decide(segments, control, size) == model
+
+
+def test_a_replica_knows_its_own_disk_only(folder):
+    """R04, J06: an open record tells what was durable at the writer. A follower that loses power may have less: a torn tail."""
+    writer = SmallWriter(folder)
+    while writer.c.segment < 2:
+        writer.append(bytes(800))
+        writer.sync()
+    writer.release()
+    segments = [bytearray(path.read_bytes()) for path in sorted(folder.glob("*.seg"))]
+    segments[0][9100] ^= 1  # in the second frame
+    page = {"durable_seq": 1, "segment": 2, "epoch": 1}
+    for role, verdict in ((0, "damage"), (1, "torn"), (2, "torn")):
+        parts = [bytes(data) for data in segments]
+        found = decide(parts, page | {"role": role})
+        assert (found.verdict, found.last_seq) == (verdict, 1)
+        assert found == recovery_model.decide(parts, STREAM, SCHEMA, page | {"role": role})
+    assert decide([bytes(d) for d in segments], page | {"role": 1, "durable_seq": 2}).verdict == "damage"
 
 
 def test_the_numbers_end_before_they_overflow(folder):
