@@ -52,7 +52,8 @@ def columns(path: Path | str, cls: type[Message], from_seq: int = 1, to_seq: int
                 continue
             number = batch.header.number
             if number not in body_bytes:
-                body_bytes[number] = min(cls.LAYOUT.fixed_bytes, _fixed_bytes_in(batch.header, cls))
+                there = cls.LAYOUT.fixed_bytes if batch.evolved else _fixed_bytes_in(batch.header, cls)
+                body_bytes[number] = min(cls.LAYOUT.fixed_bytes, there)
             rows = np.empty((len(batch), dtype.itemsize), dtype=np.uint8)
             if body_bytes[number] < cls.LAYOUT.fixed_bytes:
                 rows[:] = blank

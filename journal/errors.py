@@ -41,6 +41,10 @@ class NewerFormat(JournalError):
     """Written by a newer version of lockstep."""
 
 
+class NewerSchema(JournalError):
+    """A frame of a kind, or of a version of a kind, that this build does not know."""
+
+
 class WrongStream(JournalError):
     """A file of another journal."""
 

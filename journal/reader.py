@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from journal.errors import JournalCorrupt, JournalMissing
+from journal.evolve import Evolver, evolution_of
 from journal.index.fields import fields_of
 from journal.index.jump import follow
 from journal.index.jump import to_seq as jump_to
@@ -33,6 +34,8 @@ from journal.segment import (
 
 _REF = struct.Struct("<IHHQq")
 _NO_LIMIT = 2**64 - 1
+_EMPTY_BYTES = 64
+"""Of a window without frames."""
 # How many frames a filtered poll looks at before it says how far it came.
 _SCAN_FACTOR = 64
 
@@ -42,11 +45,15 @@ class Batch:
 
     `buffer` is the whole mapped segment and stays valid as long as the batch or a view of it is held. `first_seq` and
     `last_seq` are what the poll looked at, frames that were filtered out included. `refs` are the rows, 24 bytes each.
+    `evolved`: another schema wrote the segment; `buffer` holds copies of frames, those of old kinds as this build writes them.
     """
 
-    __slots__ = ("buffer", "first_seq", "header", "last_seq", "refs")
+    __slots__ = ("buffer", "evolved", "first_seq", "header", "last_seq", "refs")
 
-    def __init__(self, buffer: memoryview, refs: bytes, first_seq: int, last_seq: int, header: SegmentHeader) -> None:
+    def __init__(
+        self, buffer: memoryview, refs: bytes, first_seq: int, last_seq: int, header: SegmentHeader, evolved: bool = False
+    ) -> None:
+        self.evolved = evolved
         self.buffer = buffer
         self.refs = refs
         self.first_seq = first_seq
@@ -104,6 +111,7 @@ class JournalReader:
                 self._c.kinds[kind // 64] |= 1 << (kind % 64)
         self._build_index = build_index
         self._plan: Plan | None = None
+        self._evolver: Evolver | None = None
         self._fields: Any = None
         self._skipped = 0
         self._asked_seq = 1
@@ -218,7 +226,7 @@ class JournalReader:
         assert self._buffer is not None
         assert self._header is not None
         refs = bytes(ffi.buffer(self._refs, n * _REF.size)) if n else b""
-        return Batch(self._buffer, refs, first_seq, last_seq, self._header)
+        return Batch(self._buffer, refs, first_seq, last_seq, self._header, self._evolver is not None)
 
     def _select(self, n: int) -> int:
         """Drop frames of other instruments and orders from the first n refs."""
@@ -254,9 +262,13 @@ class JournalReader:
         if self._plan is not None and self._c.next_seq <= self._plan.index.ends.last_seq:
             self._distrust()
             return True
+        if state == lib.LOCKSTEP_TAIL and self._evolver is not None:
+            return self._next_window(self._evolver)
         if state in (lib.LOCKSTEP_TAIL, lib.LOCKSTEP_MORE):
             return False
         if state == lib.LOCKSTEP_END:
+            if self._evolver is not None:
+                self._c.last_crc = self._evolver.last_crc
             self._enter(self._next_header(self._header))
             return True
         expected, found = describe(self._c)
@@ -289,7 +301,40 @@ class JournalReader:
         start_reader(self._c, header, self._base)
         named = self._wanted.instruments is not None or self._wanted.orders is not None
         self._fields = fields_of(header) if named else None
-        self._plan = self._plan_for(header, mapped)
+        evolution = evolution_of(header)
+        self._evolver = None
+        if evolution is not None:
+            self._pass_over(evolution.ignorable)
+        if evolution is not None and (evolution.old or evolution.newer):
+            self._plan = None
+            self._evolver = Evolver(evolution, header, self._buffer, self._wanted.kinds, verify=bool(self._c.verify))
+            self._load(bytearray(_EMPTY_BYTES))
+        else:
+            self._plan = self._plan_for(header, mapped)
+
+    def _pass_over(self, kinds: Iterable[int]) -> None:
+        """Deliver no frames of these kinds."""
+        for kind in kinds:
+            if not self._c.filtered:
+                self._c.filtered = 1
+                ffi.memmove(self._c.kinds, b"\xff" * ffi.sizeof(self._c.kinds), ffi.sizeof(self._c.kinds))
+            self._c.kinds[kind // 64] &= ~(1 << (kind % 64)) & _NO_LIMIT
+
+    def _next_window(self, evolver: Evolver) -> bool:
+        """The next frames of a segment that another schema wrote; False when there are none for now."""
+        window = evolver.window()
+        if window is not None:
+            self._load(window)
+            return True
+        source = evolver.source
+        if source.state in (lib.LOCKSTEP_TAIL, lib.LOCKSTEP_MORE):
+            return False
+        raise JournalCorrupt(evolver.header.path, int(source.offset), *describe(source))
+
+    def _load(self, window: bytearray) -> None:
+        self._buffer = memoryview(window).toreadonly()
+        self._base = ffi.from_buffer(window)
+        self._c.base, self._c.bytes, self._c.offset = self._base, len(window), 0
 
     def _plan_for(self, header: SegmentHeader, mapped: mmap.mmap) -> Plan | None:
         """What to read of a full segment; None: everything, frame by frame."""

@@ -119,6 +119,7 @@ def schema_text() -> bytes:
             "fixed_bytes": cls.LAYOUT.fixed_bytes,
             "fields": [_field_text(f) for f in cls.LAYOUT.fields],
         }
+        | ({"ignorable": True} if cls.IGNORABLE else {})
         for kind, cls in sorted(REGISTRY.items())
     ]
     return json.dumps({"format": SCHEMA_FORMAT, "kinds": kinds}, separators=(",", ":"), sort_keys=True).encode()

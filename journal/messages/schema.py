@@ -67,6 +67,8 @@ class Message(msgspec.Struct):
 
     KIND: ClassVar[int] = 0
     VERSION: ClassVar[int] = 1
+    IGNORABLE: ClassVar[bool] = False
+    """Builds that do not know this kind may pass over its frames: no state depends on them."""
     LAYOUT: ClassVar[Layout]
     # Bound by `message`: encode the body to canonical bytes; decode it at an offset of a buffer, in place.
     encode: ClassVar[Callable[[Any], bytes]]
@@ -180,7 +182,7 @@ M = TypeVar("M", bound=Message)
 E = TypeVar("E", bound=Entry)
 
 
-def message(kind: int, version: int = 1) -> Callable[[type[M]], type[M]]:
+def message(kind: int, version: int = 1, *, ignorable: bool = False) -> Callable[[type[M]], type[M]]:
     """Declare a message kind: compute its layout, bind its codec, enter it in the registry."""
 
     def declare(cls: type[M]) -> type[M]:
@@ -188,7 +190,7 @@ def message(kind: int, version: int = 1) -> Callable[[type[M]], type[M]]:
 
         if kind in REGISTRY and REGISTRY[kind].__name__ != cls.__name__:
             raise DeclarationError(f"kind {kind} is {REGISTRY[kind].__name__} already; {cls.__name__} needs another number")
-        cls.KIND, cls.VERSION = kind, version
+        cls.KIND, cls.VERSION, cls.IGNORABLE = kind, version, ignorable
         cls.LAYOUT = lay_out(cls, kind, version)
         codec.bind(cls)
         REGISTRY[kind] = cls

@@ -6,17 +6,17 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import flat, replay, replicate, scan, seek, sequencer, zero_impact
+from lockstep.bench import flat, replay, replicate, scan, seek, sequencer, verify, zero_impact
 
 _BENCHES = {
     "sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek, "replicate": replicate,
-    "zero-impact": zero_impact,
+    "zero-impact": zero_impact, "verify": verify,
 }  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek, replicate, zero-impact")
+    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek, replicate, zero-impact, verify")
     names = top.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, module in _BENCHES.items():
         text = (module.__doc__ or "").strip().splitlines()[0]
