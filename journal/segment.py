@@ -238,8 +238,13 @@ class ControlPage:
         self.c = ffi.from_buffer("struct lockstep_control *", self._map)
 
     def flush(self) -> None:
-        """Put the page on disk."""
-        self._map.flush()
+        """Put the page on disk. A call that a signal interrupted is made again; mmap does not do so by itself."""
+        while True:
+            try:
+                self._map.flush()
+            except InterruptedError:
+                continue
+            return
 
 
 def create_control(folder: Path, stream_id: int, segment_bytes: int, **words: int) -> None:

@@ -97,7 +97,7 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
             if (news) wake_write(loop->control_fd);
             wake_write(loop->wake_fd);
             if (result == 0 && loop->seal_fd > 0) wake_write(loop->seal_fd);
-            if (result != 0) patience = 1000000000;
+            if (result != 0) patience = flow_retry_ns(loop);
         }
         wait_fd(loop->segment_fd, patience);
     }

@@ -141,6 +141,11 @@ void flow_measure_disk(struct lockstep_loop *loop) {
     store_release(&loop->flow.disk_capacity, (uint64_t)fs.f_blocks * fs.f_frsize);
 }
 
+int64_t flow_retry_ns(const struct lockstep_loop *loop) {
+    int64_t fifth = loop->flow.disk_patience_ns / 5;
+    return fifth < 1000000 ? 1000000 : fifth > 1000000000 ? 1000000000 : fifth;
+}
+
 void flow_last_words(struct lockstep_loop *loop, int error) {
     int full = error == -ENOSPC || error == -EDQUOT;
     struct lockstep_stream_halted body = {

@@ -43,6 +43,8 @@ int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const str
 int flow_no_segment(struct lockstep_loop *loop);
 /* By the preparer, when the disk refuses: how much there is. */
 void flow_measure_disk(struct lockstep_loop *loop);
+/* How long it waits before it tries again: five times within the patience, at least every second. */
+int64_t flow_retry_ns(const struct lockstep_loop *loop);
 
 /* The stream ends with `error`: say so, as far as the disk takes it. */
 void flow_last_words(struct lockstep_loop *loop, int error);

@@ -141,7 +141,7 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop);
 void lockstep_sync_end(struct lockstep_loop *loop);
 
 /* lockstep_prepare_run: keep one segment ready ahead of the writer until lockstep_prepare_end. While the disk refuses, it
- * tries again every second and the publishers wait: nothing is lost, `prepare_error` tells. */
+ * tries again and again and the publishers wait: nothing is lost, `prepare_error` tells. */
 int32_t lockstep_prepare_run(struct lockstep_loop *loop);
 void lockstep_prepare_end(struct lockstep_loop *loop);
 
