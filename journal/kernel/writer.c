@@ -283,9 +283,7 @@ static int segment_path(const struct lockstep_writer *w, uint32_t number, char *
  * once it loses again, and reports it only the first time. */
 static int believed(struct lockstep_writer *w, int result)
 {
-    if (result == 0 || result == -EMFILE || result == -ENFILE || result == -ENOMEM)
-        return result;
-    return fail(w, result);
+    return result == 0 ? 0 : fail(w, result);
 }
 
 static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, uint32_t number, const char *temporary)
@@ -312,8 +310,12 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
         result = believed(w, j_sync(fd));
     if (result == 0)
         result = j_rename(temporary, path);
-    if (result == 0)
-        result = believed(w, j_dirsync(w->folder));
+    if (result == 0) {
+        result = j_dirsync(w->folder);
+        /* A folder that could not even be opened: nothing was asked of the disk. */
+        if (result != -EMFILE && result != -ENFILE)
+            result = believed(w, result);
+    }
     if (result == 0 && !w->write_through)
         result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
     if (result != 0) {

@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, tell: Tell) -> Outcome:
     """`lockstep torture calls`"""
     pairs = [(call, error) for call in arguments.call or CALLS for error in arguments.error or ERRORS]
-    outcome = Outcome("calls", {"pairs": len(pairs), "rounds": ROUNDS, "messages": ROUNDS * OF_A_ROUND}, {"runs": 0, "halted": 0})
+    outcome = Outcome(
+        "calls", {"pairs": len(pairs), "rounds": ROUNDS, "messages": ROUNDS * OF_A_ROUND}, {"runs": 0, "halted": 0}
+    )
     with scratch() as folder, Daemons(folder) as daemons:
         for done, (call, error) in enumerate(pairs):
             nth = arguments.nth or 1
@@ -148,9 +150,9 @@ class Trial:
             publisher = Publisher.connect(self.journal, SOURCE, timeout_s=PATIENCE_S)
         else:
             publisher.reconnect(PATIENCE_S)
-        before = dict(self.released)
+        before, self.released = self.released, {}
         with publisher:
-            # What was released before stays; what follows is released once more, from the start of the stream.
+            # Everything is released once more, from the start of the stream.
             if not self._work(publisher):
                 return f"ended on a good disk: {self.daemons.said()}"
         if self.daemons.stop() != 0:

@@ -64,6 +64,7 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
         int result = stop ? lockstep_writer_sync(loop->writer, &durable) : lockstep_writer_sync_behind(loop->writer, &durable);
         if (result != 0) {
             loop->sync_error = result;
+            store_release(&loop->flow.look_now, 1);
             wake_write(loop->control_fd);
             wake_write(loop->wake_fd); /* the loop's next append fails, and so the stream ends */
             return result;
@@ -94,7 +95,10 @@ int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
             if (result != 0) flow_measure_disk(loop);
             int news = result != loop->prepare_error;
             store_release((uint64_t *)&loop->prepare_error, (uint64_t)result);
-            if (news) wake_write(loop->control_fd);
+            if (news) {
+                store_release(&loop->flow.look_now, 1);
+                wake_write(loop->control_fd);
+            }
             wake_write(loop->wake_fd);
             if (result == 0 && loop->seal_fd > 0) wake_write(loop->seal_fd);
             if (result != 0) patience = flow_retry_ns(loop);

@@ -100,6 +100,8 @@ int flow_look(struct lockstep_loop *loop, int64_t now) {
     int64_t mono = lockstep_mono_ns(NULL);
     int result = 0;
     loop->flow.reads_left = READS_PER_LOOK;
+    store_relaxed(&loop->flow.look_now, 0);
+    if ((result = -__atomic_load_n(&loop->writer->failed, __ATOMIC_ACQUIRE)) != 0) return result;
     if (loop->manual_ns == NULL) {
         result = look_at_clock(loop, now, mono);
     } else {

@@ -40,6 +40,7 @@ struct lockstep_flow {
     int64_t  stall_alert_ns;   /* the disk has stood still for so long: an alert */
     int64_t  disk_patience_ns; /* no room for a next segment and the last one full: wait so long for some, then halt */
     int64_t  wall;             /* at the last look */
+    uint64_t look_now;         /* 1: another thread has news of the disk */
     int64_t  offset;           /* wall - monotonic clock, as far as the stream knows; 0: not looked yet */
     int64_t  look_at;
     int64_t  wake_at;          /* the first resting lane's; INT64_MAX: none rests */

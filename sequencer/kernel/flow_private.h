@@ -12,9 +12,10 @@ void flow_told(struct lockstep_loop *loop);
 /* Look at clock, disk and watermark. 0, or -errno when the stream must end. */
 int flow_look(struct lockstep_loop *loop, int64_t now);
 
-/* With every reading of the wall clock: a step back, or 50 ms since the last look. */
+/* With every reading of the wall clock: a step back, 50 ms since the last look, or news of the disk. */
 static inline int flow_now(struct lockstep_loop *loop, int64_t now) {
-    if (__builtin_expect((uint64_t)(now - loop->flow.wall) <= FLOW_LOOK_NS, 1)) return 0;
+    const struct lockstep_flow *flow = &loop->flow;
+    if (__builtin_expect((uint64_t)(now - flow->wall) <= FLOW_LOOK_NS && load_relaxed(&flow->look_now) == 0, 1)) return 0;
     return flow_look(loop, now);
 }
 

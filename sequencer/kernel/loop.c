@@ -192,7 +192,7 @@ static void tell_replicated(struct lockstep_loop *loop) {
 static int64_t tell_time(struct lockstep_loop *loop) {
     int64_t now = mono();
     if (loop->idle_since == 0) loop->idle_since = now;
-    int looked = now >= loop->flow.look_at ? flow_look(loop, loop_now(loop)) : 0;
+    int looked = now >= loop->flow.look_at || load_relaxed(&loop->flow.look_now) != 0 ? flow_look(loop, loop_now(loop)) : 0;
     if (looked != 0) return looked;
     int64_t left = loop->idle_since + loop->clock_interval_ns - now;
     if (left > 0) return left;
