@@ -1,4 +1,4 @@
-"""The nth system call fails: every open, sync, allocation, rename and map of a real sequencer, one by one, until it needs no more.
+"""The nth system call fails: every open, sync, allocation, rename and map of a real sequencer, one by one.
 
 A publisher publishes, a consumer releases what is durable, as a gateway does; then the daemon is started again on what is
 left. Nothing released may be missing, nothing be there twice or out of nowhere, and an end must be said in one line.
@@ -81,6 +81,7 @@ class Trial:
         self.halted = False
         self.released: dict[int, int] = {}
         """source_seq → seq, of what the consumer saw durable: it would have been acted upon."""
+        self._held: list[tuple[int, int]] = []
 
     def run(self) -> str:
         """What was found; empty when all is as promised."""
@@ -98,7 +99,8 @@ class Trial:
         return self._judge_end(code) or self._go_on(publisher)
 
     def _work(self, publisher: Publisher) -> bool:
-        """Publish what is not published yet, round by round, each when the one before is durable. False: the sequencer has ended."""
+        """Publish what is not published yet, a round when the one before is durable. False: the sequencer has ended."""
+        self._held = []
         with JournalReader(self.journal, kinds=[LogRecord.KIND]) as reader:
             for last in range(OF_A_ROUND, ROUNDS * OF_A_ROUND + 1, OF_A_ROUND):
                 try:
@@ -113,14 +115,13 @@ class Trial:
 
     def _release(self, publisher: Publisher, reader: JournalReader, number: int) -> bool:
         """Wait until `number` is durable, as a gateway does that sends no order before."""
-        held: list[tuple[int, int]] = []
         end = time.monotonic() + PATIENCE_S
         while not self.released.get(number):
             while (batch := reader.poll()) is not None:
-                held += [(int.from_bytes(batch.buffer[at + 40 : at + 48], "little"), seq) for at, _, _, seq, _ in batch]
+                self._held += [(int.from_bytes(batch.buffer[at + 40 : at + 48], "little"), seq) for at, _, _, seq, _ in batch]
             durable = 0 if reader.halted else reader.durable_seq
-            self.released |= {mine: seq for mine, seq in held if seq <= durable}
-            held = [(mine, seq) for mine, seq in held if seq > durable]
+            self.released |= {mine: seq for mine, seq in self._held if seq <= durable}
+            self._held = [(mine, seq) for mine, seq in self._held if seq > durable]
             if not self.released.get(number):
                 if not publisher.alive:
                     return False

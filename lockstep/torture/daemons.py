@@ -11,6 +11,7 @@ import ctypes
 import json
 import mmap
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,8 +95,9 @@ class Daemons:
         return int(self._ask(wait=int(number))["code"])
 
     def said(self) -> list[str]:
-        """What the last daemon has said on stderr."""
-        return [line for line in self.errors.read_text().splitlines() if line.strip()]
+        """What the last daemon has said on stderr, what is only information excepted."""
+        lines = [line for line in self.errors.read_text().splitlines() if line.strip()]
+        return [line for line in lines if not re.match(r"\S+ (debug|info) ", line)]
 
     def close(self) -> None:
         """End the server, and a daemon that is left."""

@@ -64,6 +64,11 @@ def journal(folder):
     shutil.rmtree(folder / "j", ignore_errors=True)
 
 
+def publish_on(publisher):
+    for _ in range(2000):
+        publisher.publish(LogRecord(text="x" * 3000))
+
+
 @pytest.mark.parametrize(("call", "error"), EACH)
 def test_every_call_may_fail(daemons, journal, call, error, monkeypatch):
     """The first, the second, … until the workload needs no more of them: nothing released is lost, nothing is invented."""
@@ -127,8 +132,7 @@ def test_a_full_disk_is_foreseen_one_segment_ahead(daemons, journal, until):
             md.publish(LogRecord(text="x" * 3000))
         until(lambda: any(frames(journal, kinds=[ResourceState.KIND])))
         with pytest.raises(SequencerGone):
-            for _ in range(2000):
-                md.publish(LogRecord(text="x" * 3000))
+            publish_on(md)
         assert daemons.wait() == EXIT_HALTED
         found = list(frames(journal))
         (alarm,) = (f for f in found if isinstance(f.message, ResourceState))
