@@ -110,7 +110,7 @@ int flow_look(struct lockstep_loop *loop, int64_t now) {
     }
     look_at_disk(loop, now);
     look_at_watermark(loop, now, mono);
-    return result;
+    return result != 0 ? result : flow_lift(loop, now, mono);
 }
 
 int64_t flow_due(const struct lockstep_loop *loop, int64_t due) {
@@ -118,6 +118,11 @@ int64_t flow_due(const struct lockstep_loop *loop, int64_t due) {
     int64_t mono = lockstep_mono_ns(NULL);
     int64_t rest = flow->wake_at - mono, look = flow->look_at - mono;
     if (flow->wake_at != INT64_MAX && rest < due) due = rest;
+    for (uint32_t i = 0; i < loop->active_count; i++) {
+        const struct lockstep_lane *lane = &loop->lane[loop->active[i]];
+        if (lane->limited && lane->source->limit.ban_seq != 0 && lane->source->limit.banned_until - mono < due)
+            due = lane->source->limit.banned_until - mono;
+    }
     if (load_relaxed(&loop->writer->control->durable_seq) != loop->writer->last_seq && look < due) due = look;
     return due > 0 ? due : 1;
 }

@@ -24,6 +24,8 @@ int64_t flow_due(const struct lockstep_loop *loop, int64_t due);
 
 /* What a limited lane may have now: bytes of whole records, 0 = its ring rests, or -errno. */
 int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now);
+/* End the bans whose time has passed. */
+int flow_lift(struct lockstep_loop *loop, int64_t now, int64_t mono);
 int flow_rests(const struct lockstep_lane *lane);
 void flow_attached(struct lockstep_lane *lane);
 

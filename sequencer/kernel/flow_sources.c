@@ -43,10 +43,21 @@ static int lift(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t 
     struct lockstep_ban_lifted body = {.ban_seq = source->limit.ban_seq};
     source->limit.ban_seq = 0;
     source->limit.full_at = mono;
+    source->limit.rests_until = 0;
     memcpy(source->granted, source->granted_kept, sizeof source->granted);
     lane_publish(lane);
     flow_told(loop);
     return loop_append(loop, now, LOCKSTEP_BAN_LIFTED, &body, sizeof body);
+}
+
+int flow_lift(struct lockstep_loop *loop, int64_t now, int64_t mono) {
+    int result = 0;
+    for (uint32_t i = 0; i < loop->active_count && result == 0; i++) {
+        struct lockstep_lane *lane = &loop->lane[loop->active[i]];
+        const struct lockstep_limit *limit = &lane->source->limit;
+        if (lane->limited && limit->ban_seq != 0 && mono >= limit->banned_until) result = lift(loop, lane, now, mono);
+    }
+    return result;
 }
 
 void flow_attached(struct lockstep_lane *lane) {
@@ -82,10 +93,7 @@ int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_
     struct lockstep_limit *limit = &lane->source->limit;
     int64_t mono = lockstep_mono_ns(NULL);
     int result = 0;
-    if (limit->ban_seq != 0 && mono >= limit->banned_until) {
-        if ((result = lift(loop, lane, now, mono)) != 0) return result;
-        limit->rests_until = 0;
-    }
+    if (limit->ban_seq != 0 && mono >= limit->banned_until && (result = lift(loop, lane, now, mono)) != 0) return result;
     if (mono < limit->rests_until) {
         loop->flow.wake_at = at_most(loop->flow.wake_at, limit->rests_until);
         return 0;

@@ -192,8 +192,12 @@ static void tell_replicated(struct lockstep_loop *loop) {
 static int64_t tell_time(struct lockstep_loop *loop) {
     int64_t now = mono();
     if (loop->idle_since == 0) loop->idle_since = now;
-    int looked = now >= loop->flow.look_at || load_relaxed(&loop->flow.look_now) != 0 ? flow_look(loop, loop_now(loop)) : 0;
-    if (looked != 0) return looked;
+    if (now >= loop->flow.look_at || load_relaxed(&loop->flow.look_now) != 0) {
+        uint64_t before = loop->frames;
+        int looked = flow_look(loop, loop_now(loop));
+        if (looked != 0) return looked;
+        if (loop->frames != before) publish(loop);
+    }
     int64_t left = loop->idle_since + loop->clock_interval_ns - now;
     if (left > 0) return left;
     int result = tick(loop, now);

@@ -29,12 +29,14 @@ MARKET = [SourceSettings(name="md", role=SourceRole.MARKET_DATA), SourceSettings
 class Daemon:
     """Forks, runs the sequencer, waits until it is ready."""
 
-    def __init__(self, journal: Path, sources=MARKET, *, mode=SessionMode.PAPER, clock=None, **settings) -> None:
+    def __init__(self, journal: Path, sources=MARKET, *, mode=SessionMode.PAPER, clock=None, tuning=None, **settings) -> None:
         self.journal = journal
         self.sources = list(sources)
         self.mode = mode
         self.clock = clock
-        self.settings = SequencerSettings(**{"segment_bytes": 1 << 20, "ring_bytes": 1 << 16, **settings})
+        self.settings = SequencerSettings(
+            **{"segment_bytes": 1 << 20, "ring_bytes": 1 << 16, "sources": tuning or {}, **settings}
+        )
         self.pid = 0
         self.errors = journal.parent / f"{journal.name}.stderr"
 

@@ -1,0 +1,166 @@
+"""Who says too much, comes too often, or says something else the second time. (P03, P08, P09)"""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from journal.messages import Ban, BanLifted, Divergence, LogRecord, Reason, Reject, ScopeType, SourceDefined, SourceStateCode
+from sequencer.attach import LockedOut
+from sequencer.client import Publisher
+from sequencer.flow import ATTACHES_FREE, ATTACHES_WINDOW_S, LOCKOUT_FIRST_S, LOCKOUT_MOST_S, Lockout
+from sequencer.session import ConfigurationError
+from sequencer.settings import RateLimit, SourceTuning
+
+
+def limited(count, window_ms, ban_ms=0):
+    return {"md": SourceTuning(rate_limit=RateLimit(count=count, window_ms=window_ms, ban_ms=ban_ms))}
+
+
+def publish_fast(publisher, count):
+    with publisher.batch():
+        for n in range(count):
+            publisher.publish(LogRecord(about_seq=n))
+
+
+def test_a_limited_publisher_is_held_back_alone(daemon, until):
+    """400 at once, then 400 in each 200 ms: nothing is refused, nothing lost, and the other one does not wait."""
+    one = daemon(tuning=limited(400, 200))
+    with one.connect("md") as md, one.connect("algo") as algo:
+        begun = time.monotonic()
+        publish_fast(md, 1000)
+        assert algo.publish(LogRecord(text="not limited")) == 1
+        until(lambda: algo.accepted_source_seq == 1)
+        until(lambda: md.accepted_source_seq >= 400)
+        until(lambda: md.accepted_source_seq == 1000)
+        assert time.monotonic() - begun > 0.25  # 600 behind the first 400, at 2 a millisecond
+        assert (md.rejected, md.state) == (0, SourceStateCode.ATTACHED)
+    one.stop()
+    assert [f.header.source_seq for f in one.frames(LogRecord) if f.header.source == 1] == list(range(1, 1001))
+    assert one.frames(Ban) == []
+    assert {f.message.name: f.message.rate_limit for f in one.frames(SourceDefined)} == {"md": 2000, "algo": 0}
+
+
+def test_a_runaway_is_banned_for_a_time(daemon, until):
+    one = daemon(tuning=limited(100, 50, 400))
+    stop = threading.Event()
+    with one.connect("md") as md, one.connect("algo") as algo:
+
+        def run_away():
+            while not stop.is_set():
+                publish_fast(md, 50)
+
+        thread = threading.Thread(target=run_away)
+        thread.start()
+        until(lambda: md.state == SourceStateCode.BANNED)
+        number = algo.publish(LogRecord(text="others go on"))
+        until(lambda: algo.accepted_source_seq == number)
+        until(lambda: md.last_reject_reason == Reason.SOURCE_BANNED)
+        stop.set()
+        thread.join()
+        last = md.next_source_seq - 1
+        until(lambda: md.state == SourceStateCode.ATTACHED and md.pending == 0)
+        again = md.publish(LogRecord(text="welcome back"))
+        until(lambda: md.accepted_source_seq == again == last + 1)
+    assert one.stop() == 0
+    ban, lifted = one.frames(Ban)[0], one.frames(BanLifted)[0]
+    assert (ban.message.scope_type, ban.message.scope_source, ban.message.rule) == (ScopeType.SOURCE, 1, Reason.PUBLISH_RATE)
+    assert ban.message.until_ts - ban.header.ts == 400_000_000
+    assert lifted.message.ban_seq == ban.header.seq
+    assert lifted.header.ts >= ban.message.until_ts - 50_000_000
+    between = [f for f in one.frames() if ban.header.seq < f.header.seq < lifted.header.seq]
+    assert not [f for f in between if f.header.source == 1]
+    # Every number is on the stream once: as a message, or counted in a Reject.
+    refused = sum(f.message.count for f in one.frames(Reject) if f.message.reason == Reason.SOURCE_BANNED)
+    assert refused + len([f for f in one.frames(LogRecord) if f.header.source == 1]) == again
+
+
+def test_a_ban_outlives_the_sequencer(daemon, until):
+    one = daemon(tuning=limited(10, 20, 60_000))
+    with one.connect("md") as md:
+        for _ in range(20):
+            publish_fast(md, 20)
+        until(lambda: md.state == SourceStateCode.BANNED)
+        one.kill()
+        one.start()
+        md.reconnect()
+        number = md.publish(LogRecord(text="still banned"))
+        until(lambda: md.pending == 0 and md.last_reject_reason == Reason.SOURCE_BANNED)
+        assert md.accepted_source_seq < number
+    one.stop()
+    assert len(one.frames(Ban)) == 1
+
+
+def test_limits_name_sources_that_exist(folder):
+    from sequencer.daemon import Sequencer
+    from sequencer.settings import SequencerSettings
+
+    sequencer = Sequencer(folder / "j", SequencerSettings(sources={"nobody": SourceTuning()}), [])
+    with pytest.raises(ConfigurationError, match=r"sequencer\.sources\.nobody: no such source"):
+        sequencer.start()
+    sequencer.close(clean=False)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["same run", "after a restart"])
+def test_a_second_copy_is_compared(daemon, hostile, until, restart):
+    """The first copy is the stream's. An equal one is dropped; one that differs is a Divergence, and refused."""
+    one = daemon()
+    bodies = [LogRecord(about_seq=n, text=f"message {n}").encode() for n in range(1, 301)]
+    with one.connect("md") as md:
+        for body in bodies:
+            md.publish_bytes(LogRecord.KIND, 1, body, origin_ts=7)
+        until(lambda: md.accepted_source_seq == 300)
+    if restart:
+        one.kill()
+        one.start()
+    with one.connect("md") as md:
+        ring = hostile(md)
+        for n in (300, 1, 2, 3, 150, 299):
+            ring.record(kind=LogRecord.KIND, source_seq=n, body=bodies[n - 1])
+        until(lambda: md.duplicates == 6)
+        assert (md.rejected, one.frames(Divergence)) == (0, [])
+        for n in (150, 151):
+            ring.record(kind=LogRecord.KIND, source_seq=n, body=LogRecord(about_seq=n, text="something else").encode())
+        until(lambda: md.rejected == 2)
+        assert md.last_reject_reason == Reason.DUPLICATE_DIFFERS
+        ring.record(kind=LogRecord.KIND, source_seq=301, body=bodies[0])
+        until(lambda: md.accepted_source_seq == 301)
+    one.stop()
+    found = one.frames(LogRecord)
+    assert [f.header.source_seq for f in found] == list(range(1, 302))
+    (said,) = (f.message for f in one.frames(Divergence))  # one for each attachment, the Rejects count the rest
+    assert (said.at_seq, said.app, said.field) == (found[149].header.seq, 1, "content")
+    assert said.expected_digest != said.got_digest
+    assert sum(f.message.count for f in one.frames(Reject) if f.message.reason == Reason.DUPLICATE_DIFFERS) == 2
+
+
+def test_who_attaches_again_and_again_waits_longer_and_longer():
+    now = [1000.0]
+    lockout = Lockout(lambda: now[0])
+    waits = []
+    for _ in range(40):
+        while (seconds := lockout.locked_for_s("loop")) == 0:
+            now[0] += 0.001
+        waits.append(seconds)
+        assert lockout.locked_for_s("loop") == pytest.approx(seconds)  # asking meanwhile makes it no longer
+        now[0] += seconds
+    assert waits[:3] == [LOCKOUT_FIRST_S, 2 * LOCKOUT_FIRST_S, 4 * LOCKOUT_FIRST_S]
+    assert max(waits) == waits[-1] == LOCKOUT_MOST_S
+    assert all(b in (a * 2, LOCKOUT_MOST_S) for a, b in itertools.pairwise(waits))
+    now[0] += 2 * LOCKOUT_MOST_S  # quiet for a while: forgiven
+    for _ in range(100):
+        assert lockout.locked_for_s("loop") == 0
+        now[0] += ATTACHES_WINDOW_S / ATTACHES_FREE + 0.01
+
+
+def test_a_reconnect_loop_is_locked_out_and_told_when_to_come(daemon):
+    one = daemon()
+    for _ in range(ATTACHES_FREE):
+        one.connect("md").close()
+    with pytest.raises(LockedOut, match="attached too often; locked out for 0.25 s") as refused:
+        Publisher.connect(one.journal, "md", timeout_s=0.05)
+    assert 0 < refused.value.retry_in_s <= LOCKOUT_FIRST_S
+    one.connect("algo").close()  # nobody else pays
+    one.connect("md", timeout_s=10).close()  # waits as long as it was told
+    assert one.stop() == 0
