@@ -158,7 +158,7 @@ def test_a_reconnect_loop_is_locked_out_and_told_when_to_come(daemon):
     one = daemon()
     for _ in range(ATTACHES_FREE):
         one.connect("md").close()
-    with pytest.raises(LockedOut, match="attached too often; locked out for 0.25 s") as refused:
+    with pytest.raises(LockedOut, match=r"attached too often; locked out for 0\.25 s") as refused:
         Publisher.connect(one.journal, "md", timeout_s=0.05)
     assert 0 < refused.value.retry_in_s <= LOCKOUT_FIRST_S
     one.connect("algo").close()  # nobody else pays
