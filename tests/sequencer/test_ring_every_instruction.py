@@ -44,13 +44,13 @@ def test_every_boundary_of_a_publish(daemon, until, text):
     body = LogRecord(about_seq=2, text=text).encode()
     before = LogRecord(about_seq=1, text="before").encode()
     killed, at, done, seen = 0, 0, False, set()
+    send = lib.lockstep_producer_send
     while not done:
         with one.connect(sources[killed].name) as md:
             ring = md.producer.ring
             md.publish_bytes(LogRecord.KIND, 1, before)
             until(lambda md=md: md.accepted_source_seq == 1)
             head = int(ring.page.tail)
-            send = lib.lockstep_producer_send
             child = Stepped(publish_address(), lambda md=md: send(md.producer, WHAT, body, len(body), 0, 0))
             while not done and child.steps < at:
                 done = not child.step()
