@@ -16,6 +16,7 @@ from journal.messages.derive import snake
 
 Handler = Callable[[Any], None]
 A = TypeVar("A", bound="App")
+_LAST = int(Flag.LAST)
 
 
 class Host(Protocol):
@@ -46,7 +47,7 @@ class App:
     # Attributes that belong to the host, not to the state.
     _CONTEXT: ClassVar[frozenset[str]] = frozenset({"now", "seq", "source", "me", "_host", "_uses"})
 
-    def emit(self, message: Message, *, flags: int = Flag.LAST) -> None:
+    def emit(self, message: Message, *, flags: int = _LAST) -> None:
         """Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."""
         self._host.emit(message, flags)
 

@@ -64,7 +64,8 @@ class Slot:
     def emit(self, message: Message, flags: int) -> None:
         """An app's emission. A mute instance is heard by the apps of its own host only; its speaking twin publishes."""
         if self.ledger is not None:
-            self.ledger.accept(message, flags=flags, cause=self.app.seq, origin_ts=self.app.now)
+            app = self.app
+            self.ledger.accept(message, flags, app.seq, app.now)
         elif self._group.listens(self, message.KIND):
             self._group.derived.append((self, message))
 

@@ -57,20 +57,36 @@ def _text(e: Emission | None) -> str:
 class Ledger:
     """Emissions of one source, numbered, pending until the journal shows them."""
 
-    def __init__(self, app: str, publish: Callable[[Emission], None] | None = None, published: int = 0) -> None:
+    def __init__(
+        self,
+        app: str,
+        publish: Callable[[Emission], None] | None = None,
+        published: int = 0,
+        send: Callable[[int, bytes, int, int], int] | None = None,
+    ) -> None:
+        """`publish` takes what was emitted once it is noted; `send`, the live host's, takes it before, in the ring's terms
+        (Publisher.send), and says which number it got."""
         self.app = app
         self.emitted = 0
         self.compared = 0
         self.pending: dict[int, Emission] = {}
         self._publish = publish
+        self._send = send
         self._published = published  # the sequencer has these already: the last source_seq it knows
 
-    def accept(self, message: Message, *, flags: int, cause: int, origin_ts: int) -> None:
+    def accept(self, message: Message, flags: int, cause: int, origin_ts: int) -> None:
         """Number an emission; publish it unless the sequencer has it from an earlier life."""
-        self.emitted += 1
-        emission = Emission(self.emitted, message.KIND, message.VERSION, int(flags), cause, origin_ts, message.encode())
-        self.pending[self.emitted] = emission
-        if self._publish is not None and self.emitted > self._published:
+        number = self.emitted + 1
+        if type(flags) is not int:
+            flags = int(flags)  # arithmetic with an enum member costs a microsecond
+        body = message.encode()
+        if self._send is not None and number > self._published:
+            # First of all it goes: what is noted below serves the comparison with the journal, which comes later.
+            given = self._send(message.WHAT | flags << 32, body, cause, origin_ts)
+            assert given == number, f"{self.app}: emission {number} was numbered {given}"
+        self.emitted = number
+        self.pending[number] = emission = Emission(number, message.KIND, message.VERSION, flags, cause, origin_ts, body)
+        if self._publish is not None and number > self._published:
             self._publish(emission)
 
     def match(self, buffer: Any, offset: int, seq: int) -> None:
@@ -89,6 +105,11 @@ class Ledger:
 
     def resume(self) -> None:
         """After a restore: publish what was pending in the snapshot and never reached the sequencer."""
-        for emission in self.pending.values():
-            if self._publish is not None and emission.source_seq > self._published:
-                self._publish(emission)
+        for e in self.pending.values():
+            if e.source_seq <= self._published:
+                continue
+            if self._send is not None:
+                given = self._send(e.kind | e.version << 16 | e.flags << 32, e.body, e.cause, e.origin_ts)
+                assert given == e.source_seq, f"{self.app}: emission {e.source_seq} was numbered {given}"
+            if self._publish is not None:
+                self._publish(e)

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
@@ -21,7 +20,7 @@ import msgspec
 from apps import exits
 from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
-from apps.ledger import Diverged, Emission, Ledger
+from apps.ledger import Diverged, Ledger
 from apps.snapshots import Snapshots
 from journal import logs
 from journal.messages import HEADER_BYTES, REGISTRY
@@ -106,7 +105,7 @@ class LiveHost:
         for publisher, name in zip(self.publishers, self.names, strict=True):
             spec = specs.named(name)
             assert spec is not None
-            ledger = Ledger(name, _publish_to(publisher), publisher.last_source_seq)
+            ledger = Ledger(name, None, publisher.last_source_seq, publisher.send)
             slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
         reader = JournalReader(self.journal)
         snapshots = Snapshots(
@@ -154,14 +153,14 @@ class LiveHost:
         while not self.stopping:
             self._turns += 1
             self.heartbeat.tick()
-            batch = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
-            if batch is None:
+            rows = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
+            if rows is None:
                 code = self._idle(reader)
                 if code:
                     return code
                 continue
             try:
-                group.run(batch.buffer, batch)
+                group.run(reader.buffer, rows)
             except Diverged:
                 raise
             except Exception:
@@ -191,14 +190,6 @@ class LiveHost:
                             exits.BEHIND,
                         )
         return exits.OK
-
-
-def _publish_to(publisher: Publisher) -> Callable[[Emission], None]:
-    def publish(e: Emission) -> None:
-        given = publisher.publish_bytes(e.kind, e.version, e.body, cause=e.cause, origin_ts=e.origin_ts, flags=e.flags)
-        assert given == e.source_seq, f"{publisher.name}: emission {e.source_seq} was numbered {given}"
-
-    return publish
 
 
 def _complain(line: str, code: int) -> int:

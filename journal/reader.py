@@ -40,6 +40,10 @@ _EMPTY_BYTES = 64
 _SCAN_FACTOR = 64
 
 
+Row = tuple[int, int, int, int, int]
+"""offset, kind, source, seq, ts of a frame."""
+
+
 class Batch:
     """Frames of one poll, in order: iteration yields (offset, kind, source, seq, ts); the body stands at offset + 64.
 
@@ -97,6 +101,8 @@ class JournalReader:
         self._stream_id: int | None = None
         self._header: SegmentHeader | None = None
         self._buffer: memoryview | None = None
+        self.buffer = memoryview(b"")
+        """The segment that the rows of the last `at_tail` stand in."""
         self._base: Any = None
         self._c = ffi.new("struct lockstep_reader *")
         self._c.verify = verify
@@ -116,6 +122,7 @@ class JournalReader:
         self._skipped = 0
         self._asked_seq = 1
         self._refs: Any = None
+        self._refs_bytes = memoryview(b"")
         self._refs_max = 0
         self._read_control()
 
@@ -195,6 +202,7 @@ class JournalReader:
         """
         if max_frames > self._refs_max:
             self._refs, self._refs_max = ffi.new("struct lockstep_ref[]", max_frames), max_frames
+            self._refs_bytes = memoryview(ffi.buffer(self._refs))
         c = self._c
         first = self._asked_seq = self.next_seq
         while self.next_seq <= to_seq:
@@ -241,19 +249,22 @@ class JournalReader:
             )
         )
 
-    def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> Batch | None:
-        """`poll` for a host at the tail: waits in C, without the GIL, for up to `spin_ns` until there is something. None: there
-        was not. `yields`: offers the core to others while it waits."""
+    def at_tail(
+        self, max_frames: int, spin_ns: int, *, yields: bool = False
+    ) -> Iterable[tuple[int, int, int, int, int]] | None:
+        """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
+        something; `yields`: offers the core to others meanwhile. The rows of a Batch, in `buffer`. None: nothing came."""
         c = self._c
-        if self._header is None or c.next_seq < self._from_seq or max_frames > self._refs_max or self._fields is not None:
+        whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None
+        if self._header is None or not whole or max_frames > self._refs_max:
             return self.poll(max_frames)
-        first = c.next_seq
         n = lib.lockstep_reader_follow(c, self._refs, max_frames, max_frames, spin_ns, yields)
-        after = c.next_seq
-        if after == first:
-            return self.poll(max_frames) if c.state != lib.LOCKSTEP_TAIL else None
-        assert self._buffer is not None
-        return Batch(self._buffer, ffi.buffer(self._refs, n * _REF.size)[:], first, after - 1, self._header)
+        if n == 1:
+            return (_REF.unpack_from(self._refs_bytes),)
+        if n:
+            return _REF.iter_unpack(bytes(self._refs_bytes[: n * _REF.size]))
+        # The tail, or the segment's end: the long way round.
+        return None if c.state == lib.LOCKSTEP_TAIL else self.poll(max_frames)
 
     def _go_on(self) -> bool:
         """After a stop without a frame: True when the next segment was entered, False at the tail."""
@@ -296,7 +307,7 @@ class JournalReader:
     def _enter(self, header: SegmentHeader) -> None:
         mapped = map_file(header.path)
         self._base = ffi.from_buffer(mapped)
-        self._buffer = memoryview(mapped)
+        self.buffer = self._buffer = memoryview(mapped)
         self._header = header
         start_reader(self._c, header, self._base)
         named = self._wanted.instruments is not None or self._wanted.orders is not None

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from itertools import starmap
 from typing import Any, overload
 
+from msgspec.structs import astuple
+
 from journal.messages.header import FRAME_BYTES_MAX, HEADER_BYTES
 from journal.messages.schema import CODE_OF, TEXT_BYTES_MAX, Entry, Field, Layout, Message
 
@@ -194,6 +196,7 @@ def _made(source: str, layout: Layout) -> dict[str, Any]:
     scope: dict[str, Any] = {
         "pack": struct.Struct(_encode_format(layout)).pack,
         "PAD": _PAD,
+        "astuple": astuple,
         "ERRORS": _ERRORS,
         "explain": _explain,
         "fields": layout.fields,
@@ -252,6 +255,12 @@ def _encode_source(layout: Layout) -> str:
     if layout.variable:
         lines = [f"at = {layout.fixed_bytes}", "tail = b''", *lines, f"if at > {BODY_BYTES_MAX}: raise OverflowError"]
         packed += " + tail"
+        if all(f.wire == "text" or (f.wire == "scalar" and f.bytes <= 8) for f in layout.fields):
+            # Texts are mostly empty: then all fields are taken out at once. Their numbers on the wire are zeros.
+            fixed = len(layout.fields) - len(layout.variable)
+            zeros = ", 0" * (3 * len(layout.variable))
+            empty = "('',)" if len(layout.variable) == 1 else repr(("",) * len(layout.variable))
+            lines = ["t = astuple(m)", f"if t[{fixed}:] == {empty}: return pack(*t[:{fixed}]{zeros})", *lines]
     body = "".join(f"        {line}\n" for line in [*lines, f"return {packed}"])
     return f"def encode(m):\n    try:\n{body}    except ERRORS as error:\n        raise explain(m, fields, error) from None\n"
 

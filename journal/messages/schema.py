@@ -69,6 +69,8 @@ class Message(msgspec.Struct):
     VERSION: ClassVar[int] = 1
     IGNORABLE: ClassVar[bool] = False
     """Builds that do not know this kind may pass over its frames: no state depends on them."""
+    WHAT: ClassVar[int] = 0
+    """KIND | VERSION << 16: the low half of what a ring is told of a message."""
     LAYOUT: ClassVar[Layout]
     # Bound by `message`: encode the body to canonical bytes; decode it at an offset of a buffer, in place.
     encode: ClassVar[Callable[[Any], bytes]]
@@ -191,6 +193,7 @@ def message(kind: int, version: int = 1, *, ignorable: bool = False) -> Callable
         if kind in REGISTRY and REGISTRY[kind].__name__ != cls.__name__:
             raise DeclarationError(f"kind {kind} is {REGISTRY[kind].__name__} already; {cls.__name__} needs another number")
         cls.KIND, cls.VERSION, cls.IGNORABLE = kind, version, ignorable
+        cls.WHAT = kind | version << 16
         cls.LAYOUT = lay_out(cls, kind, version)
         codec.bind(cls)
         REGISTRY[kind] = cls

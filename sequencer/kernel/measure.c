@@ -98,7 +98,7 @@ static int turn(struct lockstep_loop *loop) {
 
 uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_loop *loop, struct lockstep_reader *r,
                                   uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t count,
-                                  uint32_t idle, int64_t gap_ns, int64_t patience_ns, int64_t *ns) {
+                                  uint32_t idle, uint32_t direct, int64_t gap_ns, int64_t patience_ns, int64_t *ns) {
     for (uint64_t n = 0; n < count; n++) {
         int64_t quiet = lockstep_mono_ns(NULL) + gap_ns, start;
         while ((start = lockstep_mono_ns(NULL)) < quiet) {
@@ -107,11 +107,12 @@ uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_l
         }
         int64_t number = lockstep_producer_send(p, KIND_OF(kind), body, body_bytes, 0, 0);
         if (number <= 0) return n;
-        for (;;) {
+        for (uint32_t look = 1;; look++) {
             if (turn(loop) < 0) return n;
             const struct lockstep_frame *frame = next_frame(r);
-            if (frame != NULL && frame->cause == load_acquire(&p->ring.page->accepted_seq)) break;
-            if (!sound(r) || lockstep_mono_ns(NULL) - start > patience_ns) return n;
+            uint64_t mine = load_acquire(&p->ring.page->accepted_seq);
+            if (frame != NULL && (direct ? frame->cause == mine : frame->seq > mine)) break;
+            if (!sound(r) || (look % 64 == 0 && lockstep_mono_ns(NULL) - start > patience_ns)) return n;
             if (idle == LOCKSTEP_IDLE_YIELD) sched_yield();
         }
         ns[n] = lockstep_mono_ns(NULL) - start;

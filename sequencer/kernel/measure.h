@@ -13,11 +13,12 @@ uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_rea
 uint64_t lockstep_measure_durable(struct lockstep_producer *p, const uint64_t *durable_seq, uint16_t kind, uint64_t count,
                                   int64_t patience_ns, int64_t *ns);
 
-/* lockstep_measure_answers: publish `body` as `kind` every gap_ns at the earliest, and read what the reader delivers until a
- * frame has it as its cause. `loop` not NULL: this thread turns that hosted loop too. The reader delivers the answer's kind only. */
+/* lockstep_measure_answers: publish `body` as `kind`, gap_ns after the last answer, and read what the reader delivers until a
+ * frame has it as its cause (`direct`), or any frame behind it. `loop` not NULL: this thread turns that hosted loop too. The
+ * reader delivers the answer's kind only. */
 uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_loop *loop, struct lockstep_reader *r,
                                   uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t count,
-                                  uint32_t idle, int64_t gap_ns, int64_t patience_ns, int64_t *ns);
+                                  uint32_t idle, uint32_t direct, int64_t gap_ns, int64_t patience_ns, int64_t *ns);
 
 /* lockstep_measure_futex: the machine's own floor: two threads wake each other, there and back. */
 uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns);

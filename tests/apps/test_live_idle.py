@@ -7,7 +7,7 @@ import pytest
 
 from apps import exits
 from apps.live import HostSettings, LiveHost
-from journal.messages import Clock
+from journal.messages import HEADER_BYTES, Clock
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
 
@@ -27,10 +27,10 @@ def test_a_reader_at_the_tail_waits_in_c_and_takes_all(tmp_path, yields):
     with JournalReader(tmp_path) as reader:
         thread.start()
         while len(seen) < count:
-            batch = reader.at_tail(64, 200_000, yields=yields)
-            if batch is not None:
-                assert batch.first_seq == len(seen) + 1
-                seen += [seq for _, _, _, seq, _ in batch]
+            rows = reader.at_tail(64, 200_000, yields=yields)
+            for offset, _, _, seq, _ in rows or ():
+                assert Clock.decode(reader.buffer, offset + HEADER_BYTES).wall_ts == seq
+                seen.append(seq)
         thread.join()
         assert reader.at_tail(64, 1000, yields=yields) is None
     writer.close()

@@ -17,12 +17,12 @@ def decisions(path):
     count = 0
     accept = Ledger.accept
 
-    def heard(self, message, *, flags, cause, origin_ts):
+    def heard(self, message, flags, cause, origin_ts):
         nonlocal count
         count += 1
         whole.update(b"%s %d %d %d %d " % (self.app.encode(), message.KIND, int(flags), cause, origin_ts))
         whole.update(message.encode())
-        accept(self, message, flags=flags, cause=cause, origin_ts=origin_ts)
+        accept(self, message, flags, cause, origin_ts)
 
     Ledger.accept = heard
     player = Player(path)
