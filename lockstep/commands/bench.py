@@ -6,9 +6,10 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import flat, replay, replicate, scan, seek, sequencer, verify, zero_impact
+from lockstep.bench import durable, flat, latency, replay, replicate, scan, seek, sequencer, verify, zero_impact
 
 _BENCHES = {
+    "latency": latency, "durable": durable,
     "sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek, "replicate": replicate,
     "zero-impact": zero_impact, "verify": verify,
 }  # fmt: skip
@@ -16,7 +17,7 @@ _BENCHES = {
 
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
-    top = subparsers.add_parser("bench", help="measure: sequencer, flat, replay, scan, seek, replicate, zero-impact, verify")
+    top = subparsers.add_parser("bench", help="measure: " + ", ".join(_BENCHES))
     names = top.add_subparsers(dest="bench", metavar="NAME", required=True)
     for name, module in _BENCHES.items():
         text = (module.__doc__ or "").strip().splitlines()[0]
