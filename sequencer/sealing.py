@@ -1,8 +1,9 @@
 """Sealing beside a running sequencer: a thread that follows the stream behind the loop and never in its way.
 
-Woken when the writer has rolled into the next segment, it puts the full one on disk, seals it, and hands the seal to the
-control plane, which has the loop say so on the stream. With a head file it also writes down, every interval, what
-vouches for the stream so far: on another disk or host, that is what a rewritten journal cannot agree with.
+Woken when the writer has rolled into the next segment, it puts the full one on disk, seals it, hands the seal to the
+control plane, which has the loop say so on the stream, and makes the segment's index for whoever looks for something in it.
+With a head file it also writes down, every interval, what vouches for the stream so far: on another disk or host, that is
+what a rewritten journal cannot agree with.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from journal.chain import ChainWalker, store, walker_behind_the_seals
 from journal.errors import JournalError
 from journal.frames import frames
 from journal.head import Head, append_head
+from journal.index.store import load_or_build
 from journal.messages import NO_DIGEST, SegmentSealed
 from journal.seal import Seal, read_seal, sealed_numbers
-from journal.segment import all_segment_files
+from journal.segment import all_segment_files, read_header, segment_name
 from journal.signing import Key
 from journal.writer import JournalWriter
 from sequencer.settings import SequencerSettings
@@ -153,6 +155,7 @@ class Sealing:
         self._walker.sync(seal)
         self._keep(seal)
         self._tell()
+        load_or_build(read_header(self.journal / segment_name(seal.number), seal.number))
 
     def _store(self, seal: Seal) -> Seal:
         return store(self.journal, seal, self._key.sign(seal.chain) if self._key is not None else "")

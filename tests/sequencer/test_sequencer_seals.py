@@ -51,6 +51,15 @@ def test_full_segments_are_sealed_and_told_of(daemon, folder):
     assert survey(one.journal, heads=heads_in(sink), key=Key(key)).problems == []
 
 
+def test_full_segments_are_indexed_before_anybody_asks(daemon, until):
+    one = daemon()
+    with one.connect("md") as publisher:
+        for _ in range(90):
+            publisher.publish(RawMessage(data=bytes(25_000)))
+    until(lambda: {p.name for p in (one.journal / "index").glob("*.idx")} >= {"00000001.idx", "00000002.idx"})
+    assert one.stop() == 0
+
+
 def test_what_was_sealed_and_not_told_is_told_at_the_next_start(daemon):
     one = daemon(seal=False)
     body = RawMessage(data=bytes(30_000))
