@@ -20,7 +20,7 @@ from sequencer.settings import IDLE
 from sequencer.telemetry import Telemetry, name_of, percentile
 
 HISTOGRAMS = {
-    "pass_ns": "pass (1 in 64)", "pass_frames": "frames a pass", "park_ns": "park (1 in 4)", "sync_ns": "sync",
+    "pass_ns": "pass (1 in 512)", "pass_frames": "frames a pass", "park_ns": "park (1 in 4)", "sync_ns": "sync",
     "durable_ns": "seen to durable", "prepare_ns": "prepare a segment",
 }  # fmt: skip
 _COUNTERS = (

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "sequencer/kernel/telemetry_private.h"
 
-enum { FULL_EVERY_NS = 50000000 };
+enum { FULL_EVERY_NS = 50000000, BUSY_EVERY_NS = 1000000 };
 
 uint32_t lockstep_histogram_bucket(uint64_t value) {
     if (value < 4) return (uint32_t)value;
@@ -80,7 +80,7 @@ void telemetry_pass(struct lockstep_loop *loop, int64_t begun, uint64_t frames_b
         lockstep_histogram_add(&loop->telemetry->pass_ns, positive(now - begun));
         lockstep_histogram_add(&loop->telemetry->pass_frames, loop->frames - frames_before);
     }
-    telemetry_publish(loop, now);
+    if (now - loop->telemetry->published_ns >= BUSY_EVERY_NS) telemetry_publish(loop, now);
 }
 
 void telemetry_parked(struct lockstep_loop *loop, int64_t begun) {

@@ -2,13 +2,14 @@
  *
  * The file is one struct lockstep_telemetry followed by `sources` times struct lockstep_source_telemetry. Each section has one
  * writer, named below; every word is stored relaxed and means something by itself, so a reader needs no lock and disturbs
- * nobody. The loop's own counters are private memory: they are copied here every LOCKSTEP_TELEMETRY_TURNS turns, when the
+ * nobody. The loop's own counters are private memory: they are copied here every LOCKSTEP_TELEMETRY_TURNS turns (at most once a millisecond: looking at a
+ * ring's words takes them from its publisher), when the
  * loop goes to sleep and with each clock frame, never per message. Of the passes, those turns are measured; of the parks, one
  * in four. A change of meaning or place raises the version. No directives: cffi reads the same text. Needs loop.h after it. */
 
 enum lockstep_telemetry_limit {
     LOCKSTEP_TELEMETRY_VERSION = 1,
-    LOCKSTEP_TELEMETRY_TURNS = 64,
+    LOCKSTEP_TELEMETRY_TURNS = 512,
     LOCKSTEP_BUCKETS = 168,
     LOCKSTEP_SOURCE_NAME_BYTES = 128,
 };
