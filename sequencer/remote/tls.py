@@ -33,7 +33,8 @@ class Credentials:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_mode = ssl.CERT_REQUIRED
         context.check_hostname = not server
-        context.num_tickets = 0 if server else context.num_tickets
+        if server:
+            context.num_tickets = 0
         for what, path in (("certificate", self.certificate), ("key", self.key), ("authority", self.authority)):
             if not Path(path).is_file():
                 raise TlsError(f"{what} = {path!r}: no such file; lockstep replicate keys DIR makes a first set")

@@ -29,11 +29,22 @@ MARKET = [SourceSettings(name="md", role=SourceRole.MARKET_DATA), SourceSettings
 class Daemon:
     """Forks, runs the sequencer, waits until it is ready."""
 
-    def __init__(self, journal: Path, sources=MARKET, *, mode=SessionMode.PAPER, clock=None, tuning=None, **settings) -> None:
+    def __init__(
+        self,
+        journal: Path,
+        sources=MARKET,
+        *,
+        mode=SessionMode.PAPER,
+        clock=None,
+        tuning=None,
+        durability=DurabilityPolicy.DURABLE,
+        **settings,
+    ) -> None:
         self.journal = journal
         self.sources = list(sources)
         self.mode = mode
         self.clock = clock
+        self.durability = durability
         self.settings = SequencerSettings(
             **{"segment_bytes": 1 << 20, "ring_bytes": 1 << 16, "sources": tuning or {}, **settings}
         )
@@ -53,7 +64,7 @@ class Daemon:
                     self.settings,
                     self.sources,
                     mode=self.mode,
-                    durability=DurabilityPolicy.DURABLE,
+                    durability=self.durability,
                     config_digest=bytes(32),
                     ready=lambda: os.write(write, b"1"),
                     clock=self.clock,
@@ -96,11 +107,11 @@ def folder():
 
 @pytest.fixture
 def daemon(folder):
-    """daemon(...) starts a sequencer on folder/"j"; all are killed at the end."""
+    """daemon(...) starts a sequencer on folder/"j" or journal; all are killed at the end."""
     made: list[Daemon] = []
 
-    def make(sources=MARKET, **settings) -> Daemon:
-        one = Daemon(folder / "j", sources, **settings)
+    def make(sources=MARKET, *, journal=None, **settings) -> Daemon:
+        one = Daemon(journal or folder / "j", sources, **settings)
         made.append(one)
         return one.start()
 
