@@ -86,6 +86,12 @@ BROKEN = {
         "result = 0;",
         "a crash is taken for damage",
     ),
+    "a new segment not synced before it has its name": (
+        "journal/kernel/writer.c",
+        "result = believed(w, j_sync(fd));",
+        "result = 0;",
+        "a crash is taken for damage",
+    ),
     "recovery goes on behind a bad frame": (
         "journal/kernel/recovery.c",
         "r->ended = r->reader.state != LOCKSTEP_END;",

@@ -5,6 +5,7 @@ from mutants import Mutant, check
 
 APPEND, CRC, DISK = "journal/kernel/append.h", "journal/kernel/crc32c.h", "journal/kernel/disk.h"
 WRITER, READER, RECOVERY = "journal/kernel/writer.c", "journal/kernel/reader.c", "journal/kernel/recovery.c"
+FAULTS = "tests/sequencer/test_sequencer_faults.py"
 DAMAGE, FORMAT = "tests/journal/test_journal_damage.py", "tests/journal/test_journal_format.py"
 
 MUTANTS = [
@@ -74,6 +75,29 @@ MUTANTS = [
         "        last_seq=int(found.last_seq),\n        last_ts",
         "        last_seq=int(control.c.written_seq) if control else 0,\n        last_ts",
         ("tests/journal/test_journal_writer.py",),
+    ),
+    Mutant(
+        "a sync that failed is tried again and believed",
+        WRITER,
+        "            result = j_sync_range(slot->base, w->synced_to, to);\n",
+        "            result = j_sync_range(slot->base, w->synced_to, to);\n"
+        "            if (result != 0)\n"
+        "                result = j_sync_range(slot->base, w->synced_to, to);\n",
+        (f"{FAULTS}::test_every_call_may_fail[msync-EIO]",),
+    ),
+    Mutant(
+        "a sync does nothing",
+        DISK,
+        "J_AGAIN(result, msync(base + from, to - from, MS_SYNC));",
+        "J_AGAIN(result, base == NULL || to < from ? -1 : 0);",
+        (f"{FAULTS}::test_an_exit_without_trust",),
+    ),
+    Mutant(
+        "a snapshot gets its name before it is synced",
+        "journal/segment.py",
+        "            os.fsync(file.fileno())\n        os.replace(temporary, path)\n",
+        "            os.replace(temporary, path)\n            os.fsync(file.fileno())\n",
+        ("tests/journal/test_write_durably.py",),
     ),
 ]
 
