@@ -1,11 +1,12 @@
 """Builds the C kernels; everything else is in pyproject.toml."""
 
 import glob
+import platform
 import shutil
 import sys
 import sysconfig
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 # cffi needs a compiler; without this check the build ends in a page of distutils traceback.
 compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
@@ -18,4 +19,20 @@ if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
     )
 
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
-setup(cffi_modules=[f"{path}:ffibuilder" for path in sorted(builders)])
+flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
+flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
+
+
+def accelerator(name: str, *sources: str) -> Extension:
+    """An extension that nothing depends on: where it does not build, the package is installed without it."""
+    headers = sorted(glob.glob("*/kernel/*.h"))
+    return Extension(name, [*sources], include_dirs=["."], depends=headers, extra_compile_args=flags, optional=True)
+
+
+setup(
+    cffi_modules=[f"{path}:ffibuilder" for path in sorted(builders)],
+    ext_modules=[
+        accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("fast", "reader", "follow"))),
+        accelerator("sequencer.kernel._fast", "sequencer/kernel/fast.c"),
+    ],
+)

@@ -20,6 +20,7 @@ from journal.index.plan import Plan, Wanted
 from journal.index.store import discard, is_full, load, load_or_build
 from journal.index.tail import tail_blocks
 from journal.kernel._journal import ffi, lib
+from journal.messages import accelerator
 from journal.messages.enums import DurabilityPolicy
 from journal.recovery import chain_break, describe, start_reader
 from journal.segment import (
@@ -124,6 +125,9 @@ class JournalReader:
         self._refs: Any = None
         self._refs_bytes = memoryview(b"")
         self._refs_max = 0
+        self._whole_max = 0
+        """How many frames `at_tail` may ask for without looking first whether it is the whole stream that is read."""
+        self._addresses = (0, 0)
         self._read_control()
 
     def _read_control(self) -> ControlPage | None:
@@ -203,6 +207,7 @@ class JournalReader:
         if max_frames > self._refs_max:
             self._refs, self._refs_max = ffi.new("struct lockstep_ref[]", max_frames), max_frames
             self._refs_bytes = memoryview(ffi.buffer(self._refs))
+            self._whole_max = 0
         c = self._c
         first = self._asked_seq = self.next_seq
         while self.next_seq <= to_seq:
@@ -254,17 +259,26 @@ class JournalReader:
     ) -> Iterable[tuple[int, int, int, int, int]] | None:
         """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
         something; `yields`: offers the core to others meanwhile. The rows of a Batch, in `buffer`. None: nothing came."""
-        c = self._c
-        whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None
-        if self._header is None or not whole or max_frames > self._refs_max:
-            return self.poll(max_frames)
-        n = lib.lockstep_reader_follow(c, self._refs, max_frames, max_frames, spin_ns, yields)
-        if n == 1:
-            return (_REF.unpack_from(self._refs_bytes),)
-        if n:
-            return _REF.iter_unpack(bytes(self._refs_bytes[: n * _REF.size]))
+        if max_frames > self._whole_max:
+            # Once seen to be so it stays so, except at a new segment, which may be of another schema.
+            c = self._c
+            whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None
+            if self._header is None or not whole or max_frames > self._refs_max:
+                return self.poll(max_frames)
+            self._whole_max = self._refs_max
+            self._addresses = int(ffi.cast("uintptr_t", c)), int(ffi.cast("uintptr_t", self._refs))
+        if accelerator.follow is not None:
+            rows = accelerator.follow(*self._addresses, max_frames, spin_ns, yields)
+            if rows is not None:
+                return rows
+        else:
+            n = lib.lockstep_reader_follow(self._c, self._refs, max_frames, max_frames, spin_ns, yields)
+            if n == 1:
+                return (_REF.unpack_from(self._refs_bytes),)
+            if n:
+                return _REF.iter_unpack(bytes(self._refs_bytes[: n * _REF.size]))
         # The tail, or the segment's end: the long way round.
-        return None if c.state == lib.LOCKSTEP_TAIL else self.poll(max_frames)
+        return None if self._c.state == lib.LOCKSTEP_TAIL else self.poll(max_frames)
 
     def _go_on(self) -> bool:
         """After a stop without a frame: True when the next segment was entered, False at the tail."""
@@ -305,6 +319,7 @@ class JournalReader:
         return True
 
     def _enter(self, header: SegmentHeader) -> None:
+        self._whole_max = 0
         mapped = map_file(header.path)
         self._base = ffi.from_buffer(mapped)
         self.buffer = self._buffer = memoryview(mapped)
@@ -375,6 +390,7 @@ class JournalReader:
     def close(self) -> None:
         """Let go of the maps; batches still held keep theirs."""
         self._base = self._buffer = self._header = self._control = self._plan = None
+        self._whole_max = 0
         self._c.base = ffi.NULL
 
     def __enter__(self) -> JournalReader:

@@ -14,11 +14,11 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode
+from journal.messages import FRAME_BYTES_MAX, HEADER_BYTES, Flag, Message, Reason, SourceStateCode, accelerator
 from sequencer.attach import AttachError, AttachReply, LockedOut, request_attach
 from sequencer.kernel._sequencer import ffi, lib
 
@@ -29,6 +29,8 @@ _UNREAD = frozenset({int(SourceStateCode.QUARANTINED), int(SourceStateCode.DEAD)
 _LAST = int(Flag.LAST)
 _send = lib.lockstep_producer_send
 _send_rows = lib.lockstep_producer_send_rows
+_fast = accelerator.extension("sequencer.kernel._fast")
+_SEND_ADDRESS = int(ffi.cast("uintptr_t", ffi.addressof(lib, "lockstep_producer_send")))
 
 
 class PublisherRefused(RuntimeError):
@@ -58,6 +60,10 @@ class Publisher:
         self._words = ffi.new("uint64_t[10]")
         self._producer: Any = None
         self._connection: Any = None
+        self._sender = _fast.Sender(_SEND_ADDRESS, self._send_slowly) if _fast is not None else None
+        self.send: Callable[[int, bytes, int, int], int] = self._sender or self._send_plainly
+        """send(what, body, cause, origin_ts): `publish_bytes` for the hot path; `what` is kind | version << 16 | flags << 32.
+        The same for as long as the publisher lives, whatever ring it writes to."""
 
     @classmethod
     def connect(cls, journal: Path | str, source: str, *, timeout_s: float = 10, build: str = "", **more: Any) -> Publisher:
@@ -110,6 +116,7 @@ class Publisher:
         lib.lockstep_producer_init(producer, fds[1], fds[2])
         connection.setblocking(False)
         self._connection, self._producer, self._fds = connection, producer, fds
+        self._aim(producer)
         self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
         self.last_source_seq = reply.last_source_seq
         self.journal = Path(reply.journal)
@@ -133,10 +140,7 @@ class Publisher:
 
     def publish(self, message: Message, *, cause: int = 0, origin_ts: int = 0, flags: int = _LAST) -> int:
         """Number a message and put it into the ring; returns its source_seq. Committed at once unless inside `batch`."""
-        body = message.encode()
-        what = message.KIND | message.VERSION << 16 | flags << 32
-        number = _send(self._producer, what, body, len(body), cause, origin_ts)
-        return number if number > 0 else self._send_slowly(number, what, body, cause, origin_ts)
+        return self.send(message.WHAT | flags << 32, message.encode(), cause, origin_ts)
 
     def publish_bytes(
         self, kind: int, version: int, body: bytes, *, cause: int = 0, origin_ts: int = 0, flags: int = _LAST
@@ -144,9 +148,7 @@ class Publisher:
         """`publish` for a body that is encoded already."""
         if kind > 0xFFFF or version > 0xFFFF:
             raise ValueError(f"source {self.name}: kind {kind} version {version}; both have 16 bits")
-        what = kind | version << 16 | flags << 32
-        number = _send(self._producer, what, body, len(body), cause, origin_ts)
-        return number if number > 0 else self._send_slowly(number, what, body, cause, origin_ts)
+        return self.send(kind | version << 16 | flags << 32, body, cause, origin_ts)
 
     def publish_rows(
         self,
@@ -197,8 +199,13 @@ class Publisher:
         self.publish(message, cause=cause, origin_ts=origin_ts, flags=flags)
         return True
 
-    def send(self, what: int, body: bytes, cause: int, origin_ts: int) -> int:
-        """`publish_bytes` for the hot path: `what` is kind | version << 16 | flags << 32, as plain integers."""
+    def _aim(self, producer: Any) -> None:
+        """The accelerated `send` writes to this producer from now on; None: to none."""
+        if self._sender is not None:
+            self._sender.aim(0 if producer is None else int(ffi.cast("uintptr_t", producer)))
+
+    def _send_plainly(self, what: int, body: bytes, cause: int, origin_ts: int) -> int:
+        """`send` through cffi: the reference, and what there is without the accelerator."""
         number: int = _send(self._producer, what, body, len(body), cause, origin_ts)
         return number if number > 0 else self._send_slowly(number, what, body, cause, origin_ts)
 
@@ -403,6 +410,7 @@ class Publisher:
         """Hang up. What was committed is still sequenced."""
         if self._producer is None:
             return
+        self._aim(None)
         self._connection.close()
         lib.lockstep_ring_unmap(ffi.addressof(self._producer.ring))
         for fd in self._fds:

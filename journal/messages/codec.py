@@ -16,6 +16,7 @@ from typing import Any, overload
 
 from msgspec.structs import astuple
 
+from journal.messages import accelerator
 from journal.messages.header import FRAME_BYTES_MAX, HEADER_BYTES
 from journal.messages.schema import CODE_OF, TEXT_BYTES_MAX, Entry, Field, Layout, Message
 
@@ -184,7 +185,7 @@ def bind(cls: type[Message]) -> None:
     source = _encode_source(layout)
     encode = _made(source, layout)["encode"]
     encode.__doc__ = source
-    cls.encode = encode
+    cls.encode, cls.decode = accelerator.codec(cls, layout, encode, cls.decode)
 
 
 def _any(value: Any) -> Any:
