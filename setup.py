@@ -32,7 +32,7 @@ def accelerator(name: str, *sources: str) -> Extension:
 setup(
     cffi_modules=[f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
-        accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("fast", "reader", "follow"))),
-        accelerator("sequencer.kernel._fast", "sequencer/kernel/fast.c"),
+        accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
+        accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
     ],
 )
