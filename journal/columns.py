@@ -5,7 +5,6 @@ Fixed parts only: i128 values stand as two words, text and groups as their descr
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.header import HEADER_BYTES
 from journal.messages.schema import Field, Message
 from journal.reader import JournalReader
-from journal.segment import SegmentHeader, read_schema
+from journal.segment import SegmentHeader, schema_kinds
 
 _ROWS_MAX = 1 << 16
 
@@ -81,7 +80,7 @@ def _gather(buffer: memoryview, refs: bytes, body_bytes: int, rows: np.ndarray[A
 
 def _fixed_bytes_in(header: SegmentHeader, cls: type[Message]) -> int:
     """How long the kind's fixed part was when the segment was written."""
-    for kind in json.loads(read_schema(header))["kinds"]:
+    for kind in schema_kinds(header):
         if kind["kind"] == cls.KIND:
             return int(kind["fixed_bytes"])
     return cls.LAYOUT.fixed_bytes

@@ -7,7 +7,6 @@ build does not know, is refused when a frame of it is reached; where its schema 
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Collection
 from typing import Any
@@ -21,7 +20,7 @@ from journal.messages.codec import i128
 from journal.messages.header import HEADER_BYTES
 from journal.messages.schema import USER_KIND_MIN, Entry, Message
 from journal.recovery import start_reader
-from journal.segment import END_BYTES, SegmentHeader, crc32c, read_schema
+from journal.segment import END_BYTES, SegmentHeader, crc32c, schema_kinds
 
 _REF = struct.Struct("<IHHQq")
 _FRAMES_A_WINDOW = 1 << 16
@@ -40,11 +39,11 @@ class Evolution(msgspec.Struct, frozen=True):
     ignorable: frozenset[int]
 
 
-def _compare(text: bytes) -> Evolution | None:
+def _compare(kinds: list[dict[str, Any]]) -> Evolution | None:
     old: dict[int, Any] = {}
     newer: dict[int, str] = {}
     ignorable = set()
-    for kind in json.loads(text)["kinds"]:
+    for kind in kinds:
         number, cls = int(kind["kind"]), REGISTRY.get(int(kind["kind"]))
         if cls is not None and kind["version"] < cls.VERSION:
             old[number] = kind
@@ -64,7 +63,7 @@ def evolution_of(header: SegmentHeader) -> Evolution | None:
     if key not in _known:
         while len(_known) >= _KNOWN_MAX:
             del _known[next(iter(_known))]
-        _known[key] = _compare(read_schema(header))
+        _known[key] = _compare(schema_kinds(header))
     return _known[key]
 
 

@@ -201,6 +201,39 @@ def read_schema(header: SegmentHeader) -> bytes:
     return text
 
 
+class _Field(msgspec.Struct):
+    """What every field of a kind says of itself in a schema text."""
+
+    name: str
+    type: str
+    offset: int
+    code: str = ""
+    entry: list[_Field] = []
+
+
+class _Kind(msgspec.Struct):
+    kind: int
+    version: int
+    name: str
+    fixed_bytes: int
+    fields: list[_Field]
+
+
+class _Schema(msgspec.Struct):
+    kinds: list[_Kind]
+
+
+def schema_kinds(header: SegmentHeader) -> list[dict[str, Any]]:
+    """The kinds that a segment's schema declares, in the words of docs/journal-format.md."""
+    text = read_schema(header)
+    try:
+        msgspec.json.decode(text, type=_Schema)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise JournalCorrupt(header.path, BLOCK_BYTES, "a schema as docs/journal-format.md has it", str(error)) from None
+    kinds: list[dict[str, Any]] = msgspec.json.decode(text)["kinds"]
+    return kinds
+
+
 def map_file(path: Path, *, writable: bool = False) -> mmap.mmap:
     """Map a whole file; the map keeps no descriptor of ours. An archived segment is unpacked into memory for that."""
     if not writable and is_archive(path := where(path)):

@@ -209,15 +209,42 @@ int lockstep_writer_wants_segment(const struct lockstep_writer *w)
     return state == LOCKSTEP_PREPARED ? 0 : 2;
 }
 
-/* Fault every page in for writing, so that the appender never does. */
-static void touch(uint8_t *base, uint64_t bytes)
+/* How far ahead of the appender pages are touched. A touched page is dirty: where more of them lie about than the kernel likes
+ * (a tenth of the memory), it writes them back and each faults again under the appender. */
+static const uint64_t TOUCH_AHEAD = UINT64_C(1) << 30, TOUCH_STEP = UINT64_C(64) << 20;
+
+/* Fault pages up to `to` in for writing, so that the appender never does. */
+static void touch(struct lockstep_slot *slot, uint64_t to)
 {
+    uint64_t from = slot->touched;
+    to = to < slot->bytes ? to : slot->bytes;
 #ifdef MADV_POPULATE_WRITE
-    if (madvise(base, bytes, MADV_POPULATE_WRITE) == 0)
-        return;
+    while (from < to && madvise(slot->base + from, to - from < TOUCH_STEP ? to - from : TOUCH_STEP, MADV_POPULATE_WRITE) == 0) {
+        from += to - from < TOUCH_STEP ? to - from : TOUCH_STEP;
+        __atomic_store_n(&slot->touched, from, __ATOMIC_RELAXED);
+    }
+    if (slot->touched > 0)
+        return; /* what is not touched now is touched later, or faults */
 #endif
-    for (uint64_t at = 0; at < bytes; at += 4096)
-        __atomic_fetch_or(base + at, 0, __ATOMIC_RELAXED);
+    for (; from < slot->bytes; from += 4096)
+        __atomic_fetch_or(slot->base + from, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->touched, slot->bytes, __ATOMIC_RELAXED);
+}
+
+int lockstep_writer_wants_touch(const struct lockstep_writer *w)
+{
+    uint64_t published = __atomic_load_n(&w->published, __ATOMIC_ACQUIRE);
+    const struct lockstep_slot *slot = &w->slots[(published >> 32) % LOCKSTEP_SLOTS];
+    uint64_t touched = __atomic_load_n(&slot->touched, __ATOMIC_RELAXED);
+    return touched < slot->bytes && (published & UINT32_MAX) + TOUCH_AHEAD - TOUCH_STEP > touched;
+}
+
+void lockstep_writer_touch(struct lockstep_writer *w)
+{
+    uint64_t published = __atomic_load_n(&w->published, __ATOMIC_ACQUIRE);
+    /* Should the appender roll meanwhile and the syncer unmap it, the kernel refuses, and no byte is changed in any case. */
+    if (lockstep_writer_wants_touch(w))
+        touch(slot_of(w, (uint32_t)(published >> 32)), (published & UINT32_MAX) + TOUCH_AHEAD);
 }
 
 static void fill_header(const struct lockstep_writer *w, uint8_t *base, uint32_t number)
@@ -249,6 +276,7 @@ static int map_slot(struct lockstep_slot *slot, int fd, uint32_t number, uint64_
     slot->bytes = bytes;
     slot->fd = fd;
     slot->number = number;
+    slot->touched = 0;
     return 0;
 }
 
@@ -323,7 +351,7 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
         return result;
     }
     /* Map the pages for writing (a sync has write-protected them again): the appender shall not pay for that. */
-    touch(slot->base, slot->bytes);
+    touch(slot, TOUCH_AHEAD);
     return 0;
 }
 
@@ -430,7 +458,7 @@ int lockstep_writer_adopt(struct lockstep_writer *w, uint32_t number, uint32_t s
         close(fd);
         return result;
     }
-    touch(slot->base, slot->bytes);
+    touch(slot, (state == LOCKSTEP_CURRENT ? offset : 0) + TOUCH_AHEAD);
     know_slot(slot);
     if (state == LOCKSTEP_CURRENT) {
         assert(offset >= slot->frames_at && offset <= slot->bytes - LOCKSTEP_END_BYTES);

@@ -22,6 +22,7 @@ struct lockstep_slot {
     uint32_t frames_at;
     int32_t  fd;
     uint32_t zero;
+    uint64_t touched;      /* bytes from the start whose pages are in the map for writing; the preparer's */
 };
 
 struct lockstep_writer {
@@ -85,6 +86,12 @@ int lockstep_writer_wants_segment(const struct lockstep_writer *w);
 /* Make segment current + 1: create, allocate, write header and schema, sync, name it, sync the folder, touch every page.
  * Blocks (tens of milliseconds for 64 MiB). 0 when it is ready, also if it was before. */
 int lockstep_writer_prepare(struct lockstep_writer *w);
+
+/* 1 when the appender comes near the pages of a large segment that are not touched yet. Any thread. */
+int lockstep_writer_wants_touch(const struct lockstep_writer *w);
+
+/* Touch more of the current segment, ahead of the appender. The preparer's. */
+void lockstep_writer_touch(struct lockstep_writer *w);
 
 /* Put everything written so far on disk and publish durable_seq. Blocks for the disk. 0 and *durable_seq, or -errno. */
 int lockstep_writer_sync(struct lockstep_writer *w, uint64_t *durable_seq);

@@ -12,7 +12,7 @@
 #include "lockstep/torture/images.h"
 
 struct trace trace;
-const char images_schema[] = "{\"traced\":true}";
+const char images_schema[] = "{\"kinds\":[]}";
 uint64_t images_stream = 77;
 
 static uint64_t random_state;

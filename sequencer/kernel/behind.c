@@ -72,7 +72,8 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
         loop->syncs++;
         telemetry_synced(loop, oldest, last);
         oldest = last;
-        if (lockstep_writer_wants_segment(loop->writer)) wake_write(loop->segment_fd);
+        if (lockstep_writer_wants_segment(loop->writer) || lockstep_writer_wants_touch(loop->writer))
+            wake_write(loop->segment_fd);
         wake_clients(loop);
     }
 }
@@ -85,6 +86,7 @@ void lockstep_sync_end(struct lockstep_loop *loop) {
 int32_t lockstep_prepare_run(struct lockstep_loop *loop) {
     while (load_acquire(&loop->prepare_stop) == 0) {
         int64_t patience = -1;
+        lockstep_writer_touch(loop->writer);
         if (lockstep_writer_wants_segment(loop->writer) == 1) {
             int64_t begun = lockstep_mono_ns(NULL);
             int64_t result = lockstep_writer_prepare(loop->writer);

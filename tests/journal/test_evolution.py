@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from journal.columns import columns
-from journal.errors import NewerSchema
+from journal.errors import JournalCorrupt, NewerSchema
 from journal.frames import frames
 from journal.messages import Clock
 from journal.messages.derive import schema_text
@@ -86,6 +86,16 @@ def test_a_live_journal_of_an_older_schema_goes_on(probe_v2, folder):
             batch = reader.poll()
         assert [probe_v2.decode(batch.buffer, at + 64, at + 64).added for at, *_ in batch] == [4711, 8]
     assert survey(folder / "j").problems == []
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[]", b'{"kinds":[{"kind":1}]}', b'{"kinds":[{"kind":"x"}]}', b"\xff", b""])
+def test_a_schema_that_is_none_is_refused_in_one_line(folder, monkeypatch, text):
+    """Its crc is right: somebody wrote it so."""
+    monkeypatch.setattr("journal.writer.schema_text", lambda: text)
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20) as w:
+        w.append_bytes(10_000, 1, bytes(8), ts=1)
+    with pytest.raises(JournalCorrupt, match="at byte 4096 expected a schema as docs"):
+        list(frames(folder / "j"))
 
 
 def test_the_marker_is_in_the_schema_only_where_it_is_set():
