@@ -22,7 +22,7 @@ _LAST = int(Flag.LAST)
 class Host(Protocol):
     """What an app's requests end in; one object an app."""
 
-    def emit(self, message: Message, flags: int) -> None: ...
+    def emit(self, message: Message, flags: int, cause: int, origin_ts: int) -> None: ...
     def set_timer(self, at: int, token: int) -> None: ...
     def cancel_timer(self, token: int) -> None: ...
 
@@ -47,9 +47,9 @@ class App:
     # Attributes that belong to the host, not to the state.
     _CONTEXT: ClassVar[frozenset[str]] = frozenset({"now", "seq", "source", "me", "_host", "_uses"})
 
-    def emit(self, message: Message, *, flags: int = _LAST) -> None:
+    def emit(self, message: Message, flags: int = _LAST) -> None:
         """Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."""
-        self._host.emit(message, flags)
+        self._host.emit(message, flags, self.seq, self.now)
 
     def set_timer(self, at: int, token: int) -> None:
         """Call `on_timer(token)` at the first frame whose timestamp has reached `at` (ns). Same token again: moved."""

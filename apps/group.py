@@ -38,6 +38,8 @@ SNAPSHOT_EVERY = 65536
 NEVER = 2**63 - 1
 _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
+Emit = Callable[[Message, int, int, int], None]
+"""Takes a message with its flags, cause and origin_ts."""
 SnapshotSink = Callable[["Slot", int, int, bytes], None]
 
 
@@ -59,15 +61,17 @@ class Slot:
         self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
         self._heap: list[tuple[int, int, int]] = []
         self._requests = 0
+        self.emit: Emit = self._tell if ledger is None else ledger.accept  # a bound method: no call in between
         app._host = self
 
-    def emit(self, message: Message, flags: int) -> None:
-        """An app's emission. A mute instance is heard by the apps of its own host only; its speaking twin publishes."""
-        if self.ledger is not None:
-            app = self.app
-            self.ledger.accept(message, flags, app.seq, app.now)
-        elif self._group.listens(self, message.KIND):
+    def _tell(self, message: Message, _flags: int, _cause: int, _origin_ts: int) -> None:
+        """A mute instance's emission is heard by the apps of its own host only; its speaking twin publishes."""
+        if self._group.listens(self, message.KIND):
             self._group.derived.append((self, message))
+
+    def say(self, message: Message) -> None:
+        """What the group says in the app's name, whatever the app does with `emit`."""
+        self.emit(message, Flag.LAST, self.app.seq, self.app.now)
 
     def set_timer(self, at: int, token: int) -> None:
         self._requests += 1
@@ -196,9 +200,8 @@ class Group:
     def run(self, buffer: Any, frames: Iterable[tuple[int, int, int, int, int]]) -> int:
         """Step through frames of one segment: (offset, kind, source, seq, ts). Returns how many."""
         handlers, decode, speaking = self._handlers, self._decode, self._speaking
-        count = 0
+        stopper, count = self.before_handler, 0
         for offset, kind, source, seq, ts in frames:
-            count += 1
             if self._waiting:
                 self._activate(seq - 1)
             if ts >= self.due:
@@ -207,19 +210,15 @@ class Group:
                 said = speaking[source].ledger
                 assert said is not None
                 said.match(buffer, offset, seq)
-            row = handlers.get(kind)
-            if row is not None:
+            if kind in handlers:
                 message = decode[kind](buffer, offset + HEADER_BYTES)
-                if self.before_handler is None:
-                    for slot, app, handler in row:
-                        app.now, app.seq, app.source = ts, seq, source
-                        slot.events += 1
+                for slot, app, handler in handlers[kind]:
+                    app.now, app.seq, app.source = ts, seq, source
+                    slot.events += 1
+                    if stopper is None:
                         handler(message)
-                else:
-                    for slot, app, handler in row:
-                        app.now, app.seq, app.source = ts, seq, source
-                        slot.events += 1
-                        self.before_handler(slot, handler, message, seq)
+                    else:
+                        stopper(slot, handler, message, seq)
             if self.derived:
                 self._deliver_derived(source, seq, ts)
             if kind in _OWN_KINDS:
@@ -227,6 +226,7 @@ class Group:
             if seq % DIGEST_EVERY == 0:
                 self._digests(source, seq, ts)
             self.seq, self.now = seq, ts
+            count += 1
         return count
 
     def _fire(self, source: int, seq: int, ts: int) -> None:
@@ -266,8 +266,8 @@ class Group:
         if seq % SNAPSHOT_EVERY == 0:
             # Said whether or not this host writes files: what an app emits must not depend on its host.
             file = f"{slot.name}-{seq:012d}.snapshot"
-            slot.emit(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file), Flag.LAST)
-        slot.emit(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest), Flag.LAST)
+            slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file))
+        slot.say(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest))
 
     def restored(self, slot: Slot, seq: int, ts: int, data: bytes) -> None:
         """A slot was restored to the state after `seq`: say again what is said right after a snapshot is taken."""

@@ -8,6 +8,7 @@ A lost sequencer is waited for; whatever it had not sequenced is published again
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import traceback
@@ -149,6 +150,9 @@ class LiveHost:
         return None
 
     def _follow(self, reader: JournalReader) -> int:
+        # What is there now stays: the collector need not look through it again while a frame waits.
+        gc.collect()
+        gc.freeze()
         group, spin_ns, yields = self.group, self.settings.spin_ns, self.settings.idle == "yield"
         while not self.stopping:
             self._turns += 1

@@ -29,9 +29,9 @@ class Stage:
             self.frame(SourceDefined(source=source, role=role, name=f"source {source}"), self.SEQUENCER)
 
     class Mute:
-        def emit(self, message: Message, flags: int) -> None: ...
+        def emit(self, message: Message, flags: int, cause: int, origin_ts: int) -> None: ...
 
-    def emit(self, message: Message, flags: int) -> None:
+    def emit(self, message: Message, flags: int, cause: int, origin_ts: int) -> None:
         message.encode()  # what an app says must be sayable
         self.said.append(message)
 

@@ -240,7 +240,13 @@ static PyObject *row_of(const struct lockstep_ref *ref) {
     return row;
 }
 
-/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the rows as a list, None when there are none. */
+/* Whether this thread is the only one: then nobody wants the interpreter while it waits. */
+static bool alone(void) {
+    return PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL;
+}
+
+/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the rows as a list, None when there are none.
+ * The interpreter is given away meanwhile, if there is anybody to give it to: to take it back would delay what has come. */
 static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
     (void)module;
     if (nargs != 5) return PyErr_Format(PyExc_TypeError, "follow takes 5 arguments; found %zd", nargs);
@@ -250,9 +256,9 @@ static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t narg
     int64_t spin_ns = PyLong_AsLongLong(args[3]);
     uint32_t yields = args[4] == Py_True, n;
     if (PyErr_Occurred()) return NULL;
-    Py_BEGIN_ALLOW_THREADS
+    PyThreadState *mine = alone() ? NULL : PyEval_SaveThread();
     n = lockstep_reader_follow(r, refs, (uint32_t)max, max, spin_ns, yields);
-    Py_END_ALLOW_THREADS
+    if (mine != NULL) PyEval_RestoreThread(mine);
     if (n == 0) Py_RETURN_NONE;
     PyObject *rows = PyList_New(n);
     for (uint32_t i = 0; rows != NULL && i < n; i++) {
