@@ -400,7 +400,7 @@ class Supervisor:
         """End everything in order. Gateways last among those that publish, so that late fills still get in."""
         if self.processes.get("sequencer") and self.processes["sequencer"].ended() is None and self.config.system.strategy:
             self.withdraw()
-        for rank in range(4):
+        for rank in range(5):
             together = [p for name, p in self.processes.items() if _stop_rank(name) == rank]
             for process in together:
                 process.end()

@@ -1,6 +1,6 @@
 """Sealing beside a running sequencer: a thread that follows the stream behind the loop and never in its way.
 
-Woken when the writer has rolled into the next segment, it puts the full one on disk, seals it, hands the seal to the
+Woken when the writer has rolled into the next segment, it seals the full one once that is on disk, hands the seal to the
 control plane, which has the loop say so on the stream, and makes the segment's index for whoever looks for something in it.
 With a head file it also writes down, every interval, what vouches for the stream so far: on another disk or host, that is
 what a rewritten journal cannot agree with.
@@ -33,6 +33,7 @@ _LOG = logs.Log("sequencer")
 CATCH_UP_BYTES_MAX = 1 << 30
 """What a start may hash before it is ready: more than that is left to the thread, and the first frame says nothing of it."""
 _NICE = 10
+_DURABLE_LOOK_S = 0.02
 
 
 def sealed_message(seal: Seal) -> SegmentSealed:
@@ -72,6 +73,7 @@ class Sealing:
         self._walker: ChainWalker | None = None
         self._writer: JournalWriter | None = None
         self._head_seq = 0
+        self._pending: Seal | None = None  # advanced to, and not known to be on disk when the thread was stopped
         self._stopping = self._failed = False
         self._thread: threading.Thread | None = None
         self._tell: Callable[[], None] = lambda: None
@@ -106,6 +108,9 @@ class Sealing:
         if self._failed or self._walker is None:
             return NO_DIGEST
         with self._reported():
+            if self._pending is not None:
+                self._keep(self._pending)
+                self._pending = None
             while (seal := self._walker.advance()) is not None:
                 self._keep(seal)
             return self._walker.digest()
@@ -151,11 +156,23 @@ class Sealing:
             self._export()
 
     def _full(self, seal: Seal) -> None:
-        assert self._walker is not None
-        self._walker.sync(seal)
+        if not self._durable(seal.last_seq):
+            self._pending = seal
+            return
         self._keep(seal)
         self._tell()
-        load_or_build(read_header(self.journal / segment_name(seal.number), seal.number))
+        with contextlib.suppress(OSError, JournalError):  # whoever needs it makes it, or says what is wrong
+            load_or_build(read_header(self.journal / segment_name(seal.number), seal.number))
+
+    def _durable(self, seq: int) -> bool:
+        """Wait for the writer's own sync: a seal must not outlive what it vouches for, and a sync of ours could be told of the
+        disk's failure instead of the writer. False: told to stop first."""
+        assert self._writer is not None
+        while self._writer.durable_seq < seq:
+            if self._stopping:
+                return False
+            select.select([self.wake_fd], [], [], _DURABLE_LOOK_S)
+        return True
 
     def _store(self, seal: Seal) -> Seal:
         return store(self.journal, seal, self._key.sign(seal.chain) if self._key is not None else "")
@@ -177,6 +194,6 @@ class Sealing:
         """Seals are evidence, not the stream: without them it goes on, and somebody is told."""
         try:
             yield
-        except JournalError as error:
+        except (JournalError, OSError) as error:
             self._failed = True
             _LOG.warning(f"sealing has stopped: {error}")

@@ -25,7 +25,7 @@ from journal.kernel._journal import ffi, lib
 from journal.segment import ControlPage, create_control, map_file, read_header
 from journal.writer import JournalWriter
 
-SCHEMA = b'{"small":true}'
+SCHEMA = b'{"kinds":[]}'
 SEGMENT_BYTES = 32768
 _PATIENCE_S = 300
 RUN = 3

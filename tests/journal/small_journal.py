@@ -9,7 +9,7 @@ from pathlib import Path
 from journal.kernel._journal import ffi, lib
 
 STREAM = 77
-SCHEMA = b'{"small":true}'
+SCHEMA = b'{"kinds":[]}'
 SEGMENT_BYTES = 16384
 
 

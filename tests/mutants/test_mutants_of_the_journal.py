@@ -90,7 +90,7 @@ MUTANTS = [
         DISK,
         "J_AGAIN(result, msync(base + from, to - from, MS_SYNC));",
         "J_AGAIN(result, base == NULL || to < from ? -1 : 0);",
-        (f"{FAULTS}::test_an_exit_without_trust",),
+        (f"{FAULTS}::test_a_disk_that_stands_still",),
     ),
     Mutant(
         "a snapshot gets its name before it is synced",
