@@ -94,7 +94,10 @@ class Sequencer:
     def start(self) -> None:
         """Take the journal, open the session, run the loop, listen."""
         self._writer = writer = JournalWriter.open(
-            self.journal, segment_bytes=self.settings.segment_bytes, write_through=self.settings.write_through
+            self.journal,
+            segment_bytes=self.settings.segment_bytes,
+            write_through=self.settings.write_through,
+            huge_pages=self.settings.huge_pages,
         )
         if warning := sync_warning(self.journal):
             _LOG.warning(warning)

@@ -145,18 +145,13 @@ static inline int j_allocate(int fd, uint64_t bytes)
 }
 
 /* Write zeros over blocks that j_allocate made zero: no content changes, so nothing is traced. Each write brings one aligned
- * folio of LOCKSTEP_FOLIO_BYTES into memory, at a third of what touching each 4 KiB page through a map costs. Its size
+ * folio of `folio_bytes` into memory, at a third of what touching each 4 KiB page through a map costs. Its size
  * matters: a sync write-protects, and a store makes dirty, whole folios. */
-#ifndef LOCKSTEP_FOLIO /* smaller where segments are: in the power-loss campaign */
-#define LOCKSTEP_FOLIO 65536
-#endif
-enum { LOCKSTEP_FOLIO_BYTES = LOCKSTEP_FOLIO };
-
-static inline int j_fill_zeros(int fd, uint64_t from, uint64_t to)
+static inline int j_fill_zeros(int fd, uint64_t from, uint64_t to, uint64_t folio_bytes)
 {
-    static uint8_t zeros[LOCKSTEP_FOLIO_BYTES]; /* never written */
+    static uint8_t zeros[2 << 20]; /* never written; LOCKSTEP_HUGE_BYTES */
     while (from < to) {
-        uint64_t n = LOCKSTEP_FOLIO_BYTES - from % LOCKSTEP_FOLIO_BYTES;
+        uint64_t n = folio_bytes - from % folio_bytes;
         ssize_t written = pwrite(fd, zeros, to - from < n ? to - from : n, (off_t)from);
         if (written < 0 && errno != EINTR)
             return -errno;

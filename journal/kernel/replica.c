@@ -78,7 +78,7 @@ static int make(struct lockstep_writer *w, struct lockstep_slot *slot, const uin
     slot->seed = lockstep_crc32c(slot->seed, &id->number, sizeof id->number);
     j_store(base, head, frames_at);
     if (w->write_through)
-        result = j_fill_zeros(fd, frames_at, slot->bytes);
+        result = j_fill_zeros(fd, frames_at, slot->bytes, LOCKSTEP_FOLIO_BYTES);
     if (result == 0)
         result = j_sync(fd);
     if (result == 0)
@@ -86,7 +86,7 @@ static int make(struct lockstep_writer *w, struct lockstep_slot *slot, const uin
     if (result == 0)
         result = j_dirsync(w->folder);
     if (result == 0 && !w->write_through)
-        result = j_fill_zeros(fd, frames_at, slot->bytes);
+        result = j_fill_zeros(fd, frames_at, slot->bytes, LOCKSTEP_FOLIO_BYTES);
     if (result != 0) {
         close_slot(slot);
         return result;

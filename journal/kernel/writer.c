@@ -59,6 +59,11 @@ static struct lockstep_slot *slot_of(struct lockstep_writer *w, uint32_t number)
     return &w->slots[number % LOCKSTEP_SLOTS];
 }
 
+static uint64_t folio_of(const struct lockstep_writer *w)
+{
+    return w->folio_bytes != 0 ? w->folio_bytes : LOCKSTEP_FOLIO_BYTES;
+}
+
 static int failure(const struct lockstep_writer *w)
 {
     return -__atomic_load_n(&w->failed, __ATOMIC_ACQUIRE);
@@ -333,7 +338,7 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
     fill_header(w, slot->base, number);
     know_slot(slot);
     if (w->write_through)
-        result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
+        result = j_fill_zeros(fd, slot->frames_at, slot->bytes, folio_of(w));
     if (result == 0)
         result = believed(w, j_sync(fd));
     if (result == 0)
@@ -345,7 +350,7 @@ static int make_segment(struct lockstep_writer *w, struct lockstep_slot *slot, u
             result = believed(w, result);
     }
     if (result == 0 && !w->write_through)
-        result = j_fill_zeros(fd, slot->frames_at, slot->bytes);
+        result = j_fill_zeros(fd, slot->frames_at, slot->bytes, folio_of(w));
     if (result != 0) {
         close_slot(slot);
         return result;
@@ -399,10 +404,10 @@ static int sync_round(struct lockstep_writer *w, int whole, uint64_t *durable_se
     if (current == 0 || (target == durable && w->first_unsynced == current))
         return 0;
     /* A stream that pauses, or flows slowly, has nothing behind it: whoever waits for its last frames shall not wait on. */
-    if (w->noted_at == 0 || published - w->noted_at < LOCKSTEP_FOLIO_BYTES)
+    if (w->noted_at == 0 || published - w->noted_at < folio_of(w))
         whole = 1;
     const uint64_t page = LOCKSTEP_BLOCK_BYTES;
-    uint64_t to = whole ? (tail + page - 1) / page * page : tail / LOCKSTEP_FOLIO_BYTES * LOCKSTEP_FOLIO_BYTES;
+    uint64_t to = whole ? (tail + page - 1) / page * page : tail / folio_of(w) * folio_of(w);
     /* 0 in a new stream, whose first segment is 1. */
     for (uint32_t n = w->first_unsynced ? w->first_unsynced : 1; n <= current; n++) {
         struct lockstep_slot *slot = slot_of(w, n);

@@ -9,7 +9,12 @@
  * numbers are used up, else what the disk said; after a failed sync every call fails for ever (a disk that lost a write
  * once is not believed again: the process ends and recovery reads what is there). */
 
-enum lockstep_slot_limits { LOCKSTEP_SLOTS = 16, LOCKSTEP_FOLDER_BYTES = 3072 };
+enum lockstep_slot_limits {
+    LOCKSTEP_SLOTS = 16,
+    LOCKSTEP_FOLDER_BYTES = 3072,
+    LOCKSTEP_FOLIO_BYTES = 65536, /* pieces in which a segment comes into memory: a sync writes whole ones */
+    LOCKSTEP_HUGE_BYTES = 2097152,
+};
 enum lockstep_slot_state { LOCKSTEP_FREE = 0, LOCKSTEP_PREPARED = 1, LOCKSTEP_CURRENT = 2, LOCKSTEP_RETIRED = 3 };
 
 /* A mapped segment; segment n lives in slot n mod LOCKSTEP_SLOTS. */
@@ -53,6 +58,7 @@ struct lockstep_writer {
     uint64_t stream_id;
     uint64_t nonce;                 /* nonces of new segments derive from it and the segment number */
     uint64_t segment_bytes;
+    uint64_t folio_bytes;           /* of new segments, a power of two up to LOCKSTEP_HUGE_BYTES; 0: LOCKSTEP_FOLIO_BYTES */
     const uint8_t *schema;
     uint32_t schema_bytes;
     uint32_t write_through;         /* 1: zeros go to disk at preparation, later syncs overwrite (faster); 0: not */

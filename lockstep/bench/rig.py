@@ -72,10 +72,10 @@ def file_system(place: Path) -> str:
     return kind
 
 
-def make_segment(journal: Path, frames_bytes: int) -> None:
+def make_segment(journal: Path, frames_bytes: int, *, huge_pages: bool = False) -> None:
     """Begin a journal whose first segment takes the whole run: made, and on disk as zeros, before the clock starts."""
     segment_bytes = min(frames_bytes + (8 << 20), SEGMENT_BYTES_MAX) // 4096 * 4096
-    with JournalWriter.open(journal, segment_bytes=segment_bytes, write_through=True) as writer:
+    with JournalWriter.open(journal, segment_bytes=segment_bytes, write_through=True, huge_pages=huge_pages) as writer:
         writer.append(Clock(), ts=1)
 
 

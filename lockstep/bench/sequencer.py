@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from journal.messages import SourceState, TopOfBook
 from journal.reader import Batch, JournalReader
 from journal.writer import JournalWriter
@@ -60,16 +62,19 @@ def measure(size_bytes: int, *, ring_bytes: int = 1 << 20, folder: Path | None =
     with rig.workspace(place) as work:
         # One segment takes the whole run and is made before it begins, as on a trading day. What making segments costs is a
         # figure of its own (rolling): a stream that never ends cannot be faster than that.
-        batched = [_throughput(work / "batched", settings, count, BATCH, made_before=True) for _ in range(runs)]
+        full_speed = msgspec.structs.replace(settings, huge_pages=True)
+        batched = [_throughput(work / "batched", full_speed, count, BATCH, made_before=True) for _ in range(runs)]
+        small = _throughput(work / "small", settings, count, BATCH, made_before=True)
         rolling = _throughput(work / "rolling", settings, count, BATCH)
         single = _throughput(work / "single", settings, min(count, SINGLES_MAX), 1, made_before=True)
         metrics = {
             "messages_per_s": statistics.median(rate for rate, _ in batched),
             "messages_per_s_most": max(rate for rate, _ in batched),
+            "small_pages_per_s": small[0],
             "rolling_per_s": rolling[0],
             "single_per_s": single[0],
             **_one_by_one(work / "trip", settings),
-            "sequencer_rss_mib": max(mib for _, mib in [*batched, rolling, single]),
+            "sequencer_rss_mib": max(mib for _, mib in [*batched, small, rolling, single]),
             "prepare_mib_per_s": _preparation(work / "prepare"),
         }
     metrics["mib_per_s"] = metrics["messages_per_s"] * FRAME_BYTES / (1 << 20)
@@ -80,6 +85,7 @@ def measure(size_bytes: int, *, ring_bytes: int = 1 << 20, folder: Path | None =
         runs=runs,
         ring_bytes=settings.ring_bytes,
         batch=BATCH,
+        huge_pages="messages_per_s: yes, all else: no",
         scheduling="real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else "ordinary",
         disk=f"{place} ({rig.file_system(place)}), synced behind the tail every {settings.sync_interval_us} us",
     )
@@ -103,7 +109,7 @@ def _throughput(
 ) -> tuple[float, float]:
     """Messages a second from the first commit until the reader has checked the last frame; MiB of the sequencer then."""
     if made_before:
-        rig.make_segment(journal, count * FRAME_BYTES)
+        rig.make_segment(journal, count * FRAME_BYTES, huge_pages=settings.huge_pages)
     with rig.Running(journal, settings) as running:
         go = rig.spawn.Event()
         publisher = rig.spawn.Process(target=_publish, args=(journal, count, batch, go))

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define LOCKSTEP_TRACE
-#define LOCKSTEP_FOLIO 4096 /* segments are of 16 KiB here */
 #include "journal/kernel/writer.c"
 
 #include "lockstep/torture/images.h"
@@ -251,6 +250,7 @@ void trace_run(const char *folder)
     writer.stream_id = images_stream;
     writer.nonce = random64();
     writer.segment_bytes = SEGMENT_BYTES;
+    writer.folio_bytes = 4096; /* segments are of 16 KiB here */
     writer.schema = (const uint8_t *)images_schema;
     writer.schema_bytes = sizeof images_schema - 1;
     writer.write_through = below(2);
