@@ -13,6 +13,12 @@
 #include "journal/kernel/reader.h"
 #include "sequencer/kernel/measure.h"
 
+/* Long enough for the others to be asleep: one that is still about to sleep answers at once, and tells nothing of a wake. */
+static void let_sleep(void) {
+    int64_t end = lockstep_mono_ns(NULL) + 50000;
+    while (lockstep_mono_ns(NULL) < end) cpu_pause();
+}
+
 static void sleep_at(struct lockstep_producer *p, int64_t ns) {
     struct pollfd fd = {.fd = p->client_fd, .events = POLLIN};
     struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
@@ -58,6 +64,7 @@ uint64_t lockstep_measure_trips(struct lockstep_producer *p, struct lockstep_rea
                                 uint32_t idle, int64_t patience_ns, int64_t *ns) {
     uint64_t body[8] = {0};
     for (uint64_t n = 0; n < count; n++) {
+        if (idle == LOCKSTEP_IDLE_PARK) let_sleep();
         int64_t start = lockstep_mono_ns(NULL);
         body[0] = n;
         int64_t number = lockstep_producer_send(p, KIND_OF(kind), (const uint8_t *)body, sizeof body, 0, 0);
@@ -150,6 +157,7 @@ uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns) {
     pthread_t other;
     if (pthread_create(&other, NULL, answer, &pair) != 0) return 0;
     for (uint32_t n = 1; n <= count; n++) {
+        let_sleep();
         int64_t start = lockstep_mono_ns(NULL);
         __atomic_store_n(&pair.there, n, __ATOMIC_RELEASE);
         futex_wake(&pair.there);
