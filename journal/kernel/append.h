@@ -47,11 +47,12 @@ static inline uint32_t lockstep_append_fill(const struct lockstep_writer *w, str
     /* The line that this frame's successors will be stored to comes from memory: ask for it now. */
     __builtin_prefetch((const uint8_t *)at + LOCKSTEP_AHEAD_BYTES, 1);
     __builtin_prefetch((const uint8_t *)at + LOCKSTEP_AHEAD_BYTES + 64, 1);
-    uint32_t crc = lockstep_crc32c_word32(w->seed, length);
+    uint64_t crc = lockstep_crc_step32(lockstep_crc_begin(w->seed), length);
+#pragma GCC unroll 8
     for (int i = 0; i < LOCKSTEP_HEAD_WORDS; i++)
-        crc = lockstep_crc32c_word(crc, head->word[i]);
+        crc = lockstep_crc_step(crc, head->word[i]);
     j_store_words((uint64_t *)at + 1, head->word, LOCKSTEP_HEAD_WORDS);
-    return j_store_crc((uint8_t *)at + LOCKSTEP_HEAD_BYTES, body, length - LOCKSTEP_HEAD_BYTES, crc);
+    return lockstep_crc_end(j_store_crc((uint8_t *)at + LOCKSTEP_HEAD_BYTES, body, length - LOCKSTEP_HEAD_BYTES, crc));
 }
 
 /* Make it a frame: from here every reader sees it. Returns its seq. */

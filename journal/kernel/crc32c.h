@@ -14,15 +14,15 @@
 #if defined(__SSE4_2__)
 #include <nmmintrin.h>
 #define LOCKSTEP_CRC_HARDWARE 1
-#define LOCKSTEP_CRC_8(crc, v) ((uint32_t)_mm_crc32_u64((crc), (v)))
-#define LOCKSTEP_CRC_4(crc, v) _mm_crc32_u32((crc), (v))
-#define LOCKSTEP_CRC_1(crc, v) _mm_crc32_u8((crc), (v))
+#define LOCKSTEP_CRC_8(crc, v) _mm_crc32_u64((crc), (v))
+#define LOCKSTEP_CRC_4(crc, v) _mm_crc32_u32((uint32_t)(crc), (v))
+#define LOCKSTEP_CRC_1(crc, v) _mm_crc32_u8((uint32_t)(crc), (v))
 #elif defined(__ARM_FEATURE_CRC32)
 #include <arm_acle.h>
 #define LOCKSTEP_CRC_HARDWARE 1
-#define LOCKSTEP_CRC_8(crc, v) __crc32cd((crc), (v))
-#define LOCKSTEP_CRC_4(crc, v) __crc32cw((crc), (v))
-#define LOCKSTEP_CRC_1(crc, v) __crc32cb((crc), (v))
+#define LOCKSTEP_CRC_8(crc, v) __crc32cd((uint32_t)(crc), (v))
+#define LOCKSTEP_CRC_4(crc, v) __crc32cw((uint32_t)(crc), (v))
+#define LOCKSTEP_CRC_1(crc, v) __crc32cb((uint32_t)(crc), (v))
 #endif
 
 static const uint32_t lockstep_crc_table[256] = {
@@ -78,10 +78,10 @@ static inline uint64_t lockstep_load64(const uint8_t *p)
 }
 
 #ifdef LOCKSTEP_CRC_HARDWARE
-static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
+static inline uint32_t lockstep_crc32c(uint32_t before, const void *data, size_t n)
 {
     const uint8_t *p = data;
-    crc = ~crc;
+    uint64_t crc = ~(uint64_t)before;
     for (; n >= 32; n -= 32, p += 32) {
         crc = LOCKSTEP_CRC_8(crc, lockstep_load64(p));
         crc = LOCKSTEP_CRC_8(crc, lockstep_load64(p + 8));
@@ -92,7 +92,7 @@ static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
         crc = LOCKSTEP_CRC_8(crc, lockstep_load64(p));
     for (; n; n--, p++)
         crc = LOCKSTEP_CRC_1(crc, *p);
-    return ~crc;
+    return (uint32_t)~crc;
 }
 #else
 static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
@@ -101,31 +101,52 @@ static inline uint32_t lockstep_crc32c(uint32_t crc, const void *data, size_t n)
 }
 #endif
 
-/* crc(a ‖ value) for a value in a register: what stands in memory as 8 or 4 bytes. */
-static inline uint32_t lockstep_crc32c_word(uint32_t crc, uint64_t value)
+/* A crc in the making, word by word from registers: begin, steps, end. It is kept inverted and in 64 bits, as the instruction
+ * wants it: inverting it or cutting it to 32 at each step costs a cycle or two of a chain whose steps take three. */
+static inline uint64_t lockstep_crc_begin(uint32_t crc)
+{
+    return (uint32_t)~crc;
+}
+
+static inline uint32_t lockstep_crc_end(uint64_t crc)
+{
+    return ~(uint32_t)crc;
+}
+
+/* The 8 bytes of `value` as they stand in memory. */
+static inline uint64_t lockstep_crc_step(uint64_t crc, uint64_t value)
 {
 #ifdef LOCKSTEP_CRC_HARDWARE
-    return ~LOCKSTEP_CRC_8(~crc, value);
+    return LOCKSTEP_CRC_8(crc, value);
 #else
-    return lockstep_crc32c_table(crc, &value, sizeof value);
+    return lockstep_crc_begin(lockstep_crc32c_table(lockstep_crc_end(crc), &value, sizeof value));
 #endif
 }
 
-static inline uint32_t lockstep_crc32c_word32(uint32_t crc, uint32_t value)
+static inline uint64_t lockstep_crc_step32(uint64_t crc, uint32_t value)
 {
 #ifdef LOCKSTEP_CRC_HARDWARE
-    return ~LOCKSTEP_CRC_4(~crc, value);
+    return LOCKSTEP_CRC_4(crc, value);
 #else
-    return lockstep_crc32c_table(crc, &value, sizeof value);
+    return lockstep_crc_begin(lockstep_crc32c_table(lockstep_crc_end(crc), &value, sizeof value));
 #endif
 }
 
-/* The crc a frame or an end marker must have: length, then everything behind the crc field. `length` is given apart
- * because it is stored last. */
+/* The crc a frame or an end marker must have: length, then everything behind the crc field (a multiple of 8 bytes). `length` is
+ * given apart because it is stored last. */
 static inline uint32_t lockstep_frame_crc(uint32_t seed, uint32_t length, const void *frame, size_t bytes)
 {
-    uint32_t crc = lockstep_crc32c_word32(seed, length);
-    return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);
+    const uint8_t *p = (const uint8_t *)frame + 8, *end = (const uint8_t *)frame + bytes;
+    uint64_t crc = lockstep_crc_step32(lockstep_crc_begin(seed), length);
+    for (; end - p >= 32; p += 32) {
+        crc = lockstep_crc_step(crc, lockstep_load64(p));
+        crc = lockstep_crc_step(crc, lockstep_load64(p + 8));
+        crc = lockstep_crc_step(crc, lockstep_load64(p + 16));
+        crc = lockstep_crc_step(crc, lockstep_load64(p + 24));
+    }
+    for (; p < end; p += 8)
+        crc = lockstep_crc_step(crc, lockstep_load64(p));
+    return lockstep_crc_end(crc);
 }
 
 #endif

@@ -39,20 +39,28 @@ static inline void j_store_words(uint64_t *at, const uint64_t *words, int n)
         at[i] = words[i];
 }
 
-/* j_store of n bytes, a multiple of 8, with their crc behind `crc`: one pass over the bytes. */
-static inline uint32_t j_store_crc(void *at, const void *src, size_t n, uint32_t crc)
+/* One word from `from` to `to`, and into the crc. */
+static inline uint64_t j_word_crc(uint8_t *to, const uint8_t *from, uint64_t crc)
 {
-    uint8_t *to = at;
-    const uint8_t *from = src;
-    J_TRACE(J_STORE, at, src, n, -1, NULL, NULL);
-#pragma GCC unroll 4
-    for (; n >= 8; n -= 8, to += 8, from += 8) {
-        uint64_t word = lockstep_load64(from);
-        /* The compiler may not read `from` a second time: it may be shared with somebody who changes it. */
-        __asm__ volatile("" : "+r"(word));
-        crc = lockstep_crc32c_word(crc, word);
-        memcpy(to, &word, 8);
+    uint64_t word = lockstep_load64(from);
+    /* The compiler may not read `from` a second time: it may be shared with somebody who changes it. */
+    __asm__ volatile("" : "+r"(word));
+    memcpy(to, &word, 8);
+    return lockstep_crc_step(crc, word);
+}
+
+/* j_store of n bytes, a multiple of 8, with their crc in the making behind `crc`: one pass over the bytes. */
+static inline uint64_t j_store_crc(uint8_t *to, const uint8_t *from, size_t n, uint64_t crc)
+{
+    J_TRACE(J_STORE, to, from, n, -1, NULL, NULL);
+    for (; n >= 32; n -= 32, to += 32, from += 32) {
+        crc = j_word_crc(to, from, crc);
+        crc = j_word_crc(to + 8, from + 8, crc);
+        crc = j_word_crc(to + 16, from + 16, crc);
+        crc = j_word_crc(to + 24, from + 24, crc);
     }
+    for (; n >= 8; n -= 8, to += 8, from += 8)
+        crc = j_word_crc(to, from, crc);
     return crc;
 }
 

@@ -34,7 +34,7 @@ static bool at_end_marker(struct lockstep_reader *r)
 }
 
 /* The frame at r->offset, checked; NULL with r->state set when there is none. */
-static inline const struct lockstep_frame *look(struct lockstep_reader *r)
+__attribute__((noinline)) static const struct lockstep_frame *look(struct lockstep_reader *r)
 {
     const struct lockstep_frame *f = (const void *)(r->base + r->offset);
     /* Acquire: the writer stored length last; whoever sees it sees the frame. */
@@ -76,13 +76,58 @@ static inline const struct lockstep_frame *look(struct lockstep_reader *r)
     return f;
 }
 
-static inline void pass(struct lockstep_reader *r, const struct lockstep_frame *f)
+/* What moves from frame to frame, in registers: kept in the reader it would go through memory at every step. */
+struct place {
+    uint64_t offset, next_seq;
+    int64_t last_ts;
+    uint32_t last_crc, epoch;
+};
+
+static inline struct place place_of(const struct lockstep_reader *r)
 {
-    r->offset += f->length;
-    r->next_seq++;
-    r->last_ts = f->ts;
-    r->last_crc = f->crc32c;
-    r->epoch = f->epoch;
+    return (struct place){r->offset, r->next_seq, r->last_ts, r->last_crc, r->epoch};
+}
+
+static inline void put_back(struct lockstep_reader *r, const struct place *p)
+{
+    r->offset = p->offset;
+    r->next_seq = p->next_seq;
+    r->last_ts = p->last_ts;
+    r->last_crc = p->last_crc;
+    r->epoch = p->epoch;
+}
+
+static inline void pass(struct place *p, const struct lockstep_frame *f)
+{
+    p->offset += f->length;
+    p->next_seq++;
+    p->last_ts = f->ts;
+    p->last_crc = f->crc32c;
+    p->epoch = f->epoch;
+}
+
+/* The frame at a place, if nothing at all is wrong with it. NULL: look() says why, or that it has come meanwhile. */
+static inline const struct lockstep_frame *plain(const struct lockstep_reader *r, const struct place *p)
+{
+    const struct lockstep_frame *f = (const void *)(r->base + p->offset);
+    uint64_t length = __atomic_load_n(&f->length, __ATOMIC_ACQUIRE); /* 0 and END are no lengths */
+    if (length % 8 != 0 || length - LOCKSTEP_HEAD_BYTES > LOCKSTEP_FRAME_BYTES_MAX - LOCKSTEP_HEAD_BYTES ||
+        length > r->bytes - LOCKSTEP_END_BYTES - p->offset || f->seq != p->next_seq)
+        return NULL;
+    if (r->verify && (f->ts <= p->last_ts || f->epoch < p->epoch ||
+                      lockstep_frame_crc(r->seed, (uint32_t)length, f, length) != f->crc32c))
+        return NULL;
+    return f;
+}
+
+/* The next frame, or NULL with r at its place and r->state set. */
+static inline const struct lockstep_frame *next(struct lockstep_reader *r, const struct place *p)
+{
+    const struct lockstep_frame *f = plain(r, p);
+    if (__builtin_expect(f != NULL, 1))
+        return f;
+    put_back(r, p);
+    return look(r);
 }
 
 static inline bool wanted(const struct lockstep_reader *r, uint16_t kind)
@@ -96,14 +141,16 @@ uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *re
     uint32_t n = 0;
     assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
     r->state = LOCKSTEP_MORE;
-    for (uint64_t scanned = 0; scanned < scan_max && n < refs_max && r->next_seq <= to_seq; scanned++) {
-        const struct lockstep_frame *f = look(r);
+    struct place p = place_of(r);
+    for (uint64_t scanned = 0; scanned < scan_max && n < refs_max && p.next_seq <= to_seq; scanned++) {
+        const struct lockstep_frame *f = next(r, &p);
         if (f == NULL)
             return n;
         if (wanted(r, f->kind))
-            refs[n++] = (struct lockstep_ref){(uint32_t)r->offset, f->kind, f->source, f->seq, f->ts};
-        pass(r, f);
+            refs[n++] = (struct lockstep_ref){(uint32_t)p.offset, f->kind, f->source, f->seq, f->ts};
+        pass(&p, f);
     }
+    put_back(r, &p);
     return n;
 }
 
@@ -125,8 +172,9 @@ uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, st
 {
     assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
     r->state = LOCKSTEP_MORE;
+    struct place p = place_of(r);
     for (uint64_t n = 0; n < scan_max; n++) {
-        const struct lockstep_frame *f = look(r);
+        const struct lockstep_frame *f = next(r, &p);
         if (f == NULL)
             return n;
         if (sources != NULL)
@@ -135,8 +183,9 @@ uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, st
             frames_by_kind[f->kind]++;
         if (bytes_by_kind != NULL)
             bytes_by_kind[f->kind] += f->length;
-        pass(r, f);
+        pass(&p, f);
     }
+    put_back(r, &p);
     return scan_max;
 }
 

@@ -19,30 +19,32 @@ MUTANTS = [
     Mutant(
         "the crc leaves out the length",
         APPEND,
-        "uint32_t crc = lockstep_crc32c_word32(w->seed, length);",
-        "uint32_t crc = w->seed;",
+        "uint64_t crc = lockstep_crc_step32(lockstep_crc_begin(w->seed), length);",
+        "uint64_t crc = lockstep_crc_begin(w->seed);",
         (FORMAT,),
         also=(
             (
                 CRC,
-                "    uint32_t crc = lockstep_crc32c_word32(seed, length);\n    return lockstep_crc32c(crc,",
-                "    (void)length;\n    return lockstep_crc32c(seed,",
+                "    uint64_t crc = lockstep_crc_step32(lockstep_crc_begin(seed), length);",
+                "    (void)length;\n    uint64_t crc = lockstep_crc_begin(seed);",
             ),
         ),
     ),
     Mutant(
         "the crc leaves out the seq",
         APPEND,
-        "        crc = lockstep_crc32c_word(crc, head->word[i]);",
-        "        crc = i == 1 ? crc : lockstep_crc32c_word(crc, head->word[i]);",
+        "        crc = lockstep_crc_step(crc, head->word[i]);",
+        "        crc = i == 1 ? crc : lockstep_crc_step(crc, head->word[i]);",
         (FORMAT,),
         also=(
             (
                 CRC,
-                "    return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);",
-                "    if (bytes < 64) return lockstep_crc32c(crc, (const uint8_t *)frame + 8, bytes - 8);\n"
-                "    crc = lockstep_crc32c(crc, (const uint8_t *)frame + 8, 8);\n"
-                "    return lockstep_crc32c(crc, (const uint8_t *)frame + 24, bytes - 24);",
+                "    for (; end - p >= 32; p += 32) {",
+                "    if (bytes >= 64) {\n"
+                "        crc = lockstep_crc_step(crc, lockstep_load64(p));\n"
+                "        p += 16;\n"
+                "    }\n"
+                "    for (; end - p >= 32; p += 32) {",
             ),
         ),
     ),
