@@ -62,7 +62,7 @@ def check(config: Config) -> dict[str, Any]:
         "loop": {
             "idle": s.idle, "means": IDLE_MEANS[s.idle].format(spin_us=s.spin_us), "cpu": s.cpu, "cores": cores,
             "isolated": sorted(machine.isolated()), "clock_interval_ms": s.clock_interval_ms,
-            "sync_interval_us": s.sync_interval_us, "batch_bytes": s.batch_bytes,
+            "sync_interval_us": s.sync_interval_us, "sync_lag_us": s.sync_lag_us, "batch_bytes": s.batch_bytes,
         },
         "memory": {
             "rings_bytes": sum(source["ring_bytes"] for source in sources),

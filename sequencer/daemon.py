@@ -143,6 +143,7 @@ class Sequencer:
         loop.live = self.mode == SessionMode.LIVE
         loop.clock_interval_ns = settings.clock_interval_ms * 1_000_000
         loop.sync_interval_ns = settings.sync_interval_us * 1000
+        loop.sync_lag_ns = settings.sync_lag_us * 1000
         loop.batch_bytes = settings.batch_bytes
         apply_settings(loop, settings)
         self._fds += [os.eventfd(0, _EVENTFD) for _ in range(4)]

@@ -150,6 +150,7 @@ class Publishers:
         lane.ring, lane.source, lane.client_fd = ring[0], source.state, fds[1]
         lane.build_digest = _build_digest(build)
         lane.used = 1
+        self._loop.lanes_seen = max(self._loop.lanes_seen, index + 1)
         lib.lockstep_lanes_unlock()
         self._command(lib.LOCKSTEP_ATTACH, index)
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 from typing import Any
 
-from journal.messages import REGISTRY
+from journal.messages import REGISTRY, RoutedCancel, RoutedOrder, RoutedQuery, RoutedReplace
 from journal.messages.derive import schema_text, wire_rules
 from journal.messages.schema import USER_KIND_MIN, Layout
 from sequencer.kernel._sequencer import ffi
+
+AWAITED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+"""What a gateway holds until it is on disk, and then acts on: a sync that covers one of these is not put off."""
 
 
 def holes(layout: Layout) -> list[tuple[int, int]]:
@@ -33,6 +36,7 @@ def rule_table() -> tuple[Any, int]:
         layout = REGISTRY[rule.kind].LAYOUT
         row = table[rule.kind]
         row.known, row.version, row.fixed_bytes = 1, rule.version, rule.fixed_bytes
+        row.awaited = REGISTRY[rule.kind] in AWAITED
         row.items, row.holes = len(rule.descriptors), len(holes(layout))
         for i, (field, (offset, what, stride)) in enumerate(zip(layout.variable, rule.descriptors, strict=True)):
             tail = field.entry is not None and bool(field.entry.LAYOUT.variable)

@@ -95,7 +95,9 @@ def print_check(report: dict[str, Any], *, as_json: bool) -> int:
     where = f"core {loop['cpu']}" if loop["cpu"] is not None else f"any of the cores {loop['cores']}"
     facts.add_row("loop", f"{loop['idle']} on {where}: {loop['means']}")
     facts.add_row(
-        "time", f"a clock frame after {loop['clock_interval_ms']} ms of quiet, syncs {loop['sync_interval_us']} us apart"
+        "time",
+        f"a clock frame after {loop['clock_interval_ms']} ms of quiet; syncs {loop['sync_interval_us']} us apart,"
+        f" of frames that nobody waits for within {loop['sync_lag_us']} us",
     )
     facts.add_row("memory", f"rings {_mib(memory['rings_bytes'])} when all are attached, segments "
                             f"{_mib(memory['segments_bytes'])} mapped, locked pages none")  # fmt: skip

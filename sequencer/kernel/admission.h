@@ -18,7 +18,8 @@ struct lockstep_wire_rule {
     uint8_t  known;
     uint8_t  items;
     uint8_t  holes;
-    uint8_t  zero[7];
+    uint8_t  awaited; /* 1: somebody acts outside as soon as it is on disk; it is synced at once */
+    uint8_t  zero[6];
     struct lockstep_wire_item item[12];
     struct lockstep_wire_hole hole[8]; /* padding inside the fixed part: zero */
 };

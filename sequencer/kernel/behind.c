@@ -26,7 +26,7 @@ static void wait_fd(int fd, int64_t ns) {
 static void wake_clients(struct lockstep_loop *loop) {
     full_fence();
     lockstep_lanes_lock();
-    for (uint32_t i = 0; i < LOCKSTEP_LANES_MAX; i++) {
+    for (uint64_t i = 0; i < loop->lanes_seen; i++) {
         struct lockstep_lane *lane = &loop->lane[i];
         if (!lane->used) continue;
         uint64_t ticket = wanted_wake(lane->ring.page, 0); /* who sleeps for room waits for the loop, not for the disk */
@@ -43,6 +43,38 @@ static int all_durable(const struct lockstep_loop *loop) {
     return load_acquire(&control->written_seq) == load_acquire(&control->durable_seq);
 }
 
+/* Does a publisher sleep that may be waiting for the disk? */
+static int somebody_sleeps(struct lockstep_loop *loop) {
+    int found = 0;
+    lockstep_lanes_lock();
+    for (uint64_t i = 0; i < loop->lanes_seen && !found; i++)
+        found = loop->lane[i].used && wanted_wake(loop->lane[i].ring.page, 0) != 0;
+    lockstep_lanes_unlock();
+    return found;
+}
+
+/* Does anybody wait for the next sync? The writer does as soon as it has left a segment: its place is needed again. */
+static int awaited(struct lockstep_loop *loop) {
+    const struct lockstep_writer *writer = loop->writer;
+    return load_acquire(&loop->sync_stop) != 0 ||
+           load_relaxed(&loop->awaited_seq) > load_relaxed(&writer->control->durable_seq) ||
+           __atomic_load_n(&writer->segment, __ATOMIC_ACQUIRE) != writer->first_unsynced || somebody_sleeps(loop);
+}
+
+/* Frames are not on disk, and nobody waits for them: put it off until `end`. The loop wakes us for a frame that is waited for;
+ * publishers that fall asleep meanwhile are looked for, less and less often. */
+static void doze(struct lockstep_loop *loop, uint64_t *ticket, int64_t end) {
+    int64_t nap = loop->sync_interval_ns / 4 + 1; /* who has just published may be about to sleep */
+    for (int64_t now = lockstep_mono_ns(NULL); now < end; now = lockstep_mono_ns(NULL), nap *= 2) {
+        store_release(&loop->sync_parked, ++*ticket << 1 | LOCKSTEP_SYNC_DOZES);
+        full_fence();
+        int now_wanted = awaited(loop);
+        if (!now_wanted) wait_fd(loop->sync_fd, nap < end - now ? nap : end - now);
+        store_release(&loop->sync_parked, 0);
+        if (now_wanted) return;
+    }
+}
+
 int32_t lockstep_sync_run(struct lockstep_loop *loop) {
     uint64_t ticket = 0, durable = 0;
     int64_t last = 0, oldest = lockstep_mono_ns(NULL); /* when the first frame not yet on disk could be seen */
@@ -50,7 +82,7 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
         int stop = load_acquire(&loop->sync_stop) != 0;
         if (all_durable(loop)) {
             if (stop) return 0;
-            store_release(&loop->sync_parked, ++ticket);
+            store_release(&loop->sync_parked, ++ticket << 1);
             full_fence();
             if (all_durable(loop) && load_acquire(&loop->sync_stop) == 0) wait_fd(loop->sync_fd, -1);
             store_release(&loop->sync_parked, 0);
@@ -60,6 +92,8 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
         /* Syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
         int64_t due = last + loop->sync_interval_ns - lockstep_mono_ns(NULL);
         if (due > 0 && !stop) wait_fd(loop->sync_fd, due);
+        doze(loop, &ticket, oldest + loop->sync_lag_ns);
+        stop = load_acquire(&loop->sync_stop) != 0;
         last = lockstep_mono_ns(NULL);
         int result = stop ? lockstep_writer_sync(loop->writer, &durable) : lockstep_writer_sync_behind(loop->writer, &durable);
         if (result != 0) {

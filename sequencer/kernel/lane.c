@@ -179,6 +179,7 @@ static inline int admit(struct lockstep_loop *loop, struct lockstep_lane *lane, 
             lockstep_writer_abandon(writer, slot, length);
             return refuse(loop, lane, *r, reason, now);
         }
+        if (__builtin_expect(loop->rules[r->kind].awaited, 0)) store_relaxed(&loop->awaited_seq, writer->last_seq + 1);
     }
     uint64_t seq = lockstep_append_seal(writer, slot, length, ts, crc);
     loop->frames++;

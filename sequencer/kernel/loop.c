@@ -36,8 +36,9 @@ static void publish(struct lockstep_loop *loop) {
         }
     }
     uint64_t sync = load_relaxed(&loop->sync_parked);
-    if (sync != 0 && sync != loop->sync_woken) {
+    if (sync != 0 && sync != loop->sync_woken && (!(sync & LOCKSTEP_SYNC_DOZES) || loop->awaited_seq != loop->awaited_told)) {
         loop->sync_woken = sync;
+        loop->awaited_told = loop->awaited_seq;
         wake_write(loop->sync_fd);
     }
 }

@@ -7,6 +7,8 @@ enum lockstep_idle { LOCKSTEP_IDLE_SPIN = 1, LOCKSTEP_IDLE_YIELD = 2, LOCKSTEP_I
 enum lockstep_turn { LOCKSTEP_TURN_IDLE = 0, LOCKSTEP_TURN_WORKED = 1, LOCKSTEP_TURN_STOPPED = 2 };
 enum lockstep_command { LOCKSTEP_ATTACH = 1, LOCKSTEP_DETACH = 2, LOCKSTEP_STOP = 3, LOCKSTEP_SAY = 4 };
 enum lockstep_loop_limit { LOCKSTEP_LANES_MAX = 256, LOCKSTEP_OWN_CAUSES = 64 };
+/* A sync thread that sleeps is to be woken by any frame; one that dozes by a frame that somebody waits for. */
+enum lockstep_sync_sleep { LOCKSTEP_SYNC_DOZES = 1 };
 
 /* What the stream knows of one publisher; survives its rings, and (from the journal) the sequencer. */
 struct lockstep_source {
@@ -65,6 +67,7 @@ struct lockstep_loop {
     uint32_t zero;
     int64_t  clock_interval_ns;
     int64_t  sync_interval_ns;
+    int64_t  sync_lag_ns; /* frames that nobody waits for are on disk after so long */
     uint64_t batch_bytes; /* taken from one ring before the next one has its turn */
     int32_t  wake_fd;     /* publishers and the control plane wake the loop */
     int32_t  control_fd;  /* the loop wakes the control plane: command done, a ring died, loop ended */
@@ -91,15 +94,18 @@ struct lockstep_loop {
     uint64_t stalls;    /* waits for a prepared segment */
     uint64_t parks;
     uint64_t frames;    /* appended in this run */
+    uint64_t awaited_seq; /* the last frame of a kind that somebody waits for */
     uint64_t turns;     /* of the loop, idle ones too: it lives as long as this or `stalls` moves */
     int64_t  telemetry_full_ns;
     uint64_t ended;
     int64_t  error;     /* of the writer; 0 = none */
     uint8_t  zero1[64];
     /* sync thread */
-    uint64_t sync_parked; /* sync thread writes: ticket */
-    uint64_t sync_woken;  /* loop's: ticket answered */
+    uint64_t sync_parked;  /* sync thread writes: ticket << 1, and LOCKSTEP_SYNC_DOZES */
+    uint64_t sync_woken;   /* loop's: what was answered of it */
+    uint64_t awaited_told; /* loop's: awaited_seq at the last wake of a thread that dozed */
     uint64_t sync_stop;
+    uint64_t lanes_seen; /* the lanes ever used are below; under the lanes' lock */
     int64_t  sync_error;
     uint64_t syncs;
     /* thread that prepares segments */
@@ -136,7 +142,9 @@ uint64_t lockstep_loop_progress(const struct lockstep_loop *loop);
 void lockstep_loop_say(struct lockstep_loop *loop, uint32_t kind, const uint8_t *body, uint32_t bytes);
 uint64_t lockstep_loop_done(const struct lockstep_loop *loop);
 
-/* lockstep_sync_run: fdatasync behind the tail until lockstep_sync_end; one sync covers all frames of an interval. */
+/* lockstep_sync_run: fdatasync behind the tail until lockstep_sync_end; one sync covers all frames of an interval. At once where
+ * somebody waits for it (an awaited kind, a publisher that sleeps, a full segment), else sync_lag_ns later at the most: a sync
+ * takes a core for a while, and on a machine without one to spare that core is the loop's or a reader's. */
 int32_t lockstep_sync_run(struct lockstep_loop *loop);
 void lockstep_sync_end(struct lockstep_loop *loop);
 
