@@ -181,9 +181,9 @@ class Supervisor:
             self._start_exchange(name)
         (self.run / "config.toml").write_bytes(self._effective())
         self._start("sequencer", ["sequencer"])
-        if self.config.system.replication is not None:
-            self._start("replication", ["replicate", "serve"])
         publisher = self._attach("loader")
+        if self.config.system.replication is not None:
+            self._start("replication", ["replicate", "serve"])  # it serves a journal that exists: now it does
         try:
             with publisher.batch():
                 for message in Loader(self.config).messages():

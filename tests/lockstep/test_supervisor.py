@@ -73,6 +73,24 @@ def test_what_dies_is_started_again_until_it_is_hopeless(system, tmp_path, code)
     assert other.ended() is None
 
 
+def test_replication_starts_when_there_is_a_journal_to_serve(tmp_path, monkeypatch):
+    """The sequencer makes it: a server that came before it would end, and the system with it."""
+    system = Supervisor(configuration(tmp_path / "day", replication__listen="127.0.0.1:0"))
+    done = []
+
+    def start(name, arguments):
+        done.append(name)
+        if name == "replication":
+            raise SystemFailed("far enough")
+
+    monkeypatch.setattr(system, "_start_exchange", lambda name: None)
+    monkeypatch.setattr(system, "_start", start)
+    monkeypatch.setattr(system, "_attach", lambda source: done.append(f"attached {source}"))
+    with pytest.raises(SystemFailed, match="far enough"):
+        system.start()
+    assert done == ["sequencer", "attached loader", "replication"]
+
+
 def test_deaths_long_ago_are_forgiven(system, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RESTART_WINDOW_S", 0.0)
     process = add(system, tmp_path, "app", "raise SystemExit(1)")
