@@ -28,7 +28,6 @@ from journal.messages import (
     CurrencyType,
     DurabilityPolicy,
     InstrumentType,
-    ReplicaState,
     SessionMode,
     SourceRole,
     VenueType,
@@ -36,6 +35,7 @@ from journal.messages import (
 from lockstep import units
 from sequencer.grants import GrantError, effective
 from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
+from sequencer.remote.settings import SOURCE_KINDS as REPLICATION_KINDS
 from sequencer.remote.settings import ReplicationSettings, endpoint
 from sequencer.settings import SequencerSettings, SourceSettings
 
@@ -224,7 +224,7 @@ class Config:
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
         if self.system.replication is not None:
-            found.append(SourceSettings(name=REPLICATION_SOURCE, role=SourceRole.SUPERVISOR, kinds=[ReplicaState.KIND]))
+            found.append(SourceSettings(name=REPLICATION_SOURCE, role=SourceRole.SUPERVISOR, kinds=REPLICATION_KINDS))
             for name, remote in self.system.replication.publisher.items():
                 found.append(SourceSettings(name=name, role=SourceRole[remote.role.upper()], kinds=remote.kinds))
         return self._tuned(found)

@@ -68,7 +68,7 @@ class Watch:
         self._before = now
         seconds = now.at - before.at if before is not None else 0.0
         control, page = self.control.c, self.telemetry.page
-        written, durable = int(control.written_seq), int(control.durable_seq)
+        written, durable, replicated = int(control.written_seq), int(control.durable_seq), int(control.replicated_seq)
         size = int(page.segment_bytes)
         free = shutil.disk_usage(self.journal).free
 
@@ -88,7 +88,7 @@ class Watch:
             "cpu": int(page.cpu) if page.cpu >= 0 else None,
             "watermarks": {
                 "written": written, "durable": durable, "not_durable": max(0, written - durable),
-                "replicated": int(control.replicated_seq) or None,
+                "replicated": replicated or None, "not_replicated": max(0, written - replicated) if replicated else None,
             },
             "loop": now.loop | {
                 "frames_per_s": rate(now.loop["frames"], before.loop["frames"]) if before is not None else 0.0,

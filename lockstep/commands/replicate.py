@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from journal import logs
 from journal.errors import JournalMissing
 from journal.segment import CONTROL, ControlPage
 from lockstep.config import ConfigError, load
@@ -91,7 +92,8 @@ def run_serve(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{config.path}: has no [replication] table; expected one with listen")
     if not (config.journal / CONTROL).exists():
         raise JournalMissing(f"{config.journal}: no journal here yet; start the sequencer first")
-    server = ReplicationServer(config.journal, settings, say=_say)
+    server = ReplicationServer(config.journal, settings, say=logs.Log("replication").warning)
+    logs.configure(config.system.log, position=lambda: (server.epoch, int(server.voice.control.c.written_seq)))
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

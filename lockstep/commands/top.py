@@ -125,7 +125,7 @@ def screen(page: dict[str, Any], sort: str, reverse: bool) -> Group:
     where = f", core {page['cpu']}" if page["cpu"] is not None else ""
     head = Text(f"{page['journal']}  {page['state']}  pid {page['pid']}, epoch {page['epoch']}, up {_time(page['up_s'])}, "
                 f"{page['idle']}{where}", style="bold" if page["state"] == "running" else "bold red")  # fmt: skip
-    replicated = f", replicated {marks['replicated']:,}" if marks["replicated"] else ""
+    replicated = f", replicated {marks['replicated']:,} (-{marks['not_replicated']:,})" if marks["replicated"] else ""
     left = f", {disk['hours_left']:,} hours left" if disk["hours_left"] is not None else ""
     facts = Text(
         f"written {marks['written']:,}, durable {marks['durable']:,} (-{marks['not_durable']:,}){replicated}\n"

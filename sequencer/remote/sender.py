@@ -79,7 +79,7 @@ class _Sender:
                 mine = follower.link is link
                 if mine:
                     follower.link = None
-                    follower.behind_since = 0.0
+                    follower.forget_mark()
             if mine and follower.state not in (ReplicaStateCode.UNDEFINED, ReplicaStateCode.REFUSED):
                 server.state(follower, ReplicaStateCode.LOST)
 

@@ -6,7 +6,6 @@ One thread for each connection; a slow or stopped follower costs its own thread 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -17,8 +16,18 @@ from pathlib import Path
 import msgspec
 
 from journal.errors import OperatingError
-from journal.messages import ReplicaState, ReplicaStateCode
-from sequencer.remote.settings import ReplicationSettings, endpoint
+from journal.frames import frames
+from journal.messages import (
+    Alert,
+    AlertSeverity,
+    AlertState,
+    Reason,
+    ReplicaState,
+    ReplicaStateCode,
+    ScopeType,
+    SourceDefined,
+)
+from sequencer.remote.settings import SOURCE, ReplicationSettings, endpoint
 from sequencer.remote.tls import Credentials, certificate_names, is_loopback, wrap
 from sequencer.remote.voice import Voice
 from sequencer.remote.wire import PROTOCOL, Hello, Kind, Link, LinkError, Welcome
@@ -37,8 +46,15 @@ class Standing:
         self.name, self.node, self.required = name, node, required
         self.written_seq = self.durable_seq = 0
         self.state = ReplicaStateCode.UNDEFINED
-        self.behind_since = 0.0
         self.link: Link | None = None
+        self.alerted = False
+        self.mark_seq = 0
+        """What was written at `mark_at`: whoever has it on disk within lag_alarm_ms keeps up, however fast the stream is."""
+        self.mark_at = 0.0
+
+    def forget_mark(self) -> None:
+        """A connection has ended: the next one begins anew."""
+        self.mark_seq, self.mark_at = 0, 0.0
 
 
 class ReplicationServer:
@@ -89,6 +105,9 @@ class ReplicationServer:
         except OSError as error:
             raise ServerFailed(f"replication.listen = {self.settings.listen!r}: {error.strerror}") from None
         self.voice.start()
+        raised = _raised(self.journal)
+        for follower in self.standing.values():
+            follower.alerted = follower.node in raised
         self._spawn(self._accept_run, "accept")
         self._spawn(self._watch_run, "watch")
 
@@ -190,16 +209,20 @@ class ReplicationServer:
         """A follower's disk has got so far."""
         with self.lock:
             follower.written_seq, follower.durable_seq = written, durable
-            control = self.voice.control.c
-            now = time.monotonic()
-            behind = durable < int(control.written_seq)
-            if not behind or not follower.behind_since:
-                follower.behind_since = now if behind else 0.0
-            if not behind:
+            all_there = durable >= int(self.voice.control.c.written_seq)
+            if self._marked(follower) or all_there:
                 self._state(follower, ReplicaStateCode.IN_SYNC)
             news = self._raise_watermark()
         if news:
             self.voice.wake()
+
+    def _marked(self, follower: Standing) -> bool:
+        """Move the mark of a follower that has reached it. True: it did so in time."""
+        if follower.durable_seq < follower.mark_seq:
+            return False
+        now, since = time.monotonic(), follower.mark_at
+        follower.mark_seq, follower.mark_at = int(self.voice.control.c.written_seq), now
+        return bool(since) and now - since <= self.settings.lag_alarm_ms / 1000
 
     def _raise_watermark(self) -> bool:
         """replicated_seq: the least of the required followers' disks, as far as we have written; never back."""
@@ -222,28 +245,56 @@ class ReplicationServer:
         if follower.state == state:
             return
         follower.state = state
-        lag = max(0, int(self.voice.control.c.written_seq) - follower.durable_seq)
+        written = int(self.voice.control.c.written_seq)
+        lag = max(0, written - follower.durable_seq)
         self.voice.say_on_stream(
             ReplicaState(
                 acked_seq=follower.durable_seq, lag_bytes=lag * 64, node=follower.node, reason=reason, state=state,
                 name=follower.name,
             )
         )  # fmt: skip
+        bad = state not in (ReplicaStateCode.JOINING, ReplicaStateCode.IN_SYNC)
+        if follower.required and bad != follower.alerted and state != ReplicaStateCode.JOINING:
+            self._alert(follower)
+        elif bad:
+            self.say(f"follower {follower.name} is {state.name}; it has frames up to {follower.durable_seq} of {written}")
+
+    def _alert(self, follower: Standing) -> None:
+        """Orders wait for this one's disk, or wait no longer: one alert for each follower, raised and cleared."""
+        follower.alerted = not follower.alerted
+        how = "nothing is replicated behind" if follower.alerted else "replicated again, now up to"
+        text = f"follower {follower.name} is {follower.state.name}: {how} frame {int(self.voice.control.c.replicated_seq)}"
+        self.voice.say_on_stream(
+            Alert(
+                scope_type=ScopeType.GLOBAL, alert=follower.node, about_seq=follower.durable_seq, rule=Reason.NOT_RELEASED,
+                severity=AlertSeverity.CRITICAL, state=AlertState.RAISED if follower.alerted else AlertState.CLEARED, text=text,
+            )
+        )  # fmt: skip
+        self.say(text)
 
     def _watch_run(self) -> None:
         """Followers that fall behind, and the other machines' servers, which must know our epoch."""
         s = self.settings
-        last_told = 0.0
+        last_told, begun = 0.0, time.monotonic()
         while not self._ending.wait(min(s.lag_alarm_ms, s.heartbeat_ms) / 1000):
             now = time.monotonic()
             with self.lock:
                 for follower in self.standing.values():
-                    late = follower.behind_since and now - follower.behind_since > s.lag_alarm_ms / 1000
-                    if late and follower.state == ReplicaStateCode.IN_SYNC:
-                        self._state(follower, ReplicaStateCode.LAGGING)
+                    self._watch(follower, now - begun)
             if now - last_told > s.silence_ms / 1000:
                 last_told = now
                 self._tell_peers()
+
+    def _watch(self, follower: Standing, for_s: float) -> None:
+        """Has it fallen behind? Was it never here, and orders wait for it?"""
+        s = self.settings
+        if follower.link is not None:
+            self._marked(follower)
+            late = follower.durable_seq < follower.mark_seq and time.monotonic() - follower.mark_at > s.lag_alarm_ms / 1000
+            if late and follower.state == ReplicaStateCode.IN_SYNC:
+                self._state(follower, ReplicaStateCode.LAGGING)
+        elif follower.required and follower.state == ReplicaStateCode.UNDEFINED and for_s > s.silence_ms / 1000:
+            self._state(follower, ReplicaStateCode.LOST)
 
     def _tell_peers(self) -> None:
         from sequencer.remote.promote import tell_epoch
@@ -258,6 +309,13 @@ class ReplicationServer:
                     self.voice.fence(answer)
 
 
-def new_eventfd() -> int:
-    """For a connection's wakes."""
-    return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+def _raised(journal: Path) -> set[int]:
+    """The alerts of servers before us on this stream that nobody has cleared yet."""
+    source, raised = 0, set()
+    for frame in frames(journal, kinds=[SourceDefined.KIND, Alert.KIND]):
+        m = frame.message
+        if isinstance(m, SourceDefined) and m.name == SOURCE:
+            source = m.source
+        elif isinstance(m, Alert) and source and frame.header.source == source:
+            (raised.add if m.state == AlertState.RAISED else raised.discard)(m.alert)
+    return raised

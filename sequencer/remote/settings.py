@@ -7,8 +7,11 @@ from typing import Annotated
 
 import msgspec
 
+from journal.messages import Alert, ReplicaState
+
 SOURCE = "replication"
 """The server's own source: it says how the followers stand."""
+SOURCE_KINDS = (ReplicaState.KIND, Alert.KIND)
 
 
 class FollowerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -11,20 +11,20 @@ from remote_system import FAST, Proxy, follow, identical, page, serve
 
 from journal.errors import JournalFenced, JournalLocked
 from journal.frames import frames
-from journal.messages import DurabilityPolicy, EpochCause, EpochStart, LogRecord, ReplicaState, SourceRole
+from journal.messages import DurabilityPolicy, EpochCause, EpochStart, LogRecord, SourceRole
 from journal.reader import JournalReader
 from journal.verify import survey
 from journal.writer import JournalWriter
 from sequencer.client import Publisher, SequencerGone
 from sequencer.remote.promote import promote, tell_epoch
-from sequencer.remote.settings import FollowerSettings, RemotePublisherSettings, ReplicationSettings
+from sequencer.remote.settings import SOURCE_KINDS, FollowerSettings, RemotePublisherSettings, ReplicationSettings
 from sequencer.remote.tls import Credentials
 from sequencer.settings import SourceSettings
 
 SOURCES = [
     SourceSettings(name="md", role=SourceRole.MARKET_DATA),
     SourceSettings(name="algo", role=SourceRole.ALGO),
-    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=[ReplicaState.KIND]),
+    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=SOURCE_KINDS),
 ]
 
 

@@ -6,20 +6,22 @@ import random
 import signal
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 from remote_system import FAST, Proxy, follow, identical, page, serve
 
 from journal.frames import frames
-from journal.messages import LogRecord, ReplicaState, ReplicaStateCode, SourceRole
+from journal.messages import Alert, AlertSeverity, AlertState, LogRecord, Reason, ReplicaState, ReplicaStateCode, SourceRole
 from journal.verify import survey
-from sequencer.remote.settings import FollowerSettings, RemotePublisherSettings, ReplicationSettings
+from sequencer.remote.server import ReplicationServer
+from sequencer.remote.settings import SOURCE_KINDS, FollowerSettings, RemotePublisherSettings, ReplicationSettings
 from sequencer.remote.wire import HEAD, Kind, head
 from sequencer.settings import SourceSettings
 
 SOURCES = [
     SourceSettings(name="md", role=SourceRole.MARKET_DATA),
-    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=[ReplicaState.KIND]),
+    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=SOURCE_KINDS),
 ]
 TEXT = "x" * 200
 
@@ -164,10 +166,63 @@ def test_a_stopped_follower_slows_nobody(folder, system, until):
         assert int(page(folder / "j").replicated_seq) >= held
         late = (ReplicaStateCode.LAGGING, ReplicaStateCode.LOST)
         until(lambda: any(f.message.node == 2 and f.message.state in late for f in sequencer.frames(ReplicaState)))
+        until(lambda: [f.message.state for f in sequencer.frames(Alert)] == [AlertState.RAISED])
         required.kill(signal.SIGCONT)
         until(caught_up(folder), 60)
+        until(lambda: [f.message.state for f in sequencer.frames(Alert)] == [AlertState.RAISED, AlertState.CLEARED])
     finish(sequencer, folder, until)
     assert other.end() == 0
+
+
+def test_a_follower_that_orders_wait_for_and_that_never_comes_is_lost(folder, daemon, until):
+    """Said once, also when the server is another one by the time it comes."""
+    sequencer = daemon(SOURCES)
+    settings = replication(silence_ms=100)
+    server, _ = serve(folder / "j", settings, folder / "server.log")
+    until(lambda: len(sequencer.frames(Alert)) == 1)
+    assert [(f.message.node, f.message.state) for f in sequencer.frames(ReplicaState)] == [(2, ReplicaStateCode.LOST)]
+    server.kill()
+    server.wait()
+    server, port = serve(folder / "j", replication(), folder / "server.log")
+    follower = follow(port, folder / "b", "b", folder / "b.log")
+    until(lambda: len(sequencer.frames(Alert)) == 2)
+    raised, cleared = (f.message for f in sequencer.frames(Alert))
+    assert (raised.state, cleared.state) == (AlertState.RAISED, AlertState.CLEARED)
+    assert (raised.alert, raised.rule, raised.severity) == (2, Reason.NOT_RELEASED, AlertSeverity.CRITICAL)
+    assert raised.alert == cleared.alert
+    assert raised.text in server.said()
+    assert follower.end() == 0
+    assert server.end() == 0
+    assert sequencer.stop() == 0
+
+
+def test_a_follower_a_little_behind_at_all_times_keeps_up(folder, daemon, monkeypatch):
+    """A stream that never pauses: each frame is on the follower's disk soon, all of them never are."""
+    daemon(SOURCES).stop()
+    server = ReplicationServer(folder / "j", replication())
+    now, said = [100.0], []
+    monkeypatch.setattr("sequencer.remote.server.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(server.voice, "say_on_stream", lambda m: said.append(m.state) if isinstance(m, ReplicaState) else None)
+    follower, control = server.standing["b"], server.voice.control.c
+    follower.link = object()
+    server.state(follower, ReplicaStateCode.JOINING)
+
+    def pass_time(steps, acknowledges):
+        for _ in range(steps):
+            now[0] += 0.01
+            control.written_seq += 100
+            if acknowledges:
+                server.acknowledged(follower, int(control.written_seq) - 1, int(control.written_seq) - 50)
+            server._watch(follower, now[0])
+
+    pass_time(100, True)
+    assert said == [ReplicaStateCode.JOINING, ReplicaStateCode.IN_SYNC]
+    pass_time(9, False)
+    assert said[2:] == []
+    pass_time(4, False)
+    assert said[2:] == [ReplicaStateCode.LAGGING]
+    pass_time(20, True)
+    assert said[3:] == [ReplicaStateCode.IN_SYNC]
 
 
 def test_a_segment_prepared_anew_by_the_writer(folder, system, until):

@@ -7,19 +7,19 @@ import time
 import pytest
 from remote_system import FAST, follow, page, serve
 
-from journal.messages import LogRecord, ReplicaState, SourceRole
+from journal.messages import LogRecord, SourceRole
 from sequencer.attach import AttachError
 from sequencer.client import Publisher
 from sequencer.remote.follower import FollowerHalted, connect
 from sequencer.remote.keys import Authority, KeysError, make_keys
 from sequencer.remote.server import ReplicationServer, ServerFailed
-from sequencer.remote.settings import FollowerSettings, RemotePublisherSettings, ReplicationSettings
+from sequencer.remote.settings import SOURCE_KINDS, FollowerSettings, RemotePublisherSettings, ReplicationSettings
 from sequencer.remote.tls import Credentials, TlsError
 from sequencer.settings import SourceSettings
 
 SOURCES = [
     SourceSettings(name="md", role=SourceRole.MARKET_DATA),
-    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=[ReplicaState.KIND]),
+    SourceSettings(name="replication", role=SourceRole.SUPERVISOR, kinds=SOURCE_KINDS),
 ]
 HOSTS = ["127.0.0.1", "localhost"]
 
