@@ -33,6 +33,8 @@ from sequencer.remote.voice import Voice
 from sequencer.remote.wire import PROTOCOL, Hello, Kind, Link, LinkError, Welcome
 
 CONNECTIONS_MAX = 64
+LAST_WORDS_S = 2.0
+LOOK_S = 0.005
 
 
 class ServerFailed(OperatingError, RuntimeError):
@@ -118,7 +120,8 @@ class ReplicationServer:
         thread.start()
 
     def close(self) -> None:
-        """Hang up on everybody."""
+        """Hang up on everybody, once the followers that are here have the last words of the stream: two seconds at most."""
+        self._finish()
         self._ending.set()
         if self._listener is not None:
             with contextlib.suppress(OSError):
@@ -131,6 +134,15 @@ class ReplicationServer:
         for thread in self._threads:
             thread.join(5)
         self.voice.close()
+
+    def _finish(self) -> None:
+        last, end = int(self.voice.control.c.written_seq), time.monotonic() + LAST_WORDS_S
+        while time.monotonic() < end:
+            with self.lock:
+                if all(f.durable_seq >= last for f in self.standing.values() if f.link is not None):
+                    return
+            self.voice.wake()  # who wrote them may be gone, and wakes nobody
+            time.sleep(LOOK_S)
 
     # ---- connections
 
