@@ -22,7 +22,7 @@ import msgspec
 
 from journal import logs
 from journal.clock import Clock, SystemClock
-from journal.errors import JournalError
+from journal.errors import JournalError, JournalFenced
 from journal.filesystem import sync_warning
 from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import NO_DIGEST, DurabilityPolicy, Reason, SegmentSealed, SessionEnd, SessionMode
@@ -44,7 +44,8 @@ _EVENTFD = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 CONNECTIONS_MAX = 512
 _LOG = logs.Log("sequencer")
 REFUSED = 2
-"""Exit code for settings that cannot be used: starting again is of no use (apps/exits.py CONFIG)."""
+"""Exit code for settings that cannot be used, and for a stream that goes on elsewhere: starting again is of no use
+(apps/exits.py CONFIG)."""
 
 
 class StreamEnded(RuntimeError):
@@ -427,7 +428,7 @@ def run_sequencer(
             return _fail(error, EXIT_HALTED)
         except Fenced as error:
             sequencer.end_reason = Reason.STALE_EPOCH
-            return _fail(error, EXIT_HALTED)
+            return _fail(error)
         finally:
             sequencer.close(clean=clean)
     except StreamEnded as error:
@@ -442,4 +443,4 @@ def run_sequencer(
 
 def _fail(error: Exception, code: int = 1) -> int:
     _LOG.error(str(error))
-    return REFUSED if isinstance(error, ConfigurationError | GrantError) else code
+    return REFUSED if isinstance(error, ConfigurationError | GrantError | JournalFenced | Fenced) else code
