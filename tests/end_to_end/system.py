@@ -67,27 +67,31 @@ class System(Supervisor):
 
     def venue(self):
         """What the exchange says: our trades, our open orders."""
-        host, port = self.endpoints["sim"]
+        return venue_says(*self.endpoints["sim"])
 
-        async def ask():
-            async with websockets.connect(f"ws://{host}:{port}/ws-api") as ws:
-                answers = {}
-                requests = [
-                    ("session.logon", {"apiKey": "lockstep"}),
-                    ("myTrades", {"symbol": "BTCUSDT", "fromId": 0}),
-                    ("openOrders", {"symbol": "BTCUSDT"}),
-                ]
-                for method, params in requests:
-                    await ws.send(json.dumps({"id": method, "method": method, "params": params}))
-                    while True:
-                        answer = json.loads(await ws.recv())
-                        if answer.get("id") == method:
-                            assert answer["status"] == 200, answer
-                            answers[method] = answer["result"]
-                            break
-                return answers
 
-        return asyncio.run(ask())
+def venue_says(host, port):
+    """An exchange's own word about our account. It ends the session of a gateway that is logged on with the same key."""
+
+    async def ask():
+        async with websockets.connect(f"ws://{host}:{port}/ws-api") as ws:
+            answers = {}
+            requests = [
+                ("session.logon", {"apiKey": "lockstep"}),
+                ("myTrades", {"symbol": "BTCUSDT", "fromId": 0}),
+                ("openOrders", {"symbol": "BTCUSDT"}),
+            ]
+            for method, params in requests:
+                await ws.send(json.dumps({"id": method, "method": method, "params": params}))
+                while True:
+                    answer = json.loads(await ws.recv())
+                    if answer.get("id") == method:
+                        assert answer["status"] == 200, answer
+                        answers[method] = answer["result"]
+                        break
+            return answers
+
+    return asyncio.run(ask())
 
 
 def our_fills(journal):
