@@ -25,7 +25,7 @@ flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
 
 def accelerator(name: str, *sources: str) -> Extension:
     """An extension that nothing depends on: where it does not build, the package is installed without it."""
-    headers = sorted(glob.glob("*/kernel/*.h"))
+    headers = sorted(glob.glob("*/kernel/*.h") + glob.glob("*/kernel/python/*.h"))
     return Extension(name, [*sources], include_dirs=["."], depends=headers, extra_compile_args=flags, optional=True)
 
 
@@ -34,5 +34,6 @@ setup(
     ext_modules=[
         accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
+        accelerator("apps.kernel._fast", "apps/kernel/python/fast.c"),
     ],
 )

@@ -8,7 +8,7 @@ backtest; the app cannot tell.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 from apps import state
 from journal.messages import REGISTRY, Flag, Message
@@ -30,22 +30,28 @@ class Host(Protocol):
 class App:
     """Base of all apps. Subclasses write `on_<message>` methods, one per kind they consume, and keep plain attributes."""
 
+    # What belongs to the host, not to the state: it stands in slots, the state is what `vars` shows.
+    __slots__ = ("__dict__", "__weakref__", "_host", "_uses", "me", "now", "seq", "source")
+
     requires: ClassVar[tuple[type[App], ...]] = ()
     """State machines this app reads. The host gives it one instance of each, which has handled the frame already."""
 
-    now: int = 0
+    now: int
     """Timestamp of the current frame, ns since the epoch: the only time an app knows."""
-    seq: int = 0
+    seq: int
     """Sequence number of the current frame; what is emitted now has it as its cause."""
-    source: int = 0
+    source: int
     """Who published the current frame."""
-    me: int = 0
+    me: int
     """The source this app publishes as; 0 for a mute instance that only keeps state."""
 
     _host: Host
     _uses: dict[type[App], App]
-    # Attributes that belong to the host, not to the state.
-    _CONTEXT: ClassVar[frozenset[str]] = frozenset({"now", "seq", "source", "me", "_host", "_uses"})
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        self = super().__new__(cls)
+        self.me = self.now = self.seq = self.source = 0  # not in __init__, which is the app's own
+        return self
 
     def emit(self, message: Message, flags: int = _LAST) -> None:
         """Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."""
@@ -83,7 +89,7 @@ class App:
 
     def snapshot(self) -> bytes:
         """The whole state as canonical bytes: equal states give equal bytes."""
-        return state.encode({k: v for k, v in vars(self).items() if k not in self._CONTEXT})
+        return state.encode(vars(self))
 
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""

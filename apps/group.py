@@ -17,7 +17,7 @@ import msgspec
 from apps import state
 from apps.app import App, Handler
 from apps.discovery import reconfigure
-from apps.ledger import Emission, Ledger
+from apps.ledger import SEQUENCER_FLAGS, Emission, Ledger
 from journal.errors import OperatingError
 from journal.messages import (
     HEADER_BYTES,
@@ -29,13 +29,16 @@ from journal.messages import (
     Reject,
     SnapshotTaken,
     StateDigest,
+    accelerator,
 )
+from journal.reader import Row, rows
 
 DIGEST_EVERY = 4096
 """Frames between two state digests of an app."""
 SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 NEVER = 2**63 - 1
+_fast = accelerator.extension("apps.kernel._fast")
 _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
 Emit = Callable[[Message, int, int, int], None]
@@ -49,6 +52,8 @@ class CyclicApps(OperatingError, ValueError):
 
 class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
+
+    __slots__ = ("_group", "_heap", "_requests", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name")
 
     def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
         self._group = group
@@ -126,7 +131,15 @@ class Slot:
 
 
 class Group:
-    """The apps of one host and their step."""
+    """The apps of one host and their step.
+
+    `run` below says what a step is. Where the accelerator was built, apps.kernel._fast does the same in C; a debugger's
+    `before_handler` always gets the one in Python."""
+
+    __slots__ = (
+        "_decode", "_handlers", "_listeners", "_mute", "_runner", "_speaking", "_waiting", "before_handler", "derived", "due",
+        "now", "seq", "slots", "snapshot_sink",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
@@ -142,6 +155,9 @@ class Group:
         self._waiting: list[Slot] = []
         self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
         self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
+        self._runner = _fast and _fast.Runner(self, App, Slot, Ledger, Emission, SEQUENCER_FLAGS)
+        for kind in _OWN_KINDS if self._runner else ():
+            self._runner.own(kind, self._decode[kind])
 
     def add(self, name: str, app: App, *, source: int, ledger: Ledger, active_from: int = 0) -> Slot:
         """Add a speaking app, and mute instances of the state machines it requires, before it."""
@@ -150,6 +166,8 @@ class Group:
         slot = Slot(self, name, app, ledger, active_from)
         self.slots.append(slot)
         self._speaking[source] = slot
+        if self._runner:
+            self._runner.speaks(source, slot)
         self._waiting.append(slot)
         return slot
 
@@ -171,7 +189,8 @@ class Group:
             row = self._handlers.setdefault(kind, [])
             row.append((slot, slot.app, handler))
             row.sort(key=lambda r: order[id(r[0])])
-
+            if self._runner:
+                self._runner.handle(kind, self._decode.get(kind), row)
         for kind, handler in slot.app.derived_handlers().items():
             for mute in self.mute_of(slot):
                 self._listeners.setdefault((id(mute), kind), []).append((slot, slot.app, handler))
@@ -197,8 +216,12 @@ class Group:
             self._waiting.remove(slot)
             self._attach(slot)
 
-    def run(self, buffer: Any, frames: Iterable[tuple[int, int, int, int, int]]) -> int:
-        """Step through frames of one segment: (offset, kind, source, seq, ts). Returns how many."""
+    def run(self, buffer: Any, frames: bytes | Iterable[Row]) -> int:
+        """Step through frames of one segment: packed refs, or rows of (offset, kind, source, seq, ts). Returns how many."""
+        if isinstance(frames, bytes):
+            if self._runner and self.before_handler is None:
+                return int(self._runner.run(buffer, frames, DIGEST_EVERY))
+            frames = rows(frames)
         handlers, decode, speaking = self._handlers, self._decode, self._speaking
         stopper, count = self.before_handler, 0
         for offset, kind, source, seq, ts in frames:

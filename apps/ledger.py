@@ -15,7 +15,7 @@ import msgspec
 from journal.messages import HEADER, HEADER_BYTES, REGISTRY, Flag, Message
 
 # Set by the sequencer, not by the publisher: no part of what an app said.
-_SEQUENCER_FLAGS = int(Flag.LATE)
+SEQUENCER_FLAGS = int(Flag.LATE)
 
 
 class Emission(msgspec.Struct, frozen=True):
@@ -57,6 +57,8 @@ def _text(e: Emission | None) -> str:
 class Ledger:
     """Emissions of one source, numbered, pending until the journal shows them."""
 
+    __slots__ = ("_publish", "_published", "_send", "app", "compared", "emitted", "pending")
+
     def __init__(
         self,
         app: str,
@@ -93,7 +95,7 @@ class Ledger:
         """A frame of this source is in the journal: it must be what the app said."""
         length, _, kind, version, flags, _, _, _, origin_ts, source_seq, cause, _, _ = HEADER.unpack_from(buffer, offset)
         body = bytes(buffer[offset + HEADER_BYTES : offset + length])
-        found = Emission(source_seq, kind, version, flags & ~_SEQUENCER_FLAGS, cause, origin_ts, body)
+        found = Emission(source_seq, kind, version, flags & ~SEQUENCER_FLAGS, cause, origin_ts, body)
         said = self.pending.pop(source_seq, None)
         if said != found:
             raise Diverged(self.app, seq, found, said)

@@ -157,14 +157,14 @@ class LiveHost:
         while not self.stopping:
             self._turns += 1
             self.heartbeat.tick()
-            rows = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
-            if rows is None:
+            refs = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
+            if refs is None:
                 code = self._idle(reader)
                 if code:
                     return code
                 continue
             try:
-                group.run(reader.buffer, rows)
+                group.run(reader.buffer, refs)
             except Diverged:
                 raise
             except Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,6 +43,8 @@ _SCAN_FACTOR = 64
 
 Row = tuple[int, int, int, int, int]
 """offset, kind, source, seq, ts of a frame."""
+rows: Callable[[bytes], Iterator[Row]] = _REF.iter_unpack
+"""The rows of packed refs, 24 bytes each."""
 
 
 class Batch:
@@ -65,8 +67,8 @@ class Batch:
         self.last_seq = last_seq
         self.header = header
 
-    def __iter__(self) -> Iterator[tuple[int, int, int, int, int]]:
-        return _REF.iter_unpack(self.refs)
+    def __iter__(self) -> Iterator[Row]:
+        return rows(self.refs)
 
     def __len__(self) -> int:
         return len(self.refs) // _REF.size
@@ -103,7 +105,7 @@ class JournalReader:
         self._header: SegmentHeader | None = None
         self._buffer: memoryview | None = None
         self.buffer = memoryview(b"")
-        """The segment that the rows of the last `at_tail` stand in."""
+        """What the refs of the last `at_tail` stand in: the segment, or copies of frames that another schema wrote."""
         self._base: Any = None
         self._c = ffi.new("struct lockstep_reader *")
         self._c.verify = verify
@@ -254,31 +256,31 @@ class JournalReader:
             )
         )
 
-    def at_tail(
-        self, max_frames: int, spin_ns: int, *, yields: bool = False
-    ) -> Iterable[tuple[int, int, int, int, int]] | None:
+    def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> bytes | None:
         """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
-        something; `yields`: offers the core to others meanwhile. The rows of a Batch, in `buffer`. None: nothing came."""
+        something; `yields`: offers the core to others meanwhile. The refs of a Batch, in `buffer`. None: nothing came."""
         if max_frames > self._whole_max:
             # Once seen to be so it stays so, except at a new segment, which may be of another schema.
             c = self._c
-            whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None
+            whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None and self._evolver is None
             if self._header is None or not whole or max_frames > self._refs_max:
-                return self.poll(max_frames)
+                return self._poll_refs(max_frames)
             self._whole_max = self._refs_max
             self._addresses = int(ffi.cast("uintptr_t", c)), int(ffi.cast("uintptr_t", self._refs))
         if accelerator.follow is not None:
-            rows = accelerator.follow(*self._addresses, max_frames, spin_ns, yields)
-            if rows is not None:
-                return rows
+            refs = accelerator.follow(*self._addresses, max_frames, spin_ns, yields)
+            if refs is not None:
+                return refs
         else:
             n = lib.lockstep_reader_follow(self._c, self._refs, max_frames, max_frames, spin_ns, yields)
-            if n == 1:
-                return (_REF.unpack_from(self._refs_bytes),)
             if n:
-                return _REF.iter_unpack(bytes(self._refs_bytes[: n * _REF.size]))
+                return bytes(self._refs_bytes[: n * _REF.size])
         # The tail, or the segment's end: the long way round.
-        return None if self._c.state == lib.LOCKSTEP_TAIL else self.poll(max_frames)
+        return None if self._c.state == lib.LOCKSTEP_TAIL else self._poll_refs(max_frames)
+
+    def _poll_refs(self, max_frames: int) -> bytes | None:
+        batch = self.poll(max_frames)
+        return None if batch is None else batch.refs
 
     def _go_on(self) -> bool:
         """After a stop without a frame: True when the next segment was entered, False at the tail."""
@@ -358,7 +360,7 @@ class JournalReader:
         raise JournalCorrupt(evolver.header.path, int(source.offset), *describe(source))
 
     def _load(self, window: bytearray) -> None:
-        self._buffer = memoryview(window).toreadonly()
+        self.buffer = self._buffer = memoryview(window).toreadonly()
         self._base = ffi.from_buffer(window)
         self._c.base, self._c.bytes, self._c.offset = self._base, len(window), 0
 

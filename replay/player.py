@@ -74,7 +74,7 @@ class Player:
             batch = self.reader.poll(limit)
             if batch is None:
                 break
-            count += self.group.run(batch.buffer, batch)
+            count += self.group.run(batch.buffer, batch.refs)
             if progress is not None:
                 progress(self.reader.next_seq - 1)
         return count

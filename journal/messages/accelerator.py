@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from journal.messages.schema import Layout
+from journal.messages.schema import Field, Layout
 
 VARIABLE = "LOCKSTEP_ACCELERATOR"
 _FIELDS_MAX = 96
@@ -28,22 +28,28 @@ def extension(name: str) -> Any:
 
 
 _fast = extension("journal.kernel._fast")
-follow: Callable[[int, int, int, int, bool], list[tuple[int, int, int, int, int]] | None] | None = getattr(
-    _fast, "follow", None
-)
-"""`lockstep_reader_follow` by addresses; the rows of what came, None when nothing did."""
+follow: Callable[[int, int, int, int, bool], bytes | None] | None = getattr(_fast, "follow", None)
+"""`lockstep_reader_follow` by addresses; the refs of what came (24 bytes each), None when nothing did."""
+
+
+def use_group(cls: type) -> None:
+    """Tell of the class that groups are decoded to."""
+    if _fast is not None:
+        _fast.use_group(cls)
 
 
 def codec(cls: type, layout: Layout, encode: Any, decode: Any) -> tuple[Any, Any]:
-    """The two functions of a kind, accelerated if its layout allows: scalars up to 8 bytes, digests, and texts and byte strings
-    as long as they are empty. Given are the generated ones, to which everything else goes."""
-    codes = {"digest": "d", "text": "t", "blob": "b"}
-    fields = [
-        (f.name, f.offset, f.bytes, codes.get(f.wire) or ("s" if f.scalar and f.scalar.signed else "u"), f.default)
-        for f in layout.fields
-        if f.wire != "group" and not (f.scalar and f.bytes == 16)
-    ]
-    if _fast is None or len(fields) < len(layout.fields) or len(fields) > _FIELDS_MAX:
+    """The two functions of a kind, accelerated where it can be. Given are the generated ones, to which everything goes that is
+    not done here: encoding of integers of 128 bits, of groups, and of texts and byte strings that are not empty."""
+    if _fast is None or len(layout.fields) > _FIELDS_MAX:
         return encode, staticmethod(decode)
+    fields = [(f.name, f.offset, f.bytes, _code(f), f.entry or f.default) for f in layout.fields]
     size = layout.fixed_bytes
-    return _fast.Encoder(cls, encode, size, fields), staticmethod(_fast.Decoder(cls, decode, size, fields))
+    decoder = staticmethod(_fast.Decoder(cls, decode, size, fields))
+    return (encode if any(code in "wg" for *_, code, _ in fields) else _fast.Encoder(cls, encode, size, fields)), decoder
+
+
+def _code(f: Field) -> str:
+    if f.scalar is None:
+        return {"digest": "d", "text": "t", "blob": "b", "group": "g"}[f.wire]
+    return "w" if f.bytes == 16 else "s" if f.scalar.signed else "u"

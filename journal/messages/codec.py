@@ -4,7 +4,8 @@ The functions are generated source, as `dataclasses` does it: a loop over field 
 every frame. `python -c "from journal.messages import TopOfBook; print(TopOfBook.decode.__doc__)"` shows the source.
 
 Encoding is canonical: equal messages give equal bytes, padding is zero, variable items stand in declared order without
-holes. Decoding trusts the bytes: the sequencer has validated every frame that is in a journal.
+holes. Decoding trusts the bytes: the sequencer has validated every frame that is in a journal. Where the accelerator was
+built it stands in front of these functions; they remain the reference.
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ class Group(Sequence[Entry]):
     def raw(self) -> memoryview:
         """The rows' own bytes, count × stride, in place. What a C kernel takes."""
         return memoryview(self._buffer)[self._at : self._at + self.rows * self.stride]
+
+
+accelerator.use_group(Group)
 
 
 def group_bytes(rows: Sequence[Entry]) -> memoryview | bytes:

@@ -80,7 +80,7 @@ def one_round(path: Path) -> tuple[int, float]:
     with JournalReader(path) as reader:
         start = time.perf_counter()
         while (batch := reader.poll()) is not None:
-            group.run(batch.buffer, batch)
+            group.run(batch.buffer, batch.refs)
         seconds = time.perf_counter() - start
     return app.frames, seconds
 

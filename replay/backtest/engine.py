@@ -270,4 +270,4 @@ class Backtest:
 
     def _step(self) -> None:
         while (batch := self.reader.poll()) is not None:
-            self.group.run(batch.buffer, batch)
+            self.group.run(batch.buffer, batch.refs)

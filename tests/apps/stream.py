@@ -45,7 +45,7 @@ class Stream:
 
     def _poll(self):
         while (batch := self.reader.poll()) is not None:
-            self.group.run(batch.buffer, batch)
+            self.group.run(batch.buffer, batch.refs)
 
     def messages(self, *classes):
         kinds = [c.KIND for c in classes] or list(REGISTRY)
@@ -62,5 +62,5 @@ def replay(path, *apps, publish=None, published=0):
     slots = [group.add(n, a, source=s, ledger=Ledger(n, publish, published)) for n, a, s in apps]
     with JournalReader(path) as reader:
         while (batch := reader.poll()) is not None:
-            group.run(batch.buffer, batch)
+            group.run(batch.buffer, batch.refs)
     return group, slots

@@ -8,7 +8,7 @@ import pytest
 from apps import exits
 from apps.live import HostSettings, LiveHost
 from journal.messages import HEADER_BYTES, Clock, accelerator
-from journal.reader import JournalReader
+from journal.reader import JournalReader, rows
 from journal.writer import JournalWriter
 
 
@@ -32,8 +32,8 @@ def test_a_reader_at_the_tail_waits_in_c_and_takes_all(tmp_path, monkeypatch, yi
     with JournalReader(tmp_path) as reader:
         thread.start()
         while len(seen) < count:
-            rows = reader.at_tail(64, 200_000, yields=yields)
-            for offset, _, _, seq, _ in rows or ():
+            refs = reader.at_tail(64, 200_000, yields=yields)
+            for offset, _, _, seq, _ in rows(refs or b""):
                 assert Clock.decode(reader.buffer, offset + HEADER_BYTES).wall_ts == seq
                 seen.append(seq)
         thread.join()

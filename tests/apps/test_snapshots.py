@@ -73,7 +73,7 @@ def restored(path, snapshots):
     reader.close()
     reader = JournalReader(path, from_seq=seq + 1)
     while (batch := reader.poll()) is not None:
-        group.run(batch.buffer, batch)
+        group.run(batch.buffer, batch.refs)
     reader.close()
     return seq, group
 

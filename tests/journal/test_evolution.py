@@ -13,7 +13,7 @@ from journal.frames import frames
 from journal.messages import Clock
 from journal.messages.derive import schema_text
 from journal.messages.schema import REGISTRY, Message, message
-from journal.reader import JournalReader
+from journal.reader import JournalReader, rows
 from journal.verify import survey
 from journal.writer import JournalWriter
 
@@ -86,6 +86,28 @@ def test_a_live_journal_of_an_older_schema_goes_on(probe_v2, folder):
             batch = reader.poll()
         assert [probe_v2.decode(batch.buffer, at + 64, at + 64).added for at, *_ in batch] == [4711, 8]
     assert survey(folder / "j").problems == []
+
+
+def test_a_host_at_the_tail_of_an_older_schema_goes_on(probe_v2, folder):
+    """The refs stand in copies of the frames, window by window; `buffer` is the one they stand in."""
+    shutil.copytree(made.GOLDEN / "older", folder / "j")
+    seen = []
+    with JournalReader(folder / "j") as reader:
+
+        def take():
+            while (refs := reader.at_tail(64, 0)) is not None:
+                for at, kind, *_ in rows(refs):
+                    if kind == made.PROBE:
+                        seen.append(probe_v2.decode(reader.buffer, at + 64, at + 64))
+
+        take()
+        assert seen == expected(probe_v2)
+        with JournalWriter.open(folder / "j") as w:
+            w.append(made.probe(probe_v2, 6), ts=1000, source=1, source_seq=6)
+            take()
+            w.append(probe_v2(a=7, added=8), ts=1001, source=1, source_seq=7)
+            take()
+    assert [m.added for m in seen[5:]] == [4711, 8]
 
 
 @pytest.mark.parametrize("text", [b"{}", b"[]", b'{"kinds":[{"kind":1}]}', b'{"kinds":[{"kind":"x"}]}', b"\xff", b""])

@@ -1,7 +1,8 @@
 /* journal.kernel._fast: encode, decode and the wait at the tail without the interpreter between the fields.
  *
- * Only an accelerator. What it does not know for certain (a text that is not empty, a value that does not fit, another
- * class, a short buffer) it hands to the generated Python function it stands for, which does it or says what is wrong. */
+ * Only an accelerator. What it does not know for certain (to encode: a text that is not empty, a value that does not fit,
+ * another class; to decode: a short buffer) it hands to the generated Python function it stands for, which does it or says
+ * what is wrong. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -14,6 +15,8 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 #include "journal/kernel/follow.h"
+#include "journal/kernel/python/message.h"
+#include "journal/kernel/python/number.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire is little-endian, and so is this accelerator"
@@ -21,11 +24,22 @@
 
 enum { FIELDS_MAX = 96 };
 
+/* journal.messages.codec.Group, and where its instances hold what. */
+struct group_layout {
+    PyTypeObject *type;
+    Py_ssize_t row, buffer, base, at, rows, stride;
+};
+static struct group_layout groups;
+
 struct field {
     Py_ssize_t slot;    /* where the instance holds the value */
     PyObject *standard; /* the default, as object; NULL: none */
+    PyObject *row;      /* of a group: its rows' class */
+    const struct group_layout *group;
     uint32_t at, bytes;
-    char what; /* s, u: integer with and without sign; d: digest; t, b: text and byte string, here always empty */
+    /* s, u: integer with and without sign; d: digest; t, b: text and byte string, which are encoded here only when empty;
+     * w: integer of 128 bits; g: group; these two are only decoded here */
+    char what;
 };
 
 typedef struct {
@@ -71,7 +85,7 @@ static bool store(PyObject *v, const struct field *f, uint8_t *to) {
     case 'u': return store_integer(v, f, to);
     case 't': return PyUnicode_CheckExact(v) && PyUnicode_GET_LENGTH(v) == 0;
     case 'b': return PyBytes_CheckExact(v) && PyBytes_GET_SIZE(v) == 0;
-    default:
+    default: /* digest */
         if (!PyBytes_CheckExact(v) || PyBytes_GET_SIZE(v) != 32) return false;
         memcpy(to, PyBytes_AS_STRING(v), 32);
         return true;
@@ -98,8 +112,88 @@ static PyObject *encode(PyObject *self, PyObject *const *args, size_t nargsf, Py
     return PyObject_Vectorcall(c->reference, args, nargsf, names);
 }
 
-static PyObject *load(const struct field *f, const uint8_t *from) {
-    int64_t x = 0;
+/* A descriptor in a fixed part: where the item stands, counted from the body's start, and how much of it there is. */
+static uint32_t word(const uint8_t *from) {
+    uint32_t x;
+    memcpy(&x, from, 4);
+    return x;
+}
+
+/* Decoding trusts the bytes no more than the reference does, which slices: an item that ends behind the bytes is cut there. */
+static Py_ssize_t cut(const struct lockstep_bytes *b, Py_ssize_t body, const uint8_t *from, uint32_t length, const uint8_t **item) {
+    Py_ssize_t at = body + (Py_ssize_t)word(from);
+    if (at > b->size) at = b->size;
+    *item = b->at + at;
+    return (Py_ssize_t)length < b->size - at ? (Py_ssize_t)length : b->size - at;
+}
+
+static bool take(PyObject **slot, PyObject *made) {
+    if (made == NULL) return false;
+    PyObject *old = *slot;
+    *slot = made;
+    Py_XDECREF(old);
+    return true;
+}
+
+static bool put_text(PyObject **slot, const uint8_t *item, Py_ssize_t length) {
+    PyObject *v = *slot;
+    /* The same ASCII text as last time is the same text. */
+    if (v != NULL && PyUnicode_CheckExact(v) && PyUnicode_IS_COMPACT_ASCII(v) && PyUnicode_GET_LENGTH(v) == length &&
+        memcmp(PyUnicode_DATA(v), item, (size_t)length) == 0)
+        return true;
+    return take(slot, PyUnicode_DecodeUTF8((const char *)item, length, "replace"));
+}
+
+static bool put_bytes(PyObject **slot, const uint8_t *item, Py_ssize_t length) {
+    PyObject *v = *slot;
+    if (v != NULL && PyBytes_CheckExact(v) && PyBytes_GET_SIZE(v) == length &&
+        memcmp(PyBytes_AS_STRING(v), item, (size_t)length) == 0)
+        return true;
+    return take(slot, PyBytes_FromStringAndSize((const char *)item, length));
+}
+
+static bool put_wide(PyObject **slot, const uint8_t *from) {
+    uint64_t low;
+    int64_t high;
+    memcpy(&low, from, 8);
+    memcpy(&high, from + 8, 8);
+    if (high == (int64_t)low >> 63) return put_signed(slot, (int64_t)low);
+    PyObject *h = PyLong_FromLongLong(high), *l = PyLong_FromUnsignedLongLong(low), *bits = PyLong_FromLong(64), *up = NULL, *all = NULL;
+    if (h != NULL && l != NULL && bits != NULL && (up = PyNumber_Lshift(h, bits)) != NULL) all = PyNumber_Or(up, l);
+    Py_XDECREF(h);
+    Py_XDECREF(l);
+    Py_XDECREF(bits);
+    Py_XDECREF(up);
+    return take(slot, all);
+}
+
+#define SLOT(object, offset) ((PyObject **)(void *)((char *)(object) + (offset)))
+
+/* A journal.messages.codec.Group: rows read in place, made again only when somebody kept the last one. */
+static bool put_group(PyObject **slot, const struct field *f, const struct lockstep_bytes *b, Py_ssize_t body, const uint8_t *from) {
+    const struct group_layout *g = f->group;
+    PyObject *v = *slot;
+    if (v == NULL || Py_REFCNT(v) != 1 || !Py_IS_TYPE(v, g->type)) {
+        PyObject *made = g->type->tp_alloc(g->type, 0);
+        if (made == NULL) return false;
+        *SLOT(made, g->row) = Py_NewRef(f->row);
+        if (!take(slot, made)) return false;
+        v = made;
+    }
+    PyObject **owner = SLOT(v, g->buffer);
+    if (*owner != b->owner) {
+        Py_INCREF(b->owner);
+        Py_XSETREF(*owner, b->owner);
+    }
+    const uint32_t shape = word(from + 4);
+    return put_signed(SLOT(v, g->base), body) && put_signed(SLOT(v, g->at), body + (Py_ssize_t)word(from)) &&
+           put_unsigned(SLOT(v, g->rows), shape & 0xFFFF) && put_unsigned(SLOT(v, g->stride), shape >> 16);
+}
+
+/* Let a slot hold a field's value. What it held may be written over where nobody else holds it. */
+static inline bool put(PyObject **slot, const struct field *f, const struct lockstep_bytes *b, Py_ssize_t body) {
+    const uint8_t *from = b->at + body + f->at, *item;
+    uint64_t x = 0;
     uint32_t length;
     switch (f->what) {
     case 'u':
@@ -110,43 +204,85 @@ static PyObject *load(const struct field *f, const uint8_t *from) {
         case 2: memcpy(&x, from, 2); break;
         default: x = *from;
         }
-        if (f->what == 'u') return PyLong_FromUnsignedLongLong((uint64_t)x);
-        return PyLong_FromLongLong((int64_t)((uint64_t)x << (64 - 8 * f->bytes)) >> (64 - 8 * f->bytes));
+        if (f->what == 'u') return put_unsigned(slot, x);
+        return put_signed(slot, (int64_t)(x << (64 - 8 * f->bytes)) >> (64 - 8 * f->bytes));
     case 't':
-        memcpy(&length, from + 4, 4);
-        return length & 0xFFFF ? NULL : PyUnicode_New(0, 0);
+        length = word(from + 4) & 0xFFFF;
+        if (length) length = (uint32_t)cut(b, body, from, length, &item);
+        else item = from;
+        return put_text(slot, item, (Py_ssize_t)length);
     case 'b':
-        memcpy(&length, from + 4, 4);
-        return length ? NULL : PyBytes_FromStringAndSize(NULL, 0);
-    default: return PyBytes_FromStringAndSize((const char *)from, 32);
+        length = (uint32_t)cut(b, body, from, word(from + 4), &item);
+        return put_bytes(slot, item, (Py_ssize_t)length);
+    case 'w': return put_wide(slot, from);
+    case 'g': return put_group(slot, f, b, body, from);
+    default: return put_bytes(slot, from, 32);
     }
 }
 
+/* A new message from the bytes; NULL: an error is set. */
+static PyObject *made_of(const Coder *c, const struct lockstep_bytes *b, Py_ssize_t at) {
+    PyObject *made = NULL, *values[FIELDS_MAX];
+    Py_ssize_t n = 0;
+    bool good = true;
+    for (; n < c->n && good; n++) {
+        values[n] = Py_XNewRef(c->fields[n].standard); /* kept where it is the value: most fields of an order are that */
+        good = put(&values[n], &c->fields[n], b, at);
+    }
+    if (good) made = PyObject_Vectorcall((PyObject *)c->cls, values, (size_t)n, NULL);
+    while (n > 0) Py_XDECREF(values[--n]);
+    return made;
+}
+
+static bool has_room(const Coder *c, const struct lockstep_bytes *b, Py_ssize_t at) { return at >= 0 && at <= b->size - c->bytes; }
+
 static PyObject *decode(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
     const Coder *c = (Coder *)self;
-    Py_ssize_t nargs = PyVectorcall_NARGS(nargsf), n = 0;
-    PyObject *made = NULL, *values[FIELDS_MAX];
+    const Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
     Py_buffer view;
     if (nargs < 1 || nargs > 2 || names != NULL || (nargs == 2 && !PyLong_CheckExact(args[1]))) goto reference;
-    Py_ssize_t at = nargs == 2 ? PyLong_AsSsize_t(args[1]) : 0;
+    const Py_ssize_t at = nargs == 2 ? PyLong_AsSsize_t(args[1]) : 0;
     if (PyErr_Occurred() || PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) < 0) {
         PyErr_Clear();
         goto reference;
     }
-    if (at >= 0 && at <= view.len - c->bytes) {
-        const uint8_t *from = (const uint8_t *)view.buf + at;
-        while (n < c->n && (values[n] = load(&c->fields[n], from + c->fields[n].at)) != NULL) n++;
-        if (n == c->n) made = PyObject_Vectorcall((PyObject *)c->cls, values, (size_t)n, NULL);
-    }
-    while (n > 0) Py_DECREF(values[--n]);
+    const struct lockstep_bytes b = {args[0], view.buf, view.len};
+    const bool room = has_room(c, &b, at);
+    PyObject *made = room ? made_of(c, &b, at) : NULL;
     PyBuffer_Release(&view);
-    if (made != NULL) return made;
-    if (PyErr_Occurred()) return NULL;
+    if (room) return made;
 reference:
     return PyObject_Vectorcall(c->reference, args, nargsf, names);
 }
 
-/* Encoder(cls, reference, fixed_bytes, [(name, at, bytes, what, default)]); classes live as long as the process. */
+/* See message.h. */
+static bool message(PyObject *decoder, PyObject **held, const struct lockstep_bytes *b, Py_ssize_t at) {
+    const Coder *c = (Coder *)decoder;
+    PyObject *m = *held;
+    if (!has_room(c, b, at)) return take(held, PyObject_CallFunction(c->reference, "On", b->owner, at));
+    if (m == NULL || Py_REFCNT(m) != 1 || !Py_IS_TYPE(m, c->cls)) return take(held, made_of(c, b, at));
+    const struct field *f = c->fields, *end = f + c->n;
+    while (f < end && put(SLOT(m, f->slot), f, b, at)) f++;
+    return f == end;
+}
+
+static PyObject *encode_one(PyObject *encoder, PyObject *m) {
+    return encode(encoder, &m, 1, NULL);
+}
+
+/* Where instances hold what a member descriptor stands for; false where it is no slot. */
+static bool slot_offset(PyObject *member, Py_ssize_t *offset) {
+    if (!Py_IS_TYPE(member, &PyMemberDescr_Type)) return false;
+    const PyMemberDef *d = ((PyMemberDescrObject *)member)->d_member;
+    *offset = d->offset;
+    return d->type == T_OBJECT_EX;
+}
+
+/* Bytes that `put` reads at a field. */
+static uint32_t least(char what) { return what == 'd' ? 32 : what == 'w' ? 16 : what == 's' || what == 'u' ? 1 : 8; }
+
+/* Encoder(cls, reference, fixed_bytes, [(name, at, bytes, what, default)]), Decoder the same, with the rows' class for the
+ * default of a group; classes live as long as the process. */
 static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
     PyObject *cls, *reference, *fields;
@@ -169,14 +305,19 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         const char *name;
         int what;
         if (!PyArg_ParseTuple(PyList_GET_ITEM(fields, c->n), "sIICO", &name, &f->at, &f->bytes, &what, &standard)) goto failed;
-        f->what = (char)what;
+        f->what = what < 128 ? (char)what : 0;
         PyObject *member = PyObject_GetAttrString(cls, name);
         if (member == NULL) goto failed;
-        bool slot = Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_OBJECT_EX;
-        if (slot) f->slot = ((PyMemberDescrObject *)member)->d_member->offset;
+        const bool slot = slot_offset(member, &f->slot);
         Py_DECREF(member);
-        if (!slot || strchr("sudtb", f->what) == NULL || f->at + f->bytes > bytes) goto unfit;
-        if (store(standard, f, c->defaults + f->at)) f->standard = Py_NewRef(standard);
+        if (!slot || f->what == 0 || strchr(c->call == encode ? "sudtb" : "sudtbwg", f->what) == NULL) goto unfit;
+        if ((Py_ssize_t)f->at + f->bytes > bytes || f->bytes < least(f->what)) goto unfit;
+        if (f->what == 'g') {
+            if (groups.type == NULL || !PyType_Check(standard)) goto unfit;
+            f->group = &groups;
+            f->row = Py_NewRef(standard);
+        } else if (f->what != 'w' && store(standard, f, c->defaults + f->at))
+            f->standard = Py_NewRef(standard);
     }
     return (PyObject *)c;
 out_of_memory:
@@ -191,7 +332,10 @@ failed:
 
 static void coder_dealloc(PyObject *self) {
     Coder *c = (Coder *)self;
-    for (Py_ssize_t i = 0; c->fields != NULL && i <= c->n; i++) Py_XDECREF(c->fields[i].standard);
+    for (Py_ssize_t i = 0; c->fields != NULL && i <= c->n; i++) {
+        Py_XDECREF(c->fields[i].standard);
+        Py_XDECREF(c->fields[i].row);
+    }
     PyMem_Free(c->fields);
     PyMem_Free(c->defaults);
     Py_XDECREF(c->cls);
@@ -224,28 +368,12 @@ static PyTypeObject encoder_type =
                .tp_descr_get = as_method);
 static PyTypeObject decoder_type = CODER_TYPE("Decoder", .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL);
 
-static PyObject *row_of(const struct lockstep_ref *ref) {
-    PyObject *row = PyTuple_New(5);
-    if (row == NULL) return NULL;
-    PyTuple_SET_ITEM(row, 0, PyLong_FromUnsignedLong(ref->offset));
-    PyTuple_SET_ITEM(row, 1, PyLong_FromLong(ref->kind));
-    PyTuple_SET_ITEM(row, 2, PyLong_FromLong(ref->source));
-    PyTuple_SET_ITEM(row, 3, PyLong_FromUnsignedLongLong(ref->seq));
-    PyTuple_SET_ITEM(row, 4, PyLong_FromLongLong(ref->ts));
-    for (Py_ssize_t i = 0; i < 5; i++) {
-        if (PyTuple_GET_ITEM(row, i) != NULL) continue;
-        Py_DECREF(row);
-        return NULL;
-    }
-    return row;
-}
-
 /* Whether this thread is the only one: then nobody wants the interpreter while it waits. */
 static bool alone(void) {
     return PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL;
 }
 
-/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the rows as a list, None when there are none.
+/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the refs as bytes, None when there are none.
  * The interpreter is given away meanwhile, if there is anybody to give it to: to take it back would delay what has come. */
 static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
     (void)module;
@@ -260,23 +388,44 @@ static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t narg
     n = lockstep_reader_follow(r, refs, (uint32_t)max, max, spin_ns, yields);
     if (mine != NULL) PyEval_RestoreThread(mine);
     if (n == 0) Py_RETURN_NONE;
-    PyObject *rows = PyList_New(n);
-    for (uint32_t i = 0; rows != NULL && i < n; i++) {
-        PyObject *row = row_of(&refs[i]);
-        if (row == NULL) Py_CLEAR(rows);
-        else PyList_SET_ITEM(rows, i, row);
-    }
-    return rows;
+    return PyBytes_FromStringAndSize((const char *)refs, (Py_ssize_t)(n * sizeof *refs));
 }
 
-static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL}, {0}};
+/* use_group(Group): where instances of journal.messages.codec.Group hold what. Once, before the first Decoder of a kind with groups. */
+static PyObject *use_group(PyObject *module, PyObject *cls) {
+    (void)module;
+    struct group_layout g = {.type = (PyTypeObject *)cls};
+    const struct {
+        const char *name;
+        Py_ssize_t *offset;
+    } slots[] = {{"_row", &g.row}, {"_buffer", &g.buffer}, {"_base", &g.base}, {"_at", &g.at}, {"rows", &g.rows}, {"stride", &g.stride}};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        PyObject *member = PyObject_GetAttrString(cls, slots[i].name);
+        if (member == NULL) return NULL;
+        const bool slot = slot_offset(member, slots[i].offset);
+        Py_DECREF(member);
+        if (!slot) return PyErr_Format(PyExc_TypeError, "%R: expected a slot %s", cls, slots[i].name);
+    }
+    Py_INCREF(cls); /* for as long as the process lives */
+    groups = g;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL},
+                                  {"use_group", use_group, METH_O, NULL},
+                                  {0}};
+static const struct lockstep_message_functions for_others = {
+    sizeof for_others, &decoder_type, &encoder_type, message, encode_one};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__fast(void) {
-    PyObject *module = PyModule_Create(&definition);
-    if (module == NULL || PyModule_AddType(module, &encoder_type) < 0 || PyModule_AddType(module, &decoder_type) < 0) {
-        Py_XDECREF(module);
-        return NULL;
-    }
+    PyObject *module = PyModule_Create(&definition), *capsule = NULL;
+    if (module == NULL || PyModule_AddType(module, &encoder_type) < 0 || PyModule_AddType(module, &decoder_type) < 0) goto failed;
+    if ((capsule = PyCapsule_New((void *)&for_others, LOCKSTEP_MESSAGE_CAPSULE, NULL)) == NULL) goto failed;
+    if (PyModule_AddObject(module, "message", capsule) < 0) goto failed;
     return module;
+failed:
+    Py_XDECREF(capsule);
+    Py_XDECREF(module);
+    return NULL;
 }

@@ -1,0 +1,1 @@
+"""What the step of a group costs each frame, in C: an optional extension for Python."""

@@ -1,0 +1,30 @@
+/* What extensions of higher floors need of journal.kernel._fast: messages that are made again only when somebody kept the last. */
+#ifndef LOCKSTEP_MESSAGE_H
+#define LOCKSTEP_MESSAGE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdint.h>
+
+#define LOCKSTEP_MESSAGE_CAPSULE "journal.kernel._fast.message"
+
+/* Bytes of frames, and the object that keeps them where they are. */
+struct lockstep_bytes {
+    PyObject *owner;
+    const uint8_t *at;
+    Py_ssize_t size;
+};
+
+struct lockstep_message_functions {
+    size_t size;           /* of this structure: both extensions were built from one header */
+    PyTypeObject *decoder; /* what `message` takes */
+    PyTypeObject *encoder; /* what `encode` takes */
+    /* Let *held be the message whose body stands at `at` of `bytes`. An object that nobody else holds is filled anew, with all
+     * its fields; otherwise a new one takes its place, and who kept the old one keeps it as it was. False: an error is set. */
+    bool (*message)(PyObject *decoder, PyObject **held, const struct lockstep_bytes *bytes, Py_ssize_t at);
+    /* The body of a message as bytes, or NULL with an error set. */
+    PyObject *(*encode)(PyObject *encoder, PyObject *message);
+};
+
+#endif

@@ -1,0 +1,74 @@
+"""The extensions for Python under ASan and UBSan: their own tests again, with every object in a block of its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import apps.group
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {
+    "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
+    "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
+    "apps.kernel._fast": ["apps/kernel/python/fast.c"],
+}
+TESTS = ["tests/apps/test_group_run.py", "tests/apps/test_live_idle.py", "tests/journal/messages/test_accelerator.py"]
+# Stands before every other way to find a module: the extensions come from the folder given first.
+RUN = """
+import importlib.util, os, sys
+from pathlib import Path
+
+class Sanitized:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        file = Path(sys.argv[1]) / f"{name}.so"
+        return importlib.util.spec_from_file_location(name, file) if file.exists() else None
+
+sys.meta_path.insert(0, Sanitized)
+import apps.kernel._fast
+assert apps.kernel._fast.__file__.startswith(sys.argv[1])
+import pytest
+os._exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *sys.argv[2:]]))
+"""
+
+
+def build(folder: Path) -> None:
+    for name, sources in SOURCES.items():
+        command = [
+            "gcc", "-std=c11", "-g", "-O1", "-fPIC", "-shared", "-fno-strict-aliasing", "-fwrapv", "-Wall", "-Wextra",
+            "-Werror", "-Wno-missing-field-initializers", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+            "-fno-omit-frame-pointer", "-I", str(ROOT), "-I", sysconfig.get_path("include"),
+            "-o", str(folder / f"{name}.so"), *(str(ROOT / source) for source in sources),
+        ]  # fmt: skip
+        command += ["-msse4.2"] if platform.machine() == "x86_64" else []
+        built = subprocess.run(command, capture_output=True, text=True)
+        if built.returncode and "cannot find" in built.stderr:
+            pytest.skip("no libraries for -fsanitize=address,undefined")
+        assert built.returncode == 0, built.stderr
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc with sanitizers")
+@pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
+def test_the_accelerator_under_sanitizers(tmp_path):
+    build(tmp_path)
+    library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path), *TESTS], cwd=ROOT, capture_output=True, text=True, timeout=600,
+        env=os.environ
+        | {
+            "LD_PRELOAD": library,
+            "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+            "PYTHONMALLOC": "malloc",
+            "PYTHONPATH": str(ROOT),
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-5000:]
+    assert "[100%]" in done.stdout
