@@ -34,6 +34,6 @@ setup(
     ext_modules=[
         accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
-        accelerator("apps.kernel._fast", "apps/kernel/python/fast.c"),
+        accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say"))),
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 from apps import state
-from journal.messages import REGISTRY, Flag, Message
+from journal.messages import REGISTRY, Flag, Message, accelerator
 from journal.messages.derive import snake
 
 Handler = Callable[[Any], None]
@@ -53,9 +53,11 @@ class App:
         self.me = self.now = self.seq = self.source = 0  # not in __init__, which is the app's own
         return self
 
-    def emit(self, message: Message, flags: int = _LAST) -> None:
+    def _emit(self, message: Message, flags: int = _LAST) -> None:
         """Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."""
         self._host.emit(message, flags, self.seq, self.now)
+
+    emit = _emit  # or the same in C, see below
 
     def set_timer(self, at: int, token: int) -> None:
         """Call `on_timer(token)` at the first frame whose timestamp has reached `at` (ns). Same token again: moved."""
@@ -96,6 +98,10 @@ class App:
         for name, value in state.decode(data).items():
             setattr(self, name, value)
 
+
+_fast = accelerator.extension("apps.kernel._fast")
+if _fast is not None:
+    App.emit = _fast.emit_of(App, _LAST)
 
 _BY_METHOD = {f"on_{snake(cls.__name__)}": kind for kind, cls in REGISTRY.items()}
 

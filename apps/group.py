@@ -17,7 +17,7 @@ import msgspec
 from apps import state
 from apps.app import App, Handler
 from apps.discovery import reconfigure
-from apps.ledger import SEQUENCER_FLAGS, Emission, Ledger
+from apps.ledger import Emission, Ledger
 from journal.errors import OperatingError
 from journal.messages import (
     HEADER_BYTES,
@@ -31,7 +31,7 @@ from journal.messages import (
     StateDigest,
     accelerator,
 )
-from journal.reader import Row, rows
+from journal.reader import JournalReader, Row, rows
 
 DIGEST_EVERY = 4096
 """Frames between two state digests of an app."""
@@ -155,7 +155,7 @@ class Group:
         self._waiting: list[Slot] = []
         self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
         self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
-        self._runner = _fast and _fast.Runner(self, App, Slot, Ledger, Emission, SEQUENCER_FLAGS)
+        self._runner = _fast and _fast.Runner(self, Slot)
         for kind in _OWN_KINDS if self._runner else ():
             self._runner.own(kind, self._decode[kind])
 
@@ -251,6 +251,18 @@ class Group:
             self.seq, self.now = seq, ts
             count += 1
         return count
+
+    def follow(self, reader: JournalReader, max_frames: int, spin_ns: int, *, yields: bool = False) -> bool:
+        """Wait at the tail of the stream for up to `spin_ns`, and step through what comes. False: nothing came."""
+        at = reader.tail(max_frames) if self._runner and self.before_handler is None else None
+        if at is not None and self._runner.follow(reader.buffer, *at, max_frames, spin_ns, yields, DIGEST_EVERY):
+            return True
+        # Without the accelerator; or it has waited, and this is the tail or the segment's end.
+        refs = reader.at_tail(max_frames, spin_ns if at is None else 0, yields=yields)
+        if refs is None:
+            return False
+        self.run(reader.buffer, refs)
+        return True
 
     def _fire(self, source: int, seq: int, ts: int) -> None:
         for slot in self.slots:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from journal.messages import HEADER, HEADER_BYTES, REGISTRY, Flag, Message
+from journal.messages import HEADER, HEADER_BYTES, REGISTRY, Flag, Message, accelerator
 
 # Set by the sequencer, not by the publisher: no part of what an app said.
 SEQUENCER_FLAGS = int(Flag.LATE)
@@ -76,7 +76,7 @@ class Ledger:
         self._send = send
         self._published = published  # the sequencer has these already: the last source_seq it knows
 
-    def accept(self, message: Message, flags: int, cause: int, origin_ts: int) -> None:
+    def _accept(self, message: Message, flags: int, cause: int, origin_ts: int) -> None:
         """Number an emission; publish it unless the sequencer has it from an earlier life."""
         number = self.emitted + 1
         if type(flags) is not int:
@@ -86,10 +86,13 @@ class Ledger:
             # First of all it goes: what is noted below serves the comparison with the journal, which comes later.
             given = self._send(message.WHAT | flags << 32, body, cause, origin_ts)
             assert given == number, f"{self.app}: emission {number} was numbered {given}"
+        emission = Emission(number, message.KIND, message.VERSION, flags, cause, origin_ts, body)
         self.emitted = number
-        self.pending[number] = emission = Emission(number, message.KIND, message.VERSION, flags, cause, origin_ts, body)
+        self.pending[number] = emission
         if self._publish is not None and number > self._published:
             self._publish(emission)
+
+    accept = _accept  # or the same in C, see below
 
     def match(self, buffer: Any, offset: int, seq: int) -> None:
         """A frame of this source is in the journal: it must be what the app said."""
@@ -115,3 +118,8 @@ class Ledger:
                 assert given == e.source_seq, f"{self.app}: emission {e.source_seq} was numbered {given}"
             if self._publish is not None:
                 self._publish(e)
+
+
+_fast = accelerator.extension("apps.kernel._fast")
+if _fast is not None:
+    Ledger.accept = _fast.accept_of(Ledger, Emission, SEQUENCER_FLAGS)

@@ -24,6 +24,7 @@ from apps.group import Group, Slot
 from apps.ledger import Diverged, Ledger
 from apps.snapshots import Snapshots
 from journal import logs
+from journal.errors import JournalError
 from journal.messages import HEADER_BYTES, REGISTRY
 from journal.notify import Heartbeat, Notifier
 from journal.reader import JournalReader
@@ -157,20 +158,19 @@ class LiveHost:
         while not self.stopping:
             self._turns += 1
             self.heartbeat.tick()
-            refs = reader.at_tail(FRAMES_A_BATCH, spin_ns, yields=yields)
-            if refs is None:
-                code = self._idle(reader)
-                if code:
-                    return code
-                continue
             try:
-                group.run(reader.buffer, refs)
-            except Diverged:
+                came = group.follow(reader, FRAMES_A_BATCH, spin_ns, yields=yields)
+            except (Diverged, JournalError):
                 raise
             except Exception:
                 traceback.print_exc()
                 return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", exits.POISON)
-            self._saw()
+            if came:
+                self._saw()
+                continue
+            code = self._idle(reader)
+            if code:
+                return code
         self.notifier.stopping()
         return exits.OK
 

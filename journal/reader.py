@@ -128,7 +128,7 @@ class JournalReader:
         self._refs_bytes = memoryview(b"")
         self._refs_max = 0
         self._whole_max = 0
-        """How many frames `at_tail` may ask for without looking first whether it is the whole stream that is read."""
+        """How many frames `tail` may be asked for without looking first whether it is the whole stream that is read."""
         self._addresses = (0, 0)
         self._read_control()
 
@@ -256,19 +256,27 @@ class JournalReader:
             )
         )
 
-    def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> bytes | None:
-        """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
-        something; `yields`: offers the core to others meanwhile. The refs of a Batch, in `buffer`. None: nothing came."""
+    def tail(self, max_frames: int) -> tuple[int, int] | None:
+        """Addresses of the C reader and of room for so many refs, for who waits at the tail of the whole stream in C; the
+        frames then stand in `buffer`. None: `poll` first. To be asked before each wait: a segment ends, another begins."""
         if max_frames > self._whole_max:
             # Once seen to be so it stays so, except at a new segment, which may be of another schema.
             c = self._c
             whole = c.next_seq >= self._from_seq and not c.filtered and self._fields is None and self._evolver is None
             if self._header is None or not whole or max_frames > self._refs_max:
-                return self._poll_refs(max_frames)
+                return None
             self._whole_max = self._refs_max
             self._addresses = int(ffi.cast("uintptr_t", c)), int(ffi.cast("uintptr_t", self._refs))
+        return self._addresses
+
+    def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> bytes | None:
+        """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
+        something; `yields`: offers the core to others meanwhile. The refs of a Batch, in `buffer`. None: nothing came."""
+        at = self.tail(max_frames)
+        if at is None:
+            return self._poll_refs(max_frames)
         if accelerator.follow is not None:
-            refs = accelerator.follow(*self._addresses, max_frames, spin_ns, yields)
+            refs = accelerator.follow(*at, max_frames, spin_ns, yields)
             if refs is not None:
                 return refs
         else:

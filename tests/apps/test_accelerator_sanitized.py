@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = {
     "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
-    "apps.kernel._fast": ["apps/kernel/python/fast.c"],
+    "apps.kernel._fast": [f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say")],
 }
 TESTS = ["tests/apps/test_group_run.py", "tests/apps/test_live_idle.py", "tests/journal/messages/test_accelerator.py"]
 # Stands before every other way to find a module: the extensions come from the folder given first.

@@ -94,6 +94,17 @@ def often(monkeypatch):
     monkeypatch.setattr(apps.group, "SNAPSHOT_EVERY", 256)
 
 
+@pytest.fixture
+def plainly(monkeypatch):
+    """From its call on, apps speak and groups step as the reference says."""
+
+    def switch():
+        monkeypatch.setattr(App, "emit", App._emit)
+        monkeypatch.setattr(Ledger, "accept", Ledger._accept)
+
+    return switch
+
+
 def group_of(*, accelerated, also=(), sink=None):
     group = Group()
     if not accelerated:
@@ -145,9 +156,10 @@ def played(folder, *, accelerated, batch=4096, **more):
 
 @needs_it
 @pytest.mark.parametrize("batch", [1, 7, 4096])
-def test_the_same_day(tmp_path, often, batch):
+def test_the_same_day(tmp_path, often, plainly, batch):
     a_day(tmp_path)
     _, fast = played(tmp_path, accelerated=True, batch=batch)
+    plainly()
     _, plain = played(tmp_path, accelerated=False)
     assert fast == plain
     assert fast[0] > 900
@@ -390,6 +402,80 @@ def test_refused_emissions_are_struck_off(tmp_path):
     stream.close()
 
 
+class Wire:
+    """A ring that gives numbers, or fails."""
+
+    def __init__(self, first=1, fails_at=0):
+        self.given = first - 1
+        self.fails_at = fails_at
+        self.sent = []
+
+    def send(self, what, body, cause, origin_ts):
+        self.given += 1
+        self.sent.append((what, body, cause, origin_ts))
+        if self.given == self.fails_at:
+            raise ConnectionError("the ring is gone")
+        return self.given
+
+
+def spoken(wire, ledger, *calls):
+    """What came of these emissions: results and errors, what was sent, what is noted."""
+    app = Base()
+    Group().add("base", app, source=2, ledger=ledger)
+    outcomes = []
+    for n, (args, named) in enumerate(calls):
+        app.seq, app.now = 10**9 + n, 10**18 + n
+        try:
+            outcomes.append(app.emit(*args, **named))
+        except Exception as error:
+            text = str(error).replace("_emit", "emit").replace("App.", "")
+            outcomes.append((type(error).__name__, text if isinstance(error, AssertionError | ValueError) else ""))
+    return outcomes, wire.sent, ledger.emitted, list(ledger.pending.items())
+
+
+@needs_it
+def test_emissions_are_numbered_sent_and_noted_as_in_python(plainly):
+    log, order = LogRecord(text="héllo"), NewOrder(order_id=7)
+    calls = [
+        ((log,), {}),
+        ((order, 0), {}),
+        ((order, apps.group.Flag.LAST | apps.group.Flag.SIMULATED), {}),
+        ((order,), {"flags": 3}),
+        ((), {}),
+        ((order, 1, 2), {}),
+        ((order,), {"flag": 3}),
+        ((order, "x"), {}),
+        (("no message",), {}),
+        ((NewOrder(order_id=-1),), {}),
+        ((LogRecord(text="x" * 5000),), {}),
+        ((order,), {}),
+    ]
+    makers = [
+        lambda wire: Ledger("base", None, 0, wire.send),
+        lambda wire: Ledger("base", None, 3, wire.send),
+        lambda wire: Ledger("base", wire.sent.append, 2),
+        lambda wire: Ledger("base"),
+    ]
+    wires = [lambda: Wire(), lambda: Wire(4), lambda: Wire(), lambda: Wire()]
+    wires += [lambda: Wire(fails_at=3), lambda: Wire(first=5)]  # a ring that breaks, one that counts otherwise
+    makers += [makers[0], makers[0]]
+    runs = []
+    for mode in (None, plainly):
+        if mode:
+            mode()
+        made = [(wire(), maker) for wire, maker in zip(wires, makers, strict=True)]
+        runs.append([spoken(wire, maker(wire), *calls) for wire, maker in made])
+    assert runs[0] == runs[1]
+    assert runs[0][0][2] == 5, "the good ones"
+    assert runs[0][5][0][0] == ("AssertionError", "base: emission 1 was numbered 5")
+
+
+@needs_it
+def test_who_has_no_host_cannot_speak():
+    with pytest.raises(AttributeError):
+        Base().emit(LogRecord())
+
+
 @needs_it
 def test_wrong_use_is_refused(tmp_path):
     fast = apps.group._fast
@@ -399,7 +485,7 @@ def test_wrong_use_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         group._runner.run(b"", b"", 0)
     with pytest.raises(TypeError, match="slot due"):
-        fast.Runner(type("Odd", (), {"due": 0})(), App, apps.group.Slot, Ledger, apps.ledger.Emission, 0)
+        fast.Runner(type("Odd", (), {"due": 0})(), apps.group.Slot)
 
     class Nested(App):
         def on_clock(self, m):

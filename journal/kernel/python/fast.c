@@ -373,8 +373,16 @@ static bool alone(void) {
     return PyThreadState_Next(PyInterpreterState_ThreadHead(PyInterpreterState_Get())) == NULL;
 }
 
-/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the refs as bytes, None when there are none.
- * The interpreter is given away meanwhile, if there is anybody to give it to: to take it back would delay what has come. */
+/* See message.h. The interpreter is given away meanwhile, if there is anybody to give it to: to take it back would delay what
+ * has come. */
+static uint32_t wait_at_tail(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t max, int64_t spin_ns, uint32_t yields) {
+    PyThreadState *mine = alone() ? NULL : PyEval_SaveThread();
+    const uint32_t n = lockstep_reader_follow(r, refs, max, max, spin_ns, yields);
+    if (mine != NULL) PyEval_RestoreThread(mine);
+    return n;
+}
+
+/* follow(reader, refs, refs_max, spin_ns, yields): lockstep_reader_follow; the refs as bytes, None when there are none. */
 static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
     (void)module;
     if (nargs != 5) return PyErr_Format(PyExc_TypeError, "follow takes 5 arguments; found %zd", nargs);
@@ -382,11 +390,9 @@ static PyObject *follow(PyObject *module, PyObject *const *args, Py_ssize_t narg
     struct lockstep_ref *refs = PyLong_AsVoidPtr(args[1]);
     unsigned long max = PyLong_AsUnsignedLong(args[2]);
     int64_t spin_ns = PyLong_AsLongLong(args[3]);
-    uint32_t yields = args[4] == Py_True, n;
+    const uint32_t yields = args[4] == Py_True;
     if (PyErr_Occurred()) return NULL;
-    PyThreadState *mine = alone() ? NULL : PyEval_SaveThread();
-    n = lockstep_reader_follow(r, refs, (uint32_t)max, max, spin_ns, yields);
-    if (mine != NULL) PyEval_RestoreThread(mine);
+    const uint32_t n = wait_at_tail(r, refs, (uint32_t)max, spin_ns, yields);
     if (n == 0) Py_RETURN_NONE;
     return PyBytes_FromStringAndSize((const char *)refs, (Py_ssize_t)(n * sizeof *refs));
 }
@@ -415,7 +421,7 @@ static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow
                                   {"use_group", use_group, METH_O, NULL},
                                   {0}};
 static const struct lockstep_message_functions for_others = {
-    sizeof for_others, &decoder_type, &encoder_type, message, encode_one};
+    sizeof for_others, &decoder_type, &encoder_type, message, encode_one, wait_at_tail};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__fast(void) {

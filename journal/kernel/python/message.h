@@ -5,9 +5,13 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LOCKSTEP_MESSAGE_CAPSULE "journal.kernel._fast.message"
+
+struct lockstep_reader;
+struct lockstep_ref;
 
 /* Bytes of frames, and the object that keeps them where they are. */
 struct lockstep_bytes {
@@ -25,6 +29,8 @@ struct lockstep_message_functions {
     bool (*message)(PyObject *decoder, PyObject **held, const struct lockstep_bytes *bytes, Py_ssize_t at);
     /* The body of a message as bytes, or NULL with an error set. */
     PyObject *(*encode)(PyObject *encoder, PyObject *message);
+    /* lockstep_reader_follow, without the interpreter if anybody else wants it. */
+    uint32_t (*follow)(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t max, int64_t spin_ns, uint32_t yields);
 };
 
 #endif

@@ -1,0 +1,470 @@
+/* The step of a Group (apps.group) without the interpreter between the frames.
+ *
+ * `Group.run` in Python is the reference, and says what every line here has to do. A Runner walks packed refs. A frame that nobody of the host handles, from a source that is not the host's own, costs two look-ups; what an app
+ * must be told of (a due timer, an own emission come back, a digest) is noticed here and done by the Group's own methods. */
+#include "layout.h"
+
+#include <string.h>
+
+#include "journal/kernel/messages.h"
+#include "journal/kernel/segment.h"
+#include "journal/kernel/reader.h"
+
+enum { NUMBERS = 65536 }; /* of kinds, of sources */
+
+/* One app that handles a kind. */
+struct listener {
+    PyObject *slot, *app, *handler;
+    PyObject *function, *self; /* borrowed of a bound method `handler`; NULL: call it as it is */
+};
+
+struct kind {
+    struct listener *listeners;
+    Py_ssize_t n;
+    PyObject *decode;  /* of the kind; NULL where it is not declared */
+    PyObject *message; /* the last one handed out, to be filled anew if nobody kept it */
+    bool fast;         /* `decode` is one of ours */
+    bool own;          /* about the apps themselves */
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *group;
+    Py_ssize_t due, seq, now, waiting, derived; /* where it holds what */
+    uint16_t kind_of[NUMBERS];   /* → kinds; 0: nobody cares */
+    uint16_t source_of[NUMBERS]; /* → speaking; 0: not ours */
+    struct kind *kinds;
+    PyObject **speaking; /* slots */
+    Py_ssize_t kinds_n, speaking_n;
+    PyObject *owner; /* of the bytes that messages were last made from */
+    bool running, delivering;
+} Runner;
+
+/* ---- one frame */
+
+/* The state of a walk that Python code may have changed; read again after every call. */
+struct walk {
+    Runner *r;
+    struct lockstep_bytes bytes;
+    int64_t due;
+    bool waiting, derived;
+    uint64_t done_seq; /* the last frame that is done with */
+    int64_t done_ts;
+    bool any_done;
+};
+
+static bool look(struct walk *w) {
+    PyObject *due = *SLOT(w->r->group, w->r->due), *waiting = *SLOT(w->r->group, w->r->waiting),
+             *derived = *SLOT(w->r->group, w->r->derived);
+    if (due == NULL || waiting == NULL || derived == NULL || !PyList_Check(waiting) || !PyList_Check(derived)) {
+        PyErr_SetString(PyExc_TypeError, "a group without due, waiting or derived");
+        return false;
+    }
+    int overflow;
+    w->due = PyLong_AsLongLongAndOverflow(due, &overflow);
+    if (overflow) w->due = overflow > 0 ? INT64_MAX : INT64_MIN;
+    w->waiting = PyList_GET_SIZE(waiting) > 0;
+    w->derived = PyList_GET_SIZE(derived) > 0;
+    return !PyErr_Occurred();
+}
+
+/* Before Python is called: the group is where the reference would have it. */
+static bool settle(struct walk *w) {
+    if (!w->any_done) return true;
+    return put_unsigned(SLOT(w->r->group, w->r->seq), w->done_seq) &&
+           put_signed(SLOT(w->r->group, w->r->now), w->done_ts);
+}
+
+/* A method of the group, with what it left behind. */
+static bool ask(struct walk *w, const char *name, const char *format, ...) {
+    if (!settle(w)) return false;
+    va_list given;
+    va_start(given, format);
+    PyObject *arguments = Py_VaBuildValue(format, given);
+    va_end(given);
+    if (arguments == NULL) return false;
+    PyObject *method = PyObject_GetAttrString(w->r->group, name), *result = method != NULL ? PyObject_CallObject(method, arguments) : NULL;
+    Py_XDECREF(method);
+    Py_DECREF(arguments);
+    Py_XDECREF(result);
+    return result != NULL && look(w);
+}
+
+static bool count_event(PyObject **slot) {
+    PyObject *v = *slot;
+    if (v != NULL && PyLong_CheckExact(v) && Py_REFCNT(v) == 1 && long_has_size(v, false, 1) && LONG_DIGITS(v)[0] > SMALL_MAX &&
+        LONG_DIGITS(v)[0] < DIGIT_MASK) {
+        LONG_DIGITS(v)[0]++;
+        return true;
+    }
+    PyObject *one = PyLong_FromLong(1), *sum = one != NULL && v != NULL ? PyNumber_Add(v, one) : NULL;
+    Py_XDECREF(one);
+    if (sum == NULL) return false;
+    *slot = sum;
+    Py_DECREF(v);
+    return true;
+}
+
+static PyObject *message_of(struct walk *w, struct kind *k, uint16_t kind, Py_ssize_t at) {
+    if (k->fast) return lockstep_messages->message(k->decode, &k->message, &w->bytes, at) ? k->message : NULL;
+    if (k->decode == NULL) {
+        PyObject *number = PyLong_FromLong(kind);
+        if (number != NULL) PyErr_SetObject(PyExc_KeyError, number);
+        Py_XDECREF(number);
+        return NULL;
+    }
+    Py_XSETREF(k->message, PyObject_CallFunction(k->decode, "On", w->bytes.owner, at));
+    return k->message;
+}
+
+static bool deliver(struct walk *w, struct kind *k, const struct lockstep_ref *ref, PyObject *message) {
+    if (!settle(w)) return false;
+    for (Py_ssize_t i = 0; i < k->n; i++) {
+        const struct listener *l = &k->listeners[i];
+        if (!put_signed(SLOT(l->app, lockstep_app.now), ref->ts) || !put_unsigned(SLOT(l->app, lockstep_app.seq), ref->seq) ||
+            !put_unsigned(SLOT(l->app, lockstep_app.source), ref->source) || !count_event(SLOT(l->slot, lockstep_slot.events)))
+            return false;
+        PyObject *arguments[3] = {NULL, l->self, message}, *result;
+        result = l->function != NULL
+                     ? PyObject_Vectorcall(l->function, arguments + 1, 2, NULL)
+                     : PyObject_Vectorcall(l->handler, arguments + 2, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        if (result == NULL) return false;
+        Py_DECREF(result);
+    }
+    return look(w);
+}
+
+static bool is_number(PyObject *v, uint64_t x) {
+    if (v == NULL || !PyLong_CheckExact(v)) return false;
+    const unsigned n = digits_of(x);
+    const uint32_t *digit = LONG_DIGITS(v);
+    return long_has_size(v, false, n) && (n < 1 || digit[0] == (x & DIGIT_MASK)) &&
+           (n < 2 || digit[1] == (x >> DIGIT_BITS & DIGIT_MASK)) && (n < 3 || digit[2] == x >> 2 * DIGIT_BITS);
+}
+
+/* Whether what an app said is what stands in the frame. */
+static bool same(PyObject *said, const struct lockstep_frame *f, const uint8_t *bytes, Py_ssize_t room) {
+    if (!Py_IS_TYPE(said, lockstep_said.type) || f->length < LOCKSTEP_HEAD_BYTES || (Py_ssize_t)f->length > room) return false;
+    const Py_ssize_t size = (Py_ssize_t)f->length - LOCKSTEP_HEAD_BYTES;
+    PyObject *body = *SLOT(said, lockstep_said.body);
+    const uint16_t flags = f->flags & (uint16_t)~lockstep_sequencer_flags;
+    return body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) == size &&
+           memcmp(PyBytes_AS_STRING(body), bytes + LOCKSTEP_HEAD_BYTES, (size_t)size) == 0 && f->origin_ts >= 0 &&
+           is_number(*SLOT(said, lockstep_said.source_seq), f->source_seq) && is_number(*SLOT(said, lockstep_said.kind), f->kind) &&
+           is_number(*SLOT(said, lockstep_said.version), f->version) && is_number(*SLOT(said, lockstep_said.flags), flags) &&
+           is_number(*SLOT(said, lockstep_said.cause), f->cause) && is_number(*SLOT(said, lockstep_said.origin_ts), (uint64_t)f->origin_ts);
+}
+
+/* A frame of our own is back: what is plainly right is struck off here, all else is the ledger's to judge. */
+static bool match(struct walk *w, PyObject *slot, const struct lockstep_ref *ref) {
+    PyObject *ledger = *SLOT(slot, lockstep_slot.ledger);
+    const Py_ssize_t at = ref->offset;
+    if (ledger != NULL && Py_IS_TYPE(ledger, lockstep_ledger.type) && at <= w->bytes.size - LOCKSTEP_HEAD_BYTES) {
+        struct lockstep_frame frame;
+        memcpy(&frame, w->bytes.at + at, sizeof frame);
+        PyObject *pending = *SLOT(ledger, lockstep_ledger.pending);
+        PyObject *number = PyLong_FromUnsignedLongLong(frame.source_seq);
+        if (number == NULL) return false;
+        PyObject *said = pending != NULL && PyDict_CheckExact(pending) ? PyDict_GetItemWithError(pending, number) : NULL;
+        const bool good = said != NULL && same(said, &frame, w->bytes.at + at, w->bytes.size - at);
+        const bool struck = good && PyDict_DelItem(pending, number) == 0 && count_event(SLOT(ledger, lockstep_ledger.compared));
+        Py_DECREF(number);
+        if (struck) return true;
+        if (PyErr_Occurred()) return false;
+    }
+    if (!settle(w)) return false;
+    PyObject *result = PyObject_CallMethod(ledger != NULL ? ledger : Py_None, "match", "OnK", w->bytes.owner, at,
+                                           (unsigned long long)ref->seq);
+    Py_XDECREF(result);
+    return result != NULL && look(w);
+}
+
+/* ---- the walk */
+
+static bool step(struct walk *w, const struct lockstep_ref *ref, bool digests) {
+    Runner *r = w->r;
+    const long long ts = ref->ts;
+    const unsigned long long seq = ref->seq;
+    const unsigned source = ref->source;
+    if (w->waiting && !ask(w, "_activate", "(L)", (long long)seq - 1)) return false;
+    if (ts >= w->due && !ask(w, "_fire", "(IKL)", source, seq, ts)) return false;
+    const uint16_t ours = r->source_of[source], kind = r->kind_of[ref->kind];
+    if (ours && !match(w, r->speaking[ours], ref)) return false;
+    if (kind) {
+        struct kind *k = &r->kinds[kind];
+        if (k->n) {
+            PyObject *message = message_of(w, k, ref->kind, (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES);
+            if (message == NULL) return false;
+            Py_INCREF(message);
+            r->delivering = true;
+            const bool good = deliver(w, k, ref, message);
+            r->delivering = false;
+            Py_DECREF(message);
+            if (!good) return false;
+        }
+    }
+    if (w->derived && !ask(w, "_deliver_derived", "(IKL)", source, seq, ts)) return false;
+    if (kind && r->kinds[kind].own) {
+        PyObject *message = message_of(w, &r->kinds[kind], ref->kind, (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES);
+        if (message == NULL || !ask(w, "_about_apps", "(OK)", message, seq)) return false;
+    }
+    return !digests || ask(w, "_digests", "(IKL)", source, seq, ts);
+}
+
+/* Step through n frames. Returns how many; -1: an error is set. */
+static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t n, uint64_t every) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) < 0) return -1;
+    struct walk w = {.r = r, .bytes = {buffer, view.buf, view.len}};
+    if (r->owner != buffer) {
+        /* Groups of rows point into their segment; it should not stay for the sake of a message that nobody keeps. */
+        for (Py_ssize_t i = 0; i < r->kinds_n; i++) Py_CLEAR(r->kinds[i].message);
+        Py_INCREF(buffer);
+        Py_XSETREF(r->owner, buffer);
+    }
+    uint64_t before = UINT64_MAX - 1, next = 0; /* seq of the frame before; of the next digest */
+    Py_ssize_t done = 0;
+    r->running = true;
+    bool good = look(&w);
+    for (; good && done < n; done++) {
+        struct lockstep_ref ref;
+        memcpy(&ref, (const char *)refs + done * (Py_ssize_t)sizeof ref, sizeof ref);
+        if (ref.seq != before + 1) next = (ref.seq + every - 1) / every * every;
+        const bool digests = ref.seq == next;
+        if (digests) next += every;
+        before = ref.seq;
+        if (digests || w.waiting || w.derived || ref.ts >= w.due || r->source_of[ref.source] || r->kind_of[ref.kind])
+            good = step(&w, &ref, digests);
+        if (!good) break;
+        w.done_seq = ref.seq;
+        w.done_ts = ref.ts;
+        w.any_done = true;
+    }
+    r->running = false;
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    const bool settled = settle(&w);
+    if (type != NULL) PyErr_Restore(type, value, trace);
+    PyBuffer_Release(&view);
+    return good && settled ? done : -1;
+}
+
+static bool may_run(const Runner *r, long long every) {
+    if (PyErr_Occurred()) return false;
+    if (every < 1) PyErr_Format(PyExc_ValueError, "digests every %lld frames; expected at least 1", every);
+    else if (r->running) PyErr_SetString(PyExc_RuntimeError, "the group is stepping already");
+    return !PyErr_Occurred();
+}
+
+/* run(buffer, refs, digest_every): step through the frames whose refs, packed, stand in bytes. Returns how many. */
+static PyObject *run(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    Runner *r = (Runner *)self;
+    if (nargs != 3 || !PyBytes_Check(args[1])) return PyErr_Format(PyExc_TypeError, "run takes a buffer, refs as bytes and a number");
+    const long long every = PyLong_AsLongLong(args[2]);
+    if (!may_run(r, every)) return NULL;
+    const Py_ssize_t n = PyBytes_GET_SIZE(args[1]) / (Py_ssize_t)sizeof(struct lockstep_ref);
+    const Py_ssize_t done = walk(r, args[0], PyBytes_AS_STRING(args[1]), n, (uint64_t)every);
+    return done < 0 ? NULL : PyLong_FromSsize_t(done);
+}
+
+/* follow(buffer, reader, refs, refs_max, spin_ns, yields, digest_every): wait for frames at the tail, by the addresses of
+ * JournalReader.tail, and step through them before anything else is done. Returns how many; 0: none came. */
+static PyObject *follow(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    Runner *r = (Runner *)self;
+    if (nargs != 7) return PyErr_Format(PyExc_TypeError, "follow takes 7 arguments; found %zd", nargs);
+    struct lockstep_reader *reader = PyLong_AsVoidPtr(args[1]);
+    struct lockstep_ref *refs = PyLong_AsVoidPtr(args[2]);
+    const unsigned long max = PyLong_AsUnsignedLong(args[3]);
+    const int64_t spin_ns = PyLong_AsLongLong(args[4]);
+    const long long every = PyLong_AsLongLong(args[6]);
+    if (!may_run(r, every)) return NULL;
+    if (reader == NULL || refs == NULL) return PyErr_Format(PyExc_ValueError, "no reader there");
+    const uint32_t n = lockstep_messages->follow(reader, refs, (uint32_t)max, spin_ns, args[5] == Py_True);
+    const Py_ssize_t done = n ? walk(r, args[0], refs, n, (uint64_t)every) : 0;
+    return done < 0 ? NULL : PyLong_FromSsize_t(done);
+}
+
+/* ---- what it knows of the group */
+
+static void forget_listeners(struct kind *k) {
+    for (Py_ssize_t i = 0; i < k->n; i++) {
+        Py_CLEAR(k->listeners[i].slot);
+        Py_CLEAR(k->listeners[i].app);
+        Py_CLEAR(k->listeners[i].handler);
+    }
+    PyMem_Free(k->listeners);
+    k->listeners = NULL;
+    k->n = 0;
+}
+
+static void *grown(void *items, Py_ssize_t n, size_t each) {
+    void *more = PyMem_Realloc(items, (size_t)n * each);
+    if (more == NULL) PyErr_NoMemory();
+    return more;
+}
+
+/* The entry of a kind, made when first asked for. */
+static struct kind *entry_of(Runner *r, unsigned kind, PyObject *decode) {
+    if (r->kind_of[kind] == 0) {
+        struct kind *more = grown(r->kinds, r->kinds_n + 1, sizeof *more);
+        if (more == NULL) return NULL;
+        r->kinds = more;
+        more[r->kinds_n] = (struct kind){.decode = decode == Py_None ? NULL : Py_NewRef(decode),
+                                         .fast = Py_IS_TYPE(decode, lockstep_messages->decoder)};
+        r->kind_of[kind] = (uint16_t)r->kinds_n++;
+    }
+    return &r->kinds[r->kind_of[kind]];
+}
+
+/* handle(kind, decode, [(slot, app, handler)]): who gets this kind, in order. */
+static PyObject *handle(PyObject *self, PyObject *args) {
+    Runner *r = (Runner *)self;
+    unsigned short kind;
+    PyObject *decode, *rows;
+    if (!PyArg_ParseTuple(args, "HOO!", &kind, &decode, &PyList_Type, &rows)) return NULL;
+    if (r->delivering) return PyErr_Format(PyExc_RuntimeError, "an app cannot be added from within a handler");
+    const Py_ssize_t n = PyList_GET_SIZE(rows);
+    struct listener *listeners = PyMem_Calloc((size_t)n + 1, sizeof *listeners);
+    if (listeners == NULL) return PyErr_NoMemory();
+    struct kind fresh = {.listeners = listeners};
+    for (; fresh.n < n; fresh.n++) {
+        struct listener *l = &listeners[fresh.n];
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(rows, fresh.n), "O!O!O", lockstep_slot.type, &l->slot, lockstep_app.type, &l->app, &l->handler))
+            goto failed;
+        Py_INCREF(l->slot);
+        Py_INCREF(l->app);
+        Py_INCREF(l->handler);
+        if (PyMethod_Check(l->handler)) {
+            l->function = PyMethod_GET_FUNCTION(l->handler);
+            l->self = PyMethod_GET_SELF(l->handler);
+        }
+    }
+    struct kind *k = entry_of(r, kind, decode);
+    if (k == NULL) goto failed;
+    forget_listeners(k);
+    k->listeners = fresh.listeners;
+    k->n = fresh.n;
+    Py_RETURN_NONE;
+failed:
+    forget_listeners(&fresh);
+    return NULL;
+}
+
+/* own(kind, decode): frames of this kind are about the apps themselves. */
+static PyObject *own(PyObject *self, PyObject *args) {
+    unsigned short kind;
+    PyObject *decode;
+    if (!PyArg_ParseTuple(args, "HO", &kind, &decode)) return NULL;
+    struct kind *k = entry_of((Runner *)self, kind, decode);
+    if (k == NULL) return NULL;
+    k->own = true;
+    Py_RETURN_NONE;
+}
+
+/* speaks(source, slot): frames of this source are what the slot's app said. */
+static PyObject *speaks(PyObject *self, PyObject *args) {
+    Runner *r = (Runner *)self;
+    unsigned short source;
+    PyObject *slot;
+    if (!PyArg_ParseTuple(args, "HO!", &source, lockstep_slot.type, &slot)) return NULL;
+    if (r->source_of[source]) {
+        Py_INCREF(slot);
+        Py_SETREF(r->speaking[r->source_of[source]], slot);
+        Py_RETURN_NONE;
+    }
+    PyObject **more = grown(r->speaking, r->speaking_n + 1, sizeof *more);
+    if (more == NULL) return NULL;
+    r->speaking = more;
+    more[r->speaking_n] = Py_NewRef(slot);
+    r->source_of[source] = (uint16_t)r->speaking_n++;
+    Py_RETURN_NONE;
+}
+
+/* Runner(group, Slot) */
+static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
+    (void)keywords;
+    PyObject *group, *slot;
+    if (!PyArg_ParseTuple(args, "OO!", &group, &PyType_Type, &slot)) return NULL;
+    if (lockstep_app.type == NULL || lockstep_ledger.type == NULL)
+        return PyErr_Format(PyExc_RuntimeError, "emit_of and accept_of come first");
+    if (lockstep_slot.type != (PyTypeObject *)slot) {
+        struct slot_layout s = {.type = (PyTypeObject *)slot};
+        const struct slot_name names[] = {{"events", &s.events}, {"ledger", &s.ledger}, {"emit", &s.emit}, {0}};
+        if (!lockstep_slots(s.type, names)) return NULL;
+        Py_INCREF(slot);
+        lockstep_slot = s;
+    }
+    Runner *r = (Runner *)type->tp_alloc(type, 0);
+    if (r == NULL) return NULL;
+    r->group = Py_NewRef(group);
+    const struct slot_name names[] = {{"due", &r->due},           {"seq", &r->seq},         {"now", &r->now},
+                                      {"_waiting", &r->waiting}, {"derived", &r->derived}, {0}};
+    if (!lockstep_slots(Py_TYPE(group), names)) goto failed;
+    /* Entry 0 of both means none. */
+    if ((r->kinds = PyMem_Calloc(1, sizeof *r->kinds)) == NULL || (r->speaking = PyMem_Calloc(1, sizeof *r->speaking)) == NULL) {
+        PyErr_NoMemory();
+        goto failed;
+    }
+    r->kinds_n = r->speaking_n = 1;
+    return (PyObject *)r;
+failed:
+    Py_DECREF(r);
+    return NULL;
+}
+
+static int traverse(PyObject *self, visitproc visit, void *arg) {
+    const Runner *r = (Runner *)self;
+    Py_VISIT(r->group);
+    Py_VISIT(r->owner);
+    for (Py_ssize_t i = 0; i < r->speaking_n; i++) Py_VISIT(r->speaking[i]);
+    for (Py_ssize_t i = 0; i < r->kinds_n; i++) {
+        const struct kind *k = &r->kinds[i];
+        Py_VISIT(k->decode);
+        Py_VISIT(k->message);
+        for (Py_ssize_t j = 0; j < k->n; j++) {
+            Py_VISIT(k->listeners[j].slot);
+            Py_VISIT(k->listeners[j].app);
+            Py_VISIT(k->listeners[j].handler);
+        }
+    }
+    return 0;
+}
+
+static int clear(PyObject *self) {
+    Runner *r = (Runner *)self;
+    Py_CLEAR(r->group);
+    Py_CLEAR(r->owner);
+    for (Py_ssize_t i = 0; i < r->speaking_n; i++) Py_CLEAR(r->speaking[i]);
+    for (Py_ssize_t i = 0; i < r->kinds_n; i++) {
+        forget_listeners(&r->kinds[i]);
+        Py_CLEAR(r->kinds[i].decode);
+        Py_CLEAR(r->kinds[i].message);
+    }
+    return 0;
+}
+
+static void dealloc(PyObject *self) {
+    Runner *r = (Runner *)self;
+    PyObject_GC_UnTrack(self);
+    (void)clear(self);
+    PyMem_Free(r->kinds);
+    PyMem_Free(r->speaking);
+    Py_TYPE(self)->tp_free(self);
+}
+
+static PyMethodDef methods[] = {{"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, NULL},
+                                {"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL},
+                                {"handle", handle, METH_VARARGS, NULL},
+                                {"own", own, METH_VARARGS, NULL},
+                                {"speaks", speaks, METH_VARARGS, NULL},
+                                {0}};
+PyTypeObject lockstep_runner_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "apps.kernel._fast.Runner",
+    .tp_basicsize = sizeof(Runner),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = runner_new,
+    .tp_traverse = traverse,
+    .tp_clear = clear,
+    .tp_dealloc = dealloc,
+    .tp_methods = methods,
+};

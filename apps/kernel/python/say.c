@@ -1,0 +1,165 @@
+/* From an app's `emit` to the ring: App.emit and Ledger.accept, as methods in C. */
+#include "layout.h"
+
+#include <string.h>
+
+/* What is said of the messages of one class. Classes are kept for as long as the process lives. */
+struct coding {
+    PyTypeObject *cls;
+    PyObject *encode, *kind, *version;
+    uint64_t what; /* kind | version << 16 */
+    bool fast;     /* `encode` is one of ours */
+};
+enum { CODINGS = 64 };
+static struct coding codings[CODINGS];
+
+static const struct coding *coding_of(PyTypeObject *cls) {
+    struct coding *c = &codings[(uintptr_t)cls / sizeof(PyTypeObject) % CODINGS];
+    if (c->cls == cls) return c;
+    PyObject *encode = PyObject_GetAttrString((PyObject *)cls, "encode"), *kind = PyObject_GetAttrString((PyObject *)cls, "KIND"),
+             *version = PyObject_GetAttrString((PyObject *)cls, "VERSION"), *what = PyObject_GetAttrString((PyObject *)cls, "WHAT");
+    const uint64_t number = what != NULL ? PyLong_AsUnsignedLongLong(what) : 0;
+    Py_XDECREF(what);
+    if (encode == NULL || kind == NULL || version == NULL || PyErr_Occurred()) {
+        Py_XDECREF(encode);
+        Py_XDECREF(kind);
+        Py_XDECREF(version);
+        return NULL;
+    }
+    const struct coding before = *c;
+    *c = (struct coding){(PyTypeObject *)Py_NewRef(cls), encode, kind, version, number, Py_IS_TYPE(encode, lockstep_messages->encoder)};
+    Py_XDECREF(before.cls);
+    Py_XDECREF(before.encode);
+    Py_XDECREF(before.kind);
+    Py_XDECREF(before.version);
+    return c;
+}
+
+/* A slot's integer; -1 with an error set where it is none. */
+static int64_t number_in(PyObject *object, Py_ssize_t slot) {
+    PyObject *v = *SLOT(object, slot);
+    if (v != NULL) return PyLong_AsLongLong(v);
+    PyErr_SetString(PyExc_AttributeError, "a ledger that was not initialized");
+    return -1;
+}
+
+/* Into the ring; false, with an error set, where that fails or it got another number. */
+static bool send(PyObject *ledger, PyObject *function, int64_t number, PyObject *what, PyObject *body, PyObject *cause, PyObject *ts) {
+    PyObject *arguments[5] = {NULL, what, body, cause, ts};
+    PyObject *given = PyObject_Vectorcall(function, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    if (given == NULL) return false;
+    const int64_t got = PyLong_AsLongLong(given);
+    if (got != number && !PyErr_Occurred())
+        PyErr_Format(PyExc_AssertionError, "%S: emission %lld was numbered %S", *SLOT(ledger, lockstep_ledger.app), (long long)number,
+                     given);
+    Py_DECREF(given);
+    return got == number;
+}
+
+/* Ledger.accept(message, flags, cause, origin_ts). First of all it goes; what is noted afterwards serves the comparison. */
+static PyObject *accept(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    const struct ledger_layout *l = &lockstep_ledger;
+    if (nargs != 4) return PyErr_Format(PyExc_TypeError, "accept takes message, flags, cause and origin_ts; found %zd", nargs);
+    PyObject *m = args[0], *cause = args[2], *ts = args[3], *made[5] = {NULL}, *publish = *SLOT(self, l->publish),
+             *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending), *result = NULL;
+    const int64_t number = number_in(self, l->emitted) + 1, published = number_in(self, l->published);
+    const struct coding *c = PyErr_Occurred() ? NULL : coding_of(Py_TYPE(m));
+    if (c == NULL || function == NULL || publish == NULL || pending == NULL) goto done;
+    const uint64_t what = c->what; /* the entry may be another's once Python has run */
+    PyObject **flags = &made[0], **body = &made[1], **kind = &made[2], **version = &made[3], **count = &made[4];
+    if ((*flags = PyLong_CheckExact(args[1]) ? Py_NewRef(args[1]) : PyNumber_Long(args[1])) == NULL) goto done;
+    *kind = Py_NewRef(c->kind);
+    *version = Py_NewRef(c->version);
+    *body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
+    if (*body == NULL) goto done;
+    if (function != Py_None && number > published) {
+        const uint64_t bits = PyLong_AsUnsignedLongLong(*flags);
+        PyObject *word = PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(what | bits << 32);
+        Py_INCREF(function);
+        const bool sent = word != NULL && send(self, function, number, word, *body, cause, ts);
+        Py_DECREF(function);
+        Py_XDECREF(word);
+        if (!sent) goto done;
+    }
+    if (!put_signed(SLOT(self, l->emitted), number) || (*count = PyLong_FromLongLong(number)) == NULL) goto done;
+    PyObject *parts[] = {*count, *kind, *version, *flags, cause, ts, *body};
+    PyObject *said = PyObject_Vectorcall((PyObject *)lockstep_said.type, parts, 7, NULL);
+    if (said == NULL) goto done;
+    if (PyDict_SetItem(pending, *count, said) == 0) {
+        result = publish != Py_None && number > published ? PyObject_CallOneArg(publish, said) : Py_NewRef(Py_None);
+        if (result != NULL && result != Py_None) Py_SETREF(result, Py_NewRef(Py_None));
+    }
+    Py_DECREF(said);
+done:
+    for (size_t i = 0; i < 5; i++) Py_XDECREF(made[i]);
+    return result;
+}
+
+static PyMethodDef accept_method = {"accept", (PyCFunction)(void (*)(void))accept, METH_FASTCALL,
+                                    "Number an emission; publish it unless the sequencer has it from an earlier life."};
+
+/* accept_of(Ledger, Emission, sequencer_flags) -> the method. */
+PyObject *lockstep_accept_of(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *ledger, *said;
+    unsigned short flags;
+    if (!PyArg_ParseTuple(args, "O!O!H", &PyType_Type, &ledger, &PyType_Type, &said, &flags)) return NULL;
+    struct ledger_layout l = {.type = (PyTypeObject *)ledger};
+    struct said_layout e = {.type = (PyTypeObject *)said};
+    const struct slot_name of_ledger[] = {{"app", &l.app},         {"emitted", &l.emitted},     {"compared", &l.compared}, {"pending", &l.pending},
+                                          {"_publish", &l.publish}, {"_published", &l.published}, {"_send", &l.send},        {0}};
+    const struct slot_name of_said[] = {{"source_seq", &e.source_seq}, {"kind", &e.kind},           {"version", &e.version}, {"flags", &e.flags},
+                                        {"cause", &e.cause},           {"origin_ts", &e.origin_ts}, {"body", &e.body},       {0}};
+    if (!lockstep_slots(l.type, of_ledger) || !lockstep_slots(e.type, of_said)) return NULL;
+    Py_INCREF(ledger);
+    Py_INCREF(said);
+    lockstep_ledger = l;
+    lockstep_said = e;
+    lockstep_sequencer_flags = flags;
+    return PyDescr_NewMethod(l.type, &accept_method);
+}
+
+static PyObject *last_flag;
+
+/* App.emit(message, flags=LAST): the host's emit, with the current frame as the cause. */
+static PyObject *emit(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
+    const Py_ssize_t named = names != NULL ? PyTuple_GET_SIZE(names) : 0;
+    PyObject *flags = nargs == 2 ? args[1] : last_flag;
+    if (nargs < 1 || nargs + named > 2) return PyErr_Format(PyExc_TypeError, "emit takes a message and flags; found %zd", nargs + named);
+    if (named) {
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "flags") != 0)
+            return PyErr_Format(PyExc_TypeError, "emit got an unexpected keyword argument %R", PyTuple_GET_ITEM(names, 0));
+        flags = args[1];
+    }
+    PyObject *host = *SLOT(self, lockstep_app.host), *seq = *SLOT(self, lockstep_app.seq), *now = *SLOT(self, lockstep_app.now);
+    if (host == NULL || seq == NULL || now == NULL) return PyErr_Format(PyExc_AttributeError, "%R has no host yet", self);
+    PyObject *to = Py_IS_TYPE(host, lockstep_slot.type) ? Py_XNewRef(*SLOT(host, lockstep_slot.emit)) : NULL;
+    if (to == NULL && (to = PyObject_GetAttrString(host, "emit")) == NULL) return NULL;
+    /* Held while they are used: the next frame writes over what only the app's slots hold. */
+    PyObject *arguments[5] = {NULL, args[0], flags, Py_NewRef(seq), Py_NewRef(now)};
+    PyObject *result = PyObject_Vectorcall(to, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(seq);
+    Py_DECREF(now);
+    Py_DECREF(to);
+    if (result == NULL) return NULL;
+    Py_DECREF(result);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef emit_method = {
+    "emit", (PyCFunction)(void (*)(void))emit, METH_FASTCALL | METH_KEYWORDS,
+    "Publish a message: it becomes a fact when the sequencer has ordered it, and comes back as a frame."};
+
+/* emit_of(App, LAST) -> the method. */
+PyObject *lockstep_emit_of(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *app, *last;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &app, &PyLong_Type, &last)) return NULL;
+    struct app_layout a = {.type = (PyTypeObject *)app};
+    const struct slot_name names[] = {{"seq", &a.seq}, {"now", &a.now}, {"source", &a.source}, {"_host", &a.host}, {0}};
+    if (!lockstep_slots(a.type, names)) return NULL;
+    Py_INCREF(app);
+    lockstep_app = a;
+    Py_XSETREF(last_flag, Py_NewRef(last));
+    return PyDescr_NewMethod(a.type, &emit_method);
+}
