@@ -323,7 +323,7 @@ class ReplicationServer:
 
 def _raised(journal: Path) -> set[int]:
     """The alerts of servers before us on this stream that nobody has cleared yet."""
-    source, raised = 0, set()
+    source, raised = 0, set[int]()
     for frame in frames(journal, kinds=[SourceDefined.KIND, Alert.KIND]):
         m = frame.message
         if isinstance(m, SourceDefined) and m.name == SOURCE:
