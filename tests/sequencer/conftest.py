@@ -131,9 +131,20 @@ class Hostile:
         self.tail = int(self.ring.page.tail)
 
     def record(
-        self, *, kind=201, version=1, flags=int(Flag.LAST), source_seq=1, cause=0, body=b"", length=None, forged=0
+        self,
+        *,
+        kind=201,
+        version=1,
+        flags=int(Flag.LAST),
+        source_seq=1,
+        cause=0,
+        body=b"",
+        length=None,
+        forged=0,
+        committed=None,
     ) -> None:
-        """Commit one record. `length` overrides the true one; `forged` fills every field the sequencer owns."""
+        """Commit one record. `length` overrides the true one; `forged` fills every field the sequencer owns; `committed`: only
+        so many bytes of it, the rest stands behind the tail."""
         size = 64 + len(body) if length is None else length
         head = struct.pack(
             "<IIHHHHQqqQQII",
@@ -151,7 +162,7 @@ class Hostile:
             forged & 0xFFFFFFFF,
             forged & 0xFFFFFFFF,
         )
-        self.raw(head + body)
+        self.raw(head + body, committed)
 
     def raw(self, data: bytes, advance: int | None = None) -> None:
         at = self.tail % len(self.data)

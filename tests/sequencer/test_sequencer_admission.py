@@ -3,6 +3,7 @@
 import hashlib
 import random
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,6 @@ def test_equal_refusals_in_a_row_become_one_frame(daemon, hostile, until):
     with one.connect("md") as md:
         bad = hostile(md)
         data = bytearray()
-        import struct
-
         for n in range(1, 1001):
             data += struct.pack("<IIHHHHQqqQQII", 64 + len(BODY), 0, 331, 1, 1, 0, 0, 0, 0, n, 0, 0, 0) + BODY
         bad.raw(bytes(data))
@@ -154,36 +153,42 @@ def test_a_skipped_number_is_quarantine_until_the_next_attach(daemon, hostile, u
     assert states[:3] == [SourceStateCode.ATTACHED, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED]
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda bad: bad.record(source_seq=1, body=BODY, length=0),
-        lambda bad: bad.record(source_seq=1, body=BODY, length=63),
-        lambda bad: bad.record(source_seq=1, body=BODY, length=100),
-        lambda bad: bad.record(source_seq=1, body=BODY, length=1 << 31),
-        lambda bad: bad.raw(bytes(64), advance=1 << 40),
-        lambda bad: bad.raw(bytes(64), advance=-64),
-        lambda bad: bad.raw(bytes(64), advance=12),
-        lambda bad: bad.raw(bytes(64), advance=32),
-    ],
-)
+DAMAGE = {
+    "length 0": lambda bad: bad.record(body=BODY, length=0),
+    "length below a header": lambda bad: bad.record(body=BODY, length=63),
+    "length no multiple of 8": lambda bad: bad.record(body=BODY, length=100),
+    "length beyond the ring": lambda bad: bad.record(body=BODY, length=1 << 31),
+    # Whole and canonical as they stand in memory: who believes the length finds nothing else wrong.
+    "length beyond the tail, which ends with the header": lambda bad: bad.record(body=BODY, committed=64),
+    "length beyond the tail by a word": lambda bad: bad.record(body=BODY, committed=64 + len(BODY) - 8),
+    "tail beyond the ring": lambda bad: bad.raw(bytes(64), advance=1 << 40),
+    "tail that goes back": lambda bad: bad.raw(bytes(64), advance=-64),
+    "tail no multiple of 8": lambda bad: bad.raw(bytes(64), advance=12),
+    "tail inside a header": lambda bad: bad.raw(bytes(64), advance=32),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_ring_is_dropped(daemon, hostile, until, damage):
+    """DEAD at the first look, whatever stands behind what was committed: no frame of it, no number is the stream's. (P13)"""
     one = daemon()
     md, algo = one.connect("md"), one.connect("algo")
-    damage(hostile(md))
+    DAMAGE[damage](hostile(md))
     until(lambda: md.state == SourceStateCode.DEAD)
     until(lambda: not md.alive)
     algo.publish(NewOrder())
     until(lambda: algo.accepted_source_seq == 1)
     with one.connect("md") as again:
-        assert again.incarnation == 2
-        again.publish(TopOfBook())
+        assert (again.incarnation, again.last_source_seq) == (2, 0)
+        again.publish(TopOfBook(instrument=99))
         until(lambda: again.accepted_source_seq == 1)
     md.close()
     algo.close()
     assert one.stop() == 0
     dead = [f.message for f in one.frames(SourceState) if f.message.state == SourceStateCode.DEAD]
-    assert [(m.source, m.reason) for m in dead] == [(1, Reason.RING_CORRUPT)]
+    assert [(m.source, m.reason, m.last_source_seq) for m in dead] == [(1, Reason.RING_CORRUPT, 0)]
+    assert [f.message for f in one.frames() if f.header.source == 1] == [TopOfBook(instrument=99)]
+    assert rejects(one) == []
 
 
 def test_random_bytes_all_over_a_ring(daemon, until):
