@@ -25,7 +25,7 @@ MUTANTS = [
         "riskengine/exposure.py",
         "        del self.orders[held.order_id]\n",
         "        del self.orders[held.order_id]\n        self.book(held, -held.reserved_qty)\n",
-        ("tests/riskengine/test_risk_with_orders.py",),
+        ("tests/riskengine/test_risk_checks.py::test_position",),
     ),
     Mutant(
         "fills are told apart by quantity and price",
