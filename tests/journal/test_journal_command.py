@@ -105,16 +105,21 @@ def test_verify(folder, capsys):
         call("verify", folder / "none")
 
 
-def test_tail(folder, capsys):
+def test_tail(folder, capsys, monkeypatch):
     assert call("tail", GOLDEN, "-n", 2, "--no-follow") == 0
     assert [int(line.split()[0]) for line in lines(capsys)] == [10, 11]
     with JournalWriter.open(folder, segment_bytes=1 << 20) as w:
         for i in range(1, 21):
             w.append(Clock(mono_ns=i), ts=i)
 
+        waits = threading.Event()
+        sleep = time.sleep
+        monkeypatch.setattr("lockstep.commands.journal.looking.time.sleep", lambda s: (waits.set(), sleep(s)))
+
         def more():
+            waits.wait()  # it has told what there was
             for i in range(21, 31):
-                time.sleep(0.01)
+                sleep(0.01)
                 w.append(Clock(mono_ns=i), ts=i)
 
         thread = threading.Thread(target=more)
