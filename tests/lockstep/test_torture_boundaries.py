@@ -122,7 +122,8 @@ def test_rounds_go_on_with_other_sizes():
     assert len(set().union(*rounds)) > 60
     assert all(int(size) % 8 == 0 and 64 <= int(size) <= 4104 for size in set().union(*rounds))
     outcome = campaign("--scenario", "append:64", "--count", "300")
-    assert (outcome.finds, outcome.metrics["rounds"]) == ([], 2)
+    assert outcome.finds == []
+    assert outcome.metrics["rounds"] >= 2  # one append has fewer instructions than that
 
 
 def test_where_tracing_is_forbidden_it_says_so(monkeypatch, tmp_path, capsys):

@@ -45,8 +45,8 @@ def copy_product(to: Path) -> None:
         shutil.copytree(ROOT / package, to / package, ignore=ignore)
     for name in ("pyproject.toml", "setup.py", "README.md"):
         shutil.copy(ROOT / name, to / name)
-    # Always the same examples, since what notices a fault must do so every time. A failure is enough: searching for its smallest
-    # example would take most of the time.
+    # Always the same examples, since what notices a fault must do so every time. A failure is enough: searching for its
+    # smallest example would take most of the time.
     (to / "tests" / "conftest.py").write_text(
         "from hypothesis import HealthCheck, Phase, settings\n"
         "settings.register_profile('mutants', phases=[Phase.explicit, Phase.generate], derandomize=True, deadline=None,\n"
