@@ -15,6 +15,7 @@ import numpy as np
 from journal.archive import is_archive, map_archive
 from journal.digest import BLOCK, DIGEST, BlockHash
 from journal.errors import JournalCorrupt
+from journal.evolve import evolution_of
 from journal.kernel._journal import ffi, lib
 from journal.messages.control import NO_DIGEST, EpochStart, SegmentSealed, SessionEnd
 from journal.messages.header import HEADER_BYTES
@@ -107,6 +108,10 @@ def check_segment(
     be read as a segment at all."""
     header = read_header(found.path, found.number, stream_id)
     read_schema(header)
+    try:
+        evolution_of(header)
+    except JournalCorrupt as error:  # the frames can be checked all the same
+        found.problems.append(str(error))
     found.segment_bytes = header.segment_bytes
     # What another reader has unpacked before says nothing about the file.
     mapped = map_archive(found.path, fresh=True) if is_archive(found.path) else map_file(found.path)

@@ -3,30 +3,34 @@
 An older version of a kind (fewer fields) is read with the defaults of what it lacks: its frames are written anew, in memory, as
 this build would have written them, so that hosts, columns and kernels see one layout. A newer version, or a kind that this
 build does not know, is refused when a frame of it is reached; where its schema calls the kind ignorable, they are passed over.
+Nothing is taken on trust: a schema that contradicts this build's own, or a frame that does not fit its schema, is corrupt.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
 
-from journal.errors import NewerSchema
+from journal.errors import JournalCorrupt, JournalError, NewerSchema
 from journal.kernel._journal import ffi, lib
 from journal.messages import REGISTRY
 from journal.messages.codec import i128
+from journal.messages.declared import Declared, DeclaredField, SchemaError, check_older, check_same
 from journal.messages.header import HEADER_BYTES
 from journal.messages.schema import USER_KIND_MIN, Entry, Message
 from journal.recovery import start_reader
-from journal.segment import END_BYTES, SegmentHeader, crc32c, schema_kinds
+from journal.segment import END_BYTES, SegmentHeader, crc32c, not_a_schema, schema_kinds
 
 _REF = struct.Struct("<IHHQq")
 _FRAMES_A_WINDOW = 1 << 16
 _NO_LIMIT = 2**64 - 1
-_KNOWN_MAX = 64
-_known: dict[tuple[int, int, tuple[tuple[int, int], ...]], Evolution | None] = {}
+_KNOWN_MAX = 16
+_UNDECLARED = 1 << 16
+"""No version of a frame."""
+_known: dict[tuple[int, int, tuple[tuple[int, int], ...]], Evolution] = {}
 """By a schema's crc and length and our own kinds: what comparing found. A live host enters a segment in microseconds."""
 _DESCRIPTOR = {"text": "<IHH", "blob": "<II", "group": "<IHH"}
 
@@ -34,63 +38,108 @@ _DESCRIPTOR = {"text": "<IHH", "blob": "<II", "group": "<IHH"}
 class Evolution(msgspec.Struct, frozen=True):
     """What of a schema is not this build's: kinds by number."""
 
-    old: dict[int, Any]
+    old: dict[int, Declared]
     newer: dict[int, str]
     ignorable: frozenset[int]
+    versions: Any
+    """uint32_t[65536], by kind: the version that its frames have once they can be read; 0: nobody here decodes it."""
 
 
-def _compare(kinds: list[dict[str, Any]]) -> Evolution | None:
-    old: dict[int, Any] = {}
+def _compare(kinds: list[Declared]) -> Evolution:
+    old: dict[int, Declared] = {}
     newer: dict[int, str] = {}
     ignorable = set()
     for kind in kinds:
-        number, cls = int(kind["kind"]), REGISTRY.get(int(kind["kind"]))
-        if cls is not None and kind["version"] < cls.VERSION:
-            old[number] = kind
-        elif cls is None or kind["version"] > cls.VERSION:
-            if kind.get("ignorable"):
-                ignorable.add(number)
-            elif number < USER_KIND_MIN or cls is not None:
-                reads = f"reads version {cls.VERSION}" if cls is not None else "does not know it"
-                newer[number] = f"{kind['name']} (kind {number}, version {kind['version']}); this version of lockstep {reads}"
-    return Evolution(old, newer, frozenset(ignorable)) if old or newer or ignorable else None
+        cls = REGISTRY.get(kind.kind)
+        if cls is not None and kind.version == cls.VERSION:
+            check_same(kind, cls)
+        elif cls is not None and kind.version < cls.VERSION:
+            check_older(kind, cls)
+            old[kind.kind] = kind
+        elif kind.ignorable and (cls is None or cls.IGNORABLE):
+            ignorable.add(kind.kind)
+        elif kind.kind < USER_KIND_MIN or cls is not None:
+            reads = f"reads version {cls.VERSION}" if cls is not None else "does not know it"
+            newer[kind.kind] = f"{kind}; this version of lockstep {reads}"
+    return Evolution(old, newer, frozenset(ignorable), _versions({kind.kind for kind in kinds}))
 
 
-def evolution_of(header: SegmentHeader) -> Evolution | None:
-    """None when everything in the segment is as this build has it, or may be passed on as it is."""
+def _versions(declared: set[int]) -> Any:
+    """A sequencer does not know the kinds of users, so its segments do not declare them; all others are in their schema."""
+    table = ffi.new("uint32_t[]", 1 << 16)
+    for kind, cls in REGISTRY.items():
+        table[kind] = cls.VERSION if kind in declared or kind >= USER_KIND_MIN else _UNDECLARED
+    return table
+
+
+def evolution_of(header: SegmentHeader) -> Evolution:
+    """How a segment's schema differs from this build's. JournalCorrupt for one that is none, or that contradicts ours."""
     ours = tuple((kind, cls.VERSION) for kind, cls in REGISTRY.items())
     key = (header.schema_crc, header.schema_bytes, ours)
     if key not in _known:
         while len(_known) >= _KNOWN_MAX:
             del _known[next(iter(_known))]
-        _known[key] = _compare(schema_kinds(header))
+        try:
+            _known[key] = _compare(schema_kinds(header))
+        except SchemaError as error:
+            raise not_a_schema(header, error) from None
     return _known[key]
 
 
-def _values(fields: list[dict[str, Any]], cls: type[Message] | type[Entry], body: Any, at: int, base: int) -> dict[str, Any]:
-    """Field values by name, read with the layout that they were written in; those that this build has no more are left out."""
+def other_version(header: SegmentHeader, offset: int, seq: int, kind: int, version: int) -> JournalError:
+    """The error for a frame that the segment's schema does not tell how to read."""
+    cls = REGISTRY[kind]
+    if version == cls.VERSION:
+        expected = "a frame of a kind that the segment's schema declares"
+        return JournalCorrupt(header.path, offset, expected, f"frame {seq}, a {cls.__name__} (kind {kind})")
+    return NewerSchema(
+        f"{header.path}: frame {seq} at byte {offset} is a {cls.__name__} (kind {kind}) in version {version}, which the "
+        f"segment's schema does not declare; this version of lockstep reads version {cls.VERSION}"
+    )
+
+
+class _Body:
+    """A frame's body, of which no byte is given out that is not there, and all variable parts together once."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+        self._left = len(data)
+
+    def fixed(self, code: str, at: int) -> tuple[Any, ...]:
+        return struct.unpack_from(code, self._data, at)
+
+    def take(self, at: int, size: int) -> bytes:
+        self._left -= size
+        if at + size > len(self._data) or self._left < 0:
+            raise ValueError(f"{size} bytes at {at} of a body of {len(self._data)}")
+        return bytes(self._data[at : at + size])
+
+
+def _values(fields: Sequence[DeclaredField], cls: type[Message] | type[Entry], body: _Body, at: int) -> dict[str, Any]:
+    """Field values by name, read with the layout that they were written in (declared.check_older has compared it to ours)."""
     ours = {f.name: f for f in cls.LAYOUT.fields}
     out: dict[str, Any] = {}
     for field in fields:
-        mine, where = ours.get(field["name"]), at + field["offset"]
-        if mine is None or mine.wire != field["type"]:
-            continue
-        if field["type"] == "scalar":
-            found = struct.unpack_from("<" + field["code"], body, where)
-            out[mine.name] = found[0] if len(found) == 1 else i128(*found)
-        elif field["type"] == "digest":
-            out[mine.name] = bytes(body[where : where + 32])
+        where = at + field.offset
+        if field.type == "scalar":
+            found = body.fixed("<" + field.code, where)
+            out[field.name] = found[0] if len(found) == 1 else i128(*found)
+        elif field.type == "digest":
+            (out[field.name],) = body.fixed("32s", where)
         else:
-            start, count, *rest = struct.unpack_from(_DESCRIPTOR[field["type"]], body, where)
-            item = bytes(body[base + start : base + start + count])
-            if field["type"] == "text":
-                out[mine.name] = item.decode("utf-8", "replace")
-            elif field["type"] == "blob":
-                out[mine.name] = item
+            start, count, *rest = body.fixed(_DESCRIPTOR[field.type], where)
+            if field.type == "text":
+                out[field.name] = body.take(start, count).decode("utf-8", "replace")
+            elif field.type == "blob":
+                out[field.name] = body.take(start, count)
             else:
-                assert mine.entry is not None
-                rows = (base + start + i * rest[0] for i in range(count))
-                out[mine.name] = [mine.entry(**_values(field["entry"], mine.entry, body, row, base)) for row in rows]
+                stride, entry = rest[0], ours[field.name].entry
+                assert entry is not None
+                if count and stride < field.stride:
+                    raise ValueError(f"rows of {stride} bytes, {field.stride} by the schema")
+                body.take(start, count * stride)
+                rows = (start + row * stride for row in range(count))
+                out[field.name] = [entry(**_values(field.entry, entry, body, row)) for row in rows]
     return out
 
 
@@ -107,7 +156,7 @@ class Evolver:
         self._c.verify = verify
         start_reader(self._c, header, ffi.from_buffer(buffer))
         self._wanted = wanted
-        self._refusal: NewerSchema | None = None
+        self._refusal: JournalError | None = None
         self._refs = ffi.new("struct lockstep_ref[]", _FRAMES_A_WINDOW)
 
     @property
@@ -129,12 +178,13 @@ class Evolver:
         n = lib.lockstep_reader_poll(self._c, self._refs, _FRAMES_A_WINDOW, _FRAMES_A_WINDOW, _NO_LIMIT)
         out = bytearray()
         for offset, kind, _, seq, _ in _REF.iter_unpack(ffi.buffer(self._refs, n * _REF.size)):
-            self._refusal = self._newer(kind, seq, offset)
-            if self._refusal is not None:
+            try:
+                out += self._frame(offset, kind, seq)
+            except (NewerSchema, JournalCorrupt) as error:
                 if not out:
-                    raise self._refusal
+                    raise
+                self._refusal = error
                 return out + bytes(END_BYTES + 8)
-            out += self._frame(offset, kind)
         if self._c.state == lib.LOCKSTEP_END:
             at = int(self._c.offset)
             out += self._buffer[at : at + END_BYTES]
@@ -142,20 +192,28 @@ class Evolver:
             return None
         return out + bytes(END_BYTES + 8)
 
-    def _newer(self, kind: int, seq: int, offset: int) -> NewerSchema | None:
-        what = self.evolution.newer.get(kind) if self._wanted is None or kind in self._wanted else None
-        if what is None:
-            return None
-        return NewerSchema(f"{self.header.path}: frame {seq} at byte {offset} is a {what}: read it with a newer one")
-
-    def _frame(self, offset: int, kind: int) -> bytes | memoryview:
+    def _frame(self, offset: int, kind: int, seq: int) -> bytes | memoryview:
         length, _, _, version = struct.unpack_from("<IIHH", self._buffer, offset)
         frame = self._buffer[offset : offset + length]
-        old = self.evolution.old.get(kind)
-        if old is None or version != old["version"]:
+        old, ours = self.evolution.old.get(kind), self.evolution.versions[kind]
+        if version == ours or (self._wanted is not None and kind not in self._wanted):
             return frame
-        cls = REGISTRY[kind]
-        body = cls(**_values(old["fields"], cls, frame, HEADER_BYTES, HEADER_BYTES)).encode()
+        if old is not None and version == old.version:
+            return self._rewritten(frame, old, offset)
+        if kind in self.evolution.newer:
+            what = self.evolution.newer[kind]
+            raise NewerSchema(f"{self.header.path}: frame {seq} at byte {offset} is a {what}: read it with a newer one")
+        if ours != 0:
+            raise other_version(self.header, offset, seq, kind, version)
+        return frame
+
+    def _rewritten(self, frame: memoryview, old: Declared, offset: int) -> bytes:
+        """A frame of an older version as this build would have written it."""
+        cls = REGISTRY[old.kind]
+        try:
+            body = cls(**_values(old.fields, cls, _Body(frame[HEADER_BYTES:]), 0)).encode()
+        except (ValueError, struct.error) as error:  # EncodeError is a ValueError
+            raise JournalCorrupt(self.header.path, offset, f"a body of {old}", str(error)) from None
         head = bytearray(frame[:HEADER_BYTES])
         struct.pack_into("<I", head, 0, HEADER_BYTES + len(body))
         struct.pack_into("<H", head, 10, cls.VERSION)

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from journal.errors import JournalCorrupt, JournalMissing
-from journal.evolve import Evolver, evolution_of
+from journal.evolve import Evolver, evolution_of, other_version
 from journal.index.fields import fields_of
 from journal.index.jump import follow
 from journal.index.jump import to_seq as jump_to
@@ -52,15 +52,12 @@ class Batch:
 
     `buffer` is the whole mapped segment and stays valid as long as the batch or a view of it is held. `first_seq` and
     `last_seq` are what the poll looked at, frames that were filtered out included. `refs` are the rows, 24 bytes each.
-    `evolved`: another schema wrote the segment; `buffer` holds copies of frames, those of old kinds as this build writes them.
+    Of a segment that another schema wrote, `buffer` holds copies of frames, those of old kinds as this build writes them.
     """
 
-    __slots__ = ("buffer", "evolved", "first_seq", "header", "last_seq", "refs")
+    __slots__ = ("buffer", "first_seq", "header", "last_seq", "refs")
 
-    def __init__(
-        self, buffer: memoryview, refs: bytes, first_seq: int, last_seq: int, header: SegmentHeader, evolved: bool = False
-    ) -> None:
-        self.evolved = evolved
+    def __init__(self, buffer: memoryview, refs: bytes, first_seq: int, last_seq: int, header: SegmentHeader) -> None:
         self.buffer = buffer
         self.refs = refs
         self.first_seq = first_seq
@@ -241,7 +238,7 @@ class JournalReader:
         assert self._buffer is not None
         assert self._header is not None
         refs = bytes(ffi.buffer(self._refs, n * _REF.size)) if n else b""
-        return Batch(self._buffer, refs, first_seq, last_seq, self._header, self._evolver is not None)
+        return Batch(self._buffer, refs, first_seq, last_seq, self._header)
 
     def _select(self, n: int) -> int:
         """Drop frames of other instruments and orders from the first n refs."""
@@ -306,8 +303,11 @@ class JournalReader:
                 self._c.last_crc = self._evolver.last_crc
             self._enter(self._next_header(self._header))
             return True
-        expected, found = describe(self._c)
-        raise JournalCorrupt(self._header.path, int(self._c.offset), expected, found)
+        at = int(self._c.offset)
+        if state == lib.LOCKSTEP_BAD_VERSION:
+            kind = int(ffi.cast("struct lockstep_frame *", self._base + at).kind)
+            raise other_version(self._header, at, int(self._c.next_seq), kind, int(self._c.found))
+        raise JournalCorrupt(self._header.path, at, *describe(self._c))
 
     def _next_header(self, header: SegmentHeader) -> SegmentHeader:
         path = self.path / segment_name(header.number + 1)
@@ -335,13 +335,13 @@ class JournalReader:
         self.buffer = self._buffer = memoryview(mapped)
         self._header = header
         start_reader(self._c, header, self._base)
+        evolution = evolution_of(header)
         named = self._wanted.instruments is not None or self._wanted.orders is not None
         self._fields = fields_of(header) if named else None
-        evolution = evolution_of(header)
         self._evolver = None
-        if evolution is not None:
-            self._pass_over(evolution.ignorable)
-        if evolution is not None and (evolution.old or evolution.newer):
+        self._c.versions = evolution.versions
+        self._pass_over(evolution.ignorable)
+        if evolution.old or evolution.newer:
             self._plan = None
             self._evolver = Evolver(evolution, header, self._buffer, self._wanted.kinds, verify=bool(self._c.verify))
             self._load(bytearray(_EMPTY_BYTES))

@@ -23,6 +23,7 @@ from journal.errors import (
     os_failure,
 )
 from journal.kernel._journal import ffi, lib
+from journal.messages.declared import SCHEMA_BYTES_MAX, Declared, SchemaError, read_kinds
 
 FORMAT = int(lib.LOCKSTEP_FORMAT)
 BLOCK_BYTES = int(lib.LOCKSTEP_BLOCK_BYTES)
@@ -201,37 +202,20 @@ def read_schema(header: SegmentHeader) -> bytes:
     return text
 
 
-class _Field(msgspec.Struct):
-    """What every field of a kind says of itself in a schema text."""
-
-    name: str
-    type: str
-    offset: int
-    code: str = ""
-    entry: list[_Field] = []
-
-
-class _Kind(msgspec.Struct):
-    kind: int
-    version: int
-    name: str
-    fixed_bytes: int
-    fields: list[_Field]
-
-
-class _Schema(msgspec.Struct):
-    kinds: list[_Kind]
-
-
-def schema_kinds(header: SegmentHeader) -> list[dict[str, Any]]:
-    """The kinds that a segment's schema declares, in the words of docs/journal-format.md."""
-    text = read_schema(header)
+def schema_kinds(header: SegmentHeader) -> list[Declared]:
+    """The kinds that a segment's schema declares. JournalCorrupt for a text that is no schema, whoever wrote it so."""
+    if header.schema_bytes > SCHEMA_BYTES_MAX:
+        found = f"one of {header.schema_bytes} bytes"
+        raise JournalCorrupt(header.path, BLOCK_BYTES, f"a schema of at most {SCHEMA_BYTES_MAX} bytes", found)
     try:
-        msgspec.json.decode(text, type=_Schema)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise JournalCorrupt(header.path, BLOCK_BYTES, "a schema as docs/journal-format.md has it", str(error)) from None
-    kinds: list[dict[str, Any]] = msgspec.json.decode(text)["kinds"]
-    return kinds
+        return read_kinds(read_schema(header))
+    except SchemaError as error:
+        raise not_a_schema(header, error) from None
+
+
+def not_a_schema(header: SegmentHeader, error: SchemaError) -> JournalCorrupt:
+    """The error for a schema that cannot be believed."""
+    return JournalCorrupt(header.path, BLOCK_BYTES, "a schema as docs/journal-format.md has it", str(error))
 
 
 def map_file(path: Path, *, writable: bool = False) -> mmap.mmap:

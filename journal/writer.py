@@ -16,7 +16,8 @@ from journal import entropy, quarantine
 from journal.errors import JournalError, JournalFenced, JournalLocked, MessageTooLong, WrongStream, os_failure
 from journal.frames import frames
 from journal.kernel._journal import ffi, lib
-from journal.messages.control import RecoveryReport
+from journal.messages.control import Clock, RecoveryReport
+from journal.messages.declared import read_kinds
 from journal.messages.derive import schema_text
 from journal.messages.header import HEADER, HEADER_BYTES, Flag
 from journal.messages.schema import Message
@@ -28,9 +29,11 @@ from journal.segment import (
     SEGMENT_BYTES_DEFAULT,
     SEGMENT_BYTES_MIN,
     ControlPage,
+    SegmentHeader,
     create_control,
     make_folder,
     read_header,
+    schema_kinds,
     segment_files,
     segment_name,
 )
@@ -71,6 +74,7 @@ class JournalWriter:
         nonce: int | None = None,
         write_through: bool = False,
         huge_pages: bool = False,
+        schema: bytes | None = None,
     ) -> JournalWriter:
         """Create a journal, or recover one and go on behind its last frame.
 
@@ -78,6 +82,8 @@ class JournalWriter:
         of segments made from now on; 64 MiB for a new journal, what it had for an old one. `write_through`: new
         segments are written to disk as zeros, so that later syncs only overwrite (what the sequencer wants). `huge_pages`:
         they come into memory 2 MiB at a time: half the work of a stream at full speed, and each sync of a tail writes 2 MiB.
+        `schema`: the text that describes what is appended; None: this build's kinds. Where the last segment's schema does not
+        declare all that, the next frame begins a new segment.
         """
         if segment_bytes is not None and (segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % BLOCK_BYTES):
             raise ValueError(
@@ -90,14 +96,20 @@ class JournalWriter:
         self.c = None
         self._lock_fd = lock_folder(self.path)
         try:
-            self._start(stream_id, segment_bytes, nonce, write_through, huge_pages)
+            self._start(stream_id, segment_bytes, nonce, write_through, huge_pages, schema or schema_text())
         except BaseException:
             self._let_go()
             raise
         return self
 
     def _start(
-        self, stream_id: int | None, segment_bytes: int | None, nonce: int | None, write_through: bool, huge_pages: bool
+        self,
+        stream_id: int | None,
+        segment_bytes: int | None,
+        nonce: int | None,
+        write_through: bool,
+        huge_pages: bool,
+        schema: bytes,
     ) -> None:
         control_path = self.path / CONTROL
         old = segment_files(self.path)
@@ -123,7 +135,7 @@ class JournalWriter:
         self.stream_id, self.control, self.recovery = known, control, self._untold()
         self.last_source_seq, self.last_incarnation = stream.last_source_seq, stream.last_incarnation
         c = ffi.new("struct lockstep_writer *")
-        self._schema = schema_text()
+        self._schema = schema
         self._schema_c = ffi.from_buffer(self._schema)
         folder = os.fsencode(self.path.resolve())
         if len(folder) >= lib.LOCKSTEP_FOLDER_BYTES:
@@ -149,6 +161,18 @@ class JournalWriter:
         control.flush()
         self._head = bytearray(HEADER_BYTES)
         self._head_c = ffi.cast("struct lockstep_frame *", ffi.from_buffer(self._head))
+        if stream.segment:
+            self._leave_foreign_segment(read_header(self.path / segment_name(stream.segment), stream.segment))
+
+    def _leave_foreign_segment(self, header: SegmentHeader) -> None:
+        """Where the segment's schema does not tell how to read what this writer appends: the next frame begins another one."""
+        there = {kind.kind: kind.version for kind in schema_kinds(header)}
+        if all(there.get(kind.kind) == kind.version for kind in read_kinds(self._schema)):
+            return
+        if self.c.offset == header.frames_at and there.get(Clock.KIND) == Clock.VERSION:
+            # Opened by a run that died before its first frame. No segment in the midst of a stream is empty.
+            self.append(Clock(wall_ts=self.last_ts), ts=self.last_ts + 1)
+        self.c.limit = self.c.offset
 
     def _resize(self, control: ControlPage, segment_bytes: int | None) -> ControlPage:
         """Another segment size from now on: a new page with the old watermarks."""

@@ -146,8 +146,14 @@ uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *re
         const struct lockstep_frame *f = next(r, &p);
         if (f == NULL)
             return n;
-        if (wanted(r, f->kind))
+        if (wanted(r, f->kind)) {
+            if (r->versions != NULL && r->versions[f->kind] != f->version && r->versions[f->kind] != 0) {
+                put_back(r, &p);
+                stop(r, LOCKSTEP_BAD_VERSION, r->versions[f->kind], f->version);
+                return n;
+            }
             refs[n++] = (struct lockstep_ref){(uint32_t)p.offset, f->kind, f->source, f->seq, f->ts};
+        }
         pass(&p, f);
     }
     put_back(r, &p);

@@ -19,6 +19,7 @@ enum lockstep_read_state {
     LOCKSTEP_BAD_TS = 6,
     LOCKSTEP_BAD_EPOCH = 7,
     LOCKSTEP_BAD_END = 8,
+    LOCKSTEP_BAD_VERSION = 9, /* a sound frame of a version that `versions` does not expect */
 };
 
 struct lockstep_reader {
@@ -36,6 +37,7 @@ struct lockstep_reader {
     uint64_t expected;        /* what a BAD_… state expected and found */
     uint64_t found;
     uint64_t kinds[1024];
+    const uint32_t *versions; /* by kind: the version that a delivered frame must have, 0: any; NULL: any of any kind */
 };
 
 /* What a scan of the whole stream keeps of each source. */

@@ -10,15 +10,16 @@ import hashlib
 import json
 import re
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from journal.messages import REGISTRY
+from journal.messages.declared import SCHEMA_FORMAT
 from journal.messages.schema import Field, Layout
 
-SCHEMA_FORMAT = 1
 HEADER_PATH = Path(__file__).parent.parent / "kernel" / "messages.h"
 
 
@@ -109,8 +110,9 @@ def _field_text(f: Field) -> dict[str, Any]:
     return text
 
 
-def schema_text() -> bytes:
-    """The whole schema as canonical JSON: what a segment carries so that it can be read without this code."""
+def schema_text(only: Collection[int] | None = None) -> bytes:
+    """The whole schema as canonical JSON: what a segment carries so that it can be read without this code. `only`: of these
+    kinds, for segments that will hold no others."""
     kinds = [
         {
             "kind": kind,
@@ -121,6 +123,7 @@ def schema_text() -> bytes:
         }
         | ({"ignorable": True} if cls.IGNORABLE else {})
         for kind, cls in sorted(REGISTRY.items())
+        if only is None or kind in only
     ]
     return json.dumps({"format": SCHEMA_FORMAT, "kinds": kinds}, separators=(",", ":"), sort_keys=True).encode()
 

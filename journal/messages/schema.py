@@ -140,39 +140,47 @@ def _type_of(owner: str, name: str, annotation: Any) -> tuple[str, Scalar | None
     raise DeclarationError(f"{owner}.{name}: {annotation!r} is no wire type; use the types of journal.messages.schema")
 
 
-_WIDTH_OF = {"digest": 32, "text": 8, "blob": 8, "group": 8}
+WIDTH_OF = {"digest": 32, "text": 8, "blob": 8, "group": 8}
 CODE_OF = {"digest": "32s", "text": "IHH", "blob": "II", "group": "IHH"}
+
+
+def place(owner: str, fields: Sequence[tuple[str, str, int]], *, row: bool) -> tuple[list[int], int]:
+    """Where fields stand, given as (name, wire type, bytes): their offsets and the bytes of the fixed part. `row`: they are a
+    group's. DeclarationError where a field would need padding before it, or stands behind one that must be later."""
+    offsets: list[int] = []
+    at = 0
+    scalars_done = False
+    for name, wire, width in fields:
+        if wire != "scalar" and not scalars_done:
+            scalars_done = True
+            at += -at % 8
+        if wire == "scalar" and scalars_done:
+            raise DeclarationError(f"{owner}.{name}: a scalar after a digest, text or group; scalars come first")
+        if at % min(width, 8):
+            raise DeclarationError(f"{owner}.{name}: {width} bytes wide at offset {at}; declare wider fields first")
+        offsets.append(at)
+        at += width
+    if not row or any(width == 8 for _, _, width in fields):
+        at += -at % 8
+    return offsets, at
 
 
 def lay_out(cls: type[Message] | type[Entry], kind: int, version: int) -> Layout:
     """Compute the layout of a declared class; refuse a declaration that would need inner padding."""
     hints = typing.get_type_hints(cls, include_extras=True)
+    infos = msgspec.structs.fields(cls)
+    types = [_type_of(cls.__name__, info.name, hints[info.name]) for info in infos]
+    widths = [scalar.bytes if scalar else WIDTH_OF[wire] for wire, scalar, _, _ in types]
+    named = [(info.name, wire, width) for info, (wire, *_), width in zip(infos, types, widths, strict=True)]
+    offsets, fixed_bytes = place(cls.__name__, named, row=not kind)
     fields: list[Field] = []
-    codes: list[str] = ["<"]
-    offset = 0
-    scalars_done = False
-    for info in msgspec.structs.fields(cls):
-        what, scalar, enum, entry = _type_of(cls.__name__, info.name, hints[info.name])
-        width = scalar.bytes if scalar else _WIDTH_OF[what]
-        if scalar is None and not scalars_done:
-            scalars_done = True
-            if offset % 8:
-                codes.append(f"{8 - offset % 8}x")
-                offset += 8 - offset % 8
-        if scalar is not None and scalars_done:
-            raise DeclarationError(f"{cls.__name__}.{info.name}: a scalar after a digest, text or group; scalars come first")
-        if offset % min(width, 8):
-            raise DeclarationError(
-                f"{cls.__name__}.{info.name}: {width} bytes wide at offset {offset}; declare wider fields first"
-            )
+    codes, at = ["<"], 0
+    for info, (wire, scalar, enum, entry), width, offset in zip(infos, types, widths, offsets, strict=True):
         default = info.default if info.default is not msgspec.NODEFAULT else ()
-        fields.append(Field(info.name, what, offset, width, scalar, enum, entry, default))
-        codes.append(scalar.code if scalar else CODE_OF[what])
-        offset += width
-    if offset % 8 and (kind or any(f.bytes == 8 for f in fields)):
-        codes.append(f"{8 - offset % 8}x")
-        offset += 8 - offset % 8
-    layout = Layout(cls.__name__, kind, version, tuple(fields), offset, "".join(codes))
+        fields.append(Field(info.name, wire, offset, width, scalar, enum, entry, default))
+        codes.append(f"{offset - at}x{scalar.code if scalar else CODE_OF[wire]}")
+        at = offset + width
+    layout = Layout(cls.__name__, kind, version, tuple(fields), fixed_bytes, "".join(codes) + f"{fixed_bytes - at}x")
     assert struct.calcsize(layout.format) == layout.fixed_bytes
     return layout
 

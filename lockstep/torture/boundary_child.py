@@ -22,10 +22,13 @@ from journal import recovery
 from journal.index import store
 from journal.kernel import _journal as journal_kernel
 from journal.kernel._journal import ffi, lib
+from journal.messages import SourceState
+from journal.messages.derive import schema_text
 from journal.segment import ControlPage, create_control, map_file, read_header
 from journal.writer import JournalWriter
 
-SCHEMA = b'{"kinds":[]}'
+SCHEMA = schema_text([SourceState.KIND])
+"""The sequencer's turn says that its source was attached; all else here are frames of a user's kind."""
 SEGMENT_BYTES = 32768
 _PATIENCE_S = 300
 RUN = 3

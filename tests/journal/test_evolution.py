@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import make_evolution as made
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 from journal.columns import columns
 from journal.errors import JournalCorrupt, NewerSchema
 from journal.frames import frames
-from journal.messages import Clock
+from journal.messages import Clock, TopOfBook
 from journal.messages.derive import schema_text
 from journal.messages.schema import REGISTRY, Message, message
 from journal.reader import JournalReader, rows
+from journal.segment import read_header, schema_kinds
 from journal.verify import survey
 from journal.writer import JournalWriter
+from lockstep.cli import main
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_an_unknown_kind_is_refused_or_passed_over_as_its_schema_says():
 
 
 def test_a_live_journal_of_an_older_schema_goes_on(probe_v2, folder):
-    """An upgrade in the midst of a segment: old frames in front, new ones behind, under one old schema."""
+    """An upgrade: old frames in front, new ones behind, in a segment of their own that tells how to read them."""
     shutil.copytree(made.GOLDEN / "older", folder / "j")
     with JournalReader(folder / "j") as reader:
         assert len(reader.poll()) == 10
@@ -85,7 +88,8 @@ def test_a_live_journal_of_an_older_schema_goes_on(probe_v2, folder):
             w.append(probe_v2(a=7, added=8), ts=1001, source=1, source_seq=7)
             batch = reader.poll()
         assert [probe_v2.decode(batch.buffer, at + 64, at + 64).added for at, *_ in batch] == [4711, 8]
-    assert survey(folder / "j").problems == []
+    found = survey(folder / "j")
+    assert (found.problems, [s.last_seq for s in found.segments]) == ([], [10, 12])
 
 
 def test_a_host_at_the_tail_of_an_older_schema_goes_on(probe_v2, folder):
@@ -110,14 +114,100 @@ def test_a_host_at_the_tail_of_an_older_schema_goes_on(probe_v2, folder):
     assert [m.added for m in seen[5:]] == [4711, 8]
 
 
-@pytest.mark.parametrize("text", [b"{}", b"[]", b'{"kinds":[{"kind":1}]}', b'{"kinds":[{"kind":"x"}]}', b"\xff", b""])
-def test_a_schema_that_is_none_is_refused_in_one_line(folder, monkeypatch, text):
-    """Its crc is right: somebody wrote it so."""
-    monkeypatch.setattr("journal.writer.schema_text", lambda: text)
+def test_a_writer_goes_on_in_a_segment_whose_schema_declares_its_kinds(folder):
+    """No new segment for kinds that are of no use to it; one for a kind or a version that the schema lacks."""
+    all_of_it = schema_text()
     with JournalWriter.open(folder / "j", segment_bytes=1 << 20) as w:
+        w.append(Clock(), ts=1)
+    for n, schema in enumerate([all_of_it, schema_text([Clock.KIND])], start=2):
+        with JournalWriter.open(folder / "j", schema=schema) as w:
+            w.append(Clock(), ts=n)
+    assert [s.last_seq for s in survey(folder / "j").segments] == [3]
+    newer = json.loads(all_of_it)
+    newer["kinds"] = [k | {"version": 2} if k["kind"] == TopOfBook.KIND else k for k in newer["kinds"]]
+    text = json.dumps(newer, separators=(",", ":"), sort_keys=True).encode()
+    with JournalWriter.open(folder / "j", schema=text) as w:
+        w.append(Clock(), ts=4)
+        assert w.append(Clock(), ts=5) == 5
+    found = survey(folder / "j")
+    assert (found.problems, [s.last_seq for s in found.segments]) == ([], [3, 5])
+    assert {(k.kind, k.version) for k in schema_kinds(read_header(folder / "j" / "00000002.seg", 2))} >= {(201, 2)}
+
+
+def test_no_segment_is_left_without_a_frame(folder):
+    """Power lost between the roll and its first frame, then an upgrade: what was opened gets a Clock, and is left."""
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20, schema=schema_text([Clock.KIND])) as w:
+        while w.c.segment < 2:
+            last = w.append(Clock(), ts=w.last_ts + 1)
+        shutil.copytree(folder / "j", folder / "cut")
+    path = folder / "cut" / "00000002.seg"
+    at = read_header(path, 2).frames_at
+    data = bytearray(path.read_bytes())
+    assert any(data[at:])
+    data[at:] = bytes(len(data) - at)
+    path.write_bytes(data)
+    with JournalWriter.open(folder / "cut") as w:
+        assert w.last_seq == last
+        assert w.append(TopOfBook(instrument=7), ts=10**9) == last + 1
+    for _ in range(2):
+        found = survey(folder / "cut")
+        assert (found.problems, [s.last_seq for s in found.segments]) == ([], [last - 1, last, last + 1])
+        assert [f.header.seq for f in frames(folder / "cut", instruments=[7])] == [last + 1]
+        assert [f.header.seq for f in frames(folder / "cut", from_seq=last)] == [last, last + 1]
+        assert main(["journal", "seal", str(folder / "cut")]) == 0
+
+
+def test_a_frame_that_its_schema_does_not_tell_how_to_read_is_refused(folder, probe_v2):
+    """Its version is another one than ours, or it is of a kind that every schema of ours declares."""
+    body = probe_v2().encode()
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20, schema=schema_text([Clock.KIND])) as w:
+        w.append(Clock(), ts=1)
+        w.append_bytes(made.PROBE, 2, body, ts=2)  # the kinds of users are in no sequencer's schema
+        w.append_bytes(made.PROBE, 1, body, ts=3)
+        w.append(TopOfBook(), ts=4)
+    with pytest.raises(NewerSchema, match=r"frame 3 at byte \d+ is a Probe \(kind 20001\) in version 1, .* reads version 2"):
+        list(frames(folder / "j"))
+    with JournalReader(folder / "j") as reader:
+        assert len(reader.poll()) == 2
+        with pytest.raises(NewerSchema, match="frame 3"):
+            reader.poll()
+    with pytest.raises(JournalCorrupt, match=r"of a kind that .* declares, found frame 4, a TopOfBook \(kind 201\)"):
+        list(frames(folder / "j", kinds=[TopOfBook.KIND]))
+    assert len(list(frames(folder / "j", kinds=[Clock.KIND]))) == 1
+
+
+def test_an_old_body_that_does_not_fit_its_layout_is_corrupt(folder, probe_v2):
+    good = made.probe(made.declare(1), 2).encode()
+    rows_at = struct.calcsize("<QQQ32sIHHII")
+    bodies = {
+        "short": good[:72],
+        "text beyond its end": good[:60] + b"\xff\xff" + good[62:],
+        "more rows than there are": good[: rows_at + 4] + b"\xff\xff" + good[rows_at + 6 :],
+        "rows that are too narrow": good[: rows_at + 6] + b"\x08\x00" + good[rows_at + 8 :],
+        "rows somewhere else": good[:rows_at] + b"\xff\xff\xff\xff" + good[rows_at + 4 :],
+    }
+    for n, (name, body) in enumerate(bodies.items()):
+        made.declare(1)
+        with JournalWriter.open(folder / str(n), segment_bytes=1 << 20) as w:
+            w.append_bytes(made.PROBE, 1, good, ts=1)
+            w.append_bytes(made.PROBE, 1, body, ts=2)
+        made.declare(2)
+        with JournalReader(folder / str(n)) as reader:
+            assert len(reader.poll()) == 1
+            with pytest.raises(JournalCorrupt, match=r"at byte \d+ expected a body of Probe \(kind 20001, version 1\)"):
+                raise AssertionError(f"{name}: {reader.poll()}")
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[]", b'{"kinds":[{"kind":1}]}', b'{"kinds":[{"kind":"x"}]}', b"\xff", b" "])
+def test_a_schema_that_is_none_is_refused_in_one_line(folder, text):
+    """Its crc is right: somebody wrote it so."""
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20, schema=text) as w:
         w.append_bytes(10_000, 1, bytes(8), ts=1)
     with pytest.raises(JournalCorrupt, match="at byte 4096 expected a schema as docs"):
         list(frames(folder / "j"))
+    assert len(survey(folder / "j").problems) == 1
+    with pytest.raises(JournalCorrupt, match="at byte 4096 expected a schema as docs"):
+        JournalWriter.open(folder / "j")  # nobody could read what it appends there
 
 
 def test_the_marker_is_in_the_schema_only_where_it_is_set():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
@@ -16,7 +15,7 @@ from journal.index.locate import seq_at
 from journal.messages import REGISTRY
 from journal.messages.header import HEADER_BYTES, Header
 from journal.reader import Batch, JournalReader
-from journal.segment import read_header, read_schema, segment_files
+from journal.segment import read_header, schema_kinds, segment_files
 from journal.text import Names
 from journal.when import BadTime, parse_time
 from journal.where import Condition
@@ -182,9 +181,8 @@ def _kinds_of(path: Path) -> dict[str, int]:
     if not files:
         return {}
     try:
-        schema = json.loads(read_schema(read_header(files[-1][1], files[-1][0])))
-        return {str(kind["name"]): int(kind["kind"]) for kind in schema["kinds"]}
-    except (JournalError, ValueError, KeyError, TypeError):
+        return {kind.name: kind.kind for kind in schema_kinds(read_header(files[-1][1], files[-1][0]))}
+    except JournalError:
         return {}
 
 
