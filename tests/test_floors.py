@@ -52,6 +52,7 @@ ALLOWED = {
     "lockstep.demo": "the name of a demo's folder",
     "lockstep.commands.backtest": "the name of a backtest's folder",
     "lockstep.bench.replay": "a bench's own messages, from a fixed seed",
+    "lockstep.torture.schemas": "a campaign's hostile texts, each from its seed",
 }
 
 
