@@ -12,6 +12,8 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/writer.h"
 #include "journal/kernel/reader.h"
+#include "journal/kernel/blake3.h"
+#include "journal/kernel/scrub.h"
 
 #define EXPECT(c) do { if (!(c)) { fprintf(stderr, "line %d: %s\n", __LINE__, #c); exit(1); } } while (0)
 
@@ -179,6 +181,12 @@ int main(int argc, char **argv)
             } while (r.state == LOCKSTEP_MORE);
             start(&r, copy, bytes);
             lockstep_reader_survey(&r, UINT64_MAX, &sources, NULL, NULL);
+            /* Behind each bad place it goes on at the next good one, ever further. */
+            for (uint64_t stood = r.offset; r.state > LOCKSTEP_END && lockstep_scrub_resync(&r) != 0; stood = r.offset) {
+                EXPECT(r.offset >= stood);
+                lockstep_reader_survey(&r, UINT64_MAX, &sources, NULL, NULL);
+                EXPECT(r.offset > stood || r.state == LOCKSTEP_END);
+            }
             EXPECT(lockstep_last_nonzero(copy, at + random64() % 8, bytes) <= bytes);
             free(copy);
         }
