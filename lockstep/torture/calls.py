@@ -19,6 +19,7 @@ from journal.verify import survey
 from lockstep.torture.daemons import CALLS, SOURCE, Daemons
 from lockstep.torture.drivers import scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
+from sequencer.attach import AttachError
 from sequencer.client import Publisher, SequencerGone
 from sequencer.flow import EXIT_HALTED
 
@@ -90,13 +91,25 @@ class Trial:
         code = self.daemons.start(self.journal, **SETTINGS)
         publisher = None
         if code is None:
-            publisher = Publisher.connect(self.journal, SOURCE, timeout_s=PATIENCE_S)
-            lived = self._work(publisher)
+            publisher = self._connect()
+            lived = publisher is not None and self._work(publisher)
             code = self.daemons.stop() if lived else self.daemons.wait()
         self.fired = bool(self.daemons.faults.fired)
         self.daemons.arm()
         self.halted = code == EXIT_HALTED
         return self._judge_end(code) or self._go_on(publisher)
+
+    def _connect(self) -> Publisher | None:
+        """A publisher; None when the sequencer ended before one had come."""
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return Publisher.connect(self.journal, SOURCE, timeout_s=1)
+            except AttachError:
+                if self.daemons.has_ended():
+                    return None
+                if time.monotonic() > end:
+                    raise
 
     def _work(self, publisher: Publisher) -> bool:
         """Publish what is not published yet, a round when the one before is durable. False: the sequencer has ended."""

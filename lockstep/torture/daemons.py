@@ -86,6 +86,10 @@ class Daemons:
         code: int | None = self._ask(start=str(journal), errors=str(self.errors), settings=settings)["code"]
         return code
 
+    def has_ended(self) -> bool:
+        """Whether the daemon has ended by itself; `wait` tells how."""
+        return bool(self._ask(look=True)["ended"])
+
     def wait(self) -> int:
         """The exit code of the daemon, when it has ended by itself."""
         return int(self._ask(wait=0)["code"])
@@ -148,6 +152,11 @@ def _serve() -> None:
                 pid, code = _fork(order)
                 if code is not None:
                     pid = 0
+            elif "look" in order:
+                # Not waited for: its exit code is for who asks for that.
+                found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                print(json.dumps({"ended": found is not None}), flush=True)
+                continue
             else:
                 if order["wait"]:
                     os.kill(pid, order["wait"])
