@@ -1,0 +1,97 @@
+"""The extensions for Python under sanitizers: their own tests, in an interpreter that has them built so."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTENSIONS = {
+    "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
+    "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
+}
+TESTS = ["tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py"]
+FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
+         "-fno-sanitize-recover=all", "-I.", f"-I{sysconfig.get_path('include')}"]  # fmt: skip
+PLUGIN = """
+import importlib.util, sys
+from pathlib import Path
+
+for path in Path(__file__).parent.glob("*._fast.so"):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[path.stem])
+
+
+def pytest_sessionfinish(session):
+    from journal.messages import accelerator
+    from sequencer import client
+
+    assert [Path(module.__file__).parent for module in (accelerator._fast, client._fast)] == 2 * [Path(__file__).parent]
+    print("sanitized:", session.testscollected, "tests")
+"""
+
+
+def libasan() -> str:
+    """The runtime that has to be in the process before anything else; skips where there is none."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    said = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not Path(said).is_absolute():
+        pytest.skip("gcc has no sanitizer libraries here")
+    return said
+
+
+def sanitized(folder: Path, sources: dict[str, list[str]], *tests: str) -> subprocess.CompletedProcess[str]:
+    """Build the extensions into `folder`, and run tests with them."""
+    runtime = libasan()
+    machine = ["-msse4.2"] if platform.machine() == "x86_64" else []
+    for name, files in sources.items():
+        built = subprocess.run(
+            ["gcc", *FLAGS, *machine, *files, "-o", folder / f"{name}.so"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert built.returncode == 0, built.stderr
+    (folder / "sanitized.py").write_text(PLUGIN)
+    environment = os.environ | {
+        "LD_PRELOAD": runtime,
+        "ASAN_OPTIONS": f"detect_leaks=0:log_path={folder}/found",  # the interpreter's own leaks are not ours
+        "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={folder}/found",
+        "PYTHONMALLOC": "malloc",  # so that every object has its own guarded place
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+    }
+    for name in [n for n in environment if n.startswith("PYTEST_")]:
+        del environment[name]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "sanitized", "-p", "no:cacheprovider", "-p", "no:xdist", *tests],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=170,
+    )  # fmt: skip
+
+
+def found(folder: Path) -> str:
+    """What the sanitizers have said; pytest has their stderr."""
+    return "".join(path.read_text() for path in sorted(folder.glob("found.*")))
+
+
+def test_their_tests_under_sanitizers(tmp_path):
+    done = sanitized(tmp_path, EXTENSIONS, *TESTS)
+    assert done.returncode == 0, found(tmp_path)[:5000] + done.stdout[-3000:] + done.stderr[-3000:]
+    assert "sanitized: " in done.stdout
+    assert found(tmp_path) == ""
+
+
+def test_a_byte_too_many_would_be_seen(tmp_path):
+    """The harness: an encoder that copies beyond what it has."""
+    text = (ROOT / EXTENSIONS["journal.kernel._fast"][0]).read_text()
+    right = "memcpy(to, c->defaults, (size_t)c->bytes);"
+    assert text.count(right) == 1
+    (tmp_path / "fast.c").write_text(text.replace(right, "memcpy(to, c->defaults, (size_t)c->bytes + 2);"))
+    sources = {**EXTENSIONS, "journal.kernel._fast": [str(tmp_path / "fast.c"), *EXTENSIONS["journal.kernel._fast"][1:]]}
+    assert sanitized(tmp_path, sources, TESTS[0]).returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in found(tmp_path)
