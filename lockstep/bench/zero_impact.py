@@ -1,9 +1,15 @@
-"""`lockstep bench zero-impact`: what it costs the stream to be looked at: by its own telemetry, by readers, by `top`.
+"""`lockstep bench zero-impact`: what it costs the stream to be looked at: by its own telemetry, by readers, a follower, `top`.
 
-Two sequencers in memory, with and without telemetry, take the same floods in turns: `telemetry_ratio`. Then one on disk takes
-floods and single messages alone, with eight tailers, a recorder and `top` attached, and alone again: `throughput_ratio` and
-`p99_ratio` (the time until a message is written, alone over watched). Who looks needs a core of its own: `spare_cores` says how
-many there were besides publisher and loop. Without one the ratios tell how the machine is shared, not what the stream pays.
+One sequencer in memory, publisher and loop in one thread, has its telemetry taken away and given back, millisecond by
+millisecond: `telemetry_ratio`, messages a second with against without. Then one on disk takes floods and single messages while
+eight tailers, a recorder, a replication server with its follower and `top` look, and while all of them stand still (stopped,
+still attached), round by round: `throughput_ratio`, watched against not, and `p99_ratio`, the time until a message is written,
+not watched against watched. `attached_ratio` says what it costs that they are there at all: rounds while they stand still
+against rounds before they came and after they left.
+
+Who looks needs a core of its own: `spare_cores` says how many there were besides publisher and loop. Without one these ratios
+tell how the machine is shared, not what the stream pays. So the same is done once more with publisher and loop in one thread (a
+hosted sequencer) that has a core to itself, and all others, the sequencer's sync thread too, on the rest: `spare_*`.
 """
 
 from __future__ import annotations
@@ -12,7 +18,6 @@ import argparse
 import contextlib
 import multiprocessing
 import os
-import shlex
 import shutil
 import signal
 import statistics
@@ -21,248 +26,387 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from journal import logs
-from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import DurabilityPolicy, SessionMode, SourceRole
 from journal.reader import JournalReader
 from journal.segment import CONTROL, ControlPage
+from lockstep.bench import rig
 from lockstep.bench.conditions import conditions
+from lockstep.bench.rig import FRAME_BYTES, KIND
 from sequencer.client import Publisher
 from sequencer.daemon import run_sequencer
+from sequencer.hosted import HostedSequencer
 from sequencer.kernel._sequencer import ffi, lib
+from sequencer.remote.follower import Follower
+from sequencer.remote.replica import Replica
+from sequencer.remote.server import ReplicationServer
+from sequencer.remote.settings import SOURCE, SOURCE_KINDS, FollowerSettings, ReplicationSettings
 from sequencer.settings import SequencerSettings, SourceSettings
 
-KIND = 10_000
-FRAME_BYTES = 128
 BATCH = 512
 RING_BYTES = 1 << 20
-PINGS = 4_000
-QUIET_NS = 20_000
-PATIENCE_NS = 30_000_000_000
+PINGS = 2_000
 TAILERS = 8
+SHORT, SHORT_PINGS, TELEMETRY_ROUNDS = 40 * BATCH, 200, 400
+APART_ROUNDS = 5
+"""Of each block without anybody, before and after."""
 MEMORY = Path("/dev/shm")
 BUSY_PROCESSES = 2
 """Publisher and loop; both never sleep while a flood is under way."""
+REST_S = 0.05
+REST_TICKS = 1
+"""Of processor time in REST_S: who uses no more has caught up."""
+PATIENCE_S = 60.0
+_TICK_FIELDS = slice(11, 13)
 _spawn = multiprocessing.get_context("spawn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench zero-impact`."""
-    parser.add_argument("--messages", type=int, default=400_000, metavar="N", help="in one flood (default 400000)")
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="floods of each kind (default 9)")
+    parser.add_argument("--messages", type=int, default=200_000, metavar="N", help="in one flood (default 200000)")
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="floods of each kind (default 12)")
     parser.add_argument("--folder", type=Path, default=None, help="where the journals are made (default: the temporary folder)")
-    parser.add_argument(
-        "--follower", default="", metavar="COMMAND",
-        help="one more that looks: a replication follower's command line; {journal} and {folder} are filled in",
-    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, metrics."""
     place = Path(arguments.folder or tempfile.gettempdir())
-    flood = arguments.messages * FRAME_BYTES
-    segment = max(64 << 20, (flood * arguments.rounds * 3 + (64 << 20)) >> 20 << 20)
-    free, wanted = shutil.disk_usage(place).free, 4 * segment + (1 << 30)
-    if free < wanted:
-        raise SystemExit(f"lockstep bench: {place}: {free >> 20} MiB free; this run needs {wanted >> 20} MiB")
-    work = Path(tempfile.mkdtemp(prefix="lkz-", dir=place))
-    before = signal.signal(signal.SIGTERM, _end)  # what was made is removed however it ends
-    try:
-        memory = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > wanted else place
+    compared = (SHORT + SHORT_PINGS) * FRAME_BYTES * (2 * TELEMETRY_ROUNDS + 1)
+    watched = (arguments.messages + PINGS) * FRAME_BYTES * (2 * arguments.rounds + 2 * APART_ROUNDS + 1)
+    rig.bytes_that_fit(place, 3 * watched, 3 * watched)
+    with rig.workspace(place) as work:
+        memory = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * compared else place
         with tempfile.TemporaryDirectory(prefix="lkz-", dir=memory) as inside:  # the loop is compared, not the disk
-            metrics = _telemetry(Path(inside), segment, arguments)
-        metrics |= _watched(work, segment, arguments)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        signal.signal(signal.SIGTERM, before)
+            metrics = _telemetry(Path(inside), compared)
+        metrics |= _watched(work, _Apart(work / "apart", watched), arguments)
+        if len(os.sched_getaffinity(0)) > 1:
+            spare = _watched(work, _Together(work / "together", watched), arguments)
+            metrics |= {f"spare_{name}": value for name, value in spare.items()}
     cores = len(os.sched_getaffinity(0))
     told = conditions(
         messages=arguments.messages, rounds=arguments.rounds, cores=cores, spare_cores=max(0, cores - BUSY_PROCESSES),
-        watched_by=f"{TAILERS} tailers, recorder, top" + (", follower" if arguments.follower else ""),
+        scheduling="real-time" if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else "ordinary",
+        watched_by=f"{TAILERS} tailers, recorder, replication server, follower, top, all with ordinary priority",
+        disk=f"{place} ({rig.file_system(place)})",
         measured="with a spare core" if cores > BUSY_PROCESSES else "without a spare core: publisher and loop share theirs",
     )  # fmt: skip
     return {"bench": "zero-impact", "conditions": told, "metrics": metrics}
 
 
-def _end(*_: object) -> None:
-    raise SystemExit(143)
-
-
 # ---- one stream
 
+SOURCES = [
+    SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND]),
+    SourceSettings(name="recorder", role=SourceRole.SINK),
+    SourceSettings(name=SOURCE, role=SourceRole.SUPERVISOR, kinds=SOURCE_KINDS),
+]
+SESSION: dict[str, Any] = {"mode": SessionMode.SIMULATION, "durability": DurabilityPolicy.WRITTEN}
 
-class _Stream:
+
+def _settings(journal: Path, frames_bytes: int) -> SequencerSettings:
+    """Of a journal whose first segment takes the whole run: what a fresh page costs is not the question."""
+    rig.make_segment(journal, frames_bytes)
+    return SequencerSettings(write_through=False, ring_bytes=RING_BYTES)
+
+
+def _sequencer(journal: Path, settings: SequencerSettings, ready: Any) -> None:
+    logs.configure(logs.LogSettings(level="error"))
+    raise SystemExit(run_sequencer(journal, settings, SOURCES, config_digest=bytes(32), ready=ready.set, **SESSION))
+
+
+class _Apart:
     """A sequencer process and its only busy publisher, which is this process."""
 
-    def __init__(self, journal: Path, segment_bytes: int, telemetry: bool) -> None:
+    def __init__(self, journal: Path, frames_bytes: int) -> None:
         self.journal = journal
-        settings = SequencerSettings(
-            segment_bytes=segment_bytes, write_through=False, telemetry=telemetry, ring_bytes=RING_BYTES
-        )
         ready = _spawn.Event()
-        self.process = _spawn.Process(target=_sequencer, args=(journal, settings, ready))
+        self.process = _spawn.Process(target=_sequencer, args=(journal, _settings(journal, frames_bytes), ready))
         self.process.start()
         while not ready.wait(0.1):
             if self.process.exitcode is not None:
                 raise SystemExit("lockstep bench: the sequencer did not start")
         self.publisher = Publisher.connect(journal, "bench")
-        self.control = ControlPage(journal / CONTROL)
+        self._control = ControlPage(journal / CONTROL)
+        self._pings = rig.Pings(journal, self.publisher)
+
+    def elsewhere(self) -> contextlib.AbstractContextManager[None]:
+        """What is started in the block runs wherever the kernel likes."""
+        return contextlib.nullcontext()
+
+    def idle(self, seconds: float) -> None:
+        """Let the others have the time."""
+        time.sleep(seconds)
+
+    def settle(self) -> None:
+        """Until what came before is on disk: its sync is not measured."""
+        control = self._control.c
+        while control.durable_seq < control.written_seq:
+            self.publisher.wait(0.2, unless=lambda: control.durable_seq >= control.written_seq)
 
     def flood(self, count: int) -> float:
         """Messages a second until the last one is in the journal."""
         publisher = self.publisher
-        first, control = publisher.next_source_seq, self.control.c
-        while control.durable_seq < control.written_seq:  # what came before is on disk: its sync is not measured
-            publisher.wait(0.2, unless=lambda: control.durable_seq >= control.written_seq)
-        begun = time.perf_counter()
-        done = lib.lockstep_producer_flood(publisher.producer, KIND, first, count, BATCH, PATIENCE_NS)
-        publisher.gave_out(done)
-        while publisher.accepted_source_seq < first + done - 1:
-            publisher.wait(1.0, unless=lambda: publisher.accepted_source_seq >= first + done - 1)
-        if done != count:
-            raise SystemExit(f"lockstep bench: the sequencer stood still after {done} of {count} messages")
+        begun, last = time.perf_counter(), publisher.next_source_seq + count - 1
+        rig.flood(publisher, count, BATCH)
+        while publisher.accepted_source_seq < last:
+            publisher.wait(1.0, unless=lambda: publisher.accepted_source_seq >= last)
         return count / (time.perf_counter() - begun)
 
-    def pings(self) -> list[float]:
-        """Microseconds until written, of single messages with quiet between them, ascending."""
-        ns = ffi.new("int64_t[]", PINGS)
-        written = ffi.cast(
-            "uint64_t *", int(journal_ffi.cast("uintptr_t", journal_ffi.addressof(self.control.c, "written_seq")))
-        )
-        # What was accepted may be let go of a moment later.
-        lib.lockstep_producer_wait_room(self.publisher.producer, RING_BYTES // 2, PATIENCE_NS)
-        done = lib.lockstep_producer_ping(
-            self.publisher.producer, written, KIND, self.publisher.next_source_seq, PINGS, QUIET_NS, PATIENCE_NS, ns
-        )
-        self.publisher.gave_out(done)
-        if done != PINGS:
-            raise SystemExit(f"lockstep bench: message {done} of {PINGS} was not sequenced")
-        return sorted(ns[i] / 1000 for i in range(PINGS))
+    def pings(self, count: int) -> list[float]:
+        """Microseconds until written, of single messages with quiet between them."""
+        return self._pings.measure(count)
 
     def close(self) -> None:
         self.publisher.close()
-        if self.process.exitcode is None and self.process.pid:
-            os.kill(self.process.pid, signal.SIGTERM)
-        self.process.join(30)
+        self.process.terminate()
+        self.process.join(PATIENCE_S)
 
 
-def _sequencer(journal: Path, settings: SequencerSettings, ready: Any) -> None:
-    sources = [
-        SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND]),
-        SourceSettings(name="recorder", role=SourceRole.SINK),
-    ]
-    logs.configure(logs.LogSettings(level="error"))
-    raise SystemExit(
-        run_sequencer(
-            journal, settings, sources, mode=SessionMode.SIMULATION, durability=DurabilityPolicy.WRITTEN,
-            config_digest=bytes(32), ready=ready.set,
-        )
-    )  # fmt: skip
+class _Together:
+    """The same in one thread of this process, which has a core to itself; the sequencer's other threads are on the rest."""
+
+    def __init__(self, journal: Path, frames_bytes: int) -> None:
+        self.journal = journal
+        self._cores = os.sched_getaffinity(0)
+        self._own = {min(self._cores)}
+        logs.configure(logs.LogSettings(level="error"))
+        self.sequencer = HostedSequencer(journal, _settings(journal, frames_bytes), SOURCES, **SESSION)
+        with self.elsewhere():
+            self.sequencer.start()
+            self.publisher = self.sequencer.connect("bench")
+        self._telemetry = self.sequencer._loop.telemetry
+        self._control = ControlPage(journal / CONTROL)
+
+    @contextlib.contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """What is started in the block runs on the other cores."""
+        os.sched_setaffinity(0, self._cores - self._own or self._own)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, self._own)
+
+    def idle(self, seconds: float) -> None:
+        """What the host of a sequencer does when nothing is to be done."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.sequencer.turn()
+            self.sequencer.attend(min(left, 0.001))
+
+    def keep_telemetry(self, kept: bool) -> None:
+        """Whether the loop has telemetry, from now on: it does not turn meanwhile."""
+        self.sequencer._loop.telemetry = self._telemetry if kept else ffi.NULL
+
+    def settle(self) -> None:
+        """As above."""
+        while self._control.c.durable_seq < self._control.c.written_seq:
+            self.idle(0.001)
+
+    def flood(self, count: int) -> float:
+        """Messages a second, put and sequenced by turns."""
+        us = self._measure(count // BATCH * BATCH, BATCH, 0)
+        return len(us) * BATCH / sum(us) * 1e6
+
+    def pings(self, count: int) -> list[float]:
+        """As above."""
+        return self._measure(count, 1, rig.QUIET_NS)
+
+    def _measure(self, count: int, batch: int, gap_ns: int) -> list[float]:
+        ns = ffi.new("int64_t[]", count // batch)
+        done = lib.lockstep_measure_alone(self.publisher.producer, self.sequencer._loop, KIND, count, batch, gap_ns, ns)
+        if done != count:
+            raise SystemExit(f"lockstep bench: {done} of {count} messages were sequenced")
+        return [n / 1000 for n in ns]
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.sequencer.close()
+        os.sched_setaffinity(0, self._cores)
+
+
+class _Round(NamedTuple):
+    per_s: float
+    us_p50: float
+    us_p99: float
+
+
+def _round(stream: _Apart | _Together, messages: int) -> _Round:
+    stream.settle()
+    rate = stream.flood(messages)
+    stream.settle()
+    us = stream.pings(PINGS)
+    return _Round(rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99))
+
+
+def _in_turns(rounds: int, measure: Callable[[], _Round], switch: Callable[[bool], None]) -> tuple[list[_Round], list[_Round]]:
+    """Rounds with the switch on and off, in pairs whose order changes: what drifts meets both. (on, off)."""
+    found: dict[bool, list[_Round]] = {True: [], False: []}
+    for turn in range(rounds):
+        for on in (True, False) if turn % 2 else (False, True):
+            switch(on)
+            found[on].append(measure())
+    return found[True], found[False]
+
+
+def _medians(found: list[_Round]) -> _Round:
+    return _Round(*(statistics.median(values) for values in zip(*found, strict=True)))
+
+
+def _ratio(on: list[_Round], off: list[_Round]) -> _Round:
+    """The median of the pairs' own ratios: a shared machine has states, one twice as fast as another, and both of a pair met
+    the same one."""
+    return _medians([_Round(*(a / b for a, b in zip(*pair, strict=True))) for pair in zip(on, off, strict=True)])
 
 
 # ---- telemetry
 
 
-def _telemetry(work: Path, segment: int, arguments: argparse.Namespace) -> dict[str, float]:
-    # Of two sequencers the one that was started first is slower, whichever it is: each is the first once.
-    once, again = _pair(work, segment, arguments, (True, False)), _pair(work, segment, arguments, (False, True))
-    found = {name: round(float(statistics.geometric_mean((once[name], again[name]))), 3) for name in once}
-    return {f"telemetry_{name}": value for name, value in found.items()}
-
-
-def _pair(work: Path, segment: int, arguments: argparse.Namespace, kept: tuple[bool, bool]) -> dict[str, float]:
-    """One with telemetry and one without, in turns."""
-    streams = {on: _Stream(work / ("with" if on else "without"), segment, on) for on in kept}
-    found: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+def _telemetry(work: Path, frames_bytes: int) -> dict[str, float]:
+    stream = _Together(work / "stream", frames_bytes)
     try:
-        for turn in range(arguments.rounds + 1):
-            for on in kept if turn % 2 else reversed(kept):
-                rate, pings = streams[on].flood(arguments.messages), streams[on].pings()
-                if turn:  # the first touches pages
-                    found[on].append((rate, pings[PINGS // 2]))
+        stream.flood(SHORT)  # touches what is touched once
+        kept, without = _in_turns(TELEMETRY_ROUNDS, lambda: _short_round(stream), stream.keep_telemetry)
     finally:
-        for stream in streams.values():
-            stream.close()
-            shutil.rmtree(stream.journal, ignore_errors=True)
-    # Others on the machine only ever take time away: the best round of each is the nearest to what the loop itself costs.
-    (rate, quick), (rate_without, quick_without) = (
-        (max(r for r, _ in rounds), min(p for _, p in rounds)) for rounds in (found[True], found[False])
-    )
+        stream.close()
+        shutil.rmtree(stream.journal, ignore_errors=True)
+    ratio = _ratio(kept, without)
     return {
-        "ratio": rate / rate_without, "single_ratio": quick_without / quick,
-        "median_ratio": _ratio([found[True], found[False]]),
+        "telemetry_ratio": round(ratio.per_s, 3),
+        # Others on the machine only ever take time away.
+        "telemetry_best_ratio": round(max(r.per_s for r in kept) / max(r.per_s for r in without), 3),
+        "telemetry_single_ratio": round(1 / ratio.us_p50, 3), "telemetry_p99_ratio": round(1 / ratio.us_p99, 3),
+        "telemetry_messages_per_s": round(_medians(without).per_s),
     }  # fmt: skip
 
 
-def _ratio(found: list[list[tuple[float, float]]]) -> float:
-    """The median of the rounds' own ratios: what changes slowly on a shared machine meets both."""
-    return round(float(statistics.median(a[0] / b[0] for a, b in zip(*found, strict=True))), 3)
+def _short_round(stream: _Together) -> _Round:
+    """A millisecond of flood: mostly undisturbed, or so disturbed that it is far from the median."""
+    rate, us = stream.flood(SHORT), stream.pings(SHORT_PINGS)
+    return _Round(rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99))
 
 
 # ---- watched
 
 
-def _watched(work: Path, segment: int, arguments: argparse.Namespace) -> dict[str, float]:
-    stream = _Stream(work / "watched", segment, True)
-
-    def measure() -> list[tuple[float, float]]:
-        return [(stream.flood(arguments.messages), stream.pings()[PINGS * 99 // 100]) for _ in range(arguments.rounds)]
-
+def _watched(work: Path, stream: _Apart | _Together, arguments: argparse.Namespace) -> dict[str, float]:
+    measure = partial(_round, stream, arguments.messages)
     try:
         stream.flood(arguments.messages)
-        alone = measure()
-        with _observers(work, stream.journal, arguments.follower):
-            watched = measure()
-        alone += measure()
+        apart = [measure() for _ in range(APART_ROUNDS)]
+        with _observers(work, stream) as observers:
+            watched, stood_still = _in_turns(arguments.rounds, measure, observers.look)
+        apart += [measure() for _ in range(APART_ROUNDS)]
     finally:
         stream.close()
-    rate, p99 = (_medians(alone), _medians(watched)), 1
+        shutil.rmtree(stream.journal, ignore_errors=True)
+    on, off, ratio = _medians(watched), _medians(stood_still), _ratio(watched, stood_still)
     return {
-        "throughput_ratio": round(rate[1][0] / rate[0][0], 3), "p99_ratio": round(rate[0][p99] / rate[1][p99], 3),
-        "messages_per_s_alone": round(rate[0][0]), "messages_per_s_watched": round(rate[1][0]),
-        "written_us_p99_alone": round(rate[0][p99], 2), "written_us_p99_watched": round(rate[1][p99], 2),
+        "throughput_ratio": round(ratio.per_s, 3), "p99_ratio": round(1 / ratio.us_p99, 3),
+        "p50_ratio": round(1 / ratio.us_p50, 3), "attached_ratio": round(off.per_s / _medians(apart).per_s, 3),
+        "messages_per_s_alone": round(off.per_s), "messages_per_s_watched": round(on.per_s),
+        "written_us_p99_alone": round(off.us_p99, 2), "written_us_p99_watched": round(on.us_p99, 2),
     }  # fmt: skip
 
 
-def _medians(found: list[tuple[float, float]]) -> tuple[float, float]:
-    return statistics.median(rate for rate, _ in found), statistics.median(p99 for _, p99 in found)
+class _Observers:
+    """Everybody who looks, each a process, and whether they do."""
+
+    def __init__(self, stream: _Apart | _Together, pids: Callable[[], dict[str, int]]) -> None:
+        self._stream = stream
+        self._pids = pids
+        self._looking = True
+        self._policy, self._parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+
+    def look(self, on: bool) -> None:
+        """On: they go on, and have caught up when this returns. Off: they are stopped where they are."""
+        if on != self._looking:
+            for pid in self._pids().values():
+                os.kill(pid, signal.SIGCONT if on else signal.SIGSTOP)
+            self._looking = on
+        if on:
+            self._schedule(self._policy, self._parameters)
+            self.settle()
+            self._schedule(os.SCHED_OTHER, os.sched_param(0))
+
+    def _schedule(self, policy: int, parameters: os.sched_param) -> None:
+        """Who looks has ordinary priority, also where the stream is measured with another; ours to catch up."""
+        if self._policy != os.SCHED_OTHER:
+            for pid in self._pids().values():
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    os.sched_setscheduler(int(task), policy, parameters)
+
+    def settle(self) -> None:
+        """Until none of them has anything to do."""
+        end = time.monotonic() + PATIENCE_S
+        before = self._ticks()
+        while True:
+            self._stream.idle(REST_S)
+            now = self._ticks()
+            if now - before <= REST_TICKS:
+                return
+            if time.monotonic() > end:
+                raise SystemExit(f"lockstep bench: who looks does not come to rest ({now - before} ticks in {REST_S:g} s)")
+            before = now
+
+    def _ticks(self) -> int:
+        """Processor time of all of them so far."""
+        total = 0
+        for name, pid in self._pids().items():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if fields[0] == "Z":
+                raise SystemExit(f"lockstep bench: {name}, which was to look, has ended")
+            total += sum(int(x) for x in fields[_TICK_FIELDS])
+        return total
 
 
 @contextlib.contextmanager
-def _observers(work: Path, journal: Path, follower: str) -> Iterator[None]:
-    """Everybody who looks, each a process, until the end of the block."""
+def _observers(work: Path, stream: _Apart | _Together) -> Iterator[_Observers]:
+    journal = stream.journal
     command = [sys.executable, "-m", "lockstep"]
-    lines = [[*command, "journal", "tail", str(journal), "--kind", "SessionEnd"] for _ in range(TAILERS)]
-    lines.append([*command, "top", str(journal), "--json"])
-    if follower:
-        lines.append(shlex.split(follower.format(journal=journal, folder=work / "follower")))
-    processes: list[Any] = []
-    recorder = _spawn.Process(target=_record, args=(journal, work / "recorded"))
+    lines = {f"tailer {i}": [*command, "journal", "tail", str(journal), "--kind", "SessionEnd"] for i in range(TAILERS)}
+    lines["top"] = [*command, "top", str(journal), "--json"]
+    ours, theirs = _spawn.Pipe()
+    processes: dict[str, Any] = {
+        "recorder": _spawn.Process(target=_record, args=(journal, work / "recorder" / "seq")),
+        "replication server": _spawn.Process(target=_serve, args=(journal, theirs)),
+    }
     try:
-        processes += [subprocess.Popen(line, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) for line in lines]
-        recorder.start()
-        _until(lambda: (work / "recorded").exists())
-        with JournalReader(journal) as reader:  # as long as one needs to come from the beginning, the others had to
-            while reader.poll() is not None:
-                pass
-        yield
-        if any(process.poll() is not None for process in processes) or recorder.exitcode is not None:
-            raise SystemExit("lockstep bench: somebody who was to look has ended")
+        with stream.elsewhere():
+            for process in processes.values():
+                process.start()
+            _until(stream, ours.poll)
+            processes["follower"] = _spawn.Process(target=_follow, args=(work / "replica", ours.recv()))
+            processes["follower"].start()
+            for name, line in lines.items():
+                processes[name] = subprocess.Popen(line, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+            _until(stream, (work / "recorder" / "seq").exists)
+            _until(stream, (work / "replica" / CONTROL).exists)
+            written = int(ControlPage(journal / CONTROL).c.written_seq)
+            replica = ControlPage(work / "replica" / CONTROL).c
+            _until(stream, lambda: int(replica.written_seq) >= written)
+        yield _Observers(stream, lambda: {name: process.pid for name, process in processes.items()})
     finally:
-        for process in processes:
-            process.terminate()
-        if recorder.pid:
-            recorder.terminate()
-            recorder.join()
-        for process in processes:
-            process.wait()
+        for process in processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                if process.pid:
+                    os.kill(process.pid, signal.SIGCONT)
+                    process.terminate()
+        for process in processes.values():
+            if isinstance(process, subprocess.Popen):
+                process.wait()
+            elif process.pid:
+                process.join(PATIENCE_S)
+        for name in ("recorder", "replica"):
+            shutil.rmtree(work / name, ignore_errors=True)
 
 
 def _record(journal: Path, file: Path) -> None:
     """Reads every frame, checked, woken by its ring like a host, and keeps how far it is."""
+    file.parent.mkdir()
     with Publisher.connect(journal, "recorder") as ring, JournalReader(journal) as reader, file.open("wb") as out:
         while True:
             batch = reader.poll()
@@ -273,9 +417,22 @@ def _record(journal: Path, file: Path) -> None:
                 out.write(reader.next_seq.to_bytes(8, "little"))
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+def _serve(journal: Path, port: Any) -> None:
+    # Who is stopped says nothing for a while: that is not the end of the connection here.
+    settings = ReplicationSettings(listen="127.0.0.1:0", silence_ms=600_000, follower={"follower": FollowerSettings(node=1)})
+    server = ReplicationServer(journal, settings)
+    server.start()
+    port.send(server.address[1])
+    signal.pause()
+
+
+def _follow(folder: Path, port: int) -> None:
+    Follower(Replica(folder), [("127.0.0.1", port)], "follower", silence_s=600.0).run()
+
+
+def _until(stream: _Apart | _Together, condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:
-            raise SystemExit("lockstep bench: the recorder did not start")
-        os.sched_yield()
+            raise SystemExit("lockstep bench: recorder, replication server and follower did not start")
+        stream.idle(0.01)

@@ -127,6 +127,29 @@ uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_l
     return count;
 }
 
+uint64_t lockstep_measure_alone(struct lockstep_producer *p, struct lockstep_loop *loop, uint16_t kind, uint64_t count,
+                                uint64_t batch, int64_t gap_ns, int64_t *ns) {
+    uint64_t body[8] = {0};
+    for (uint64_t n = 0; n < count; n += batch) {
+        int64_t start = lockstep_mono_ns(NULL), quiet = start + gap_ns, last = 0;
+        while (gap_ns != 0 && (start = lockstep_mono_ns(NULL)) < quiet)
+            if (turn(loop) < 0) return n;
+        p->in_batch = 1;
+        for (uint64_t i = 0; i < batch; i++) {
+            body[0] = n + i;
+            last = lockstep_producer_send(p, KIND_OF(kind), (const uint8_t *)body, sizeof body, 0, 0);
+            if (last <= 0) break;
+        }
+        p->in_batch = 0;
+        lockstep_producer_commit(p);
+        if (last <= 0) return n;
+        while (load_acquire(&p->ring.page->accepted_source_seq) < (uint64_t)last)
+            if (turn(loop) < 0) return n;
+        *ns++ = lockstep_mono_ns(NULL) - start;
+    }
+    return count;
+}
+
 /* ---- the machine's own */
 
 struct pair {

@@ -20,6 +20,12 @@ uint64_t lockstep_measure_answers(struct lockstep_producer *p, struct lockstep_l
                                   uint16_t kind, const uint8_t *body, uint64_t body_bytes, uint64_t count,
                                   uint32_t idle, uint32_t direct, int64_t gap_ns, int64_t patience_ns, int64_t *ns);
 
+/* lockstep_measure_alone: one thread is publisher and host of the loop, so that a single core is busy. `batch` messages with
+ * 64-byte bodies, committed together, then turns until the journal has them, again until there were `count`. `ns` takes one
+ * duration a batch; gap_ns of quiet, in which the loop turns, before each. Returns the messages taken. */
+uint64_t lockstep_measure_alone(struct lockstep_producer *p, struct lockstep_loop *loop, uint16_t kind, uint64_t count,
+                                uint64_t batch, int64_t gap_ns, int64_t *ns);
+
 /* lockstep_measure_futex: the machine's own floor: two threads wake each other, there and back. */
 uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns);
 

@@ -29,7 +29,7 @@ void telemetry_lane(struct lockstep_loop *loop, struct lockstep_lane *lane) {
     source->bytes += lane->head - lane->counted;
     lane->counted = lane->head;
     struct lockstep_source_telemetry *t = source->telemetry;
-    if (loop->telemetry == NULL || t == NULL) return;
+    if (telemetry_of(loop) == NULL || t == NULL) return;
     uint64_t waiting = load_relaxed(&lane->ring.page->tail) - lane->head;
     store_relaxed(&t->state, lane->state);
     store_relaxed(&t->incarnation, source->incarnation);
@@ -50,8 +50,7 @@ void telemetry_lane(struct lockstep_loop *loop, struct lockstep_lane *lane) {
     store_relaxed(&t->seen_seq, load_relaxed(&lane->ring.page->seen_seq));
 }
 
-static void loop_words(struct lockstep_loop *loop, int64_t now) {
-    struct lockstep_telemetry *t = loop->telemetry;
+static void loop_words(const struct lockstep_loop *loop, struct lockstep_telemetry *t, int64_t now) {
     store_relaxed(&t->turns, loop->turns);
     store_relaxed(&t->frames, loop->frames);
     store_relaxed(&t->stalls, loop->stalls);
@@ -63,7 +62,8 @@ static void loop_words(struct lockstep_loop *loop, int64_t now) {
 }
 
 void telemetry_publish(struct lockstep_loop *loop, int64_t now) {
-    if (loop->telemetry == NULL) return;
+    struct lockstep_telemetry *t = telemetry_of(loop);
+    if (t == NULL) return;
     /* Lanes that brought nothing may still have been read or filled: they are looked at now and then. */
     int full = now - loop->telemetry_full_ns >= FULL_EVERY_NS;
     if (full) loop->telemetry_full_ns = now;
@@ -71,25 +71,28 @@ void telemetry_publish(struct lockstep_loop *loop, int64_t now) {
         struct lockstep_lane *lane = &loop->lane[loop->active[i]];
         if (full || lane->head != lane->counted) telemetry_lane(loop, lane);
     }
-    loop_words(loop, now);
+    loop_words(loop, t, now);
 }
 
 void telemetry_pass(struct lockstep_loop *loop, int64_t begun, uint64_t frames_before, int any) {
+    struct lockstep_telemetry *t = telemetry_of(loop);
+    if (t == NULL) return;
     int64_t now = lockstep_mono_ns(NULL);
     if (any) {
-        lockstep_histogram_add(&loop->telemetry->pass_ns, positive(now - begun));
-        lockstep_histogram_add(&loop->telemetry->pass_frames, loop->frames - frames_before);
+        lockstep_histogram_add(&t->pass_ns, positive(now - begun));
+        lockstep_histogram_add(&t->pass_frames, loop->frames - frames_before);
     }
-    if (now - loop->telemetry->published_ns >= BUSY_EVERY_NS) telemetry_publish(loop, now);
+    if (now - t->published_ns >= BUSY_EVERY_NS) telemetry_publish(loop, now);
 }
 
 void telemetry_parked(struct lockstep_loop *loop, int64_t begun) {
-    if (loop->telemetry == NULL || (loop->parks & 3) != 0) return;
-    lockstep_histogram_add(&loop->telemetry->park_ns, positive(lockstep_mono_ns(NULL) - begun));
+    struct lockstep_telemetry *t = telemetry_of(loop);
+    if (t == NULL || (loop->parks & 3) != 0) return;
+    lockstep_histogram_add(&t->park_ns, positive(lockstep_mono_ns(NULL) - begun));
 }
 
 void telemetry_synced(struct lockstep_loop *loop, int64_t oldest, int64_t begun) {
-    struct lockstep_telemetry *t = loop->telemetry;
+    struct lockstep_telemetry *t = telemetry_of(loop);
     if (t == NULL) return;
     int64_t now = lockstep_mono_ns(NULL);
     lockstep_histogram_add(&t->sync_ns, positive(now - begun));
@@ -99,7 +102,7 @@ void telemetry_synced(struct lockstep_loop *loop, int64_t oldest, int64_t begun)
 }
 
 void telemetry_prepared(struct lockstep_loop *loop, int64_t begun, int64_t result) {
-    struct lockstep_telemetry *t = loop->telemetry;
+    struct lockstep_telemetry *t = telemetry_of(loop);
     if (t == NULL) return;
     store_relaxed((uint64_t *)&t->prepare_error, (uint64_t)result);
     if (result != 0) return;

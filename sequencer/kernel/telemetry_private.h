@@ -14,10 +14,15 @@ void telemetry_parked(struct lockstep_loop *loop, int64_t begun);
 void telemetry_synced(struct lockstep_loop *loop, int64_t oldest, int64_t begun);
 void telemetry_prepared(struct lockstep_loop *loop, int64_t begun, int64_t result);
 
+/* Read once a use: whoever measures what telemetry costs takes it away and gives it back while the loop runs. */
+static inline struct lockstep_telemetry *telemetry_of(const struct lockstep_loop *loop) {
+    return __atomic_load_n(&loop->telemetry, __ATOMIC_RELAXED);
+}
+
 /* Every turn: the loop turns, whoever watches over it sees that. Not 0: this turn is measured, from then on. */
 static inline int64_t telemetry_turn(struct lockstep_loop *loop) {
     store_relaxed(&loop->turns, loop->turns + 1);
-    if (loop->turns % LOCKSTEP_TELEMETRY_TURNS != 0 || loop->telemetry == NULL) return 0;
+    if (loop->turns % LOCKSTEP_TELEMETRY_TURNS != 0 || telemetry_of(loop) == NULL) return 0;
     return lockstep_mono_ns(NULL);
 }
 

@@ -1,31 +1,57 @@
 """The arithmetic of the bench, and that it cleans up after itself; its figures are no test."""
 
 import argparse
+import multiprocessing
+import tempfile
+from pathlib import Path
 
 import pytest
 
+from journal.errors import OperatingError
 from lockstep.bench import zero_impact
 
 
 def test_ratios_are_of_rounds_side_by_side():
     # The second round met a busy machine: both did.
-    assert zero_impact._ratio([[(99.0, 1.0), (9.9, 1.0)], [(100.0, 1.0), (10.0, 1.0)]]) == 0.99
+    on = [zero_impact._Round(99.0, 1.0, 2.0), zero_impact._Round(9.9, 10.0, 20.0), zero_impact._Round(99.0, 1.0, 2.0)]
+    off = [zero_impact._Round(100.0, 1.0, 1.0), zero_impact._Round(10.0, 10.0, 10.0), zero_impact._Round(10.0, 1.0, 1.0)]
+    assert zero_impact._ratio(on, off) == (0.99, 1.0, 2.0)
 
 
 def test_too_small_a_disk_is_said_before_anything_is_made(tmp_path):
-    arguments = argparse.Namespace(messages=1 << 40, rounds=9, folder=tmp_path, follower="")
-    with pytest.raises(SystemExit, match="MiB free; this run needs"):
+    arguments = argparse.Namespace(messages=1 << 40, rounds=9, folder=tmp_path)
+    with pytest.raises(OperatingError, match="MiB free; this bench needs"):
         zero_impact.run(arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_was_made_is_removed_when_it_ends_early(tmp_path, monkeypatch):
-    def fails(work, segment, arguments):
+    def fails(work, frames_bytes):
         (work / "something").write_text("x")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(zero_impact, "MEMORY", tmp_path / "none")
     monkeypatch.setattr(zero_impact, "_telemetry", fails)
     with pytest.raises(KeyboardInterrupt):
-        zero_impact.run(argparse.Namespace(messages=1000, rounds=1, folder=tmp_path, follower=""))
+        zero_impact.run(argparse.Namespace(messages=1000, rounds=1, folder=tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def place():
+    """A socket's path is short, that of a test's folder is not."""
+    with tempfile.TemporaryDirectory(prefix="lkz-") as folder:
+        yield Path(folder)
+
+
+def test_it_measures_whatever_the_figures_are(place, monkeypatch):
+    """Everybody who looks is started, catches up, is stopped, goes on, and is gone in the end."""
+    small = {"TELEMETRY_ROUNDS": 2, "SHORT": 1024, "SHORT_PINGS": 5, "PINGS": 20, "APART_ROUNDS": 1, "TAILERS": 1}
+    for name, value in small.items():
+        monkeypatch.setattr(zero_impact, name, value)
+    report = zero_impact.run(argparse.Namespace(messages=2048, rounds=1, folder=place))
+    assert {"telemetry_ratio", "throughput_ratio", "p99_ratio", "attached_ratio"} <= report["metrics"].keys()
+    assert all(value > 0 for value in report["metrics"].values())
+    assert "follower" in report["conditions"]["watched_by"]
+    assert not list(place.iterdir())
+    assert multiprocessing.active_children() == []
