@@ -1,7 +1,9 @@
-"""How fast frames reach a Python app that handles every one of them.
+"""How fast a day is replayed: by C alone, into a Python app that handles every frame or a tenth, and into all apps of the demo.
 
-The journal is made first: seeded top-of-book and market-by-price frames, as a gateway would publish them. Timed is what every
-host does: poll in C with the checksum on, decode, dispatch, the handler's own work (two reads and an addition).
+Two journals are made first. One holds seeded market data as a gateway would publish it, with the digests that two small apps
+say of themselves: 65 % top of book, 25 % book updates, 10 % trades. The other is a backtest of the demo's configuration over
+a dense generated market: books, risk, OMS, positions, two strategies. Timed is what every replay does: poll in C with the
+checksum on, decode, step, the handlers' own work, the comparison of every emission with the journal.
 """
 
 from __future__ import annotations
@@ -11,17 +13,27 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from apps.app import App
 from apps.group import Group
-from apps.ledger import Ledger
-from journal.messages import Level, MarketByPriceUpdate, TopOfBook, TradeSummary
+from apps.ledger import Emission, Ledger
+from journal.messages import Level, MarketByPriceUpdate, MarketData, TopOfBook, TradeSummary
 from journal.messages.marketdata import Trade
+from journal.messages.schema import REGISTRY
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
+from lockstep.backtesting import run_backtest
 from lockstep.bench.conditions import conditions
+from lockstep.config import load
+from replay.player import Player
+
+RATE = 6_000
+"""Events of generated market a second: so dense that 95 % of the frames are market data."""
+PORTION = 4096
 
 
 class Every(App):
@@ -44,64 +56,164 @@ class Every(App):
         self.total += m.exchange_seq
 
 
+class Tenth(App):
+    """Handles one kind, a tenth of the frames: what nobody wants never reaches Python."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.total = 0
+
+    def on_trade_summary(self, m: TradeSummary) -> None:
+        self.frames += 1
+        self.total += m.exchange_seq
+
+
+APPS: dict[str, tuple[type[App], int]] = {"every": (Every, 2), "tenth": (Tenth, 3)}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench replay`."""
-    parser.add_argument("--frames", type=int, default=500_000, help="frames in the journal (default: 500000)")
+    parser.add_argument("--frames", type=int, default=500_000, help="frames of the market journal (default: 500000)")
+    parser.add_argument("--seconds", type=int, default=12, help=f"of the demo's day, {RATE} events each (default: 12)")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
 
 
 def make_journal(path: Path, count: int) -> None:
-    """A seeded journal: 70 % top of book, 25 % two-level book updates, 5 % trades."""
+    """The market journal, with what the two apps say over it, as a live sequencer would have it."""
     rng = random.Random(1)
-    writer = JournalWriter.open(path, stream_id=1, nonce=1)
     bodies = []
     for i in range(1000):
         px = 6_000_000 + rng.randrange(1000)
         draw = rng.random()
         m: Any
-        if draw < 0.7:
+        if draw < 0.65:
             m = TopOfBook(instrument=1, exchange_seq=i, bid_px=px, bid_qty=5, ask_px=px + 10, ask_qty=7)
-        elif draw < 0.95:
+        elif draw < 0.9:
             m = MarketByPriceUpdate(instrument=1, exchange_seq=i, bids=[Level(px, 5)], asks=[Level(px + 10, 0)])
         else:
             m = TradeSummary(instrument=1, exchange_seq=i, trades=[Trade(px=px, qty=3, side=1)])
         bodies.append((m.KIND, m.VERSION, m.encode()))
-    for n in range(count):
-        kind, version, body = bodies[n % len(bodies)]
-        writer.append_bytes(kind, version, body, ts=1 + n, source=1, source_seq=n + 1)
-    writer.close()
-
-
-def one_round(path: Path) -> tuple[int, float]:
-    """Frames handled, and seconds."""
+    said: list[tuple[int, Emission]] = []
     group = Group()
-    app = Every()
-    group.add("every", app, source=2, ledger=Ledger("every"))
+    for name, (cls, source) in APPS.items():
+        group.add(name, cls(), source=source, ledger=Ledger(name, lambda e, source=source: said.append((source, e))))  # type: ignore[misc]
+    ts = 0
+    with JournalWriter.open(path, stream_id=1, nonce=1) as writer, JournalReader(path) as reader:
+        for first in range(0, count, PORTION):
+            for n in range(first, min(first + PORTION, count)):
+                kind, version, body = bodies[n % len(bodies)]
+                ts += 1
+                writer.append_bytes(kind, version, body, ts=ts, source=1, source_seq=n + 1)
+            _run(reader, group)
+            for source, e in said:
+                ts += 1
+                writer.append_bytes(
+                    e.kind, e.version, e.body, ts=ts, source=source, source_seq=e.source_seq, cause=e.cause,
+                    origin_ts=e.origin_ts, flags=e.flags,
+                )  # fmt: skip
+            said.clear()
+
+
+def _run(reader: JournalReader, group: Group) -> int:
+    count = 0
+    while (batch := reader.poll(PORTION)) is not None:
+        count += group.run(batch.buffer, batch.refs)
+    return count
+
+
+def into(path: Path, name: str) -> tuple[int, float]:
+    """One round into one of the apps: frames of journal, and seconds."""
+    group, (cls, source) = Group(), APPS[name]
+    app: Any = cls()
+    group.add(name, app, source=source, ledger=Ledger(name))
     with JournalReader(path) as reader:
         start = time.perf_counter()
-        while (batch := reader.poll()) is not None:
-            group.run(batch.buffer, batch.refs)
+        count = _run(reader, group)
         seconds = time.perf_counter() - start
-    return app.frames, seconds
+    assert app.frames, "nothing reached the app"
+    return count, seconds
+
+
+def scan(path: Path) -> tuple[int, float]:
+    """One round in C alone: every frame checked, none wanted."""
+    with JournalReader(path, kinds=[]) as reader:
+        start = time.perf_counter()
+        while reader.poll(PORTION) is not None:
+            pass
+        return reader.seen_seq, time.perf_counter() - start
+
+
+def make_day(folder: Path, seconds: int) -> Path:
+    """The demo's day as a backtest over a dense market."""
+    text = (
+        resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8").replace("rate = 200 ", f"rate = {RATE} ")
+    )
+    config = folder / "day.toml"
+    config.write_text(f'{text}\n[backtest]\nmarket = "generated"\nduration = "{seconds}s"\norder_latency = "1ms"\n')
+    run_backtest(load(config), folder / "day")
+    return folder / "day"
+
+
+def all_apps(path: Path) -> tuple[int, float]:
+    """One round into all apps of the day; every emission is compared with the journal."""
+    player = Player(path)
+    start = time.perf_counter()
+    count = player.run()
+    seconds = time.perf_counter() - start
+    player.reader.close()
+    return count, seconds
+
+
+def market_share(path: Path) -> float:
+    """How much of a journal's frames is market data."""
+    kinds = [kind for kind, cls in REGISTRY.items() if issubclass(cls, MarketData)]
+    with JournalReader(path, kinds=kinds) as reader:
+        held = 0
+        while (batch := reader.poll()) is not None:
+            held += len(batch)
+        return held / reader.seen_seq
+
+
+def _rates(rounds: int, once: Callable[[], tuple[int, float]]) -> list[float]:
+    return [count / seconds for count, seconds in (once() for _ in range(rounds))]
+
+
+def _memory_mib() -> float:
+    """Of its own: the journal's pages are the cache's."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure; one object with figures and conditions."""
-    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
-        path = Path(folder) / "journal"
-        make_journal(path, arguments.frames)
-        rates: list[float] = []
-        for _ in range(arguments.rounds):
-            frames, seconds = one_round(path)
-            assert frames == arguments.frames, f"{frames} of {arguments.frames} frames reached the app"
-            rates.append(frames / seconds)
+    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
+        folder = Path(name)
+        market = folder / "market"
+        make_journal(market, arguments.frames)
+        day = make_day(folder, arguments.seconds)
+        scanned = _rates(arguments.rounds, lambda: scan(market))
+        every = _rates(arguments.rounds, lambda: into(market, "every"))
+        tenth = _rates(arguments.rounds, lambda: into(market, "tenth"))
+        days = [all_apps(day)]
+        before = _memory_mib()
+        days += [all_apps(day) for _ in range(arguments.rounds - 1)]
+        share = market_share(day)
+    apps = [count / seconds for count, seconds in days]
     return {
         "bench": "replay",
-        "conditions": conditions(frames=arguments.frames, rounds=arguments.rounds, crc="checked"),
+        "conditions": conditions(
+            frames=arguments.frames, rounds=arguments.rounds, crc="checked", mix="65 % top of book, 25 % book, 10 % trades",
+            day_frames=days[0][0], day_market_share=round(share, 3), day="demo.toml: books, risk, OMS, positions, 2 strategies",
+        ),
         "metrics": {
-            "python_frames_per_s": round(statistics.median(rates)),
-            "python_frames_per_s_min": round(min(rates)),
-            "python_frames_per_s_max": round(max(rates)),
-            "ns_per_frame": round(1e9 / statistics.median(rates)),
+            "scan_frames_per_s": round(statistics.median(scanned)),
+            "python_frames_per_s": round(statistics.median(every)),
+            "python_frames_per_s_min": round(min(every)),
+            "python_frames_per_s_max": round(max(every)),
+            "ns_per_frame": round(1e9 / statistics.median(every)),
+            "filtered_frames_per_s": round(statistics.median(tenth)),
+            "apps_frames_per_s": round(statistics.median(apps)),
+            "apps_frames_per_s_max": round(max(apps)),
+            "apps_memory_grown_mib": round(_memory_mib() - before, 1),
         },
-    }
+    }  # fmt: skip
