@@ -163,11 +163,17 @@ def lane(folder: Path, size: int) -> Scenario:
     return address(sequencer_kernel, "lockstep_loop_turn"), turn
 
 
+class Alone(Group):
+    """A group whose apps read no others."""
+
+    def mute_of(self, slot: Any) -> list[Any]:  # noqa: ARG002
+        return []
+
+
 def snapshot(folder: Path, size: int) -> Scenario:
     """An app's snapshot over an older one."""
-    snapshots, group = Snapshots(folder, 77, {"app": "some.App"}), Group()
+    snapshots, group = Snapshots(folder, 77, {"app": "some.App"}), Alone()
     slot: Any = type("Slot", (), {"name": "app", "app": None})()
-    group.mute_of = lambda _: []  # type: ignore[assignment, method-assign]
     snapshots.write(group, slot, 10, 100, b"old" * size)
     return 0, lambda: snapshots.write(group, slot, 20, 200, b"new" * size)
 
