@@ -22,6 +22,7 @@ _MODULES = {
     "operating": ("kill", "release", "start", "stop"),
     "replicate": ("replicate",),
     "strategy": ("strategy",),
+    "lint": ("lint",),
     "service": ("service",),
     "top": ("top",),
     "bench": ("bench",),

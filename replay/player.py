@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from apps.discovery import DISCOVERY_KINDS, Discovery, build
+from apps.discovery import DISCOVERY_KINDS, Discovery
 from apps.group import Group, Slot
+from apps.guard.building import build
+from apps.guard.trap import trapped
 from apps.ledger import Diverged, Ledger
 from journal.errors import OperatingError
 from journal.frames import frames
@@ -66,6 +68,7 @@ class Player:
             self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from) for s in specs
         ]
 
+    @trapped()
     def run(self, to_seq: int | None = None, progress: Callable[[int], None] | None = None) -> int:
         """Step through the frames up to `to_seq` (included; None: all there are). Returns how many. Raises Diverged."""
         count = 0

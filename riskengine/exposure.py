@@ -86,7 +86,7 @@ class Book(msgspec.Struct, array_like=True):
 
     def cell(self, account: int, strategy: int, user: int, source: int, instrument: int) -> Cell:
         """The cell of an owner and instrument, made when first asked for."""
-        key = f"{instrument}/{account}/{strategy}/{user}/{source}"
+        key = _key(account, strategy, user, source, instrument)
         found = self.cells.get(key)
         if found is None:
             found = self.cells[key] = Cell(account, strategy, user, source, instrument)
@@ -119,11 +119,15 @@ class Book(msgspec.Struct, array_like=True):
 
     def check(self) -> None:
         """Assert that what is booked is what the orders hold. O(orders): for tests and the debugger."""
-        sums: dict[int, list[int]] = {id(c): [0, 0, 0] for c in self.cells.values()}
+        sums: dict[str, list[int]] = {key: [0, 0, 0] for key in self.cells}
         for held in self.orders.values():
             assert held.reserved_qty >= 0, held
-            booked = sums[id(self.cell_of(held))]
+            booked = sums[_key(held.account, held.strategy, held.user, order_id_source(held.order_id), held.instrument)]
             booked[0 if direction(held.side) > 0 else 1] += held.reserved_qty
             booked[2] += 1
-        for cell in self.cells.values():
-            assert [cell.buying, cell.selling, cell.orders] == sums[id(cell)], cell
+        for key, cell in self.cells.items():
+            assert [cell.buying, cell.selling, cell.orders] == sums[key], cell
+
+
+def _key(account: int, strategy: int, user: int, source: int, instrument: int) -> str:
+    return f"{instrument}/{account}/{strategy}/{user}/{source}"

@@ -15,8 +15,10 @@ from typing import Any
 
 import msgspec
 
-from apps.discovery import DISCOVERY_KINDS, Discovery, build
+from apps.discovery import DISCOVERY_KINDS, Discovery
 from apps.group import NEVER, Group
+from apps.guard.building import build
+from apps.guard.trap import trapped
 from apps.ledger import Emission, Ledger
 from journal.messages import (
     REGISTRY,
@@ -109,6 +111,7 @@ class Backtest:
     def _rows(self) -> Iterator[tuple[Source, int]]:
         return ((s, self.ids[s.name]) for s in self.sources)
 
+    @trapped()
     def open(self, setup: Callable[[], Iterable[Message]], first_ts: int, build_name: str) -> dict[str, InstrumentDefined]:
         """Write the beginning of the stream: session, sources, configuration and definitions. Returns the instruments."""
         self.now = first_ts
@@ -158,6 +161,7 @@ class Backtest:
         self._settle()
         return self._instruments
 
+    @trapped()
     def run(self, feed: Iterable[FeedEvent], progress: Callable[[int], None] | None = None) -> Result:
         """Run to the end of the feed, and until nothing is scheduled any more."""
         first_ts, events = self.now, 0
