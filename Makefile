@@ -18,6 +18,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lockstep lint
 
 bench: $(VENV)/.installed
 	$(BIN)/lockstep bench sequencer

@@ -1,15 +1,21 @@
-"""For tests of strategies: run a backtest in a test and look at what came of it."""
+"""For tests of strategies: run a backtest in a test and look at what came of it; look at its source.
+
+`backtest` sets the trap for calls to the outside world; `guarded` sets it around an app that a test drives by hand."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+from apps.guard.lint import lint
+from apps.guard.trap import trapped as guarded
 from journal.frames import Frame, frames
 from journal.messages import REGISTRY
 from lockstep.backtesting import run_backtest
 from lockstep.config import load
 from replay.backtest.engine import Result
+
+__all__ = ["Run", "assert_deterministic", "backtest", "guarded"]
 
 
 class Run:
@@ -39,3 +45,9 @@ class Run:
 def backtest(config: Path, out: Path, *, market: str | None = None) -> Run:
     """Run a configuration's backtest into a new journal."""
     return Run(out, run_backtest(load(config), out, market))
+
+
+def assert_deterministic(*paths: Path) -> None:
+    """Fail with what `lockstep lint` finds in a strategy's files, and in the modules of yours that they import."""
+    found = [finding.text for finding in lint(paths).findings]
+    assert not found, "\n" + "\n".join(found)

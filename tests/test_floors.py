@@ -46,6 +46,7 @@ CHANCE_MODULES = {"random", "secrets", "uuid"}
 ALLOWED = {
     "journal.clock": "the clock seam",
     "journal.entropy": "the entropy seam",
+    "apps.guard.trap": "wraps what reads the clock and draws numbers, so that no app can",
     "gateways.sim.exchange.process": "the exchange is the outside world: it stamps what it says; its pauses are seeded",
     "gateways.sim.exchange.server": "the outside world's clock, in its answers",
     "gateways.sim.exchange.market": "the outside world's flow, from a seed",

@@ -63,7 +63,7 @@ _ALL = (
         why="which code runs is not in the source, so neither a reader nor this check can say what it does",
         remedy="import it at the top and call it; choose between ways with a parameter and a dict of functions",
         bad='signal = eval(self.formula, {"mid": mid})',
-        good="signal = FORMULAS[self.formula](mid)",
+        good="signal = self.chosen(mid)  # one of FORMULAS, chosen in start()",
     ),
     Rule(
         id="DET107",

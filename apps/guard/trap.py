@@ -123,6 +123,8 @@ class _Trap:
             if place is Place.HOST or direct:
                 return
             frame = frame.f_back
+        if frame is not None:
+            linecache.checkcache(frame.f_code.co_filename)
         found = breach(name if "." in name or name in _MODULES else f"builtins.{name}")
         if frame is None or found is None or _is_waived(frame, found.rule):
             return

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from apps.guard.kinds import Kinds
-from apps.guard.source import Binding, Function, Module, is_self, root_of
+from apps.guard.source import Function, Module, is_self, root_of
 
 _MUTATING = frozenset({
     "append", "appendleft", "extend", "extendleft", "insert", "remove", "pop", "popleft", "popitem", "clear", "sort", "reverse",
@@ -83,25 +83,32 @@ def _changed(kinds: Kinds, node: ast.AST, held: ast.expr, target: ast.expr | Non
     module = kinds.module
     root = root_of(held)
     shown = ast.unparse(target if target is not None else held)
-    if is_self(module, root) and isinstance(held, ast.Attribute) and root is held.value:
-        cls = module.class_of(node)
-        if cls is not None and _only_in_class(kinds, cls, held.attr):
-            yield node, "DET402", f"{shown} is changed, and belongs to the class"
-        return
     if _is_class(module, held):
         yield node, "DET402", f"{shown} is written, and belongs to the class"
-    elif isinstance(root, ast.Name):
-        found = module.scope(root).find(root.id)
-        if found is not None and found[0] is module.top and _is_variable(kinds, root, found[1]):
-            yield node, "DET401", f"{shown} of the module is changed"
+    elif is_self(module, root):
+        cls = module.class_of(node)
+        name = held.attr if isinstance(held, ast.Attribute) and held.value is root else ""
+        if name and cls is not None and _only_in_class(kinds, cls, name):
+            yield node, "DET402", f"{shown} is changed, and belongs to the class"
+    elif isinstance(root, ast.Name) and _is_of_a_module(kinds, root, held):
+        yield node, "DET401", f"{shown} of the module is changed"
 
 
-def _is_variable(kinds: Kinds, root: ast.Name, bound: list[Binding]) -> bool:
-    """A module's own variable, or one of another module of the user's: no class, no function, no module of the world."""
-    if any(b.value is not None for b in bound):
+def _is_of_a_module(kinds: Kinds, root: ast.Name, held: ast.expr) -> bool:
+    """A variable of this module, or of another one of the user's: no class, no function, no module of the world."""
+    found = kinds.module.scope(root).find(root.id)
+    if found is None or found[0] is not kinds.module.top:
+        return False
+    if any(b.value is not None for b in found[1]):
         return True
-    path = kinds.module.path_of(root)
-    return any(b.path for b in bound) and bool(path) and kinds.project.lookup(kinds.module, path) is not None
+    there: tuple[Module, str] | None = None
+    while isinstance(held, ast.Attribute | ast.Subscript | ast.Call | ast.Name) and there is None:
+        path = kinds.module.path_of(held)
+        there = kinds.project.lookup(kinds.module, path) if path else None
+        if isinstance(held, ast.Name):
+            break
+        held = held.func if isinstance(held, ast.Call) else held.value
+    return there is not None and any(b.value is not None for b in there[0].top.names[there[1]])
 
 
 def _is_class(module: Module, node: ast.expr) -> bool:
