@@ -149,7 +149,7 @@ class Group:
         self.snapshot_sink: SnapshotSink | None = None
         self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
         self.derived: list[tuple[Slot, Message]] = []
-        self._listeners: dict[tuple[int, int], list[tuple[Slot, App, Handler]]] = {}
+        self._listeners: dict[tuple[Slot, int], list[tuple[Slot, App, Handler]]] = {}
         self._mute: dict[type[App], Slot] = {}
         self._speaking: dict[int, Slot] = {}
         self._waiting: list[Slot] = []
@@ -184,25 +184,25 @@ class Group:
         return self._mute[cls]
 
     def _attach(self, slot: Slot) -> None:
-        order = {id(s): i for i, s in enumerate(self.slots)}
+        order = {s: i for i, s in enumerate(self.slots)}
         for kind, handler in slot.app.handlers().items():
             row = self._handlers.setdefault(kind, [])
             row.append((slot, slot.app, handler))
-            row.sort(key=lambda r: order[id(r[0])])
+            row.sort(key=lambda r: order[r[0]])
             if self._runner:
                 self._runner.handle(kind, self._decode.get(kind), row)
         for kind, handler in slot.app.derived_handlers().items():
             for mute in self.mute_of(slot):
-                self._listeners.setdefault((id(mute), kind), []).append((slot, slot.app, handler))
+                self._listeners.setdefault((mute, kind), []).append((slot, slot.app, handler))
 
     def listens(self, mute: Slot, kind: int) -> bool:
         """Whether an app of this host wants to hear this kind from that mute instance."""
-        return (id(mute), kind) in self._listeners
+        return (mute, kind) in self._listeners
 
     def _deliver_derived(self, source: int, seq: int, ts: int) -> None:
         heard, self.derived = self.derived, []
         for mute, message in heard:
-            for slot, app, handler in self._listeners[id(mute), message.KIND]:
+            for slot, app, handler in self._listeners[mute, message.KIND]:
                 app.now, app.seq, app.source = ts, seq, source
                 slot.events += 1
                 if self.before_handler is None:

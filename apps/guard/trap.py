@@ -70,13 +70,15 @@ _EVENTS = {
     "http.": "http", "ctypes.dlopen": "ctypes.CDLL", "mmap.": "mmap", "fcntl.": "fcntl", "webbrowser.": "webbrowser",
     "syslog.": "syslog",
 }  # fmt: skip
-# Harmless in a library's own code (copy.deepcopy asks for ids, a namedtuple evaluates): only a call by the app itself counts.
+# Harmless in a library's own code (a namedtuple evaluates): only a call by the app itself counts.
 _DIRECT = {
-    "builtins.id": "id", "compile": "compile", "exec": "exec", "gc.get_objects": "gc.get_objects",
+    "compile": "compile", "exec": "exec", "gc.get_objects": "gc.get_objects",
     "gc.get_referrers": "gc.get_referrers", "gc.get_referents": "gc.get_referents",
 }  # fmt: skip
 
 _places = Places()
+_ABSENT = object()
+"""Undone by deleting: the module had no such name of its own."""
 
 
 class _Trap:
@@ -90,7 +92,9 @@ class _Trap:
         self._wrapped: dict[int, tuple[Any, Any]] = {}  # id of the original → (original, what stands for it)
         self._before: set[str] = set()  # modules that were there when it was set
         self._looked = (0, 0)
+        self._heard: dict[str, tuple[str, bool]] = {}  # audit event → what it is judged as; "": not at all
         self._hooked = False
+        self._builtins = self._identity()
 
     def set(self) -> None:
         """Wrap, or only count."""
@@ -135,11 +139,12 @@ class _Trap:
     def _hear(self, event: str, _arguments: tuple[Any, ...]) -> None:
         if not self.depth:
             return
-        name = _EVENTS.get(event) or _EVENTS.get(f"{event.partition('.')[0]}.")
-        if name is not None:
-            self.judge(name)
-        elif event in _DIRECT:
-            self.judge(_DIRECT[event], direct=True)
+        found = self._heard.get(event)
+        if found is None:
+            found = self._heard[event] = _event(event)
+        name, direct = found
+        if name:
+            self.judge(name, direct=direct)
 
     def _put(self, owner: Any, name: str, value: Any) -> None:
         original = vars(owner)[name]
@@ -163,7 +168,6 @@ class _Trap:
         environment = type(os.environ)
         for method in ("__getitem__", "__iter__"):
             self._put(environment, method, self._wrapper(getattr(environment, method), "os.environ"))
-        self._put(builtins, "hash", self._hash())
         self._stand_in_for_datetime()
 
     def _wrapper(self, original: Callable[..., Any], name: str, *, unless_given: int | None = None) -> Callable[..., Any]:
@@ -175,17 +179,19 @@ class _Trap:
 
         return guarded
 
-    def _hash(self) -> Callable[[object], int]:
-        original = builtins.hash
+    def _identity(self) -> dict[str, Callable[[object], int]]:
+        def id(value: object, /) -> int:
+            self.judge("id", direct=True)
+            return builtins.id(value)
 
         def hash(value: object, /) -> int:
             differs = isinstance(value, str | bytes | datetime.time) or type(value).__hash__ is object.__hash__
             # A class may define its hash by that of its text: dicts do not depend on it, and sets are the linter's.
             if differs and sys._getframe(1).f_code.co_name != "__hash__":
                 self.judge("hash", direct=True)
-            return original(value)
+            return builtins.hash(value)
 
-        return hash
+        return {"id": id, "hash": hash}
 
     def _datetime(self) -> type:
         real, judge = datetime.datetime, self.judge
@@ -235,14 +241,21 @@ class _Trap:
         self._wrapped[id(datetime)] = (datetime, stand_in)
 
     def _rebind(self) -> None:
-        """App modules that took a function by `from … import …` hold the original: give them what stands for it."""
-        if self._looked == (len(sys.modules), len(App.__subclasses__())):
+        """App modules that took a function by `from … import …` hold the original: give them what stands for it. `id` and
+        `hash`, which hosts and libraries call often and rightly, are replaced there only."""
+        here = (len(sys.modules), len(App.__subclasses__()))
+        if self._looked == here:
             return
+        self._looked = here
         files = AppFiles()
         for module in list(sys.modules.values()):
-            if getattr(module, "__file__", None) in files:
-                self._exchange(module, dict(self._wrapped), undo=True)
-        self._looked = (len(sys.modules), len(App.__subclasses__()))
+            if getattr(module, "__file__", None) not in files:
+                continue
+            self._exchange(module, dict(self._wrapped), undo=True)
+            for name, made in self._builtins.items():
+                if name not in vars(module):
+                    self._undo.append((module, name, _ABSENT))
+                    setattr(module, name, made)
 
     def _exchange(self, module: Any, others: dict[int, tuple[Any, Any]], *, undo: bool) -> None:
         for attribute, value in list(vars(module).items()):
@@ -254,7 +267,10 @@ class _Trap:
 
     def _put_back(self) -> None:
         for owner, name, original in reversed(self._undo):
-            setattr(owner, name, original)
+            if original is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
         # A module that was first imported meanwhile took what stood for the originals.
         originals = {id(made): (made, original) for original, made in self._wrapped.values()}
         for name in set(sys.modules) - self._before:
@@ -287,6 +303,13 @@ def trapped() -> Iterator[None]:
     del _trap.caught[before:]
     if caught:
         raise caught[0] from None
+
+
+def _event(event: str) -> tuple[str, bool]:
+    """(name, whether only a direct call counts) of an audit event; no name: it is none of ours."""
+    if event in _DIRECT:
+        return _DIRECT[event], True
+    return _EVENTS.get(event) or _EVENTS.get(f"{event.partition('.')[0]}.", ""), False
 
 
 def _told(frame: FrameType, name: str, found: Breach) -> NotAFunctionOfTheStream:

@@ -233,6 +233,7 @@ def test_nothing_of_it_stays_behind(replay):
     assert sys.modules["caller"].t is time.time
     assert sys.modules["caller"].moment is datetime.datetime
     assert sys.modules["caller"].datetime is datetime
+    assert not {"id", "hash"} & set(vars(sys.modules["caller"]))
     # A module that was first imported meanwhile has the originals, too.
     replay("import caller_late", start="import sys, types\nsys.modules['caller_late'] = types.ModuleType('caller_late')")
     sys.modules.pop("caller_late")
