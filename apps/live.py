@@ -22,7 +22,7 @@ from apps import exits
 from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Ledger
-from apps.snapshots import Snapshots
+from apps.snapshots import Snapshots, SnapshotWriter
 from journal import logs
 from journal.errors import JournalError
 from journal.messages import HEADER_BYTES, REGISTRY
@@ -46,6 +46,8 @@ class HostSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """spin-then-park: how long it spins before it sleeps."""
     cpu: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Pin the host to this core."""
+    other_code: bool = False
+    """Start from snapshots that other code left too: the way from one version of an app to the next without a replay."""
 
     @property
     def spin_ns(self) -> int:
@@ -110,10 +112,11 @@ class LiveHost:
             ledger = Ledger(name, None, publisher.last_source_seq, publisher.send)
             slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
         reader = JournalReader(self.journal)
-        snapshots = Snapshots(
-            self.journal / "snapshots", reader.stream_id or 0, {n: s.class_path for n in self.names if (s := specs.named(n))}
-        )
-        restored = snapshots.restore(self.group, slots, reader.written_seq)
+        classes = {n: s.class_path for n in self.names if (s := specs.named(n))}
+        snapshots = Snapshots.of(self.journal, reader.stream_id or 0, slots, classes, other_code=self.settings.other_code)
+        restored = snapshots.restore(self.group, slots, reader.written_seq, self._time_of)
+        for line in snapshots.refused:
+            _LOG.warning("snapshot passed over", why=line)
         if restored:
             for slot in slots:
                 assert slot.ledger is not None
@@ -121,16 +124,20 @@ class LiveHost:
             reader.close()
             reader = JournalReader(self.journal, from_seq=restored + 1)
         stack.callback(reader.close)
-
-        def keep(slot: Slot, seq: int, ts: int, data: bytes) -> None:
-            snapshots.write(self.group, slot, seq, ts, data)
-
-        self.group.snapshot_sink = keep
+        writer = SnapshotWriter(snapshots, lambda line: _LOG.error("snapshot not written", why=line))
+        stack.callback(writer.close)
+        self.group.snapshot_sink = writer.sink(self.group)
         logs.configure(position=lambda: (self.publishers[0].epoch, self.group.seq))
         stack.callback(logs.forget_position)
         _LOG.info("following the stream", apps=",".join(self.names), restored=restored or 0)
         self.notifier.ready(f"{', '.join(self.names)} on {self.journal}")
         return self._follow(reader)
+
+    def _time_of(self, seq: int) -> int:
+        """When the journal's frame of this seq was; 0 where it has none."""
+        with JournalReader(self.journal, from_seq=seq) as reader:
+            batch = reader.poll(1)
+            return next((ts for _, _, _, found, ts in batch or () if found == seq), 0)
 
     def _discover(self) -> Discovery | None:
         """Wait until the stream has completed the configuration of every app of this host."""

@@ -1,14 +1,16 @@
 """Snapshots: restore and tail equal full replay, byte for byte; damaged files are passed over."""
 
 import hashlib
+import re
 
 import pytest
 
 import apps.group
+import apps.snapshots
 from apps.app import App
 from apps.group import Group
 from apps.ledger import Ledger
-from apps.snapshots import Snapshots
+from apps.snapshots import Snapshots, SnapshotWriter
 from journal.messages import LogRecord, SnapshotTaken, TopOfBook
 from journal.reader import JournalReader
 from tests.apps.stream import Stream
@@ -120,3 +122,92 @@ def test_snapshot_frames_name_the_files_and_their_digest(tmp_path, often):
         assert held[path.name].digest == hashlib.blake2b(content.state, digest_size=32).digest()
         assert held[path.name].size == len(content.state)
         assert held[path.name].upto_seq == content.upto_seq
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"stream_id": 8}, "of stream 0x7; this journal is stream 0x8"),
+        ({"classes": {"tally": "x", "reads": "r"}}, "of class t; tally is x"),
+        (
+            {"code": {"tally": b"n" * 32, "reads": bytes(32)}},
+            "written by code 0000000000000000; this process runs 6e6e6e6e6e6e6e6e",
+        ),
+    ],
+)
+def test_what_is_refused_says_why(tmp_path, often, change, line):
+    day(tmp_path / "j")
+    other = Snapshots(tmp_path / "j" / "snapshots", **{"stream_id": 7, "classes": {"tally": "t", "reads": "r"}, **change})
+    assert restored(tmp_path / "j", other)[0] == 0
+    assert len(other.refused) >= 3
+    assert re.search(rf"/tally-\d{{12}}\.snapshot: {line}$", "\n".join(other.refused), re.MULTILINE)
+
+
+def test_damage_and_another_schema_are_named(tmp_path, often, monkeypatch):
+    _, snapshots, _ = day(tmp_path / "j")
+    newest = max((tmp_path / "j" / "snapshots").glob("tally-*.snapshot"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    seq, _ = restored(tmp_path / "j", snapshots)
+    assert seq > 0
+    (line,) = snapshots.refused
+    assert line.startswith(f"{newest}: damaged: ")
+    monkeypatch.setattr(apps.snapshots, "schema_digest", lambda: b"s" * 32)
+    other = Snapshots(snapshots.folder, 7, snapshots.classes)
+    assert restored(tmp_path / "j", other)[0] == 0
+    assert "this build's is 7373737373737373" in other.refused[0]
+
+
+def test_other_code_is_taken_when_that_is_allowed(tmp_path, often):
+    stream, snapshots, _ = day(tmp_path / "j")
+    code = dict.fromkeys(snapshots.classes, b"n" * 32)
+    seq, group = restored(tmp_path / "j", Snapshots(snapshots.folder, 7, snapshots.classes, code, other_code=True))
+    assert seq > 0
+    assert group.state_digest() == stream.group.state_digest()
+
+
+def test_a_snapshot_of_frames_that_were_lost_is_not_taken(tmp_path, often):
+    """The power went, the journal was shorter, and another frame got the number."""
+    _, snapshots, _ = day(tmp_path / "j")
+    stream = Stream(tmp_path / "k")
+    group = stream.group
+    fresh = [stream.add("tally", Tally(), 2), stream.add("reads", Reads(), 3)]
+    seqs = []
+
+    def ts_at(seq):
+        seqs.append(seq)
+        return 5
+
+    assert snapshots.restore(group, fresh, 10**6, ts_at) == 0
+    assert seqs == sorted(seqs, reverse=True)
+    assert len(seqs) == 3
+    assert "as another journal had it" in snapshots.refused[-1]
+    stream.close()
+
+
+def test_an_app_whose_name_begins_like_anothers_keeps_its_own(tmp_path, often):
+    _, snapshots, _ = day(tmp_path / "j")
+    other = tmp_path / "j" / "snapshots" / "tally-two-000000000001.snapshot"
+    other.write_bytes(b"of tally-two")
+    seq, _ = restored(tmp_path / "j", snapshots)
+    assert seq > 0
+    assert snapshots.refused == []
+
+
+def test_the_writer_writes_all_that_waits_and_tells_what_it_cannot(tmp_path):
+    group, complaints = Group(), []
+    slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
+    there = Snapshots(tmp_path / "there", 7, {"tally": "t"})
+    writer = SnapshotWriter(there, complaints.append)
+    keep = writer.sink(group)
+    for seq in range(1, 6):
+        keep(slot, seq, seq, slot.snapshot())
+    writer.close()
+    assert [there.read(p).upto_seq for p in sorted((tmp_path / "there").iterdir())] == [3, 4, 5]
+    assert complaints == []
+
+    (tmp_path / "file").write_bytes(b"")
+    writer = SnapshotWriter(Snapshots(tmp_path / "file", 7, {"tally": "t"}), complaints.append)
+    writer.sink(group)(slot, 9, 9, slot.snapshot())
+    writer.close()
+    assert len(complaints) == 1
+    assert complaints[0].startswith("tally: no snapshot of seq 9: ")
