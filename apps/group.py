@@ -98,7 +98,18 @@ class Slot:
         while self.due() <= ts:
             _, _, token = heapq.heappop(self._heap)
             del self._timers[token]
-            self.app.on_timer(token)
+            if self._group.before_timer is None:
+                self.app.on_timer(token)
+            else:
+                self._group.before_timer(self, token)
+
+    def timers(self) -> list[tuple[int, int]]:
+        """(due, token) of every timer that is set, in the order in which they will fire."""
+        return [(due, token) for due, _, token in sorted((*row, token) for token, row in self._timers.items())]
+
+    def turns(self) -> tuple[int, int, int]:
+        """Frames handled, timers asked for, timers set. Equal at two moments: no code of the app has run in between."""
+        return self.events, self._requests, len(self._timers)
 
     def snapshot(self) -> bytes:
         """App, timers and ledger as canonical bytes."""
@@ -148,6 +159,7 @@ class Group:
         self.due = NEVER  # never later than the earliest timer; may be earlier when one was cancelled
         self.snapshot_sink: SnapshotSink | None = None
         self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
+        self.before_timer: Callable[[Slot, int], None] | None = None
         self.derived: list[tuple[Slot, Message]] = []
         self._listeners: dict[tuple[Slot, int], list[tuple[Slot, App, Handler]]] = {}
         self._mute: dict[type[App], Slot] = {}

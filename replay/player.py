@@ -6,12 +6,12 @@ the first one is reported with both messages side by side. No difference is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
-from apps.discovery import DISCOVERY_KINDS, Discovery
+from apps.discovery import DISCOVERY_KINDS, AppSpec, Discovery
 from apps.group import Group, Slot
 from apps.guard.building import build
 from apps.guard.trap import trapped
@@ -49,20 +49,28 @@ class UnknownApp(OperatingError, ValueError):
     """An app that the journal does not have; names those it has."""
 
 
+def apps_of(path: Path, names: Iterable[str] | None = None) -> list[AppSpec]:
+    """The apps of a journal as its configuration frames describe them, by source; all, or the named ones."""
+    found = Discovery().fold(frames(path, kinds=DISCOVERY_KINDS))
+    specs = sorted(found.specs.values(), key=lambda s: s.source)
+    if not names:
+        return specs
+    known = {s.name for s in specs}
+    for name in names:
+        if name not in known:
+            raise UnknownApp(f"{path}: no app {name!r}; it has {', '.join(sorted(known)) or 'none'}")
+    return [s for s in specs if s.name in names]
+
+
 class Player:
     """The apps of a journal, ready to be stepped through it."""
 
-    def __init__(self, path: Path, names: list[str] | None = None) -> None:
+    def __init__(self, path: Path, names: list[str] | None = None, *, specs: list[AppSpec] | None = None) -> None:
+        """`specs`: what `apps_of` found, for whoever makes many players of one journal."""
         self.path = path
         self.reader = JournalReader(path)
-        found = Discovery().fold(frames(path, kinds=DISCOVERY_KINDS))
-        specs = sorted(found.specs.values(), key=lambda s: s.source)
-        if names:
-            known = {s.name for s in specs}
-            for name in names:
-                if name not in known:
-                    raise UnknownApp(f"{path}: no app {name!r}; it has {', '.join(sorted(known)) or 'none'}")
-            specs = [s for s in specs if s.name in names]
+        if specs is None:
+            specs = apps_of(path, names)
         self.group = Group()
         self.slots: list[Slot] = [
             self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from) for s in specs
