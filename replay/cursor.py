@@ -21,6 +21,7 @@ from typing import NamedTuple
 from apps.app import App, Handler
 from apps.group import Group, Slot
 from apps.identity import code_of
+from apps.ledger import Diverged
 from apps.snapshots import Snapshots
 from apps.state import StateError
 from journal.errors import OperatingError
@@ -82,7 +83,7 @@ class Cursor:
         self.checkpoints = Checkpoints(self.path, stream_id, code_of(type(s.app) for s in slots))
         self._snapshots = Snapshots.of(self.path, stream_id, slots, {s.name: s.class_path for s in self.specs})
         self._since = time.perf_counter()
-        self._recorded: tuple[int, int, frozenset[str], list[Place]] | None = None
+        self._recorded: tuple[int, Place, frozenset[str], list[Place]] | None = None
         self._laid: set[tuple[int, int]] = set()
         self.broken = False
         """Left in the middle of a frame: the objects are of no frame. The next move makes new ones."""
@@ -179,7 +180,7 @@ class Cursor:
             if progress is not None:
                 progress(low)
             if not self._idle(low, high, watched):
-                found = [place for place in self._places(low, high, watched, match) if place < before]
+                found = self._places(low, min(before, Place(high + 1)), watched, match)
                 if found:
                     return found[-1]
             high = low
@@ -335,21 +336,33 @@ class Cursor:
         a, b = self.checkpoints.turns(low), self.checkpoints.turns(high)
         return a is not None and b is not None and all(a.get(name, (0, 0, 0)) == b.get(name, (0, 0, 0)) for name in names)
 
-    def _places(self, low: int, high: int, names: frozenset[str], match: Callable[[Stop], bool] | None) -> list[Place]:
-        """Where code of these apps ran in the frames after `low`, up to `high`."""
-        if match is None and self._recorded is not None and self._recorded[:3] == (low, high, names):
-            return self._recorded[3]
+    def _places(self, low: int, end: Place, names: frozenset[str], match: Callable[[Stop], bool] | None) -> list[Place]:
+        """Where code of these apps ran after frame `low` and before `end`."""
+        held = self._recorded
+        if match is None and held is not None and held[0] == low and held[1] >= end and held[2] == names:
+            return [place for place in held[3] if place < end]
         places: list[Place] = []
 
         def visit(stop: Stop) -> None:
+            if stop.place >= end:
+                raise _Found(stop.place)
             if match is None or match(stop):
                 places.append(stop.place)
             stop.call()
 
         self._stand(low)
-        self.run_watched(names, visit, high)
+        try:
+            self.run_watched(names, visit, min(end.seq, self._last))
+        except _Found:
+            pass
+        except (OperatingError, Diverged):
+            raise
+        except Exception:
+            # What an app raises in the last frame is after all that was looked for.
+            if self._player.group.seq + 1 < end.seq:
+                raise
         if match is None:
-            self._recorded = (low, high, names, places)
+            self._recorded = (low, end, names, places)
         return places
 
 

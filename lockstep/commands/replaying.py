@@ -12,7 +12,7 @@ from rich.console import Console
 from journal.frames import frames
 from journal.messages import SessionStart
 from lockstep.progress import verify_with_progress
-from replay.debug import debug
+from replay.console import debug
 from sequencer.session import build_digest
 
 
@@ -31,13 +31,16 @@ def add_parser(subparsers: Any) -> None:
     replay.set_defaults(run=run_replay)
     stop = subparsers.add_parser(
         "debug",
-        help="stop in pdb just before an app's handler gets a frame",
-        description="Replays a journal on the production code and stops in pdb at the first line of the handler that gets "
-        "the frame at SEQ. Plain pdb commands: n, s, p EXPR, w, c, q.",
+        help="go through a journal, forward and back, on the production code",
+        description="Replays a journal on the production code and stops just before an app's handler gets the frame at PLACE, "
+        "or the next one that it handles. Commands (help lists them) move by events: next, back, goto, until, back-until, "
+        "continue; show what is there: state, diff, why, book, timers, list; and step goes into the handler with pdb. They may "
+        "come from a pipe. Exit code 2: a command from a pipe was wrong.",
     )
     stop.add_argument("path", type=Path, metavar="PATH", help="journal folder")
-    stop.add_argument("--at", type=int, required=True, metavar="SEQ", help="sequence number of the frame")
+    stop.add_argument("--at", required=True, metavar="PLACE", help="a seq (500), a time (10:15:00.5) or an order (9.42)")
     stop.add_argument("--app", metavar="NAME", help="only in this app")
+    stop.add_argument("--listen", type=int, metavar="PORT", help="wait for an IDE (debugpy) on this port, and stop there")
     stop.set_defaults(run=run_debug)
 
 
@@ -74,6 +77,5 @@ def _build_of(path: Path, seq: int) -> str:
 
 
 def run_debug(arguments: argparse.Namespace) -> int:
-    """`lockstep debug PATH --at SEQ`"""
-    debug(arguments.path, arguments.at, arguments.app)
-    return 0
+    """`lockstep debug PATH --at PLACE`"""
+    return debug(arguments.path, arguments.at, arguments.app, listen=arguments.listen)

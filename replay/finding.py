@@ -1,0 +1,57 @@
+"""Places as people name them: a seq (`500`), a time (`10:15:00.25`, `2026-11-21T10:15`), an order (`9.42`)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from journal.errors import OperatingError
+from journal.frames import frames, last_seq
+from journal.index.locate import seq_at
+from journal.messages import order_id_of
+from journal.when import BadTime, parse_time
+
+_DAY_NS = 86_400 * 10**9
+_ORDER = re.compile(r"(\d+)[.·](\d+)")
+
+
+class NoSuchPlace(OperatingError, ValueError):
+    """What was asked for is no place in the journal; says why, and what would be one."""
+
+
+def order_id(text: str) -> int:
+    """`9.42`, as orders are printed, or the number itself. NoSuchPlace for anything else."""
+    if match := _ORDER.fullmatch(text):
+        return order_id_of(int(match[1]), int(match[2]))
+    if text.isdigit():
+        return int(text)
+    raise NoSuchPlace(f"{text!r}: no order; expected SOURCE.NUMBER, as 9.42")
+
+
+def find_seq(path: Path, text: str) -> int:
+    """The frame meant: with this seq; the first one at this time or later; the first one about this order."""
+    last = last_seq(path)
+    if re.fullmatch(r"-?\d+", text):
+        if not 1 <= int(text) <= last:
+            raise NoSuchPlace(f"{path}: seq {text} is not in the journal; it has 1 to {last}")
+        return int(text)
+    if _ORDER.fullmatch(text):
+        first = next(frames(path, orders=[order_id(text)]), None)
+        if first is None:
+            raise NoSuchPlace(f"{path}: no frame is about order {text}")
+        return first.header.seq
+    begin = next(frames(path, to_seq=1), None)
+    start = begin.header.ts if begin is not None else 0
+    try:
+        ts = parse_time(text, datetime.fromtimestamp(start // 10**9, UTC).date())
+    except BadTime:
+        raise NoSuchPlace(
+            f"{text!r}: no place in a journal; expected a seq (500), a time (10:15:00, 2026-11-21T10:15) or an order (9.42)"
+        ) from None
+    if ts < start and "-" not in text:
+        ts += _DAY_NS  # a journal that begins before midnight: the time of day that is in it
+    seq = seq_at(path, ts)
+    if seq > last:
+        raise NoSuchPlace(f"{path}: ends before {text}, at seq {last}")
+    return seq
