@@ -148,8 +148,8 @@ class Group:
     `before_handler` always gets the one in Python."""
 
     __slots__ = (
-        "_decode", "_handlers", "_listeners", "_mute", "_runner", "_speaking", "_waiting", "before_handler", "derived", "due",
-        "now", "seq", "slots", "snapshot_sink",
+        "_decode", "_handlers", "_listeners", "_mute", "_runner", "_speaking", "_waiting", "before_handler",
+        "before_timer", "derived", "due", "now", "seq", "slots", "snapshot_sink",
     )  # fmt: skip
 
     def __init__(self) -> None:

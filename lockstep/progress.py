@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from journal.frames import last_seq
-from replay.player import Verdict, verify
+from replay.cursor import Cursor
+from replay.player import Player, Verdict, judge
 
 
-def verify_with_progress(path: Path, names: list[str] | None, console: Console) -> Verdict:
-    """Verify with a progress bar on a terminal."""
-    total = last_seq(path)
-    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+def verify_with_progress(
+    path: Path, names: list[str] | None, console: Console, *, from_seq: int = 1, to_seq: int | None = None
+) -> Verdict:
+    """Verify with a progress bar on a terminal; from the nearest state before `from_seq` that is held, to `to_seq`."""
+    total = to_seq if to_seq is not None else last_seq(path)
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn())
+    with contextlib.ExitStack() as stack:
+        if from_seq > 1:
+            player = stack.enter_context(Cursor(path, names)).near(from_seq - 1).player
+        else:
+            player = Player(path, names)
+            stack.callback(player.reader.close)
+        bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=not console.is_terminal))
         task = bar.add_task("replay", total=total)
-        return verify(path, names, lambda seq: bar.update(task, completed=seq))
+        bar.update(task, completed=player.reader.next_seq - 1)
+        return judge(player, to_seq, lambda seq: bar.update(task, completed=seq))
+
+
+class _Rate(ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:,.0f}/s")

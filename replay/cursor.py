@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from apps.app import App, Handler
+from apps.discovery import load_class
 from apps.group import Group, Slot
 from apps.identity import code_of
 from apps.ledger import Diverged
@@ -72,15 +73,19 @@ Visit = Callable[[Stop], None]
 class Cursor:
     """A place in a journal, with the session's apps as they were there."""
 
-    def __init__(self, path: Path | str, *, grain: int = GRAIN, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self, path: Path | str, names: list[str] | None = None, *, grain: int = GRAIN, pause_s: float = PAUSE_S
+    ) -> None:
+        """`names`: these apps only. Checkpoints are read then, and none are made."""
         self.path = Path(path)
-        self.specs = apps_of(self.path)
+        self.specs = apps_of(self.path, names)
+        self._all = not names
         self._grain, self._pause_s = grain, pause_s
         self._last = last_seq(self.path)
         self._player = Player(self.path, specs=self.specs)
         slots = self._player.slots
         stream_id = self._player.reader.stream_id or 0
-        self.checkpoints = Checkpoints(self.path, stream_id, code_of(type(s.app) for s in slots))
+        self.checkpoints = Checkpoints(self.path, stream_id, self._code())
         self._snapshots = Snapshots.of(self.path, stream_id, slots, {s.name: s.class_path for s in self.specs})
         self._since = time.perf_counter()
         self._recorded: tuple[int, Place, frozenset[str], list[Place]] | None = None
@@ -89,6 +94,11 @@ class Cursor:
         """Left in the middle of a frame: the objects are of no frame. The next move makes new ones."""
         self.touched = False
         """A person may have changed the objects: nothing is kept of them."""
+
+    def _code(self) -> bytes:
+        """Of all apps of the session: a checkpoint is one of all."""
+        everything = self.specs if self._all else apps_of(self.path)
+        return code_of(load_class(spec.class_path) for spec in everything)
 
     # Where it stands.
 
@@ -127,7 +137,18 @@ class Cursor:
     def __getitem__(self, name: str) -> App:
         return self.slot(name).app
 
+    @property
+    def player(self) -> Player:
+        """What runs the apps. Another object after each move back."""
+        return self._player
+
     # Moves.
+
+    def near(self, seq: int) -> Cursor:
+        """Stand after the nearest frame up to `seq` of which a state is held, and run nothing."""
+        self._check(seq, 0)
+        self._stand(seq)
+        return self
 
     def at(self, seq: int) -> Cursor:
         """Stand after frame `seq`: every app has handled it and all before it. 0: before the first frame.
@@ -271,7 +292,8 @@ class Cursor:
                 slot.app.now, slot.app.seq = player.group.now, restored
             player.reader.close()
             player.reader = JournalReader(self.path, from_seq=restored + 1, build_index=True)
-            self.checkpoints.put(self.checkpoints.take(player.group))
+            if self._all:
+                self.checkpoints.put(self.checkpoints.take(player.group))
 
     def _lay(self, low: int, high: int) -> int:
         """Have checkpoints between two that are far apart; after which frame the last one before `high` stands now."""
@@ -321,7 +343,7 @@ class Cursor:
             raise
 
     def _keep(self) -> None:
-        if self.touched or time.perf_counter() - self._since < self._pause_s:
+        if not self._all or self.touched or time.perf_counter() - self._since < self._pause_s:
             return
         if self.seq not in self.checkpoints.seqs:
             # An app whose state has no bytes: its first digest will say so.

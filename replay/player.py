@@ -6,7 +6,9 @@ the first one is reported with both messages side by side. No difference is the 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -15,16 +17,45 @@ from apps.discovery import DISCOVERY_KINDS, AppSpec, Discovery
 from apps.group import Group, Slot
 from apps.guard.building import build
 from apps.guard.trap import trapped
-from apps.ledger import Diverged, Ledger
-from journal.errors import OperatingError
+from apps.ledger import Diverged, Emission, Ledger
+from journal.errors import JournalError, OperatingError
 from journal.frames import frames
+from journal.messages import REGISTRY, StateDigest
 from journal.reader import JournalReader
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """A field of the message that the journal has and of the one that the app says; "" where there is none."""
+
+    name: str
+    journal: str
+    app: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether they are not the same."""
+        return self.journal != self.app
+
+
+class Finding(StrEnum):
+    """What a replay found, the most telling first."""
+
+    IDENTICAL = "identical"
+    DECISION = "decision"
+    """An app says something else than the journal has, or nothing."""
+    DIGEST = "digest"
+    """An app's state is another one, and has led to no other decision yet."""
+    RAISED = "raised"
+    """An app raises where it did not."""
 
 
 class Verdict(msgspec.Struct, kw_only=True):
     """What a replay found."""
 
     identical: bool
+    finding: Finding = Finding.IDENTICAL
+    from_seq: int = 1
+    """The first frame that was replayed; what came before was taken from a checkpoint or a snapshot."""
     frames: int
     last_seq: int
     decisions: int
@@ -36,6 +67,10 @@ class Verdict(msgspec.Struct, kw_only=True):
     difference_app: str = ""
     difference_cause: int = 0
     """The frame that the app was handling when it said something else: where to stop in the debugger."""
+    fields: list[Compared] = []
+    """Both messages, field by field."""
+    state_was_right_at: int = 0
+    """The last frame of which a digest of this app's state agreed: what is wrong began after it."""
 
     @property
     def line(self) -> str:
@@ -90,10 +125,10 @@ class Player:
                 progress(self.reader.next_seq - 1)
         return count
 
-    def verdict(self, count: int, difference: Diverged | None = None) -> Verdict:
-        """What was found, after `run`."""
+    def verdict(self, count: int, difference: Exception | None = None) -> Verdict:
+        """What was found, after `run`: nothing, Diverged, or what an app raised."""
         ledgers = [s.ledger for s in self.slots if s.ledger is not None]
-        return Verdict(
+        found = Verdict(
             identical=difference is None,
             frames=count,
             last_seq=self.group.seq,
@@ -102,19 +137,91 @@ class Player:
             pending=sum(len(ledger.pending) for ledger in ledgers),
             state_digest=self.group.state_digest().hex(),
             apps={ledger.app: ledger.compared for ledger in ledgers},
-            difference=str(difference) if difference else "",
-            difference_seq=difference.seq if difference else 0,
-            difference_app=difference.app if difference else "",
-            difference_cause=next((e.cause for e in (difference.expected, difference.got) if e), 0) if difference else 0,
         )
+        if isinstance(difference, Diverged):
+            kinds = {e.kind for e in (difference.expected, difference.got) if e is not None}
+            found.finding = Finding.DIGEST if kinds == {StateDigest.KIND} else Finding.DECISION
+            found.difference, found.difference_seq = str(difference), difference.seq
+            found.difference_app = difference.app
+            found.difference_cause = next((e.cause for e in (difference.expected, difference.got) if e), 0)
+            found.fields = compare(difference)
+            found.state_was_right_at = self._right_at(difference)
+        elif difference is not None:
+            slot = raised_in(self.group, difference)
+            found.finding = Finding.RAISED
+            found.difference_app = slot.name if slot is not None and slot.ledger is not None else ""
+            found.difference_seq = found.difference_cause = self.group.seq + 1
+            shown = traceback.format_exception(difference)
+            found.difference = (
+                f"{slot.name if slot else 'an app'}: raises at seq {found.difference_seq}\n{''.join(shown).rstrip()}"
+            )
+        return found
+
+    def _right_at(self, difference: Diverged) -> int:
+        """The last digest of the app before a difference, all of which have been compared."""
+        source = next(s.app.me for s in self.slots if s.name == difference.app)
+        right = 0
+        for frame in frames(self.path, to_seq=difference.seq - 1, kinds=[StateDigest.KIND]):
+            if frame.header.source == source and isinstance(frame.message, StateDigest):
+                right = frame.message.upto_seq
+        return right
+
+
+def compare(difference: Diverged) -> list[Compared]:
+    """Both messages of a difference, field by field."""
+    journal, app = _fields(difference.expected), _fields(difference.got)
+    return [Compared(name, journal.get(name, ""), app.get(name, "")) for name in dict.fromkeys([*journal, *app])]
+
+
+def _fields(e: Emission | None) -> dict[str, str]:
+    if e is None:
+        return {}
+    cls = REGISTRY.get(e.kind)
+    said = {"kind": cls.__name__ if cls else str(e.kind)} | {
+        n: str(getattr(e, n)) for n in ("source_seq", "cause", "origin_ts", "flags")
+    }
+    if cls is None or e.version != cls.VERSION:
+        return said | {"version": str(e.version), "body": e.body.hex()}
+    message = cls.decode(memoryview(e.body), 0)
+    for field in cls.LAYOUT.fields:
+        value = getattr(message, field.name)
+        said[field.name] = bytes(value).hex() if isinstance(value, bytes | memoryview) else str(value)
+    return said
+
+
+def raised_in(group: Group, error: BaseException) -> Slot | None:
+    """The app whose code raised: the innermost one in the traceback."""
+    found: Slot | None = None
+    by_app = {id(slot.app): slot for slot in group.slots}
+    trace = error.__traceback__
+    while trace is not None:
+        # A hosted state machine knows its app as `ctx`.
+        this = trace.tb_frame.f_locals.get("self")
+        found = by_app.get(id(this)) or by_app.get(id(getattr(this, "ctx", None))) or found
+        trace = trace.tb_next
+    return found
+
+
+def judge(player: Player, to_seq: int | None = None, progress: Callable[[int], None] | None = None) -> Verdict:
+    """Run a player to `to_seq` (None: all there is) and say what was found."""
+    first = player.reader.next_seq
+    difference: Exception | None = None
+    count = 0
+    try:
+        count = player.run(to_seq, progress)
+    except JournalError:
+        raise
+    except Exception as found:
+        difference, count = found, player.group.seq + 1 - first
+    verdict = player.verdict(count, difference)
+    verdict.from_seq = first
+    return verdict
 
 
 def verify(path: Path, names: list[str] | None = None, progress: Callable[[int], None] | None = None) -> Verdict:
     """Replay a journal and compare all decisions of its apps (or of the named ones)."""
     player = Player(path, names)
     try:
-        return player.verdict(player.run(progress=progress))
-    except Diverged as difference:
-        return player.verdict(player.group.seq, difference)
+        return judge(player, None, progress)
     finally:
         player.reader.close()

@@ -37,7 +37,7 @@ def tree_of(app: App) -> Tree:
     """The state of an app. Names of its own (`_x`), what its host gave it and other apps are left out."""
     if isinstance(app, Books):
         return {str(number): _book(book) for number, book in sorted(app._books.items()) if book.seq}
-    return _attributes({k: v for k, v in vars(app).items() if k not in App._CONTEXT}, 0)
+    return _attributes(vars(app), 0)
 
 
 def at_path(tree: Tree, path: str) -> Tree:

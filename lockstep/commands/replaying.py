@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.console import Console
 
+from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import SessionStart
+from journal.text import Names, frame_text
 from lockstep.progress import verify_with_progress
+from replay.bisect import Side, bisect
+from replay.causes import chain
 from replay.console import debug
+from replay.finding import find_seq
+from replay.player import Compared, Finding, Verdict
 from sequencer.session import build_digest
+
+EXIT_CODES = {Finding.IDENTICAL: 0, Finding.DECISION: 1, Finding.DIGEST: 3, Finding.RAISED: 4}
+
+
+class NoSecondSide(OperatingError):
+    """--against without --bisect."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,12 +34,28 @@ def add_parser(subparsers: Any) -> None:
     replay = subparsers.add_parser(
         "replay",
         help="run a session's apps over its journal again and compare every decision",
-        description="Runs the apps of a recorded session over its journal and compares every decision with the record. "
-        "Exit code 0: identical. 1: it differs; the first difference is printed.",
+        description="Runs the apps of a recorded session over its journal and compares every decision and every state digest "
+        "with the record. The first difference is printed. Exit code 0: identical. 1: a decision differs. 3: a state differs, "
+        "and has led to no other decision yet. 4: an app raised. 2: it could not be run.",
     )
     replay.add_argument("path", type=Path, metavar="PATH", help="journal folder")
     replay.add_argument("--verify", action="store_true", help="compare every decision (always done; named for clarity)")
     replay.add_argument("--app", action="append", metavar="NAME", help="only this app (may be repeated)")
+    replay.add_argument(
+        "--from", dest="begin", metavar="PLACE", help="from here: from the nearest state before it that is held"
+    )
+    replay.add_argument("--to", dest="end", metavar="PLACE", help="up to here (a seq, a time or an order)")
+    replay.add_argument(
+        "--bisect",
+        action="store_true",
+        help="where it differs: the first bad interval, and the first frame at which two runs part",
+    )
+    replay.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKOUT",
+        help="with --bisect: the other run has the code of this folder (default: this code)",
+    )
     replay.add_argument("--json", action="store_true", help="print the verdict as JSON")
     replay.set_defaults(run=run_replay)
     stop = subparsers.add_parser(
@@ -46,25 +75,86 @@ def add_parser(subparsers: Any) -> None:
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """`lockstep replay PATH --verify`"""
-    console = Console(stderr=True)
-    verdict = verify_with_progress(arguments.path, arguments.app, console)
+    if arguments.against is not None and not arguments.bisect:
+        raise NoSecondSide("--against CHECKOUT: the other side of a --bisect; give both")
+    path, console = arguments.path, Console(stderr=True)
+    begin = find_seq(path, arguments.begin) if arguments.begin else 1
+    end = find_seq(path, arguments.end) if arguments.end else None
+    _warn_of_another_build(path)
+    verdict = verify_with_progress(path, arguments.app, console, from_seq=begin, to_seq=end)
     if arguments.json:
         print(msgspec.json.encode(verdict).decode())
     else:
-        print(verdict.line)
-        for app, compared in verdict.apps.items():
-            print(f"  {app:<16} {compared:>10,} decisions")
-        if verdict.pending:
-            print(f"  {verdict.pending} said by apps after their last frames here: they had stopped, or the journal ends")
-        if not verdict.identical:
-            print(verdict.difference)
-            recorded = _build_of(arguments.path, verdict.difference_seq)
-            here = build_digest().hex()
-            if recorded and recorded != here:
-                print(f"recorded by build {recorded[:16]}, replayed by build {here[:16]}: lockstep's own code differs too")
-            at, app = verdict.difference_cause or verdict.difference_seq, verdict.difference_app
-            print(f"look: lockstep debug {arguments.path} --at {at} --app {app}")
-    return 0 if verdict.identical else 1
+        _print_verdict(path, verdict)
+    if arguments.bisect:
+        _bisect(path, arguments.app or [], arguments.against, verdict, end)
+    return EXIT_CODES[verdict.finding]
+
+
+def _print_verdict(path: Path, verdict: Verdict) -> None:
+    print(verdict.line)
+    if verdict.from_seq > 1:
+        print(f"  from seq {verdict.from_seq}; what came before is the state that was held of it")
+    for app, compared in verdict.apps.items():
+        print(f"  {app:<16} {compared:>10,} decisions")
+    if verdict.pending:
+        print(f"  {verdict.pending} said by apps after their last frames here: they had stopped, or the journal ends")
+    if verdict.identical:
+        return
+    if verdict.fields:
+        print(verdict.difference.splitlines()[0])
+        for line in _table(verdict.fields):
+            print(line)
+    else:
+        print(verdict.difference)
+    at, names = verdict.difference_cause or verdict.difference_seq, Names.of(path)
+    print("because of")
+    for depth, frame in enumerate(chain(path, at)):
+        print(f"  {'  ' * depth}{frame_text(frame, names).strip()}")
+    if verdict.finding is Finding.DIGEST:
+        print(f"its state was right at seq {verdict.state_was_right_at}; --bisect looks further")
+    app = f" --app {verdict.difference_app}" if verdict.difference_app else ""
+    print(f"look: lockstep debug {path} --at {at}{app}")
+
+
+def _table(fields: list[Compared]) -> list[str]:
+    """Field by field; `*` where they differ. A side that said nothing is empty."""
+    rows = [(" *"[f.differs], f.name, f.journal, f.app) for f in fields]
+    silent = [name for name, i in (("journal", 2), ("app", 3)) if not any(row[i] for row in rows)]
+    width, wide = max(len(row[1]) for row in rows), min(60, max(len(row[2]) for row in rows))
+    head = f"  {'':<{width}}  {'journal':<{wide}}  app"
+    note = [f"  the {name} has nothing here" for name in silent]
+    return [head, *(f"{mark} {name:<{width}}  {a:<{wide}}  {b}".rstrip() for mark, name, a, b in rows), *note]
+
+
+def _bisect(path: Path, names: list[str], checkout: Path | None, verdict: Verdict, end: int | None) -> None:
+    if verdict.finding in (Finding.DECISION, Finding.DIGEST):
+        last = verdict.difference_cause or verdict.difference_seq
+        right = verdict.state_was_right_at
+        print(
+            f"against the record: {verdict.difference_app} was right at seq {right} and is not at seq {last}: the first bad "
+            f"frame is one of {right + 1} to {last}"
+        )
+    what = f"the code of {checkout}" if checkout else "this code under another hash seed"
+    with Side(path, names) as one, Side(path, names, checkout=checkout, hash_seed=1) as other:
+        parted = bisect(one, other, path, end)
+    if parted is None:
+        print(f"against {what}: the same states to the end")
+        if checkout is None and not verdict.identical:
+            print("this code is deterministic here, and not the one that was recorded: give its checkout with --against")
+        return
+    print(f"against {what}: the first bad frame is {parted.seq}; after it differ {', '.join(parted.apps)}")
+    if parted.raised:
+        print(f"  raised there: {parted.raised}")
+    print(f"  {frame_text(next(frames(path, from_seq=parted.seq, to_seq=parted.seq)), Names.of(path)).strip()}")
+    print(f"look: lockstep debug {path} --at {parted.seq} --app {parted.apps[0]}")
+
+
+def _warn_of_another_build(path: Path) -> None:
+    """Version skew: both identities, before anything is compared."""
+    recorded, here = _build_of(path, 2**63), build_digest().hex()
+    if recorded and recorded != here:
+        print(f"recorded by build {recorded[:16]}, replayed by build {here[:16]}", file=sys.stderr)
 
 
 def _build_of(path: Path, seq: int) -> str:

@@ -1,14 +1,20 @@
 """The player finds what differs and says it; a journal that agrees is proved."""
 
+import json
+import re
 import sys
 
 import pytest
 
+import apps.group
 from journal.frames import frames
 from journal.messages import NewOrder
+from journal.text import time_text
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
-from replay.player import Player, UnknownApp, verify
+from replay.cursor import Cursor
+from replay.player import Finding, Player, UnknownApp, apps_of, verify
+from sequencer.session import build_digest
 from tests.end_to_end.system import configuration
 
 STRATEGY = """
@@ -74,17 +80,25 @@ def test_changed_code_is_found_at_its_first_other_decision(day, capsys):
     assert main(["replay", str(day), "--verify"]) == 1
     out = capsys.readouterr().out
     assert f"replay DIFFERS at seq {verdict.difference_seq}" in out
-    assert verdict.difference in out
+    assert head in out
+    assert re.search(rf"^\* price_px +{price} +{price - 10}$", out, re.MULTILINE)
+    assert re.search(r"^  order_qty +5 +5$", out, re.MULTILINE)  # the same on both sides: not marked
+    assert [f.name for f in verdict.fields if f.differs] == ["price_px"]
+    # Why: the chain from the frame it was decided on to the input.
+    (because,) = re.findall(r"^because of\n  (\d+) ", out, re.MULTILINE)
+    assert int(because) == verdict.difference_cause == asked[3].header.cause
     # Where it was decided, not where it was sequenced.
     assert f"look: lockstep debug {day} --at {asked[3].header.cause} --app changeable" in out
 
 
-def test_silence_differs_too(day):
+def test_silence_differs_too(day, capsys):
     source = day.parent / "changeable.py"
     source.write_text(STRATEGY.replace("self.seen % 20 == 0", "self.seen % 20 == 0 and self.seen < 50"))
     verdict = verify(day)
     assert not verdict.identical
     assert verdict.difference.splitlines()[2] == "  app:     nothing"
+    assert main(["replay", str(day)]) == 1
+    assert "the app has nothing here" in capsys.readouterr().out
 
 
 def test_a_class_that_has_gone_is_one_line(day, capsys):
@@ -118,3 +132,68 @@ def test_a_player_can_stop_anywhere_and_go_on(day):
     assert steps.group.state_digest() == whole.group.state_digest()
     whole.reader.close()
     steps.reader.close()
+
+
+def test_an_app_that_raises_is_a_difference_with_its_traceback(day, capsys):
+    source = day.parent / "changeable.py"
+    source.write_text(STRATEGY + "        if self.seen == 70:\n            raise RuntimeError('tangled')\n")
+    verdict = verify(day)
+    assert (verdict.identical, verdict.finding) == (False, Finding.RAISED)
+    assert verdict.difference_app == "changeable"
+    assert verdict.difference.startswith(f"changeable: raises at seq {verdict.difference_seq}\nTraceback")
+    assert verdict.difference.endswith("RuntimeError: tangled")
+    assert "changeable.py" in verdict.difference
+    assert verdict.frames == verdict.last_seq == verdict.difference_seq - 1
+    forget()
+    assert main(["replay", str(day)]) == 4
+    out = capsys.readouterr().out
+    assert "RuntimeError: tangled" in out
+    assert f"look: lockstep debug {day} --at {verdict.difference_seq} --app changeable" in out
+
+
+def test_another_state_is_told_from_another_decision(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(apps.group, "DIGEST_EVERY", 128)
+    source = tmp_path / "changeable.py"
+    source.write_text(STRATEGY)
+    strategy = {"changeable": {"class": f"{source}:Changeable", "account": "demo"}}
+    run_backtest(configuration(tmp_path / "unused", strategy=strategy, backtest={"duration": "2s"}), tmp_path / "day")
+    forget()
+    source.write_text(STRATEGY + "        if self.seen == 30:\n            self.other = 1\n")
+    assert main(["replay", str(tmp_path / "day")]) == 3
+    out = capsys.readouterr().out
+    assert re.search(r"^\* digest ", out, re.MULTILINE)
+    (right,) = re.findall(r"its state was right at seq (\d+); --bisect looks further", out)
+    assert int(right) % 128 == 0
+    verdict = verify(tmp_path / "day")
+    assert verdict.difference_cause == int(right) + 128 == verdict.state_was_right_at + 128
+    forget()
+
+
+def test_from_a_place_to_a_place(day, capsys):
+    with Cursor(day, grain=64, pause_s=0) as cursor:
+        whole = cursor.at(cursor.last).group.state_digest().hex()
+        held, last = list(cursor.checkpoints.seqs), cursor.last
+    assert main(["replay", str(day), "--from", str(held[3] + 5), "--json"]) == 0
+    verdict = json.loads(capsys.readouterr().out)
+    assert verdict["from_seq"] == held[3] + 1
+    assert verdict["frames"] == last - held[3]
+    assert verdict["state_digest"] == whole
+    assert verdict["decisions"] == sum(1 for f in frames(day, from_seq=held[3] + 1) if f.header.source in sources(day))
+    assert main(["replay", str(day), "--from", str(held[3] + 5), "--to", str(held[5]), "--app", "oms"]) == 0
+    assert f"from seq {held[3] + 1};" in capsys.readouterr().out
+    first = next(frames(day, from_seq=held[2], to_seq=held[2]))
+    assert main(["replay", str(day), "--to", time_text(first.header.ts), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["last_seq"] == held[2]
+    assert main(["replay", str(day), "--from", "yesterday"]) == 2
+    assert "expected a seq (500), a time" in capsys.readouterr().err
+
+
+def sources(day):
+    return {spec.source for spec in apps_of(day)}
+
+
+def test_another_build_is_told_with_both_identities(day, capsys, monkeypatch):
+    monkeypatch.setattr("lockstep.commands.replaying._build_of", lambda path, seq: "ab" * 32)
+    assert main(["replay", str(day)]) == 0
+    err = capsys.readouterr().err
+    assert f"recorded by build abababababababab, replayed by build {build_digest().hex()[:16]}" in err

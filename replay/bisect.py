@@ -1,0 +1,122 @@
+"""Where two runs over one journal part: this code under two hash seeds, or this code and that of another checkout.
+
+The record has a digest of each app's state every few thousand frames and nothing in between: against it, the first bad interval
+is all that can be found. Two runs can be asked after any frame, so between them it is the first bad frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from apps.group import DIGEST_EVERY
+from journal.errors import OperatingError
+from journal.frames import last_seq
+
+
+class CannotRun(OperatingError):
+    """A side that cannot be run: names it and says why."""
+
+
+class Parted(msgspec.Struct):
+    """The first frame after which the two states differ, and whose."""
+
+    seq: int
+    apps: list[str]
+    raised: str = ""
+    """What one of the sides raised there."""
+
+
+class Side:
+    """A process that runs the journal's apps with the code of a checkout."""
+
+    def __init__(self, journal: Path, names: list[str], *, checkout: Path | None = None, hash_seed: int = 0) -> None:
+        self.what = str(checkout) if checkout else f"hash seed {hash_seed}"
+        here = Path(__file__).resolve().parent.parent
+        if checkout is not None and not (checkout / "replay" / "player.py").is_file():
+            raise CannotRun(
+                f"--against {checkout}: no checkout of lockstep; expected a folder with its sources and built kernels"
+            )
+        python = checkout / ".venv" / "bin" / "python" if checkout else Path(sys.executable)
+        probe = Path(__file__).with_name("bisect_probe.py")
+        self._process = subprocess.Popen(
+            # -P: the folder of the probe is not in front of the path.
+            [str(python) if python.exists() else sys.executable, "-P", str(probe), str(journal), *names],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(checkout or here), "PYTHONHASHSEED": str(hash_seed)},
+        )  # fmt: skip
+        self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        line = self._process.stdout.readline()
+        if not line:
+            said = self._process.stderr.read().strip().splitlines()
+            raise CannotRun(f"{self.what}: {said[-1] if said else 'it ended without a word'}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def ask(self, command: str, seq: int) -> dict[str, Any]:
+        """`try` or `go`: what the states are after a frame."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{command} {seq}\n")
+            self._process.stdin.flush()
+        return self._read()
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def bisect(
+    one: Side, other: Side, journal: Path, to_seq: int | None = None, progress: Callable[[int], None] | None = None
+) -> Parted | None:
+    """The first frame after which the states of the two sides differ; None: they never do. States that met again between two
+    looks are not seen: then it is a frame at which they parted, if not the first one."""
+    last = to_seq if to_seq is not None else last_seq(journal)
+    good, bad = 0, 0
+    while good < last and not bad:
+        seq = min(good + DIGEST_EVERY, last)
+        if _same(one, other, "try", seq):
+            one.ask("go", seq)
+            other.ask("go", seq)
+            good = seq
+        else:
+            bad = seq
+        if progress is not None:
+            progress(good)
+    if not bad:
+        return None
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if _same(one, other, "try", middle):
+            one.ask("go", middle)
+            other.ask("go", middle)
+            good = middle
+        else:
+            bad = middle
+    a, b = one.ask("try", bad), other.ask("try", bad)
+    names = sorted({*a["states"], *b["states"]})
+    return Parted(
+        seq=bad,
+        apps=[name for name in names if a["states"].get(name) != b["states"].get(name)],
+        raised=next((f"{side.what}: {x['raised']}" for side, x in ((one, a), (other, b)) if "raised" in x), ""),
+    )
+
+
+def _same(one: Side, other: Side, command: str, seq: int) -> bool:
+    return one.ask(command, seq) == other.ask(command, seq)

@@ -1,0 +1,126 @@
+"""Bisection: the first frame at which two runs part, by hash seed or by code; against the record the first bad interval."""
+
+import re
+import shutil
+import sys
+
+import pytest
+
+import apps.group
+from lockstep.backtesting import run_backtest
+from lockstep.cli import main
+from replay.bisect import CannotRun, Side, bisect
+from replay.player import Player
+from tests.end_to_end.system import ROOT, configuration, one_line
+
+STRATEGY = """
+from apps.strategy import Strategy, on
+from journal.messages import TopOfBook
+
+
+class Drifts(Strategy):
+    def start(self):
+        self.seen = 0
+        self.total = 0
+
+    @on(TopOfBook, wake="touch_changed")
+    def touch(self, m):
+        self.seen += 1
+        self.total += m.bid_px
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A day of a strategy that only counts, with digests every 256 frames."""
+    monkeypatch.setattr(apps.group, "DIGEST_EVERY", 256)
+    source = tmp_path / "drifts.py"
+    source.write_text(STRATEGY)
+    strategy = {"drifts": {"class": f"{source}:Drifts", "account": "demo"}}
+    run_backtest(configuration(tmp_path / "unused", strategy=strategy, backtest={"duration": "3s"}), tmp_path / "day")
+    sys.modules.pop("drifts", None)
+    yield tmp_path / "day", source
+    sys.modules.pop("drifts", None)
+
+
+def wake(day, number):
+    """The frame that woke the strategy the nth time, found by stepping."""
+    player = Player(day, ["drifts"])
+    while player.slots[0].app.seen < number:
+        assert player.run(to_seq=player.reader.next_seq)
+    player.reader.close()
+    sys.modules.pop("drifts", None)
+    return player.group.seq
+
+
+def test_equal_sides_never_part(made):
+    day, _ = made
+    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], hash_seed=1) as other:
+        assert bisect(one, other, day) is None
+
+
+def test_a_hash_that_got_in_is_found_at_its_frame(made, capsys):
+    day, source = made
+    fiftieth = wake(day, 50)
+    source.write_text(STRATEGY + "        if self.seen == 50:\n            self.total += hash(str(m.bid_px)) % 1000\n")
+    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], hash_seed=1) as other:
+        parted = bisect(one, other, day)
+    assert parted.apps == ["drifts"]
+    assert parted.seq == fiftieth
+    assert main(["replay", str(day), "--app", "drifts", "--bisect"]) == 3
+    out = capsys.readouterr().out
+    right = re.search(r"drifts was right at seq (\d+) and is not at seq (\d+)", out)
+    assert int(right[1]) < parted.seq <= int(right[2]) == int(right[1]) + 256
+    assert f"against this code under another hash seed: the first bad frame is {parted.seq}; after it differ drifts" in out
+    assert f"look: lockstep debug {day} --at {parted.seq} --app drifts" in out
+
+
+def test_other_code_is_bisected_against_its_checkout(made, tmp_path, capsys):
+    """Two checkouts whose books differ: one has lost a line."""
+    day, source = made
+    other = tmp_path / "other"
+    for package in ("journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep"):
+        shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
+    positions = other / "apps" / "instruments.py"
+    text = positions.read_text()
+    assert "self.venues[m.venue] = m" in text
+    positions.write_text(text.replace("self.venues[m.venue] = m", "self.venues[m.venue + 1] = m"))
+    source.write_text(STRATEGY.replace("self.total += m.bid_px", "self.total += m.bid_px + (self.seen == 60)"))
+    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], checkout=other) as two:
+        assert bisect(one, two, day) is None  # the strategy's file is the same for both, and reads no venue
+    strategy = other / "apps" / "strategy.py"
+    text = strategy.read_text()
+    changed = "        self.enabled = True\n        self._order_number = 0\n"
+    assert changed in text
+    strategy.write_text(text.replace(changed, "        self.enabled = True\n        self._order_number = 1\n"))
+    assert main(["replay", str(day), "--app", "drifts", "--bisect", "--against", str(other)]) == 3
+    assert f"against the code of {other}: the first bad frame is 1; after it differ drifts" in capsys.readouterr().out
+
+
+def test_a_side_that_raises_is_named(made):
+    day, source = made
+    fiftieth = wake(day, 50)
+    source.write_text(
+        STRATEGY + "        if self.seen == 50 and hash('a') == hash_of_a():\n            raise RuntimeError('tangled')\n"
+    )
+    source.write_text(
+        source.read_text()
+        + "\n\ndef hash_of_a():\n    import os\n    return hash('a') if os.environ['PYTHONHASHSEED'] == '1' else None\n"
+    )
+    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], hash_seed=1) as other:
+        parted = bisect(one, other, day)
+    assert parted.seq == fiftieth
+    assert parted.raised == "hash seed 1: RuntimeError: tangled"
+
+
+def test_a_folder_that_is_no_checkout(made, tmp_path, capsys):
+    day, source = made
+    assert main(["replay", str(day), "--bisect", "--against", str(tmp_path)]) == 2
+    assert one_line(capsys.readouterr().err) == (
+        f"lockstep: --against {tmp_path}: no checkout of lockstep; expected a folder with its sources and built kernels"
+    )
+    assert main(["replay", str(day), "--against", str(tmp_path)]) == 2
+    assert "the other side of a --bisect" in one_line(capsys.readouterr().err)
+    source.unlink()
+    with pytest.raises(CannotRun, match=r"hash seed 0: .*drifts\.py"):
+        Side(day, ["drifts"])
