@@ -27,6 +27,7 @@ from journal.messages.schema import REGISTRY
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
 from lockstep.backtesting import run_backtest
+from lockstep.bench import back
 from lockstep.bench.conditions import conditions
 from lockstep.config import load
 from replay.player import Player
@@ -197,7 +198,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         days = [all_apps(day)]
         before = _memory_mib()
         days += [all_apps(day) for _ in range(arguments.rounds - 1)]
+        grown = _memory_mib() - before
         share = market_share(day)
+        moves = back.measure(day)
     apps = [count / seconds for count, seconds in days]
     return {
         "bench": "replay",
@@ -214,6 +217,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "filtered_frames_per_s": round(statistics.median(tenth)),
             "apps_frames_per_s": round(statistics.median(apps)),
             "apps_frames_per_s_max": round(max(apps)),
-            "apps_memory_grown_mib": round(_memory_mib() - before, 1),
+            "apps_memory_grown_mib": round(grown, 1),
+            **moves,
         },
     }  # fmt: skip
