@@ -16,25 +16,31 @@ ROOT = Path(__file__).resolve().parents[1]
 EXTENSIONS = {
     "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
+    "apps.kernel._fast": [f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say")],
 }
 TESTS = ["tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py"]
+STEP_TESTS = ["tests/apps/test_group_run.py"]
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
-         "-fno-sanitize-recover=all", "-I.", f"-I{sysconfig.get_path('include')}"]  # fmt: skip
+         "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
+         "-I.", f"-I{sysconfig.get_path('include')}"]  # fmt: skip
 PLUGIN = """
 import importlib.util, sys
 from pathlib import Path
 
-for path in Path(__file__).parent.glob("*._fast.so"):
+# The one of the lowest floor first: others take functions from it.
+for path in sorted(Path(__file__).parent.glob("*._fast.so"), key=lambda path: not path.name.startswith("journal.")):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     sys.modules[path.stem] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[path.stem])
 
 
 def pytest_sessionfinish(session):
+    from apps import app, group
     from journal.messages import accelerator
     from sequencer import client
 
-    assert [Path(module.__file__).parent for module in (accelerator._fast, client._fast)] == 2 * [Path(__file__).parent]
+    modules = [accelerator._fast, client._fast, app._fast, group._fast]
+    assert {Path(module.__file__).parent for module in modules} == {Path(__file__).parent}
     print("sanitized:", session.testscollected, "tests")
 """
 
@@ -79,8 +85,9 @@ def found(folder: Path) -> str:
     return "".join(path.read_text() for path in sorted(folder.glob("found.*")))
 
 
-def test_their_tests_under_sanitizers(tmp_path):
-    done = sanitized(tmp_path, EXTENSIONS, *TESTS)
+@pytest.mark.parametrize("tests", [TESTS, STEP_TESTS])
+def test_their_tests_under_sanitizers(tmp_path, tests):
+    done = sanitized(tmp_path, EXTENSIONS, *tests)
     assert done.returncode == 0, found(tmp_path)[:5000] + done.stdout[-3000:] + done.stderr[-3000:]
     assert "sanitized: " in done.stdout
     assert found(tmp_path) == ""

@@ -35,9 +35,11 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast"
 
 PyMODINIT_FUNC PyInit__fast(void) {
     PyObject *journal = PyImport_ImportModule("journal.kernel._fast");
-    if (journal == NULL) return NULL;
-    Py_DECREF(journal); /* it stays in sys.modules */
-    if ((lockstep_messages = PyCapsule_Import(LOCKSTEP_MESSAGE_CAPSULE, 0)) == NULL) return NULL;
+    PyObject *capsule = journal != NULL ? PyObject_GetAttrString(journal, "message") : NULL;
+    lockstep_messages = capsule != NULL ? PyCapsule_GetPointer(capsule, LOCKSTEP_MESSAGE_CAPSULE) : NULL;
+    Py_XDECREF(capsule);
+    Py_XDECREF(journal); /* it stays in sys.modules */
+    if (lockstep_messages == NULL) return NULL;
     if (lockstep_messages->size != sizeof *lockstep_messages)
         return PyErr_Format(PyExc_ImportError, "built beside another journal.kernel._fast; build both again");
     PyObject *module = PyModule_Create(&definition);
