@@ -32,7 +32,7 @@ from lockstep.bench.conditions import conditions
 from lockstep.config import load
 from replay.player import Player
 
-RATE = 6_000
+RATE = 5_000
 """Events of generated market a second: so dense that 95 % of the frames are market data."""
 PORTION = 4096
 
