@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import bisect
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal.kernel._journal import ffi, lib
 from journal.segment import SegmentHeader, crc32c
 
+FOLDER = "index"
 MAGIC = b"LKSTPIDX"
-FORMAT = 1
+FORMAT = int(lib.LOCKSTEP_INDEX_FORMAT)
 BLOCK_SHIFT = int(lib.LOCKSTEP_INDEX_BLOCK_SHIFT)
-HEAD_BYTES = 256
+HEAD_BYTES = int(lib.LOCKSTEP_INDEX_HEAD_BYTES)
 LEFT_OUT = 2**32 - 1
 """Instead of a directory's length: the segment had more rows of this dimension than an index takes."""
 
 # magic, format, number, stream, nonce, segment bytes, first and last seq, first and last ts, then u32s.
-_HEAD = struct.Struct("<8sIIQQQQQqqIIIII")
+_HEAD = struct.Struct("<8sIIQQQQQqqIIIII4x")
 _SECTION = struct.Struct("<QQII")
 _BLOCK = struct.Struct("<QqII")
 _KIND = struct.Struct("<QQII")
-_SOURCE = struct.Struct("<QII")
+_SOURCE = struct.Struct("<QIIII")
+_NUMBER = struct.Struct("<QQ")
+_PLACE = struct.Struct("<QI4x")
 _CRC = struct.Struct("<I")
-SECTIONS = ("blocks", "kinds", "sources", "by_kind", "by_instrument", "by_order")
+# First what a start of the writer reads: small, and side by side.
+SECTIONS = ("kinds", "sources", "numbers", "places", "blocks", "by_kind", "by_instrument", "by_order")
 DIMENSIONS = ("by_kind", "by_instrument", "by_order")
+_ROW_BYTES = {
+    "kinds": _KIND.size, "sources": _SOURCE.size, "numbers": _NUMBER.size, "places": _PLACE.size, "blocks": _BLOCK.size,
+}  # fmt: skip
+
+
+def index_path(header: SegmentHeader) -> Path:
+    """Where a segment's index stands."""
+    return header.path.parent / FOLDER / f"{header.number:08d}.idx"
 
 
 def blocks_of(header: SegmentHeader) -> int:
@@ -108,20 +121,77 @@ class Postings:
         return list(keys[0:n])
 
 
+class SourceRow(NamedTuple):
+    """What a segment says of one source."""
+
+    source_seq: int
+    """Its last number, accepted or refused; 0: none."""
+    incarnation: int
+    numbers: range
+    places: range
+    """Which rows of these two sections are its own."""
+
+
+class Sources:
+    """What a segment says of its publishers. `section` reads one by its name; the long ones only when they are asked for."""
+
+    def __init__(self, section: Callable[[str], bytes | memoryview]) -> None:
+        self.section = section
+        self.rows: dict[int, SourceRow] = {}
+        numbers = places = 0
+        for source_seq, source, incarnation, own_numbers, own_places in _SOURCE.iter_unpack(section("sources")):
+            self.rows[source] = SourceRow(
+                source_seq, incarnation, range(numbers, numbers + own_numbers), range(places, places + own_places)
+            )
+            numbers, places = numbers + own_numbers, places + own_places
+
+    def numbers(self, source: int) -> list[tuple[int, int]]:
+        """(source_seq, seq) of its frames, ascending: the last of each remainder by 64. None of what was refused."""
+        return self._of(_NUMBER, "numbers", self.rows[source].numbers)
+
+    def places(self, source: int) -> list[tuple[int, int]]:
+        """(source_seq, offset), ascending: where its numbers from that one on are to be looked for."""
+        return self._of(_PLACE, "places", self.rows[source].places)
+
+    def _of(self, row: struct.Struct, name: str, rows: range) -> list[Any]:
+        return list(row.iter_unpack(memoryview(self.section(name))[rows.start * row.size : rows.stop * row.size]))
+
+
+def pack_sources(
+    sources: Mapping[int, tuple[int, int]], numbers: Mapping[int, bytes], places: Mapping[int, bytes]
+) -> dict[str, bytes]:
+    """The three sections about sources: (last source_seq, last incarnation), and rows, by source."""
+    rows = b"".join(
+        _SOURCE.pack(
+            source_seq, source, incarnation, len(numbers.get(source, b"")) // _NUMBER.size,
+            len(places.get(source, b"")) // _PLACE.size,
+        )
+        for source, (source_seq, incarnation) in sorted(sources.items())
+    )  # fmt: skip
+    order = sorted(sources)
+    return {
+        "sources": rows,
+        "numbers": b"".join(numbers.get(source, b"") for source in order),
+        "places": b"".join(places.get(source, b"") for source in order),
+    }
+
+
 def pack(
     header: SegmentHeader,
     ends: Ends,
     blocks: bytes,
     kinds: Sequence[tuple[int, int, int]],
-    sources: Sequence[tuple[int, int, int]],
+    sources: Mapping[str, bytes],
     postings: Sequence[tuple[bytes, int]],
 ) -> bytes:
-    """A whole file. `kinds`: (kind, frames, bytes); `sources`: (source, last source_seq, last incarnation); `postings`: of
-    each dimension directory and data in one, and the directory's length."""
+    """A whole file. `kinds`: (kind, frames, bytes); `sources`: the three sections about them; `postings`: of each dimension
+    directory and data in one, and the directory's length."""
     parts = [
-        (blocks, len(blocks) // _BLOCK.size),
         (b"".join(_KIND.pack(n, size, kind, 0) for kind, n, size in kinds), len(kinds)),
-        (b"".join(_SOURCE.pack(seq, source, incarnation) for source, seq, incarnation in sources), len(sources)),
+        (sources["sources"], len(sources["sources"]) // _SOURCE.size),
+        (sources["numbers"], len(sources["numbers"]) // _NUMBER.size),
+        (sources["places"], len(sources["places"]) // _PLACE.size),
+        (blocks, len(blocks) // _BLOCK.size),
         *postings,
     ]
     table = b""
@@ -138,10 +208,20 @@ def pack(
     return head + _CRC.pack(crc32c(head)) + b"".join(data for data, _ in parts)
 
 
-class SegmentIndex:
-    """A checked index file. What it says of the segment's content is still to be compared with it (`journal.index.store`)."""
+class Section(NamedTuple):
+    """Where a section stands in the file."""
+
+    at: int
+    bytes: int
+    rows: int
+    crc: int
+
+
+class IndexHead:
+    """The checked beginning of an index file. What it says of the segment's content is still to be compared with it."""
 
     def __init__(self, data: bytes, header: SegmentHeader) -> None:
+        """`data`: HEAD_BYTES, or the whole file. IndexDamaged when it is not the head of this segment's index."""
         if (
             len(data) < HEAD_BYTES
             or crc32c(data[: HEAD_BYTES - _CRC.size]) != _CRC.unpack_from(data, HEAD_BYTES - _CRC.size)[0]
@@ -155,24 +235,45 @@ class SegmentIndex:
         if identity != own or schema_crc != header.schema_crc:
             raise IndexDamaged("of another segment")
         self.ends = Ends(*ends)
-        self._data = data
-        self._sections: dict[str, tuple[memoryview, int]] = {}
-        for i, name in enumerate(SECTIONS):
-            at, size, count, crc = _SECTION.unpack_from(data, _HEAD.size + i * _SECTION.size)
-            part = memoryview(data)[at : at + size]
-            if len(part) != size or crc32c(part) != crc:
-                raise IndexDamaged(f"section {name}")
-            self._sections[name] = part, count
-        rows, count = self._sections["blocks"]
-        if not 0 < count == len(rows) // _BLOCK.size <= blocks_of(header) or header.opened is None:
-            raise IndexDamaged("blocks")
-        if self.ends.first_seq != header.opened.first_seq:
+        if header.opened is None or self.ends.first_seq != header.opened.first_seq:
             raise IndexDamaged("of another opening of the segment")
-        self.blocks = Blocks(rows, count)
+        self.sections: dict[str, Section] = {}
+        at = HEAD_BYTES
+        for i, name in enumerate(SECTIONS):
+            section = self.sections[name] = Section(*_SECTION.unpack_from(data, _HEAD.size + i * _SECTION.size))
+            if section.at != at or (section.bytes != section.rows * _ROW_BYTES.get(name, 0) and name in _ROW_BYTES):
+                raise IndexDamaged(f"section {name}")
+            at += section.bytes
+        self.file_bytes = at
+
+    def check(self, name: str, data: bytes | memoryview) -> bytes | memoryview:
+        """The bytes of a section, if they are right."""
+        section = self.sections[name]
+        if len(data) != section.bytes or crc32c(data) != section.crc:
+            raise IndexDamaged(f"section {name}")
+        return data
+
+
+class SegmentIndex:
+    """A checked index file. What it says of the segment's content is still to be compared with it (`journal.index.store`)."""
+
+    def __init__(self, data: bytes, header: SegmentHeader) -> None:
+        self.head = IndexHead(data, header)
+        self.ends = self.head.ends
+        if len(data) != self.head.file_bytes:
+            raise IndexDamaged("its length")
+        self._sections = {
+            name: memoryview(self.head.check(name, memoryview(data)[section.at : section.at + section.bytes]))
+            for name, section in self.head.sections.items()
+        }
+        count = self.head.sections["blocks"].rows
+        if not 0 < count <= blocks_of(header):
+            raise IndexDamaged("blocks")
+        self.blocks = Blocks(self._sections["blocks"], count)
 
     def postings(self, dimension: str) -> Postings | None:
         """Of one dimension; None where the segment had too many rows of it."""
-        part, groups = self._sections[dimension]
+        part, groups = self._sections[dimension], self.head.sections[dimension].rows
         if groups == LEFT_OUT:
             return None
         if groups * 16 > len(part):
@@ -182,9 +283,14 @@ class SegmentIndex:
     @property
     def kinds(self) -> dict[int, tuple[int, int]]:
         """Kind → frames, bytes."""
-        return {kind: (n, size) for n, size, kind, _ in _KIND.iter_unpack(self._sections["kinds"][0])}
+        return kinds_in(self._sections["kinds"])
 
     @property
-    def sources(self) -> dict[int, tuple[int, int]]:
-        """Source → the last source_seq and incarnation that this segment has of it."""
-        return {source: (seq, incarnation) for seq, source, incarnation in _SOURCE.iter_unpack(self._sections["sources"][0])}
+    def sources(self) -> Sources:
+        """What the segment says of its sources."""
+        return Sources(self._sections.__getitem__)
+
+
+def kinds_in(section: bytes | memoryview) -> dict[int, tuple[int, int]]:
+    """Kind → frames, bytes."""
+    return {kind: (n, size) for n, size, kind, _ in _KIND.iter_unpack(section)}

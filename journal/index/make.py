@@ -10,7 +10,8 @@ import msgspec
 
 from journal.clock import SystemClock
 from journal.errors import JournalMissing
-from journal.index.store import FOLDER, build, discard, index_path, is_full, load
+from journal.index.layout import FOLDER, index_path
+from journal.index.store import build, discard, is_full, load
 from journal.segment import CONTROL, map_file, read_header, segment_files
 
 _LEFTOVER_NS = 600 * 10**9

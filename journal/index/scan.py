@@ -9,7 +9,7 @@ import numpy as np
 
 from journal.errors import JournalCorrupt
 from journal.index.fields import fields_of
-from journal.index.layout import LEFT_OUT, Blocks, Ends, blocks_of, pack
+from journal.index.layout import LEFT_OUT, Blocks, Ends, Sources, blocks_of, pack, pack_sources
 from journal.kernel._journal import ffi, lib
 from journal.recovery import describe, nonzero, start_reader
 from journal.segment import SegmentHeader
@@ -17,6 +17,12 @@ from journal.segment import SegmentHeader
 POSTINGS_MAX = 4 << 20
 """Rows of one dimension. A segment with more is indexed without that dimension, in 64 MiB of memory instead of any amount."""
 _ROW = 16
+_WINDOWS_FIRST = 2 * int(lib.LOCKSTEP_INDEX_STEP)
+_WINDOW = np.dtype([
+    ("numbers", [("source_seq", "<u8"), ("seq", "<u8")], int(lib.LOCKSTEP_NUMBERS_KEPT)),
+    ("places", [("source_seq", "<u8"), ("offset", "<u4"), ("zero", "<u4")], int(lib.LOCKSTEP_PLACES_KEPT)),
+    ("places_count", "<u8"), ("source", "<u4"), ("zero", "<u4"),
+])  # fmt: skip
 
 
 class SegmentScan:
@@ -39,6 +45,8 @@ class SegmentScan:
             rows = _memory(self._max * _ROW)
             self._rows.append(rows)
             postings.rows, postings.max = ffi.cast("struct lockstep_posting *", rows), self._max
+        self._windows: Any = np.empty(0, _WINDOW)
+        self._more_windows()
 
     @property
     def blocks(self) -> Blocks:
@@ -49,6 +57,9 @@ class SegmentScan:
     def advance(self) -> bool:
         """Go on to the tail or the end; True when the segment is full. JournalCorrupt at a bad frame."""
         lib.lockstep_index_scan(self.c, self.reader, self._fields.c)
+        while self.reader.state == lib.LOCKSTEP_MORE:
+            self._more_windows()
+            lib.lockstep_index_scan(self.c, self.reader, self._fields.c)
         state = self.reader.state
         if state not in (lib.LOCKSTEP_TAIL, lib.LOCKSTEP_END):
             raise JournalCorrupt(self.header.path, int(self.reader.offset), *describe(self.reader))
@@ -63,15 +74,45 @@ class SegmentScan:
             int(reader.last_crc), int(reader.epoch), int(c.last_offset), int(reader.offset),
         )  # fmt: skip
         frames, sizes = nonzero(c.frames_by_kind, "<u8"), nonzero(c.bytes_by_kind, "<u8")
-        seqs, incarnations = nonzero(c.sources.last_source_seq, "<u8"), nonzero(c.sources.last_incarnation, "<u4")
         return pack(
             self.header,
             ends,
             bytes(ffi.buffer(self._blocks))[: int(c.blocks_count) * 24],
             [(kind, n, sizes[kind]) for kind, n in frames.items()],
-            [(s, seqs.get(s, 0), incarnations.get(s, 0)) for s in sorted(seqs.keys() | incarnations.keys())],
+            self._sources(),
             [_encode(postings) for postings in (c.kinds, c.instruments, c.orders)],
         )
+
+    @property
+    def kinds(self) -> set[int]:
+        """Which kinds occur, as far as `advance` came."""
+        return set(nonzero(self.c.frames_by_kind, "<u8"))
+
+    @property
+    def sources(self) -> Sources:
+        """What is said of sources, as far as `advance` came."""
+        return Sources(self._sources().__getitem__)
+
+    def _sources(self) -> dict[str, bytes]:
+        seqs = nonzero(self.c.sources.last_source_seq, "<u8")
+        incarnations = nonzero(self.c.sources.last_incarnation, "<u4")
+        numbers, places = {}, {}
+        for window in self._windows[: int(self.c.windows_count)]:
+            source, count = int(window["source"]), int(window["places_count"])
+            own = window["numbers"]
+            numbers[source] = np.sort(own[own["source_seq"] != 0], order="source_seq").tobytes()
+            ring = window["places"]
+            places[source] = (ring[:count] if count <= len(ring) else np.roll(ring, -count)).tobytes()  # the oldest first
+        known = seqs.keys() | incarnations.keys()
+        return pack_sources({s: (seqs.get(s, 0), incarnations.get(s, 0)) for s in known}, numbers, places)
+
+    def _more_windows(self) -> None:
+        """Room for more sources than there was room for."""
+        grown = np.empty(max(_WINDOWS_FIRST, 2 * len(self._windows)), _WINDOW)
+        grown[: len(self._windows)] = self._windows
+        self._windows = grown
+        self.c.windows = ffi.cast("struct lockstep_window *", ffi.from_buffer(grown))
+        self.c.windows_max = len(grown)
 
 
 def _memory(size: int) -> Any:

@@ -10,21 +10,13 @@ import contextlib
 import mmap
 import os
 import threading
-from pathlib import Path
 
 from journal.errors import JournalError
-from journal.index.layout import IndexDamaged, SegmentIndex
+from journal.index.layout import IndexDamaged, SegmentIndex, index_path
 from journal.index.scan import SegmentScan
 from journal.kernel._journal import ffi, lib
 from journal.recovery import start_reader
 from journal.segment import SegmentHeader, map_file, read_header, segment_name, write_durably
-
-FOLDER = "index"
-
-
-def index_path(header: SegmentHeader) -> Path:
-    """Where a segment's index stands."""
-    return header.path.parent / FOLDER / f"{header.number:08d}.idx"
 
 
 def is_full(header: SegmentHeader) -> bool:

@@ -12,8 +12,9 @@
 _Static_assert(sizeof(struct lockstep_block) == 24, "unpacked by Python as <QqII");
 _Static_assert(sizeof(struct lockstep_posting) == 16, "a row");
 _Static_assert(sizeof(struct lockstep_index_group) == 16, "unpacked by Python as <QII");
-
-enum { SCAN_REFS = 256 };
+_Static_assert(sizeof(struct lockstep_number) == 16 && sizeof(struct lockstep_place) == 16, "rows");
+_Static_assert(sizeof(struct lockstep_window) == 64 * 16 + 256 * 16 + 16, "taken apart by numpy");
+_Static_assert(sizeof(struct lockstep_index_head) == 96, "sections follow");
 
 static const uint32_t END = 0xFFFFFFFF;
 
@@ -40,6 +41,32 @@ static inline void note_kind(struct lockstep_indexer *x, uint16_t kind, uint32_t
         return;
     }
     x->kinds.rows[x->kinds.count++] = (struct lockstep_posting){kind, block, 0};
+}
+
+static struct lockstep_window *window_of(struct lockstep_indexer *x, uint16_t source)
+{
+    uint32_t *known = &x->window_of[source];
+    if (*known == 0) {
+        struct lockstep_window *fresh = &x->windows[x->windows_count++];
+        memset(fresh, 0, sizeof *fresh);
+        fresh->source = source;
+        *known = x->windows_count;
+    }
+    return &x->windows[*known - 1];
+}
+
+/* A number that is not behind its source's last: what a sequencer must know of it after a restart. */
+static inline void note_number(struct lockstep_indexer *x, const struct lockstep_frame *f, uint32_t offset)
+{
+    if (f->source_seq <= x->sources.last_source_seq[f->source])
+        return;
+    struct lockstep_window *w = window_of(x, f->source);
+    w->numbers[f->source_seq % LOCKSTEP_NUMBERS_KEPT] = (struct lockstep_number){f->source_seq, f->seq};
+    const struct lockstep_place *last = &w->places[(w->places_count - 1) % LOCKSTEP_PLACES_KEPT];
+    if (w->places_count != 0 && f->source_seq - last->source_seq < LOCKSTEP_PLACE_NUMBERS &&
+        offset - last->offset < LOCKSTEP_PLACE_BYTES)
+        return;
+    w->places[w->places_count++ % LOCKSTEP_PLACES_KEPT] = (struct lockstep_place){f->source_seq, offset, 0};
 }
 
 /* What the frame says at `at`; 0 where it is too short for it, or the kind has no such field. */
@@ -71,6 +98,7 @@ static inline void take(struct lockstep_indexer *x, const uint8_t *base, const s
         x->blocks[x->blocks_count++] = (struct lockstep_block){ref->seq, ref->ts, ref->offset, 0};
     x->frames_by_kind[ref->kind]++;
     x->bytes_by_kind[ref->kind] += length;
+    note_number(x, head, ref->offset);
     lockstep_note_source(&x->sources, head);
     note_kind(x, ref->kind, block);
     uint32_t instrument = instrument_of(frame, length, fields->instrument_at[ref->kind]);
@@ -83,11 +111,12 @@ static inline void take(struct lockstep_indexer *x, const uint8_t *base, const s
 
 uint64_t lockstep_index_scan(struct lockstep_indexer *x, struct lockstep_reader *r, const struct lockstep_index_fields *fields)
 {
-    struct lockstep_ref refs[SCAN_REFS];
+    struct lockstep_ref refs[LOCKSTEP_INDEX_STEP];
     uint64_t before = x->frames;
-    do {
+    r->state = LOCKSTEP_MORE;
+    while (r->state == LOCKSTEP_MORE && x->windows_max - x->windows_count >= LOCKSTEP_INDEX_STEP) {
         /* In portions that stay in the cache: the second look at a frame costs nothing. */
-        uint32_t n = lockstep_reader_poll(r, refs, SCAN_REFS, SCAN_REFS, UINT64_MAX);
+        uint32_t n = lockstep_reader_poll(r, refs, LOCKSTEP_INDEX_STEP, LOCKSTEP_INDEX_STEP, UINT64_MAX);
         if (n > 0 && x->frames == 0)
             x->first_ts = refs[0].ts;
         for (uint32_t i = 0; i < n; i++)
@@ -95,7 +124,7 @@ uint64_t lockstep_index_scan(struct lockstep_indexer *x, struct lockstep_reader 
         if (n > 0)
             x->last_offset = refs[n - 1].offset;
         x->frames += n;
-    } while (r->state == LOCKSTEP_MORE);
+    }
     return x->frames - before;
 }
 

@@ -7,6 +7,11 @@ enum lockstep_index_limits {
     LOCKSTEP_INDEX_GROUP = 64,            /* keys between two entries of a directory */
     LOCKSTEP_INDEX_LIST_BYTES_MAX = 20,   /* the longest a posting can become */
     LOCKSTEP_INDEX_RECENT = 8192,
+    LOCKSTEP_NUMBERS_KEPT = 64,
+    LOCKSTEP_PLACES_KEPT = 256,
+    LOCKSTEP_PLACE_NUMBERS = 64,          /* a place is noted after so many numbers of its source, or so many bytes */
+    LOCKSTEP_PLACE_BYTES = 65536,
+    LOCKSTEP_INDEX_STEP = 256,            /* frames taken in at a time: so many new sources there may be */
 };
 
 /* Where the frames of each kind say their instrument (u32) and their order (u64), counted from the frame's start; 0: not. */
@@ -39,6 +44,28 @@ struct lockstep_postings {
     struct lockstep_posting recent[8192];
 };
 
+/* Which frame a source's number became. */
+struct lockstep_number {
+    uint64_t source_seq;                  /* 0: none */
+    uint64_t seq;
+};
+
+/* Where a source's numbers from this one on are to be looked for. */
+struct lockstep_place {
+    uint64_t source_seq;
+    uint32_t offset;
+    uint32_t zero;
+};
+
+/* The latest of one source. */
+struct lockstep_window {
+    struct lockstep_number numbers[64];   /* the last one of each remainder of source_seq by 64 */
+    struct lockstep_place places[256];    /* by places_count modulo 256 */
+    uint64_t places_count;
+    uint32_t source;
+    uint32_t zero;
+};
+
 struct lockstep_indexer {
     struct lockstep_block *blocks;        /* room for one for each block of the segment */
     uint32_t blocks_count;
@@ -49,6 +76,10 @@ struct lockstep_indexer {
     uint64_t bytes_by_kind[65536];
     uint32_t block_of_kind[65536];        /* + 1; 0: none yet */
     struct lockstep_sources sources;
+    struct lockstep_window *windows;      /* of sources that numbered a frame, in order of appearance */
+    uint32_t windows_count;
+    uint32_t windows_max;
+    uint32_t window_of[65536];            /* by source, + 1; 0: none yet */
     struct lockstep_postings kinds;
     struct lockstep_postings instruments;
     struct lockstep_postings orders;
@@ -61,8 +92,9 @@ struct lockstep_index_group {
     uint32_t zero;
 };
 
-/* Take in the frames from r->offset on, checked as r says, to the tail, the end or the first bad one (r->state). Goes on
- * where it stopped when called again. Returns how many frames were new. */
+/* Take in the frames from r->offset on, checked as r says, to the tail, the end or the first bad one (r->state); LOCKSTEP_MORE:
+ * there is no room for LOCKSTEP_INDEX_STEP more windows. Goes on where it stopped when called again. Returns how many frames
+ * were new. */
 uint64_t lockstep_index_scan(struct lockstep_indexer *x, struct lockstep_reader *r, const struct lockstep_index_fields *fields);
 
 /* Sort by key, then block, and drop repetitions; `spare` has room for as many. Returns how many are left.

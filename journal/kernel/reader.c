@@ -166,11 +166,18 @@ void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_fram
         s->last_source_seq[f->source] = f->source_seq;
     if (f->incarnation > s->last_incarnation[f->source])
         s->last_incarnation[f->source] = f->incarnation;
-    if (f->kind != LOCKSTEP_REJECT || f->length < LOCKSTEP_HEAD_BYTES + sizeof(struct lockstep_reject))
+    if (f->source != 0)
         return;
-    const struct lockstep_reject *reject = (const void *)((const uint8_t *)f + LOCKSTEP_HEAD_BYTES);
-    if (f->source == 0 && reject->for_source_seq > s->last_source_seq[reject->for_source])
-        s->last_source_seq[reject->for_source] = reject->for_source_seq;
+    const void *body = (const uint8_t *)f + LOCKSTEP_HEAD_BYTES;
+    if (f->kind == LOCKSTEP_REJECT && f->length >= LOCKSTEP_HEAD_BYTES + sizeof(struct lockstep_reject)) {
+        const struct lockstep_reject *reject = body;
+        if (reject->for_source_seq > s->last_source_seq[reject->for_source])
+            s->last_source_seq[reject->for_source] = reject->for_source_seq;
+    } else if (f->kind == LOCKSTEP_SOURCE_STATE && f->length >= LOCKSTEP_HEAD_BYTES + sizeof(struct lockstep_source_state)) {
+        const struct lockstep_source_state *state = body;
+        if (state->incarnation > s->last_incarnation[state->source])
+            s->last_incarnation[state->source] = state->incarnation;
+    }
 }
 
 uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, struct lockstep_sources *sources,

@@ -46,7 +46,8 @@ struct lockstep_sources {
     uint32_t last_incarnation[65536];
 };
 
-/* Take a frame's numbers into its source's; a Reject's into those of the source it refuses. */
+/* Take a frame's numbers into its source's; a Reject's into those of the source it refuses, a SourceState's start number into
+ * those of the source it tells of. */
 void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_frame *f);
 
 /* Check frames from r->offset on and deliver those wanted: at most `refs_max` of them, at most `scan_max` looked at, none
@@ -54,8 +55,8 @@ void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_fram
 uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t refs_max, uint64_t scan_max,
                               uint64_t to_seq);
 
-/* As poll to the end of the segment, delivering nothing but each source's last numbers (Reject frames count for the
- * source they refuse) and the per-kind frame and byte counts; `sources`, `frames_by_kind`, `bytes_by_kind` may be NULL.
+/* As poll to the end of the segment, delivering nothing but each source's last numbers (as lockstep_note_source takes them)
+ * and the per-kind frame and byte counts; `sources`, `frames_by_kind`, `bytes_by_kind` may be NULL.
  * Returns the number of frames. */
 uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, struct lockstep_sources *sources,
                                 uint64_t *frames_by_kind, uint64_t *bytes_by_kind);

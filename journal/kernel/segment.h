@@ -11,6 +11,8 @@ enum lockstep_format {
     LOCKSTEP_RESERVE_BYTES = 1024,        /* before it: kept for the last words of a stream that cannot go on */
     LOCKSTEP_SEGMENT_BYTES_MIN = 1048576,
     LOCKSTEP_SEGMENTS_MAX = 99999999,     /* eight digits in a file name */
+    LOCKSTEP_INDEX_FORMAT = 2,
+    LOCKSTEP_INDEX_HEAD_BYTES = 512,      /* its last four: the crc of those before */
 };
 
 struct lockstep_segment_identity {
@@ -41,6 +43,26 @@ struct lockstep_end_marker {
     uint32_t length;
     uint32_t crc32c;
     uint64_t next_seq;
+};
+
+/* The beginning of an index file: which segment, and how it ends. Its sections, which Python reads, come behind. */
+struct lockstep_index_head {
+    uint8_t  magic[8];
+    uint32_t format;
+    uint32_t number;
+    uint64_t stream_id;
+    uint64_t nonce;
+    uint64_t segment_bytes;
+    uint64_t first_seq;
+    uint64_t last_seq;
+    int64_t  first_ts;
+    int64_t  last_ts;
+    uint32_t last_crc;
+    uint32_t last_epoch;
+    uint32_t last_offset;
+    uint32_t end_offset;
+    uint32_t schema_crc;
+    uint32_t zero;
 };
 
 /* Whose folder this is: a writer's own, a follower's (its writer is elsewhere), or one that a writer may go on with. */

@@ -1,9 +1,11 @@
-/* Sorted lists there and back, and lists of random bytes, under the sanitizers. Prints "ok". */
+/* Sorted lists there and back, lists of random bytes, and a scan of a segment of many sources, under the sanitizers.
+ * Prints "ok". */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/kernel/crc32c.h"
 #include "journal/kernel/messages.h"
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
@@ -73,8 +75,54 @@ static void there_and_back(uint64_t count, uint64_t keys, uint32_t blocks)
     free(rows); free(spare); free(present); free(key_of); free(data); free(groups); free(runs); free(all);
 }
 
+/* Frames of all kinds and sizes from any number of sources: windows to the byte of what there is, and more when they are full. */
+static void scan(uint32_t sources, uint64_t bytes)
+{
+    static struct lockstep_indexer x;
+    static struct lockstep_index_fields fields;
+    memset(&x, 0, sizeof x);
+    uint8_t *base = calloc(1, bytes);
+    uint64_t at = 0, seq = 0, *last = calloc(65536, sizeof *last);
+    for (uint32_t length; at + (length = 64 + 8 * (uint32_t)(random64() % 12)) + LOCKSTEP_END_BYTES <= bytes; at += length) {
+        struct lockstep_frame *f = (void *)(base + at);
+        for (uint32_t i = 64; i < length; i++)
+            base[at + i] = (uint8_t)random64();
+        f->kind = random64() % 3 ? (uint16_t)random64() : random64() % 2 ? LOCKSTEP_REJECT : LOCKSTEP_SOURCE_STATE;
+        f->source = (uint16_t)(random64() % sources);
+        f->seq = ++seq;
+        f->ts = (int64_t)seq;
+        f->source_seq = random64() % 4 ? last[f->source] + 1 + random64() % 90 : random64() % 5;
+        if (f->source_seq > last[f->source])
+            last[f->source] = f->source_seq;
+        f->length = length;
+        f->crc32c = lockstep_frame_crc(0, length, f, length);
+    }
+    struct lockstep_reader r = {.base = base, .bytes = bytes, .next_seq = 1, .verify = 1};
+    x.blocks = malloc((bytes >> LOCKSTEP_INDEX_BLOCK_SHIFT) * sizeof *x.blocks + sizeof *x.blocks);
+    struct lockstep_posting *rows = malloc(3 * seq * sizeof *rows);
+    x.kinds.rows = rows, x.instruments.rows = rows + seq, x.orders.rows = rows + 2 * seq;
+    x.kinds.max = x.instruments.max = x.orders.max = seq;
+    do {
+        x.windows_max += LOCKSTEP_INDEX_STEP;
+        x.windows = realloc(x.windows, x.windows_max * sizeof *x.windows);
+        lockstep_index_scan(&x, &r, &fields);
+    } while (r.state == LOCKSTEP_MORE);
+    EXPECT(x.frames == seq && r.state != LOCKSTEP_BAD_CRC);
+    for (uint32_t w = 0; w < x.windows_count; w++) {
+        uint64_t most = 0;
+        for (int n = 0; n < LOCKSTEP_NUMBERS_KEPT; n++)
+            most = x.windows[w].numbers[n].source_seq > most ? x.windows[w].numbers[n].source_seq : most;
+        EXPECT(most <= x.sources.last_source_seq[x.windows[w].source] && x.windows[w].places_count > 0);
+        EXPECT(x.window_of[x.windows[w].source] == w + 1);
+    }
+    free(base); free(last); free(x.blocks); free(rows); free(x.windows);
+}
+
 int main(void)
 {
+    scan(1, 1 << 20);
+    scan(9, 1 << 18);
+    scan(65536, 1 << 21);
     there_and_back(1, 1, 1);
     there_and_back(1, 1, 65536);
     for (int round = 0; round < 40; round++)

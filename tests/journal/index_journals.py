@@ -1,14 +1,17 @@
-"""Journals for the tests of indices: a few full segments of a MiB, frames of many kinds, instruments and orders."""
+"""Journals for the tests of indices: a few full segments of a MiB, frames of many kinds, instruments and orders; and what may
+be wrong with an index file."""
 
 from __future__ import annotations
 
 import random
 import struct
 
+from journal.index.layout import HEAD_BYTES
+from journal.segment import crc32c
 from journal.writer import JournalWriter
 
 MIB = 1 << 20
-KINDS = (4, 30, 201, 206, 300, 302, 20_000)
+KINDS = (4, 11, 30, 201, 206, 300, 302, 20_000)
 
 
 def body(rng, kind, instruments, orders):
@@ -22,6 +25,8 @@ def body(rng, kind, instruments, orders):
         struct.pack_into("<I", data, 124, rng.choice(instruments))
     if kind == 30 and len(data) >= 56:
         struct.pack_into("<QIH", data, 0, rng.randrange(1000), 1, rng.randrange(5))
+    if kind == 11 and len(data) >= 56:
+        struct.pack_into("<QIH", data, 0, 0, rng.randrange(9), rng.randrange(5))
     return bytes(data)
 
 
@@ -46,3 +51,32 @@ def fill(path, seed, *, segments=3, stream_id=7, nonce=1, until=None):
                 source_seq=w.last_seq if source else 0, incarnation=source and 1 + w.last_seq // 500,
             )  # fmt: skip
     return path
+
+
+def damages(path, rng):
+    """(name, how to damage the index file of segment 2) for every class there is."""
+    file = path / "index" / "00000002.idx"
+    good = file.read_bytes()
+
+    def patched(at, data):
+        return good[:at] + data + good[at + len(data) :]
+
+    def resealed(at, data):
+        head = patched(at, data)[: HEAD_BYTES - 4]
+        return head + struct.pack("<I", crc32c(head)) + good[HEAD_BYTES:]
+
+    yield "missing", None
+    yield "empty", b""
+    yield "garbage", rng.randbytes(5000)
+    yield "zeros", bytes(len(good))
+    for size in (1, HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 5, len(good) - 1):
+        yield f"cut to {size}", good[:size]
+    for _ in range(60):
+        bit = rng.randrange(len(good) * 8)
+        yield f"bit {bit}", patched(bit // 8, bytes([good[bit // 8] ^ 1 << bit % 8]))
+    yield "of another segment", (path / "index" / "00000001.idx").read_bytes()
+    yield "of another format", resealed(8, struct.pack("<I", 1))
+    yield "of another stream", resealed(16, struct.pack("<Q", 8))
+    yield "of another life of the file", resealed(24, struct.pack("<Q", 3))
+    yield "of another last frame", resealed(80, struct.pack("<I", 1))
+    yield "offsets outside", resealed(88, struct.pack("<II", 2**32 - 8, 2**32 - 8))

@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from index_journals import MIB, fill
+from index_journals import MIB, damages, fill
 from index_model import Model
 from journal_folder import fast_folder
 
 from journal.errors import JournalCorrupt
 from journal.frames import frame_at, frames, last_seq
-from journal.index.layout import HEAD_BYTES, Ends, SegmentIndex, pack
+from journal.index.layout import Ends, SegmentIndex, index_path, pack, pack_sources
 from journal.index.locate import seq_at
 from journal.index.make import make_indices
 from journal.index.scan import SegmentScan
-from journal.index.store import build, index_path, load, load_or_build
+from journal.index.store import build, load, load_or_build
 from journal.reader import JournalReader
-from journal.segment import crc32c, map_file, read_header, segment_files
+from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,18 @@ def index_of(path, number=1):
 def build_all(path):
     for header in headers(path):
         load_or_build(header)
+
+
+def said(sources):
+    """What an index says of sources, as the model has it."""
+    last = {source: (row.source_seq, row.incarnation) for source, row in sources.rows.items()}
+    numbers = {source: sources.numbers(source) for source, row in sources.rows.items() if row.numbers}
+    return last, numbers, {source: sources.places(source) for source, row in sources.rows.items() if row.places}
+
+
+def windows(model):
+    numbers = {source: sorted(by_remainder.values()) for source, by_remainder in model.numbers.items()}
+    return numbers, {source: places[-256:] for source, places in model.places.items()}
 
 
 def what(frame):
@@ -72,7 +84,7 @@ def test_kernel_and_model_agree(seed):
         assert model.full
         assert [index.blocks.at(b) for b in range(index.blocks.count)] == model.blocks
         assert index.kinds == model.kinds
-        assert index.sources == model.sources
+        assert said(index.sources) == (model.sources, *windows(model))
         assert index.ends[:4] == (first[4], last[4], first[5], last[5])
         assert index.ends[6:] == (last[0], model.end)
         for dimension in ("by_kind", "by_instrument", "by_order"):
@@ -162,35 +174,6 @@ def test_less_is_read(several):
         assert reader.skipped_frames == len(in_full)
 
 
-def damages(path, rng):
-    """(name, how to damage the index file of segment 2) for every class there is."""
-    file = path / "index" / "00000002.idx"
-    good = file.read_bytes()
-
-    def patched(at, data):
-        return good[:at] + data + good[at + len(data) :]
-
-    def resealed(at, data):
-        head = patched(at, data)[: HEAD_BYTES - 4]
-        return head + struct.pack("<I", crc32c(head)) + good[HEAD_BYTES:]
-
-    yield "missing", None
-    yield "empty", b""
-    yield "garbage", rng.randbytes(5000)
-    yield "zeros", bytes(len(good))
-    for size in (1, HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 5, len(good) - 1):
-        yield f"cut to {size}", good[:size]
-    for _ in range(60):
-        bit = rng.randrange(len(good) * 8)
-        yield f"bit {bit}", patched(bit // 8, bytes([good[bit // 8] ^ 1 << bit % 8]))
-    yield "of another segment", (path / "index" / "00000001.idx").read_bytes()
-    yield "of another format", resealed(8, struct.pack("<I", 2))
-    yield "of another stream", resealed(16, struct.pack("<Q", 8))
-    yield "of another life of the file", resealed(24, struct.pack("<Q", 3))
-    yield "of another last frame", resealed(80, struct.pack("<I", 1))
-    yield "offsets outside", resealed(88, struct.pack("<II", 2**32 - 8, 2**32 - 8))
-
-
 def test_whatever_is_wrong_with_the_file_it_is_made_again(several, folder):
     original, models = several
     build_all(original)
@@ -253,7 +236,9 @@ def test_an_index_that_lies_changes_no_answer(several, folder):
             for b, (seq, ts, offset) in enumerate(honest.blocks.at(n) for n in range(honest.blocks.count))
         )
         index_path(header).parent.mkdir(exist_ok=True)
-        index_path(header).write_bytes(pack(header, Ends(*honest.ends), rows, [], [], [(b"", 2**32 - 1)] * 3))
+        index_path(header).write_bytes(
+            pack(header, Ends(*honest.ends), rows, [], pack_sources({}, {}, {}), [(b"", 2**32 - 1)] * 3)
+        )
         for seq in (models[1].frames[0][4], models[1].frames[-1][4], models[1].frames[len(models[1].frames) // 2][4]):
             assert what(frame_at(path, seq)) == what(frame_at(original, seq))
 
@@ -315,6 +300,27 @@ def test_an_empty_journal_has_no_first_frame(folder):
     JournalWriter.open(folder, stream_id=1).close()
     assert seq_at(folder, 0) == 1
     assert list(frames(folder, kinds=[1], from_seq=4)) == []
+
+
+def test_sources_of_any_number_are_told_of(folder):
+    """Thousands of sources in one segment, one in many places: more than there was room for at first, and than is kept."""
+    with JournalWriter.open(folder, stream_id=1, segment_bytes=MIB) as w:
+        while w.c.segment < 2:
+            n = w.last_seq + 1
+            source = 7 if n % 4 else n // 4 % 3000 + 1
+            w.append_bytes(4, 1, bytes(16), ts=n, source=source, source_seq=n)
+    model = Model(folder / "00000001.seg")
+    index = build(headers(folder)[0], map_file(folder / "00000001.seg"))
+    assert len(index.sources.rows) > 2500
+    assert 40 < len(index.sources.numbers(7)) < 64  # its numbers leave out remainders
+    assert said(index.sources) == (model.sources, *windows(model))
+    # A place at least every 64 numbers: of few bytes a segment has many more than are kept.
+    with JournalWriter.open(folder / "wide", stream_id=1, segment_bytes=4 * MIB) as w:
+        while w.c.segment < 2:
+            w.append_bytes(4, 1, bytes(16), ts=w.last_seq + 1, source=7, source_seq=w.last_seq + 1)
+    model = Model(folder / "wide" / "00000001.seg")
+    assert len(model.places[7]) > 300
+    assert said(build(headers(folder / "wide")[0], map_file(folder / "wide" / "00000001.seg")).sources)[2] == windows(model)[1]
 
 
 def test_too_many_rows_leave_their_dimension_out(folder, monkeypatch):
