@@ -97,11 +97,21 @@ class Archive:
 
     def start(self, size: int) -> bytes:
         """The first bytes of the segment."""
-        data, index = b"", 0
-        while len(data) < size and index < len(self.parts):
+        return self.part(0, size)
+
+    def part(self, at: int, size: int) -> bytes:
+        """Some of the segment's bytes, fewer where it ends before."""
+        data, skip, behind = b"", 0, 0
+        for index, part in enumerate(self.parts):
+            before, behind = behind, behind + part.unpacked
+            if behind <= at:
+                continue
+            if before >= at + size:
+                break
+            if not data:
+                skip = at - before
             data += self.read(index)
-            index += 1
-        return data[:size]
+        return data[skip : skip + size]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,4 +1,7 @@
-"""What a writer does before its first append: read the whole stream, cut a torn tail, refuse damage.
+"""What a writer does before its first append: read the stream, cut a torn tail, refuse damage.
+
+Who asks for it goes by the indices where they can be believed: full segments that were on disk are then not read but named in
+the result, to be read afterwards (`journal.index.vouch`).
 
 Rules and reasons: docs/journal-format.md, "Recovery". The decision is taken in C, by a function that changes nothing; this
 module carries it out: copies first, then the cut, so that every step can be interrupted and begun again.
@@ -15,6 +18,8 @@ import numpy as np
 
 from journal import quarantine
 from journal.errors import JournalCorrupt, JournalDamaged, JournalError, SegmentMissing, WrongStream, os_failure
+from journal.index.layout import index_path
+from journal.index.vouch import Vouch, vouch_of
 from journal.kernel._journal import ffi, lib
 from journal.quarantine import RecoveryResult
 from journal.segment import (
@@ -22,7 +27,7 @@ from journal.segment import (
     ControlPage,
     SegmentHeader,
     map_file,
-    read_header,
+    read_header_block,
     read_schema,
     segment_files,
     segment_name,
@@ -43,6 +48,8 @@ class RecoveredStream(msgspec.Struct):
     """Number of a prepared segment that can be reused; 0: none."""
     last_source_seq: dict[int, int] = {}
     last_incarnation: dict[int, int] = {}
+    passed: dict[int, Vouch] = {}
+    """Full segments that were not read, by number, and what vouched for them."""
     result: RecoveryResult | None = None
 
 
@@ -99,10 +106,14 @@ def chain_break(header: SegmentHeader, reader: Any) -> tuple[str, str] | None:
     return None
 
 
-def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None = None) -> RecoveredStream:
-    """Bring a journal into a state that can be appended to. The caller holds the lock."""
+def recover(
+    folder: Path, control: ControlPage | None, *, stream_id: int | None = None, by_index: bool = False
+) -> RecoveredStream:
+    """Bring a journal into a state that can be appended to. The caller holds the lock. `by_index`: full segments whose index
+    can be believed are passed over; the caller sees to it that they are read later."""
     files = segment_files(folder)
-    headers = [read_header(path, number, stream_id) for number, path in files]
+    read = [read_header_block(path, number, stream_id) for number, path in files]
+    headers = [header for header, _ in read]
     if headers and stream_id is None and len({h.stream_id for h in headers}) > 1:
         odd = next(h for h in headers if h.stream_id != headers[0].stream_id)
         raise WrongStream(
@@ -110,9 +121,8 @@ def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None 
         )
     if control is not None and control.c.segment > len(files):
         raise SegmentMissing(f"{folder / segment_name(control.c.segment)}: missing; the control page says that it was written")
-    for header in headers:
-        read_schema(header)
-    found, later, sources = _decide(headers, control)
+    decision = _Decision(control, [block for _, block in read] if by_index else [])
+    found, later = decision.take(headers)
     if found.verdict not in (lib.LOCKSTEP_VERDICT_CLEAN, lib.LOCKSTEP_VERDICT_TORN):
         raise _refusal(folder, headers, found)
     try:
@@ -124,6 +134,7 @@ def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None 
         sync_folder(folder)
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "recovering it") from None
+    last_source_seq, last_incarnation = decision.sources()
     return RecoveredStream(
         last_seq=int(found.last_seq),
         last_ts=int(found.last_ts),
@@ -132,8 +143,9 @@ def recover(folder: Path, control: ControlPage | None, *, stream_id: int | None 
         segment=int(found.segment),
         offset=int(found.offset),
         prepared=int(found.prepared),
-        last_source_seq=nonzero(sources.last_source_seq, "<u8"),
-        last_incarnation=nonzero(sources.last_incarnation, "<u4"),
+        last_source_seq=last_source_seq,
+        last_incarnation=last_incarnation,
+        passed=decision.passed,
         result=result,
     )
 
@@ -145,36 +157,76 @@ class _Later(msgspec.Struct, frozen=True):
     used: int
 
 
-def _decide(headers: list[SegmentHeader], control: ControlPage | None) -> tuple[Any, list[_Later], Any]:
+class _Decision:
     """The decision, taken in C (journal/kernel/recovery.h): nothing is changed by it."""
-    from journal.messages.derive import schema_text
 
-    schema = schema_text()
-    found = ffi.new("struct lockstep_recovery *")
-    kept = ffi.from_buffer(schema)
-    found.schema, found.schema_bytes = kept, len(schema)
-    if headers:
-        found.stream_id = headers[0].stream_id
-    if control is not None:
-        found.has_control = 1
-        found.control_durable_seq, found.control_segment = control.c.durable_seq, control.c.segment
-        found.control_epoch, found.segment_bytes = control.c.epoch, control.segment_bytes
-        found.elsewhere = control.c.role != lib.LOCKSTEP_ROLE_WRITER
-    sources = ffi.new("struct lockstep_sources *")
-    used = ffi.new("uint64_t *")
-    later: list[_Later] = []
-    for header in headers:
-        with map_file(header.path) as mapped:
-            base = ffi.from_buffer(mapped)
-            action = lib.lockstep_recovery_look(found, base, len(mapped), sources, used)
-            ffi.release(base)
-        if action == lib.LOCKSTEP_ACTION_INVALID:  # it was whole a moment ago, when its header was read
-            raise JournalCorrupt(header.path, 0, "a valid header and schema", "others")
-        if action in (lib.LOCKSTEP_ACTION_REMOVE, lib.LOCKSTEP_ACTION_PUT_ASIDE):
-            later.append(_Later(header, int(used[0])))
-    lib.lockstep_recovery_decide(found)
-    found.schema = ffi.NULL
-    return found, later, sources
+    def __init__(self, control: ControlPage | None, blocks: list[bytes]) -> None:
+        """`blocks`: header blocks of all segments, by which indices may be believed; none: every segment is read."""
+        from journal.messages.derive import schema_text
+
+        self.passed: dict[int, Vouch] = {}
+        self._blocks = blocks
+        self._found = found = ffi.new("struct lockstep_recovery *")
+        self._sources = ffi.new("struct lockstep_sources *")
+        schema = schema_text()
+        self._schema = found.schema = ffi.from_buffer(schema)
+        found.schema_bytes = len(schema)
+        if control is not None:
+            found.has_control = 1
+            found.control_durable_seq, found.control_segment = control.c.durable_seq, control.c.segment
+            found.control_epoch, found.segment_bytes = control.c.epoch, control.segment_bytes
+            found.elsewhere = control.c.role != lib.LOCKSTEP_ROLE_WRITER
+
+    def take(self, headers: list[SegmentHeader]) -> tuple[Any, list[_Later]]:
+        """Look at every segment, or pass it."""
+        found, later = self._found, []
+        if headers:
+            found.stream_id = headers[0].stream_id
+        for block in self._blocks:
+            lib.lockstep_recovery_hear(found, ffi.from_buffer(block))
+        for header in headers:
+            if self._passes(header):
+                continue
+            read_schema(header)
+            used = ffi.new("uint64_t *")
+            with map_file(header.path) as mapped:
+                base = ffi.from_buffer(mapped)
+                action = lib.lockstep_recovery_look(found, base, len(mapped), self._sources, used)
+                ffi.release(base)
+            if action == lib.LOCKSTEP_ACTION_INVALID:  # it was whole a moment ago, when its header was read
+                raise JournalCorrupt(header.path, 0, "a valid header and schema", "others")
+            if action in (lib.LOCKSTEP_ACTION_REMOVE, lib.LOCKSTEP_ACTION_PUT_ASIDE):
+                later.append(_Later(header, int(used[0])))
+        lib.lockstep_recovery_decide(found)
+        return found, later
+
+    def _passes(self, header: SegmentHeader) -> bool:
+        if header.number >= len(self._blocks):  # the last one leads nowhere
+            return False
+        vouch = vouch_of(header)
+        if vouch is None:
+            return False
+        claim = ffi.new("struct lockstep_claim *")
+        header_block, next_block = self._blocks[header.number - 1 : header.number + 1]
+        # Names, so that the bytes live until they were looked at.
+        parts = [ffi.from_buffer(part) for part in (header_block, next_block, vouch.head_bytes, vouch.end)]
+        claim.header, claim.next, claim.index, claim.end = parts
+        claim.bytes, claim.end_bytes = header.segment_bytes, len(vouch.end)
+        if not lib.lockstep_recovery_pass(self._found, claim):
+            return False
+        self.passed[header.number] = vouch
+        return True
+
+    def sources(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Each source's last number and last start number, of all segments."""
+        seqs = nonzero(self._sources.last_source_seq, "<u8")
+        incarnations = nonzero(self._sources.last_incarnation, "<u4")
+        for vouch in self.passed.values():
+            for source, row in vouch.sources.rows.items():
+                for known, told in ((seqs, row.source_seq), (incarnations, row.incarnation)):
+                    if told > known.get(source, 0):
+                        known[source] = told
+        return seqs, incarnations
 
 
 def _refusal(folder: Path, headers: list[SegmentHeader], found: Any) -> JournalError:
@@ -232,11 +284,25 @@ def _cut(folder: Path, headers: list[SegmentHeader], found: Any, later: list[_La
     for segment in reversed(later):
         segment.header.path.unlink()
         sync_folder(folder)
+    _forget_indices(headers[max(int(found.segment), 1) - 1 :])
     if found.cut_to > found.offset:
         path = headers[found.segment - 1].path
         code = lib.lockstep_zero_range(os.fsencode(path), found.offset, found.cut_to)
         if code:
             raise os_failure(path, -code, "zeroing the torn tail")
+
+
+def _forget_indices(headers: list[SegmentHeader]) -> None:
+    """The last segment and what is behind it: what an index says of them was cut, or lost in a way that leaves nothing to cut,
+    and is filled anew under the same identity."""
+    gone = False
+    for header in headers:
+        path = index_path(header)
+        if path.exists():
+            path.unlink()
+            gone = True
+    if gone:
+        sync_folder(path.parent)
 
 
 def _sync_unsynced(headers: list[SegmentHeader], segment: int, durable: int) -> None:

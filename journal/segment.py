@@ -132,6 +132,11 @@ def segment_files(folder: Path) -> list[tuple[int, Path]]:
 def read_header(path: Path, number: int, stream_id: int | None = None) -> SegmentHeader:
     """Read and check one header block against its file name, its size and (if given) the journal's stream. A segment that was
     archived since its name was made up is read from there; the header's `path` says so."""
+    return read_header_block(path, number, stream_id)[0]
+
+
+def read_header_block(path: Path, number: int, stream_id: int | None = None) -> tuple[SegmentHeader, bytes]:
+    """As read_header, and the block's bytes."""
     path = where(path)
     try:
         block, size = _start(path, BLOCK_BYTES)
@@ -168,9 +173,10 @@ def read_header(path: Path, number: int, stream_id: int | None = None) -> Segmen
     if block[_IDENTITY.size : OPEN_AT] != _ZEROS_1 or block[OPEN_AT + _OPEN.size :] != _ZEROS_2:
         raise JournalCorrupt(path, _IDENTITY.size, "zeros in the unused bytes of the header block", "others")
     opened = OpenRecord(*fields) if crc32c(record[:-4], crc32c(block[:64])) == open_crc else None
-    return SegmentHeader(
+    header = SegmentHeader(
         path, number, frames_at, stream, nonce, segment_bytes, schema_bytes, schema_crc, opened, not any(record)
     )
+    return header, block
 
 
 def where(path: Path) -> Path:
@@ -186,6 +192,19 @@ def _start(path: Path, size: int) -> tuple[bytes, int]:
             return archive.start(size), archive.bytes
     with path.open("rb") as file:
         return file.read(size), os.fstat(file.fileno()).st_size
+
+
+def read_part(path: Path, at: int, size: int) -> bytes:
+    """Some of a segment's bytes, fewer where it ends before. Of an archive only what they stand in is unpacked."""
+    path = where(path)
+    if is_archive(path):
+        with Archive(path) as archive:
+            return archive.part(at, size)
+    try:
+        with path.open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), size, at)
+    except OSError as error:
+        raise os_failure(path, error.errno or 0, "reading the segment") from None
 
 
 def read_schema(header: SegmentHeader) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 from journal import entropy, quarantine
 from journal.errors import JournalError, JournalFenced, JournalLocked, MessageTooLong, WrongStream, os_failure
 from journal.frames import frames
+from journal.index.vouch import Vouch
 from journal.kernel._journal import ffi, lib
 from journal.messages.control import Clock, RecoveryReport
 from journal.messages.declared import read_kinds
@@ -46,7 +47,8 @@ class JournalWriter:
     """Appends frames; owns the journal's lock from `open` to `close`.
 
     `recovery` says what was cut at the start, None when the journal was clean. `last_source_seq` has the last number of
-    each source that ever published, refused messages included, `last_incarnation` the last start number.
+    each source that ever published, refused messages included, `last_incarnation` the last start number. `passed`: full
+    segments that the start did not read, by number, and what vouched for them.
     """
 
     def __init__(self) -> None:
@@ -59,6 +61,7 @@ class JournalWriter:
     recovery: RecoveryResult | None
     last_source_seq: dict[int, int]
     last_incarnation: dict[int, int]
+    passed: dict[int, Vouch]
     _lock_fd: int
     _schema: bytes
     _head: bytearray
@@ -75,6 +78,7 @@ class JournalWriter:
         write_through: bool = False,
         huge_pages: bool = False,
         schema: bytes | None = None,
+        by_index: bool = False,
     ) -> JournalWriter:
         """Create a journal, or recover one and go on behind its last frame.
 
@@ -84,6 +88,7 @@ class JournalWriter:
         they come into memory 2 MiB at a time: half the work of a stream at full speed, and each sync of a tail writes 2 MiB.
         `schema`: the text that describes what is appended; None: this build's kinds. Where the last segment's schema does not
         declare all that, the next frame begins a new segment.
+        `by_index`: full segments whose index can be believed are not read now; the caller reads those in `passed` later.
         """
         if segment_bytes is not None and (segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % BLOCK_BYTES):
             raise ValueError(
@@ -96,7 +101,7 @@ class JournalWriter:
         self.c = None
         self._lock_fd = lock_folder(self.path)
         try:
-            self._start(stream_id, segment_bytes, nonce, write_through, huge_pages, schema or schema_text())
+            self._start(stream_id, segment_bytes, nonce, write_through, huge_pages, schema or schema_text(), by_index)
         except BaseException:
             self._let_go()
             raise
@@ -110,6 +115,7 @@ class JournalWriter:
         write_through: bool,
         huge_pages: bool,
         schema: bytes,
+        by_index: bool,
     ) -> None:
         control_path = self.path / CONTROL
         old = segment_files(self.path)
@@ -125,7 +131,7 @@ class JournalWriter:
             control = ControlPage(control_path, writable=True)
         elif control is not None and segment_bytes not in (None, control.segment_bytes):
             control = self._resize(control, segment_bytes)
-        stream = recover(self.path, control, stream_id=known)
+        stream = recover(self.path, control, stream_id=known, by_index=by_index)
         if control is None:
             create_control(
                 self.path, known, segment_bytes or read_header(old[0][1], 1).segment_bytes,
@@ -134,6 +140,7 @@ class JournalWriter:
             control = ControlPage(control_path, writable=True)
         self.stream_id, self.control, self.recovery = known, control, self._untold()
         self.last_source_seq, self.last_incarnation = stream.last_source_seq, stream.last_incarnation
+        self.passed = stream.passed
         c = ffi.new("struct lockstep_writer *")
         self._schema = schema
         self._schema_c = ffi.from_buffer(self._schema)

@@ -3,7 +3,9 @@
  * allocation, nothing is changed. journal/recovery.py carries the decision out; the power-loss campaign takes it, the same
  * object code, some ten thousand times a second. Rules and reasons: docs/journal-format.md, "Recovery".
  *
- * Use: fill what is given (all else zero), lockstep_recovery_look for every segment in order, lockstep_recovery_decide. */
+ * Use: fill what is given (all else zero), lockstep_recovery_look for every segment in order, lockstep_recovery_decide.
+ * Who has indices: first lockstep_recovery_hear for every segment; then lockstep_recovery_pass where there is one, and
+ * lockstep_recovery_look only where that says no. */
 
 enum lockstep_recovery_verdict {
     LOCKSTEP_VERDICT_NONE = 0,     /* not decided yet */
@@ -52,6 +54,24 @@ struct lockstep_recovery {
     uint32_t verdict;
     struct lockstep_reader reader; /* stands where the stream ends, and says why */
 };
+
+/* What is read of a full segment in the place of its frames. All 8-byte aligned. */
+struct lockstep_claim {
+    const uint8_t *header;         /* its header block */
+    const uint8_t *next;           /* that of the segment behind it */
+    const uint8_t *index;          /* the head of its index file */
+    const uint8_t *end;            /* its bytes from the index's last_offset to behind the end marker */
+    uint64_t bytes;                /* of the segment file */
+    uint64_t end_bytes;
+};
+
+/* A segment's header block, valid, before the first segment is looked at or passed: how far the writer was on disk when it
+ * opened this one. */
+void lockstep_recovery_hear(struct lockstep_recovery *r, const uint8_t *header);
+
+/* Go on behind the next segment unread: 1. It is full, all of it was on disk, and header, index, last frame, end marker and
+ * the next segment's open record agree. 0: nothing has changed, look at it. */
+int lockstep_recovery_pass(struct lockstep_recovery *r, const struct lockstep_claim *claim);
 
 /* The next segment, mapped whole. `sources`, where not NULL, learns what its frames say of them. Returns an action;
  * *used: of PUT_ASIDE, how many bytes to keep a copy of, else 0. */

@@ -42,7 +42,7 @@ static void keep(const struct image *image, const char *kind)
         write_file(path, image->base[f], SEGMENT_BYTES);
     }
     path[n] = 0;
-    check_decide(image, &found, used, actions);
+    check_decide(image, &found, used, actions, 0);
     printf("{\"event\": \"%s\", \"folder\": \"%s\", \"control_durable_seq\": %llu, \"control_segment\": %u, \"verdict\": %u, "
            "\"last_seq\": %llu, \"last_ts\": %lld, \"last_crc\": %u, \"segment\": %u, \"offset\": %llu, \"cut_to\": %llu, "
            "\"prepared\": %u}\n", strcmp(kind, "failed") == 0 ? "kept" : "sample", path,
@@ -121,9 +121,10 @@ int main(int argc, char **argv)
     }
     rmdir(live);
     printf("{\"event\": \"end\", \"images\": %llu, \"traces\": %llu, \"points\": %llu, \"torn\": %llu, \"interrupted\": %llu, "
-           "\"second_lives\": %llu, \"samples\": %llu, \"ns\": %lld", (unsigned long long)images, (unsigned long long)traces,
+           "\"second_lives\": %llu, \"passed\": %llu, \"samples\": %llu, \"ns\": %lld",
+           (unsigned long long)images, (unsigned long long)traces,
            (unsigned long long)disk_points(), (unsigned long long)check_torn, (unsigned long long)check_interrupted,
-           (unsigned long long)check_second_lives, (unsigned long long)samples,
+           (unsigned long long)check_second_lives, (unsigned long long)check_passed, (unsigned long long)samples,
            (long long)(lockstep_mono_ns(NULL) - started));
     for (int s = 0; s < STRATEGIES; s++)
         printf(", \"%s\": %llu", names[s], (unsigned long long)by_strategy[s]);

@@ -48,7 +48,9 @@ struct trace {
     uint64_t last_seq;
     uint32_t files;
     uint32_t end_at[FILES_MAX];               /* where the end marker stands; 0: not rolled out of */
-    uint8_t final[FILES_MAX][SEGMENT_BYTES];  /* with every store made */
+    _Alignas(8) uint8_t final[FILES_MAX][SEGMENT_BYTES]; /* with every store made */
+    struct { struct lockstep_index_head head; uint8_t rest[LOCKSTEP_INDEX_HEAD_BYTES - sizeof(struct lockstep_index_head)]; }
+        index[FILES_MAX];                     /* what an index of each full segment begins with, of all that was stored there */
 };
 
 extern struct trace trace;
@@ -101,7 +103,8 @@ uint64_t disk_points(void);
  * The image is as before afterwards. */
 bool check_image(struct image *image, uint64_t durable_seq, uint32_t unit);
 extern char check_failure[512];
-extern uint64_t check_torn, check_interrupted, check_second_lives;
-void check_decide(const struct image *image, struct lockstep_recovery *found, uint64_t *used, uint32_t *actions);
+extern uint64_t check_torn, check_interrupted, check_second_lives, check_passed;
+/* `indices`: bit f: there is one of segment f. */
+void check_decide(const struct image *image, struct lockstep_recovery *found, uint64_t *used, uint32_t *actions, uint32_t indices);
 
 #endif

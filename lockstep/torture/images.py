@@ -18,6 +18,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from journal.index.make import make_indices
 from journal.reader import JournalReader
 from journal.recovery import RecoveredStream, recover
 from journal.segment import ControlPage, create_control
@@ -179,7 +180,8 @@ def _end(stream: RecoveredStream) -> tuple[int, ...]:
 
 
 def check_sample(folder: Path, event: dict[str, Any]) -> None:
-    """The whole of recovery on one image: the decision's end, the cut bytes in quarantine, then appending and reading."""
+    """The whole of recovery on one image: the decision's end, the cut bytes in quarantine, the same by the indices, then
+    appending and reading."""
     _control(folder, event)
     segment = folder / f"{event['segment']:08d}.seg"
     tail = segment.read_bytes()[event["offset"] : event["cut_to"]] if event["segment"] else b""
@@ -194,7 +196,11 @@ def check_sample(folder: Path, event: dict[str, Any]) -> None:
     again = recover(folder, ControlPage(folder / "control", writable=True))
     _demand(_end(again) == expected and again.result is None, f"recovered again: {_end(again)}, {again.result}")
     _demand(not survey(folder).problems, f"verify: {survey(folder).problems}")
-    with JournalWriter.open(folder, schema=b'{"kinds":[]}') as writer:
+    made = make_indices(folder)
+    _demand(made.made == made.full_segments, f"indices: {made.damaged}")
+    by_index = recover(folder, ControlPage(folder / "control", writable=True), by_index=True)
+    _demand(_end(by_index) == expected and by_index.result is None, f"by the indices: {_end(by_index)}, {by_index.result}")
+    with JournalWriter.open(folder, schema=b'{"kinds":[]}', by_index=True) as writer:
         for ts in (1, 2, 3):
             writer.append_bytes(10000, 1, struct.pack("<Q", ts), ts=stream.last_ts + ts)
         _demand(writer.recovery == stream.result, f"reported was {writer.recovery}; cut was {stream.result}")

@@ -238,6 +238,25 @@ static void prepare_now(void)
         broken("prepare");
 }
 
+/* The head of the index that a tool may have made of a segment as soon as it was full, synced or not. */
+static void index_segment(uint32_t file)
+{
+    const struct lockstep_segment_identity *id = (const void *)trace.final[file];
+    const struct lockstep_open_record *open = (const void *)(trace.final[file] + LOCKSTEP_OPEN_AT);
+    const struct lockstep_end_marker *end = (const void *)(trace.final[file] + trace.end_at[file]);
+    const struct truth_frame *first = &trace.frames[open->first_seq], *last = &trace.frames[end->next_seq - 1];
+    struct lockstep_index_head *head = &trace.index[file].head;
+    *head = (struct lockstep_index_head){
+        .magic = {'L', 'K', 'S', 'T', 'P', 'I', 'D', 'X'}, .format = LOCKSTEP_INDEX_FORMAT, .number = file,
+        .stream_id = id->stream_id, .nonce = id->nonce, .segment_bytes = id->segment_bytes, .first_seq = open->first_seq,
+        .last_seq = end->next_seq - 1, .first_ts = first->ts, .last_ts = last->ts, .last_crc = last->crc,
+        .last_epoch = ((const struct lockstep_frame *)(const void *)(trace.final[file] + last->at))->epoch,
+        .last_offset = last->at, .end_offset = trace.end_at[file], .schema_crc = id->schema_crc,
+    };
+    uint32_t crc = lockstep_crc32c(0, head, LOCKSTEP_INDEX_HEAD_BYTES - sizeof crc);
+    memcpy((uint8_t *)head + LOCKSTEP_INDEX_HEAD_BYTES - sizeof crc, &crc, sizeof crc);
+}
+
 void trace_run(const char *folder)
 {
     lockstep_writer_release(&writer);
@@ -275,6 +294,9 @@ void trace_run(const char *folder)
         sync_now();
     }
     lockstep_writer_release(&writer);
+    for (uint32_t file = 1; file <= trace.files; file++)
+        if (trace.end_at[file] != 0)
+            index_segment(file);
 }
 
 void second_life_run(struct image *image, const struct lockstep_recovery *found, uint32_t frames, struct second_life *l)

@@ -33,13 +33,63 @@ def used_to(data: bytes, start: int) -> int:
     return start + len(data[start:].rstrip(b"\0"))
 
 
+def vouched(
+    d: Decision, data: bytes, following: bytes, index: bytes, number: int, stream_id: int
+) -> tuple[int, int, int, int, int] | None:
+    """Last seq, ts, crc, epoch, and where the end marker stands, of a segment that need not be read; None: it must be."""
+    if (
+        not valid_block(data, number, stream_id)
+        or len(index) < 512
+        or crc32c_fast(index[:508]) != int.from_bytes(index[508:512], "little")
+    ):
+        return None
+    magic, format_, *identity = struct.unpack_from("<8sIIQQQ", index)
+    first, last, last_ts, crc, epoch, last_at, end_at, schema_crc = struct.unpack_from("<QQ8xqIIIII", index, 40)
+    if (magic, format_, identity) != (b"LKSTPIDX", 2, [number, *struct.unpack_from("<QQQ", data, 16)]):
+        return None
+    if schema_crc != int.from_bytes(data[48:52], "little"):
+        return None
+    opened, _, prev_ts, prev_crc, open_epoch, _, open_crc = struct.unpack_from("<QQqIIII", data, 512)
+    if crc32c_fast(data[:64] + data[512:548]) != open_crc:
+        return None
+    if (
+        not opened == first == d.last_seq + 1
+        or (prev_ts, prev_crc) != (d.last_ts, d.last_crc)
+        or not first <= last <= d.durable_seq
+    ):
+        return None
+    # The next one is open, and continues that end.
+    if struct.unpack_from("<Q", following, 16)[0] != stream_id or struct.unpack_from("<I", following, 40)[0] != number + 1:
+        return None
+    if crc32c_fast(following[:64] + following[512:548]) != int.from_bytes(following[548:552], "little"):
+        return None
+    if struct.unpack_from("<Q8xqI", following, 512) != (last + 1, last_ts, crc):
+        return None
+    # The end stands here.
+    if last_at % 8 or not struct.unpack_from("<I", data, 12)[0] <= last_at < end_at <= len(data) - 16:
+        return None
+    found = Decision(last_seq=last - 1, last_ts=prev_ts)
+    offset, ended, found_epoch = follow(found, data[: end_at + 16], number, last_at, open_epoch)
+    end = (found.last_seq, found.last_ts, found.last_crc, found_epoch, offset)
+    return end if not ended and end == (last, last_ts, crc, epoch, end_at) else None
+
+
 def valid_header(data: bytes, number: int, stream_id: int) -> bool:
     """The rules under "Valid", for a segment's first blocks."""
+    if not valid_block(data, number, stream_id):
+        return False
+    (frames_at,), (schema_bytes, schema_crc) = struct.unpack_from("<I", data, 12), struct.unpack_from("<II", data, 44)
+    text = data[4096 : 4096 + schema_bytes]
+    return crc32c_fast(text) == schema_crc and not any(data[4096 + schema_bytes : frames_at])
+
+
+def valid_block(data: bytes, number: int, stream_id: int) -> bool:
+    """Those for its header block alone."""
     if len(data) < 8192 or len(data) % 4096 or data[0:8] != b"LKSTPSEG":
         return False
     format_, frames_at = struct.unpack_from("<II", data, 8)
     stream, _, segment_bytes = struct.unpack_from("<QQQ", data, 16)
-    own_number, schema_bytes, schema_crc = struct.unpack_from("<III", data, 40)
+    own_number, schema_bytes = struct.unpack_from("<II", data, 40)
     (identity_crc,) = struct.unpack_from("<I", data, 60)
     return (
         format_ == 1
@@ -49,20 +99,38 @@ def valid_header(data: bytes, number: int, stream_id: int) -> bool:
         and 4096 + schema_bytes <= frames_at <= len(data) - 16
         and not any(data[64:512])
         and not any(data[552:4096])
-        and crc32c_fast(data[4096 : 4096 + schema_bytes]) == schema_crc
-        and not any(data[4096 + schema_bytes : frames_at])
     )
 
 
 def decide(
-    segments: list[bytes], stream_id: int, schema: bytes, control: dict[str, int] | None, segment_bytes: int = 0
+    segments: list[bytes],
+    stream_id: int,
+    schema: bytes,
+    control: dict[str, int] | None,
+    segment_bytes: int = 0,
+    indices: list[bytes | None] | None = None,
 ) -> Decision:
-    """`control`: durable_seq, segment, epoch, perhaps role (0: a writer's); None without a control page."""
+    """`control`: durable_seq, segment, epoch, perhaps role (0: a writer's); None without a control page. `indices`: index
+    files, by which full segments may be passed over; None: they are not asked."""
     words = control or {"durable_seq": 0, "segment": 0, "epoch": 0}
     d = Decision(epoch=words["epoch"], durable_seq=words["durable_seq"])
     ended = invalid = aside = False
     epoch = 0
+    if indices is not None and not words.get("role"):
+        for data in segments:
+            first, durable, *_, open_crc = struct.unpack_from("<QQqIIII", data, 512)
+            if crc32c_fast(data[:64] + data[512:548]) == open_crc:
+                d.durable_seq = max(d.durable_seq, durable)
     for number, data in enumerate(segments, start=1):
+        index = indices[number - 1] if indices else None
+        if control is not None and not ended and index is not None and number < len(segments):
+            end = vouched(d, data, segments[number], index, number, stream_id)
+            if end is not None:
+                d.segment, (d.last_seq, d.last_ts, d.last_crc, epoch, d.offset) = number, end
+                d.cut_to, d.epoch = d.offset, max(d.epoch, epoch)
+                d.actions.append("passed")
+                d.used.append(0)
+                continue
         if not valid_header(data, number, stream_id):
             invalid = True
             d.actions.append("invalid")

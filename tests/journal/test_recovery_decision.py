@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
 
 import pytest
 import recovery_model
@@ -13,6 +14,7 @@ from journal_folder import fast_folder
 from small_journal import SCHEMA, SEGMENT_BYTES, STREAM, SmallWriter
 
 from journal.errors import JournalError
+from journal.index.make import make_indices
 from journal.kernel._journal import ffi, lib
 from journal.segment import crc32c
 from journal.writer import JournalWriter
@@ -35,7 +37,21 @@ ACTIONS = {
 }
 
 
-def decide(segments, control, segment_bytes=0, schema=SCHEMA):
+def passes(found, segments, indices, number):
+    """Ask the kernel to pass a segment by its index, with what `journal.recovery` reads for that."""
+    data, index = segments[number - 1], indices[number - 1]
+    if index is None or len(index) < 512 or number == len(segments):
+        return False
+    last_at, end_at = struct.unpack_from("<II", index, 80)
+    parts = [data[:4096], segments[number][:4096], index[:512], data[last_at : end_at + 16]]
+    blocks = [ffi.new("uint8_t[]", part or b"\0") for part in parts]
+    claim = ffi.new("struct lockstep_claim *")
+    claim.header, claim.next, claim.index, claim.end = blocks
+    claim.bytes, claim.end_bytes = len(data), len(parts[3])
+    return bool(lib.lockstep_recovery_pass(found, claim))
+
+
+def decide(segments, control, segment_bytes=0, schema=SCHEMA, indices=None):
     """The C decision, as the model's `Decision`."""
     found = ffi.new("struct lockstep_recovery *")
     kept = ffi.from_buffer(schema)
@@ -47,7 +63,13 @@ def decide(segments, control, segment_bytes=0, schema=SCHEMA):
         found.elsewhere = control.get("role", 0) != 0
     used = ffi.new("uint64_t *")
     actions, sizes = [], []
-    for data in segments:
+    for data in segments if indices is not None else []:
+        lib.lockstep_recovery_hear(found, ffi.new("uint8_t[]", data[:4096]))
+    for number, data in enumerate(segments, start=1):
+        if indices is not None and passes(found, segments, indices, number):
+            actions.append("passed")
+            sizes.append(0)
+            continue
         # As long as it is, to the byte: a read behind it is a read of other memory.
         base = ffi.new("uint8_t[]", data)
         actions.append(ACTIONS[lib.lockstep_recovery_look(found, base, len(data), ffi.NULL, used)])
@@ -60,7 +82,7 @@ def decide(segments, control, segment_bytes=0, schema=SCHEMA):
 
 
 def journal(seed):
-    """Segments of a journal, the last one perhaps prepared only, as bytes."""
+    """Segments of a journal, the last one perhaps prepared only, and their index files, as bytes."""
     rng = random.Random(seed)
     folder = fast_folder()
     writer = SmallWriter(folder, nonce=seed)
@@ -74,11 +96,15 @@ def journal(seed):
             writer.prepare()
     writer.release()
     segments = [path.read_bytes() for path in sorted(folder.glob("*.seg"))]
+    make_indices(folder)
+    names = [folder / f"index/{number:08d}.idx" for number in range(1, len(segments) + 1)]
+    indices = [path.read_bytes() if path.exists() else None for path in names]
     shutil.rmtree(folder)
-    return segments
+    return segments, indices
 
 
-JOURNALS = [journal(seed) for seed in range(6)]
+MADE = [journal(seed) for seed in range(6)]
+JOURNALS = [segments for segments, _ in MADE]
 PLACES = st.one_of(
     st.integers(0, 700), st.integers(4096, 4200), st.integers(8192, SEGMENT_BYTES - 1), st.integers(0, SEGMENT_BYTES - 1)
 )
@@ -123,6 +149,37 @@ def wounded(segments, wounds):
     return [bytes(s) for s in out]
 
 
+LIES = st.lists(
+    st.tuples(
+        st.sampled_from(["gone", "flip", "lie", "foreign", "short"]), st.integers(0, 9), st.integers(8, 95), st.integers(0, 7)
+    ),
+    max_size=2,
+)
+
+
+def misled(indices, others, lies):
+    """Index files that are lost, damaged, of another content of the same segment, or say what is not so under a right crc."""
+    out = list(indices)
+    for what, which, at, bit in lies:
+        index = out[which % len(out)]
+        if index is None:
+            continue
+        match what:
+            case "gone":
+                index = None
+            case "flip":
+                index = index[:at] + bytes([index[at] ^ 1 << bit]) + index[at + 1 :]
+            case "lie":
+                head = index[:at] + bytes([index[at] ^ 1 << bit]) + index[at + 1 : 508]
+                index = head + struct.pack("<I", crc32c(head)) + index[512:]
+            case "foreign":
+                index = others[which % len(others)]
+            case "short":
+                index = index[:500]
+        out[which % len(out)] = index
+    return out
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     which=st.integers(0, len(JOURNALS) - 1),
@@ -135,11 +192,75 @@ def wounded(segments, wounds):
     }),
     segment_bytes=st.sampled_from([0, SEGMENT_BYTES, 2 * SEGMENT_BYTES]),
     schema=st.sampled_from([SCHEMA, SCHEMA, b"{}"]),
+    lies=st.none() | LIES,
 )  # fmt: skip
-def test_the_decision_is_the_models(which, wounds, control, segment_bytes, schema):
+def test_the_decision_is_the_models(which, wounds, control, segment_bytes, schema, lies):
     segments = wounded(JOURNALS[which], wounds)
-    mine = decide(segments, control, segment_bytes, schema)
-    assert mine == recovery_model.decide(segments, STREAM, schema, control, segment_bytes)
+    indices = None
+    if lies is not None and segments:
+        own, others = MADE[which][1], MADE[(which + 1) % len(MADE)][1]
+        indices = (misled(own, others, lies) + [None] * len(segments))[: len(segments)]
+    mine = decide(segments, control, segment_bytes, schema, indices)
+    assert mine == recovery_model.decide(segments, STREAM, schema, control, segment_bytes, indices)
+
+
+def places(segments):
+    """(seq, segment, from, to) of what is on disk as soon as frame `seq` is: frames, and before each segment's first one its
+    open record and the end marker that leads there. Seq 0: what was there before."""
+    last = 0
+    for number, data in enumerate(segments):
+        yield from ((0, number, 0, 512), (0, number, 552, 8192))
+        at, (first,) = 8192, struct.unpack_from("<Q", data, 512)
+        if first:
+            yield (first, number, 512, 552)
+        while first and (length := int.from_bytes(data[at : at + 4], "little")) not in (0, recovery_model.END):
+            last += 1
+            yield (last, number, at, at + length)
+            at += length
+        yield (last + 1, number, at, at + 16)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    which=st.sampled_from([n for n, segments in enumerate(JOURNALS) if len(segments) >= 3]),
+    wounds=WOUNDS,
+    durable=st.integers(0, 100),
+    lies=LIES,
+)
+def test_indices_change_no_decision_about_a_crash(which, wounds, durable, lies):
+    """Whatever a crash may leave (everything up to the durable mark, anything behind it), and whatever the index files are that
+    are no forgery: the end is the same as without them."""
+    segments, own = MADE[which]
+    page = {"durable_seq": 0, "segment": 0, "epoch": 0}
+    last = recovery_model.decide(segments, STREAM, SCHEMA, page)
+    page["durable_seq"] = max(min(durable, last.last_seq), last.durable_seq)
+    torn = [bytearray(data) for data in wounded(segments, [w for w in wounds if w[0] in ("flip", "zero", "old", "swap")])]
+    for seq, number, at, end in places(segments):
+        if seq <= page["durable_seq"]:
+            torn[number][at:end] = segments[number][at:end]
+    parts = [bytes(data) for data in torn]
+    indices = misled(own, MADE[(which + 1) % len(MADE)][1], [lie for lie in lies if lie[0] != "lie"])
+    without, by_index = decide(parts, page), decide(parts, page, indices=indices)
+    assert without.verdict in ("clean", "torn")
+    by_index.actions = ["stays" if action == "passed" else action for action in by_index.actions]
+    assert by_index == without
+
+
+def test_a_segment_is_passed_only_when_all_of_it_was_on_disk():
+    segments, indices = next(made for made in MADE if len(made[0]) >= 3 and made[1][1] is not None)
+    page = {"durable_seq": 0, "segment": 0, "epoch": 0}
+    whole = recovery_model.decide(segments, STREAM, SCHEMA, page)
+    (ends,) = struct.unpack_from("<Q", indices[0], 48)
+    for durable, action in ((max(ends - 1, whole.durable_seq), None), (ends, "passed"), (whole.last_seq, "passed")):
+        found = decide(segments, page | {"durable_seq": durable}, indices=indices)
+        expected = action or ("passed" if whole.durable_seq >= ends else "stays")
+        assert (found.actions[0], found.last_seq) == (expected, whole.last_seq)
+    every = decide(segments, page | {"durable_seq": whole.last_seq}, indices=indices)
+    assert [action == "passed" for action in every.actions] == [index is not None for index in indices]
+    assert every.verdict == "clean"
+    # Without a control page, or as a replica that knows nothing of its own disk, nothing is believed.
+    assert "passed" not in decide(segments, None, indices=indices).actions
+    assert "passed" not in decide(segments, page | {"role": 1}, indices=indices).actions
 
 
 def test_every_verdict_and_action_occurs():

@@ -7,6 +7,7 @@ APPEND, CRC, DISK = "journal/kernel/append.h", "journal/kernel/crc32c.h", "journ
 WRITER, READER, RECOVERY = "journal/kernel/writer.c", "journal/kernel/reader.c", "journal/kernel/recovery.c"
 FAULTS = "tests/sequencer/test_sequencer_faults.py"
 DAMAGE, FORMAT = "tests/journal/test_journal_damage.py", "tests/journal/test_journal_format.py"
+START = "tests/journal/test_start_by_index.py"
 
 MUTANTS = [
     Mutant(
@@ -59,8 +60,8 @@ MUTANTS = [
             (
                 RECOVERY,
                 "    seed = lockstep_crc32c(seed, &id->nonce, sizeof id->nonce);\n"
-                "    r->reader.seed = lockstep_crc32c(seed, &id->number, sizeof id->number);",
-                "    r->reader.seed = seed;",
+                "    return lockstep_crc32c(seed, &id->number, sizeof id->number);",
+                "    return seed;",
             ),
         ),
     ),
@@ -93,6 +94,27 @@ MUTANTS = [
         "J_AGAIN(result, msync(base + from, to - from, MS_SYNC));",
         "J_AGAIN(result, base == NULL || to < from ? -1 : 0);",
         (f"{FAULTS}::test_a_disk_that_stands_still",),
+    ),
+    Mutant(
+        "an index is believed of a segment that ends otherwise",
+        RECOVERY,
+        "!leads_on(r, c->next, index) || !ends_so(c, index))",
+        "!leads_on(r, c->next, index) || (r->ended && !ends_so(c, index)))",
+        (f"{START}::test_a_segment_that_is_missing_truncated_renamed_or_swapped_is_refused",),
+    ),
+    Mutant(
+        "an index is believed whose sources are damaged",
+        "journal/index/vouch.py",
+        "return self._head.check(name, os.pread(fd, section.bytes, section.at))",
+        "return os.pread(fd, section.bytes, section.at)",
+        (f"{START}::test_whatever_is_wrong_with_an_index_the_segment_is_read",),
+    ),
+    Mutant(
+        "what recovery cuts keeps its index",
+        "journal/recovery.py",
+        "    _forget_indices(headers[max(int(found.segment), 1) - 1 :])\n",
+        "    _forget_indices(headers[int(found.segment) :])\n",
+        (f"{START}::test_what_is_cut_has_no_index_any_more",),
     ),
     Mutant(
         "a snapshot gets its name before it is synced",
