@@ -119,7 +119,8 @@ def check_segment(
     if header.opened is None:
         if not header.open_record_zero:
             found.problems.append(f"{header.path}: the open record is damaged")
-        _zeros(found, header, base, header.frames_at)
+        if not _live(header.path.parent):
+            _zeros(found, header, base, header.frames_at)
         if seal is not None:
             _against_seal(found, header, seal, BlockHash(mapped))
         step(header.segment_bytes)
@@ -141,7 +142,8 @@ def check_segment(
         _zeros(found, header, base, found.used_bytes + END_BYTES)
     elif reader.state == lib.LOCKSTEP_TAIL:
         found.state = "current"
-        _zeros(found, header, base, found.used_bytes)
+        if not _live(header.path.parent):  # who may be storing there just now
+            _zeros(found, header, base, found.used_bytes)
     if damaged:
         found.state = "corrupt"
     if seal is not None:
@@ -191,9 +193,9 @@ def _goes_on(header: SegmentHeader, reader: Any) -> bool:
 
 
 def _zeros(found: CheckedSegment, header: SegmentHeader, base: Any, offset: int) -> None:
-    """Behind the stream's end there is nothing; a live writer may be storing there just now."""
+    """Behind the stream's end, and behind a full segment's, there is nothing."""
     used = int(lib.lockstep_last_nonzero(base, offset, header.segment_bytes))
-    if used > offset and not _live(header.path.parent):
+    if used > offset:
         found.problems.append(
             f"{header.path}: {used - offset} bytes behind the last frame, from byte {offset}, are not zero;"
             " a torn tail: the next start of the writer cuts it"

@@ -25,7 +25,7 @@ from journal.clock import Clock, SystemClock
 from journal.errors import JournalError, JournalFenced
 from journal.filesystem import sync_warning
 from journal.kernel._journal import ffi as journal_ffi
-from journal.messages import NO_DIGEST, DurabilityPolicy, Reason, SegmentSealed, SessionEnd, SessionMode
+from journal.messages import NO_DIGEST, DurabilityPolicy, Message, Reason, SessionEnd, SessionMode
 from journal.notify import Heartbeat, Notifier, inherited_sockets
 from journal.writer import JournalWriter
 from sequencer.attach import AttachError, socket_path
@@ -33,8 +33,10 @@ from sequencer.clock import LoopClock
 from sequencer.flow import EXIT_HALTED, News, apply_limits, apply_settings, remember_bans
 from sequencer.grants import GrantError
 from sequencer.kernel._sequencer import ffi, lib
+from sequencer.past import Past
 from sequencer.publishers import Fenced, Publishers
 from sequencer.rules import rule_table
+from sequencer.scrubbing import Scrubbing
 from sequencer.sealing import Sealing, sealed_message, unannounced
 from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
 from sequencer.settings import IDLE, SequencerSettings, SourceSettings
@@ -86,6 +88,7 @@ class Sequencer:
         self._listener: socket.socket | None = None
         self._writer: JournalWriter | None = None
         self._sealing: Sealing | None = None
+        self._scrubbing: Scrubbing | None = None
         self._activated = False
         self._keep: list[Any] = []
         self._loop: Any = None
@@ -99,16 +102,18 @@ class Sequencer:
             segment_bytes=self.settings.segment_bytes,
             write_through=self.settings.write_through,
             huge_pages=self.settings.huge_pages,
+            by_index=True,
         )
         if warning := sync_warning(self.journal):
             _LOG.warning(warning)
         rates = {name: t.rate_limit.per_second for name, t in self.settings.sources.items() if t.rate_limit is not None}
-        known, news = define_sources(self.journal, self.sources, os.getuid(), rates)
+        past = Past(self.journal, writer.passed)
+        known, news = define_sources(past, self.sources, os.getuid(), rates)
         if strange := sorted(self.settings.sources.keys() - known.keys()):
             raise ConfigurationError(f"sequencer.sources.{strange[0]}: no such source; expected one of {', '.join(known)}")
-        learn(self.journal, known.values())
+        learn(past, known.values())
         apply_limits(self.settings, known.values())
-        remember_bans(self.journal, known.values(), self.clock.now_ns())
+        remember_bans(past, known.values(), self.clock.now_ns())
         if self.settings.seal:
             self._sealing = Sealing(self.journal, self.settings)
         chain_digest = self._sealing.catch_up() if self._sealing is not None else NO_DIGEST
@@ -131,6 +136,8 @@ class Sequencer:
         if self._sealing is not None:
             self._sealing.start(writer, lambda: os.eventfd_write(loop.control_fd, 1))
         self._begin()
+        self._scrubbing = Scrubbing(self.journal, writer.passed, lambda: os.eventfd_write(loop.control_fd, 1))
+        self._scrubbing.start()
         logs.configure(position=lambda: (int(writer.epoch), int(loop.writer.last_seq)))
         _LOG.info("session opened", journal=self.journal, mode=self.mode.name, sources=len(known), idle=self.settings.idle)
 
@@ -293,15 +300,21 @@ class Sequencer:
         for connection in self.publishers.dead():
             self._hang_up(selector, connection)
         self._tell_of_seals()
+        while self._scrubbing is not None and self._scrubbing.found:
+            self._say(self._scrubbing.found.popleft().alert)
         for line in self._news.lines():
             _LOG.warning(line)
 
     def _tell_of_seals(self) -> None:
         while self._sealing is not None and self._sealing.fresh:
-            body = sealed_message(self._sealing.fresh[0]).encode()
-            lib.lockstep_loop_say(self._loop, SegmentSealed.KIND, ffi.from_buffer("uint8_t[]", body), len(body))
-            self._await_obeyed()
+            self._say(sealed_message(self._sealing.fresh[0]))
             self._sealing.fresh.popleft()
+
+    def _say(self, message: Message) -> None:
+        """Have the loop append a frame of the sequencer's own."""
+        body = message.encode()
+        lib.lockstep_loop_say(self._loop, message.KIND, ffi.from_buffer("uint8_t[]", body), len(body))
+        self._await_obeyed()
 
     def _accept(self, selector: selectors.BaseSelector) -> None:
         assert self._listener is not None
@@ -332,8 +345,10 @@ class Sequencer:
     # ---- end
 
     def _say_the_end(self, stamp: Stamp) -> None:
-        """The last frames: seals that nobody was told of, and the end, which vouches for everything before it."""
+        """The last frames: damage and seals that nobody was told of, and the end, which vouches for everything before it."""
         digest = NO_DIGEST
+        while self._scrubbing is not None and self._scrubbing.found:
+            stamp.append(self._scrubbing.found.popleft().alert)
         if self._sealing is not None:
             self._sealing.finish()
             while self._sealing.fresh:
@@ -368,6 +383,8 @@ class Sequencer:
                     thread.join()
                 if self._sealing is not None:
                     self._sealing.stop()
+                if self._scrubbing is not None:
+                    self._scrubbing.stop()
                 if clean and writer is not None:
                     self._say_the_end(Stamp(writer, self.clock))
                 self.publishers.close()
@@ -382,6 +399,8 @@ class Sequencer:
                 else:
                     with contextlib.suppress(JournalError):
                         writer.close()
+            if self._scrubbing is not None:
+                self._scrubbing.stop()
             if self._sealing is not None:
                 self._sealing.stop()
                 self._sealing.close()

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from journal.frames import frames
 from journal.messages import Ban, BanLifted, Reason, ScopeType
+from sequencer.past import Past
 from sequencer.session import Source
 from sequencer.settings import SequencerSettings
 
@@ -47,11 +47,11 @@ def apply_limits(settings: SequencerSettings, sources: Iterable[Source]) -> None
             limit.ban_ns = tuning.rate_limit.ban_ms * 1_000_000
 
 
-def remember_bans(journal: Path, sources: Iterable[Source], now_ns: int) -> None:
+def remember_bans(past: Past, sources: Iterable[Source], now_ns: int) -> None:
     """A ban outlives the sequencer: what is left of it, by the wall clock, goes on."""
     by_id = {s.id: s for s in sources}
     bans: dict[int, tuple[int, Ban]] = {}
-    for frame in frames(journal, kinds=[Ban.KIND, BanLifted.KIND]):
+    for frame in past.frames(Ban.KIND, BanLifted.KIND):
         m = frame.message
         if isinstance(m, Ban) and m.scope_type == ScopeType.SOURCE and frame.header.source == 0:
             bans[m.scope_source] = frame.header.seq, m

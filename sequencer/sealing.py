@@ -44,20 +44,31 @@ def sealed_message(seal: Seal) -> SegmentSealed:
 
 
 def unannounced(journal: Path) -> Iterator[Seal]:
-    """Seals that no frame tells of: made while no sequencer ran, or just before one died. Looks from the end backwards."""
-    numbers = sealed_numbers(journal)
-    told = 0
-    bounds = [(s.first_seq, s.last_seq) for n in numbers if (s := read_seal(journal, n)) is not None]
-    for first, last in [(bounds[-1][1] + 1 if bounds else 1, None), *reversed(bounds)]:
-        for frame in frames(journal, from_seq=first, to_seq=last, kinds=[SegmentSealed.KIND]):
-            if isinstance(frame.message, SegmentSealed):
-                told = max(told, frame.message.segment)
+    """Seals that no frame tells of: made while no sequencer ran, or just before one died. Looks from the end backwards, no
+    further than to the first frame that tells of one: it tells of all before it."""
+    untold: list[Seal] = []
+    end: int | None = None
+    for number in reversed(sealed_numbers(journal)):
+        seal = read_seal(journal, number)
+        if seal is None:
+            continue
+        untold.append(seal)
+        told = _last_told(journal, seal.last_seq + 1, end)
         if told:
             break
-    for number in numbers:
-        seal = read_seal(journal, number) if number > told else None
-        if seal is not None:
-            yield seal
+        end = seal.last_seq
+    else:
+        told = _last_told(journal, 1, end) if untold else 0
+    yield from (seal for seal in reversed(untold) if seal.number > told)
+
+
+def _last_told(journal: Path, first: int, last: int | None) -> int:
+    """The last segment whose seal a frame in this stretch tells of; 0: none does."""
+    told = 0
+    for frame in frames(journal, from_seq=first, to_seq=last, kinds=[SegmentSealed.KIND]):
+        if isinstance(frame.message, SegmentSealed):
+            told = max(told, frame.message.segment)
+    return told
 
 
 class Sealing:

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from journal.clock import Clock
-from journal.frames import frames
 from journal.messages import (
     NO_DIGEST,
     DurabilityPolicy,
@@ -33,10 +32,10 @@ from journal.messages import (
     SourceRole,
 )
 from journal.messages.derive import schema_digest
-from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 from sequencer.grants import bitmap, effective
 from sequencer.kernel._sequencer import ffi, lib
+from sequencer.past import Past
 from sequencer.remote.position import position_of
 from sequencer.settings import SourceSettings
 
@@ -62,7 +61,7 @@ class Source(msgspec.Struct):
 
 
 def define_sources(
-    journal: Path, wanted: Sequence[SourceSettings], own_uid: int, rates: Mapping[str, int] | None = None
+    past: Past, wanted: Sequence[SourceSettings], own_uid: int, rates: Mapping[str, int] | None = None
 ) -> tuple[dict[str, Source], list[SourceDefined]]:
     """Give every configured source the id it always had, or the next free one; also the definitions that are new or changed.
     `rates`: messages a second, of those that have a limit."""
@@ -71,7 +70,7 @@ def define_sources(
         if names.count(name) > 1:
             raise ConfigurationError(f"source {name}: configured {names.count(name)} times; a name is one publisher")
     known: dict[str, SourceDefined] = {}
-    for frame in frames(journal, kinds=[SourceDefined.KIND]):
+    for frame in past.frames(SourceDefined.KIND):
         if isinstance(frame.message, SourceDefined):
             known[frame.message.name] = frame.message
     next_id = max((d.source for d in known.values()), default=0) + 1
@@ -101,24 +100,20 @@ def define_sources(
     return sources, news
 
 
-def learn(journal: Path, sources: Iterable[Source]) -> None:
-    """Read the whole journal once, in C, for every source's numbering: last number, last incarnation, what it may still name as
-    its own cause. The caller holds the journal's lock, recovery is done."""
+def learn(past: Past, sources: Iterable[Source]) -> None:
+    """Every source's numbering, from the journal: last number, last incarnation, what it may still name as its own cause, where
+    a number that comes again is looked for."""
     by_id = {s.id: s.state for s in sources}
-    if not by_id:
-        return
-    table = ffi.new("struct lockstep_source *[]", max(by_id) + 1)
-    for number, state in by_id.items():
-        table[number] = state
-    for number, path in segment_files(journal):
-        header = read_header(path, number)
-        if header.opened is None:
-            continue
-        with map_file(path) as mapped, ffi.from_buffer(mapped) as base:
-            at = header.frames_at
-            lib.lockstep_source_learn(table, len(table), base + at, len(mapped) - at, (number << 32) | at)
-    for state in by_id.values():
-        state.first_source_seq = state.last_source_seq
+    for number, known in past.of(by_id.keys()).items():
+        state = by_id[number]
+        state.last_source_seq = state.first_source_seq = known.last_source_seq
+        state.accepted_source_seq, state.accepted_seq = known.accepted_source_seq, known.accepted_seq
+        state.incarnation = known.incarnation
+        for at, (source_seq, seq) in known.numbers.items():
+            state.own_source_seq[at], state.own_seq[at] = source_seq, seq
+        for at, (source_seq, place) in enumerate(known.places):
+            state.turns.first_source_seq[at], state.turns.place[at] = source_seq, place
+        state.turns.count = len(known.places)
 
 
 def build_digest() -> bytes:

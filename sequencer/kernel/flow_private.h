@@ -35,9 +35,6 @@ static inline uint64_t flow_place(const struct lockstep_loop *loop) {
 }
 void flow_turned(struct lockstep_source *source, uint64_t first_source_seq, uint64_t place);
 
-/* The same for a frame that stood in the journal before this run. */
-void flow_learned(struct lockstep_source *source, uint64_t source_seq, uint64_t place);
-
 /* A number came again: 0 = as before, or nobody can say; 1 = it differs, a Divergence was appended; -errno. */
 int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct lockstep_frame *h, const uint8_t *body,
                int64_t now);

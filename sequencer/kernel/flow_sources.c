@@ -9,7 +9,6 @@
 
 enum {
     SCOPE_SOURCE = 9, LEVEL_REPLICA = 3,
-    LEARNED_TURN = 64, LEARNED_TURN_BYTES = 1 << 16,
     REST_MIN_NS = 1000000,      /* a fast source rests for a millisecond's worth of tokens, not for each one */
     BANNED_LOOK_NS = 50000000, /* a banned source has twenty turns a second, each one Reject, whatever it does */
 };
@@ -133,14 +132,6 @@ void flow_turned(struct lockstep_source *source, uint64_t first_source_seq, uint
     uint64_t at = turns->count++ % LOCKSTEP_TURNS_KEPT;
     turns->first_source_seq[at] = first_source_seq;
     turns->place[at] = place;
-}
-
-void flow_learned(struct lockstep_source *source, uint64_t source_seq, uint64_t place) {
-    struct lockstep_turns *turns = &source->turns;
-    uint64_t last = (turns->count - 1) % LOCKSTEP_TURNS_KEPT;
-    int near = turns->count != 0 && source_seq - turns->first_source_seq[last] < LEARNED_TURN &&
-               place - turns->place[last] < LEARNED_TURN_BYTES;
-    if (!near) flow_turned(source, source_seq, place);
 }
 
 /* Where to begin to look for a number: the last turn that does not begin behind it; 0: too long ago. */

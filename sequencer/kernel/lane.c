@@ -257,34 +257,3 @@ int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64
     lane_publish(lane);
     return (int64_t)(lane->head - start) + (lane->state != STATE_ATTACHED);
 }
-
-uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames,
-                               uint64_t bytes, uint64_t place) {
-    uint64_t at = 0;
-    while (at + 64 <= bytes) {
-        struct lockstep_frame h;
-        memcpy(&h, frames + at, sizeof h);
-        if (h.length < 64 || h.length > bytes - at) break;
-        struct lockstep_source *source = h.source < sources_count ? sources[h.source] : NULL;
-        if (source != NULL && h.source_seq > source->last_source_seq) {
-            flow_learned(source, h.source_seq, place + at);
-            source->last_source_seq = source->accepted_source_seq = h.source_seq;
-            source->accepted_seq = h.seq;
-            source->own_source_seq[h.source_seq % LOCKSTEP_OWN_CAUSES] = h.source_seq;
-            source->own_seq[h.source_seq % LOCKSTEP_OWN_CAUSES] = h.seq;
-        } else if (h.source == 0 && h.kind == LOCKSTEP_REJECT && h.length >= 64 + sizeof(struct lockstep_reject)) {
-            struct lockstep_reject reject;
-            memcpy(&reject, frames + at + 64, sizeof reject);
-            source = reject.for_source < sources_count ? sources[reject.for_source] : NULL;
-            if (source != NULL && reject.for_source_seq > source->last_source_seq)
-                source->last_source_seq = reject.for_source_seq;
-        } else if (h.source == 0 && h.kind == LOCKSTEP_SOURCE_STATE && h.length >= 64 + sizeof(struct lockstep_source_state)) {
-            struct lockstep_source_state state;
-            memcpy(&state, frames + at + 64, sizeof state);
-            source = state.source < sources_count ? sources[state.source] : NULL;
-            if (source != NULL && state.incarnation > source->incarnation) source->incarnation = state.incarnation;
-        }
-        at += h.length;
-    }
-    return at;
-}

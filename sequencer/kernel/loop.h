@@ -156,9 +156,3 @@ void lockstep_prepare_end(struct lockstep_loop *loop);
 /* The sync thread wakes clients through the lanes: the control plane holds this while it changes a slot's mapping. */
 void lockstep_lanes_lock(void);
 void lockstep_lanes_unlock(void);
-
-/* lockstep_source_learn: fold frames of a journal (whole frames, `bytes` long) into the sources' numbering, at start:
- * sources is indexed by source id, below sources_count; `place` is where they stand, segment << 32 | offset. Returns the bytes
- * read. */
-uint64_t lockstep_source_learn(struct lockstep_source **sources, uint32_t sources_count, const uint8_t *frames, uint64_t bytes,
-                               uint64_t place);

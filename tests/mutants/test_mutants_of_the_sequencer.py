@@ -8,6 +8,7 @@ ADMISSION = "tests/sequencer/test_sequencer_admission.py"
 ONCE = "tests/sequencer/test_sequencer_exactly_once.py"
 FLOW = "tests/sequencer/test_sequencer_time_and_flow.py"
 MEMORY = "tests/sequencer/test_ring_memory.py"
+START, SCRUB = "tests/sequencer/test_sequencer_start.py", "tests/sequencer/test_sequencer_scrubbing.py"
 
 MUTANTS = [
     Mutant(
@@ -65,6 +66,20 @@ MUTANTS = [
         "epoch = self.epoch + 1",
         "epoch = max(self.epoch, 1)",
         (f"{ONCE}::test_a_refused_message_keeps_its_number_over_a_restart",),
+    ),
+    Mutant(
+        "a start by the indices forgets the numbers that were refused last",
+        "sequencer/past.py",
+        "max(self.last_source_seq, row.source_seq)",
+        "max([self.last_source_seq, *(n for n, _ in sources.numbers(source))])",
+        (f"{START}::test_a_start_knows_the_same_with_indices_and_without",),
+    ),
+    Mutant(
+        "a segment that was found damaged is passed again by the next start",
+        "sequencer/scrubbing.py",
+        "            vouch.path.unlink()\n",
+        "            vouch.path.exists()\n",
+        (f"{SCRUB}::test_rot_is_told_and_the_next_start_refuses_it",),
     ),
 ]
 
