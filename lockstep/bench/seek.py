@@ -1,4 +1,5 @@
-"""How fast a frame is found in a long journal: by seq, by time, by order; and how fast the indices for it are made.
+"""How fast a frame is found in a long journal: by seq, by time, by order; how fast the indices for it are made; and how long a
+sequencer takes to start on it again, with them and without.
 
 128-byte frames, a hundred instruments, one frame in eight of an order. Each seek is a whole call, as a tool makes it: list the
 folder, choose the segment, read and check its index, find the frame and check it. Files are in the page cache.
@@ -17,21 +18,27 @@ from typing import Any
 
 import numpy as np
 
+from journal import logs
 from journal.errors import OperatingError, os_failure
 from journal.frames import frame_at, frames
 from journal.index.locate import seq_at
 from journal.index.make import make_indices
 from journal.index.scan import SegmentScan
 from journal.kernel._journal import ffi as journal_ffi
+from journal.messages import SessionMode, SourceRole
 from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 from lockstep.bench.conditions import conditions
 from lockstep.bench.kernel._fill import ffi, lib
+from sequencer.daemon import Sequencer
+from sequencer.settings import SequencerSettings, SourceSettings
 
 _FRAME_BYTES = 128
 _FRAMES = 100_000_000
 _BUILDS_TIMED = 9
 _SEGMENTS_A_STEP = 8
+_STARTS = 9
+_STARTS_UNINDEXED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,14 +132,37 @@ def _measure(path: Path, count: int, seeks: int, indexed: int, make_s: float) ->
     }
 
 
+def _restart_ms(path: Path) -> dict[str, float]:
+    """From the call until publishers can attach, of a sequencer that ended in order: everything is sealed and on disk."""
+    _start_ms(path)  # the first one seals what nobody has sealed yet, and makes the indices of this format
+    by_index = [_start_ms(path) for _ in range(_STARTS)]
+    unindexed = []
+    for _ in range(_STARTS_UNINDEXED):
+        shutil.rmtree(path / "index")
+        unindexed.append(_start_ms(path))
+    return {"restart_ms": float(np.median(by_index)), "restart_unindexed_ms": float(np.median(unindexed))}
+
+
+def _start_ms(path: Path) -> float:
+    source = SourceSettings(name="bench", role=SourceRole.MARKET_DATA)
+    sequencer = Sequencer(path, SequencerSettings(), [source], mode=SessionMode.PAPER)
+    try:
+        start = time.perf_counter()
+        sequencer.start()
+        return (time.perf_counter() - start) * 1000
+    finally:
+        sequencer.close()
+
+
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure; one object with figures and conditions."""
+    logs.configure(logs.LogSettings(level="error"))
     count = _frames_that_fit(arguments.folder, arguments.frames)
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-", dir=arguments.folder) as folder:
         path = Path(folder) / "journal"
         indexed, make_s = _write(path, count)
         segments = len(segment_files(path))
-        metrics = _measure(path, count, arguments.seeks, indexed, make_s)
+        metrics = _measure(path, count, arguments.seeks, indexed, make_s) | _restart_ms(path)
     return {
         "bench": "seek",
         "conditions": conditions(frames=count, segments=segments, frame_bytes=_FRAME_BYTES, seeks=arguments.seeks),
