@@ -1,6 +1,16 @@
-"""Property tests look for wrong answers, not for slow ones: a busy machine is no failure."""
+"""What holds for all tests."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from journal import logs
+
+# Property tests look for wrong answers, not for slow ones: a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def a_log_of_its_own(monkeypatch):
+    """Where lines go is set once a process; a test that sets it must not send the next one's lines to a file that is closed."""
+    monkeypatch.setattr(logs, "_sink", logs._Sink())
