@@ -86,6 +86,7 @@ def _source(config: Config, source: SourceSettings) -> dict[str, Any]:
         "kinds": [list(pair) for pair in allowed],
         "publishes": [cls.__name__ for kind, cls in sorted(REGISTRY.items()) if any(a <= kind <= b for a, b in allowed)],
         "rate_per_s": limit.per_second if limit is not None else None,
+        "late_ms": tuning.late_ms if tuning is not None else None,
     }  # fmt: skip
 
 

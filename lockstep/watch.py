@@ -25,7 +25,7 @@ HISTOGRAMS = {
 }  # fmt: skip
 _COUNTERS = (
     "incarnation", "accepted", "rejected", "duplicates", "last_source_seq", "accepted_seq", "bytes", "fill", "high_water",
-    "full_waits", "seen_seq", "bans", "ban_seq", "rests", "ring_bytes",
+    "full_waits", "seen_seq", "bans", "ban_seq", "rests", "late", "ring_bytes",
 )  # fmt: skip
 
 

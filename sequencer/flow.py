@@ -37,9 +37,11 @@ def apply_settings(loop: Any, settings: SequencerSettings) -> None:
 
 
 def apply_limits(settings: SequencerSettings, sources: Iterable[Source]) -> None:
-    """Give every source the limit that is configured for it."""
+    """Give every source the limits that are configured for it."""
     for source in sources:
         tuning = settings.sources.get(source.name)
+        if tuning is not None and tuning.late_ms is not None:
+            source.state.late_ns = tuning.late_ms * 1_000_000
         if tuning is not None and tuning.rate_limit is not None:
             limit = source.state.limit
             limit.count = tuning.rate_limit.count
@@ -105,6 +107,7 @@ class News:
         self._stalled = False
         self._jumps = 0
         self._banned: set[str] = set()
+        self._late: set[str] = set()
         self._differs: dict[str, int] = {}
 
     def lines(self) -> Iterator[str]:
@@ -139,6 +142,9 @@ class News:
             else:
                 self._banned.discard(source.name)
                 yield f"source {source.name}: the ban is over"
+        if source.state.late and source.name not in self._late:
+            self._late.add(source.name)
+            yield f"source {source.name}: messages are older than {source.state.late_ns // 1_000_000} ms when they come (LATE)"
         if differs != self._differs.get(source.name, 0):
             self._differs[source.name] = differs
             yield f"source {source.name}: {differs} messages came again and differ ({Reason.DUPLICATE_DIFFERS.name})"

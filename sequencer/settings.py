@@ -33,6 +33,8 @@ class SourceTuning(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """[sequencer.sources.NAME]: what is set of one publisher."""
 
     rate_limit: RateLimit | None = None
+    late_ms: Annotated[int, msgspec.Meta(ge=1, le=86_400_000)] | None = None
+    """Messages whose origin is longer ago than this when they are sequenced have the flag LATE; None: none has."""
     ring_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] | None = None
     """Its ring; None: the sequencer's ring_bytes."""
     uid: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None

@@ -102,13 +102,19 @@ def print_check(report: dict[str, Any], *, as_json: bool) -> int:
     facts.add_row("memory", f"rings {_mib(memory['rings_bytes'])} when all are attached, segments "
                             f"{_mib(memory['segments_bytes'])} mapped, locked pages none")  # fmt: skip
     console.print(facts)
-    table = Table("source", "role", "user", "ring", "rate", "may publish")
+    table = Table("source", "role", "user", "ring", "limits", "may publish")
     for source in report["sources"]:
         kinds = ", ".join(source["publishes"])
-        rate = f"{source['rate_per_s']}/s" if source["rate_per_s"] else ""
+        limits = [f"{source['rate_per_s']}/s"] if source["rate_per_s"] else []
+        limits += [f"late after {source['late_ms']:,} ms"] if source["late_ms"] else []
         own = [f"{a}-{b}" for a, b in source["kinds"] if a >= 10_000]
         table.add_row(
-            source["name"], source["role"], source["user"], _mib(source["ring_bytes"]), rate, ", ".join([kinds, *own])
+            source["name"],
+            source["role"],
+            source["user"],
+            _mib(source["ring_bytes"]),
+            ", ".join(limits),
+            ", ".join([kinds, *own]),
         )
     console.print(table)
     for warning in report["warnings"]:

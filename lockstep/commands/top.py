@@ -157,6 +157,7 @@ def _sources(sources: list[dict[str, Any]], sort: str, reverse: bool) -> Table:
         ring = s["ring_bytes"] or 1
         bad = s["state"] in ("banned", "quarantined", "dead")
         state = s["state"] + (f", {s['bans']} bans" if s["bans"] else "") + (f", held {s['rests']}x" if s["rests"] else "")
+        state += f", {s['late']:,} late" if s["late"] else ""
         table.add_row(
             s["name"], s["role"], f"{s['messages_per_s']:,.0f}/s", f"{_bytes(s['bytes_per_s'])}/s", f"{s['accepted']:,}",
             f"{s['rejected']:,}" + (f" {s['last_reject_reason']}" if s["rejected"] else ""), f"{s['duplicates']:,}",

@@ -192,7 +192,8 @@ int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const str
     memcpy(again, body, bytes);
     atomic_signal_fence(memory_order_seq_cst); /* what is compared is the copy */
     /* A cause that names an own earlier message was replaced by its seq: the number is judged by the body it came with. */
-    int same = frame.length == h->length && frame.kind == h->kind && frame.version == h->version && frame.flags == h->flags &&
+    int same = frame.length == h->length && frame.kind == h->kind && frame.version == h->version &&
+               ((frame.flags ^ h->flags) & ~FLAG_LATE) == 0 &&
                frame.origin_ts == h->origin_ts && (h->cause >> 63 || frame.cause == h->cause) &&
                memcmp(before, again, bytes) == 0;
     if (same) return 0;

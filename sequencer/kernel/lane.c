@@ -153,6 +153,15 @@ __attribute__((noinline)) static int find_place(struct lockstep_loop *loop, uint
     return 0;
 }
 
+/* The flags that go into the frame. How old a message is stands in it as it came, origin_ts; what is LATE is ours to say: one whose
+ * origin is longer ago than its source's limit. It has its place and its ts like any other. */
+static inline uint16_t flags_of(struct lockstep_loop *loop, struct lockstep_source *source, const struct record *r, int64_t ts) {
+    uint16_t flags = (uint16_t)(r->flags & ~FLAG_LATE);
+    if (__builtin_expect(source->late_ns == 0 || r->origin_ts == 0 || r->origin_ts >= ts - source->late_ns, 1)) return flags;
+    if (source->late++ == 0) flow_told(loop);
+    return flags | FLAG_LATE;
+}
+
 /* Copy one judged record into the journal and seal it, unless its body is not what its kind says. */
 static inline int admit(struct lockstep_loop *loop, struct lockstep_lane *lane, const struct record *r, uint64_t cause,
                         int64_t now) {
@@ -170,8 +179,8 @@ static inline int admit(struct lockstep_loop *loop, struct lockstep_lane *lane, 
         if (result < 0) return result;
     }
     int64_t ts = stream_ts(loop, now);
-    struct lockstep_head head = lockstep_head_of(writer, r->kind, r->version, r->flags, source->source, ts, r->origin_ts,
-                                                 r->source_seq, cause, source->incarnation);
+    struct lockstep_head head = lockstep_head_of(writer, r->kind, r->version, flags_of(loop, source, r, ts), source->source, ts,
+                                                 r->origin_ts, r->source_seq, cause, source->incarnation);
     uint32_t crc = lockstep_append_fill(writer, slot, length, &head, r->body);
     if (r->kind < USER_KIND_MIN) {
         uint16_t reason = lockstep_check_body(&loop->rules[r->kind], (const uint8_t *)slot + 64, length - 64);

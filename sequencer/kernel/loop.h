@@ -18,6 +18,8 @@ struct lockstep_source {
     uint64_t rejected;
     uint64_t duplicates;
     uint64_t last_reject_reason;
+    int64_t  late_ns;          /* a message that its publisher saw so long before its ts is LATE; 0: none is */
+    uint64_t late;             /* how many were, in this run */
     uint64_t first_source_seq; /* the last number before this run */
     uint64_t refused_numbers;  /* numbers of this run that are no frame */
     uint64_t bytes;            /* taken from its rings, as far as they were counted */

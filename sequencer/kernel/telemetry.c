@@ -46,6 +46,7 @@ void telemetry_lane(struct lockstep_loop *loop, struct lockstep_lane *lane) {
     store_relaxed(&t->bans, source->limit.bans);
     store_relaxed(&t->ban_seq, source->limit.ban_seq);
     store_relaxed(&t->rests, source->limit.rests);
+    store_relaxed(&t->late, source->late);
     store_relaxed(&t->full_waits, load_relaxed(&lane->ring.page->full_waits));
     store_relaxed(&t->seen_seq, load_relaxed(&lane->ring.page->seen_seq));
 }

@@ -48,7 +48,8 @@ struct lockstep_source_telemetry {
     uint64_t bans;        /* in this run */
     uint64_t ban_seq;     /* the one that holds, 0: none */
     uint64_t rests;       /* how often its rate limit held it back */
-    uint64_t zero1[6];
+    uint64_t late;        /* messages that were older than its limit when they came */
+    uint64_t zero1[5];
 };
 
 struct lockstep_telemetry {

@@ -1,4 +1,4 @@
-"""Who says too much, comes too often, or says something else the second time. (P03, P08, P09)"""
+"""Who says too much, too late, comes too often, or says something else the second time. (P03, P07, P08, P09)"""
 
 import itertools
 import threading
@@ -6,7 +6,18 @@ import time
 
 import pytest
 
-from journal.messages import Ban, BanLifted, Divergence, LogRecord, Reason, Reject, ScopeType, SourceDefined, SourceStateCode
+from journal.messages import (
+    Ban,
+    BanLifted,
+    Divergence,
+    Flag,
+    LogRecord,
+    Reason,
+    Reject,
+    ScopeType,
+    SourceDefined,
+    SourceStateCode,
+)
 from sequencer.attach import LockedOut
 from sequencer.client import Publisher
 from sequencer.flow import ATTACHES_FREE, ATTACHES_WINDOW_S, LOCKOUT_FIRST_S, LOCKOUT_MOST_S, Lockout
@@ -133,6 +144,41 @@ def test_a_second_copy_is_compared(daemon, hostile, until, restart):
     assert (said.at_seq, said.app, said.field) == (found[149].header.seq, 1, "content")
     assert said.expected_digest != said.got_digest
     assert sum(f.message.count for f in one.frames(Reject) if f.message.reason == Reason.DUPLICATE_DIFFERS) == 2
+
+
+def test_a_late_message_has_its_place_and_its_age(daemon, hostile, until):
+    """P07: sequenced where it came, with the origin that it had, and marked; never dated back, and nothing is refused."""
+    one = daemon(tuning={"md": SourceTuning(late_ms=60_000)})
+    now = time.time_ns()
+    ages_s = [0, 120, 1, 7200, 0]
+    with one.connect("md") as md, one.connect("algo") as algo:
+        for n, age in enumerate(ages_s, start=1):
+            md.publish(LogRecord(about_seq=n), origin_ts=now - age * 10**9)
+        md.publish(LogRecord(about_seq=6), origin_ts=now + 3600 * 10**9)
+        md.publish(LogRecord(about_seq=7))  # it does not say
+        md.publish(LogRecord(about_seq=8), origin_ts=-(2**63))
+        md.publish(LogRecord(about_seq=9), origin_ts=now, flags=Flag.LAST | Flag.LATE)  # not its to say
+        number = algo.publish(LogRecord(about_seq=10), origin_ts=now - 7200 * 10**9)  # without a limit
+        until(lambda: md.accepted_source_seq == 9 and algo.accepted_source_seq == number)
+        assert (md.rejected, md.state) == (0, SourceStateCode.ATTACHED)
+        ring = hostile(md)
+        body = LogRecord(about_seq=11).encode()
+        for _ in range(2):  # the same once more: that it was late is no difference
+            ring.record(kind=LogRecord.KIND, source_seq=10, body=body)
+        until(lambda: md.duplicates == 1)
+        assert md.rejected == 0
+    assert one.stop() == 0
+    found = one.frames(LogRecord)
+    md = {f.message.about_seq: f.header for f in found if f.header.source == 1}
+    assert [h.source_seq for h in md.values()] == list(range(1, 11))
+    assert [n for n, h in md.items() if h.flags & Flag.LATE] == [2, 4, 8, 11]
+    assert [md[n].origin_ts for n in range(1, 6)] == [now - age * 10**9 for age in ages_s]
+    assert all(a.ts < b.ts and abs(b.ts - now) < 600 * 10**9 for a, b in itertools.pairwise(md.values()))
+    assert not any(f.header.flags & Flag.LATE for f in found if f.header.source == 2)
+    assert one.frames(Divergence) == []
+    said = [line for line in one.errors.read_text().splitlines() if "LATE" in line]
+    assert len(said) == 1
+    assert "source md: messages are older than 60000 ms when they come" in said[0]
 
 
 def test_who_attaches_again_and_again_waits_longer_and_longer():
