@@ -60,9 +60,11 @@ def test_equal_sides_never_part(made):
 
 
 def test_a_hash_that_got_in_is_found_at_its_frame(made, capsys):
+    """By the order of a set of strings, which no trap sees."""
     day, source = made
     fiftieth = wake(day, 50)
-    source.write_text(STRATEGY + "        if self.seen == 50:\n            self.total += hash(str(m.bid_px)) % 1000\n")
+    order = "sum(n * ord(x) for n, x in enumerate(set('abcdefghijklmnopqrst')))"
+    source.write_text(STRATEGY + f"        if self.seen == 50:\n            self.total += {order}\n")
     with Side(day, ["drifts"]) as one, Side(day, ["drifts"], hash_seed=1) as other:
         parted = bisect(one, other, day)
     assert parted.apps == ["drifts"]

@@ -18,7 +18,6 @@ from journal.errors import OperatingError
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from lockstep.testing import guarded
-from replay.debug import debug
 from replay.player import verify
 from tests.end_to_end.system import configuration
 
@@ -200,8 +199,9 @@ def test_the_commands_say_it_in_one_line(replay, recorded, capsys):
     (recorded / "caller.py").write_text(source("time.time()"))
     assert main(["replay", str(recorded / "day"), "--app", "caller"]) == 2
     assert f"caller.py:{LINE}: Caller at seq " in capsys.readouterr().err
-    with pytest.raises(NotAFunctionOfTheStream):
-        debug(recorded / "day", 200, "caller")
+    sys.modules.pop("caller", None)
+    assert main(["debug", str(recorded / "day"), "--at", "200", "--app", "caller"]) != 0
+    assert f"caller.py:{LINE}: Caller at seq " in "".join(capsys.readouterr())
     config = configuration(
         recorded / "unused",
         strategy={"caller": {"class": f"{recorded}/caller.py:Caller", "account": "demo"}},
