@@ -16,7 +16,7 @@ import msgspec
 from apps.discovery import DISCOVERY_KINDS, AppSpec, Discovery
 from apps.group import Group, Slot
 from apps.guard.building import build
-from apps.guard.trap import trapped
+from apps.guard.trap import NotAFunctionOfTheStream, trapped
 from apps.ledger import Diverged, Emission, Ledger
 from journal.errors import JournalError, OperatingError
 from journal.frames import frames
@@ -209,7 +209,7 @@ def judge(player: Player, to_seq: int | None = None, progress: Callable[[int], N
     count = 0
     try:
         count = player.run(to_seq, progress)
-    except JournalError:
+    except (JournalError, NotAFunctionOfTheStream):
         raise
     except Exception as found:
         difference, count = found, player.group.seq + 1 - first

@@ -199,9 +199,6 @@ def test_the_commands_say_it_in_one_line(replay, recorded, capsys):
     (recorded / "caller.py").write_text(source("time.time()"))
     assert main(["replay", str(recorded / "day"), "--app", "caller"]) == 2
     assert f"caller.py:{LINE}: Caller at seq " in capsys.readouterr().err
-    sys.modules.pop("caller", None)
-    assert main(["debug", str(recorded / "day"), "--at", "200", "--app", "caller"]) != 0
-    assert f"caller.py:{LINE}: Caller at seq " in "".join(capsys.readouterr())
     config = configuration(
         recorded / "unused",
         strategy={"caller": {"class": f"{recorded}/caller.py:Caller", "account": "demo"}},
