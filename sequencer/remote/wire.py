@@ -182,7 +182,15 @@ class Link:
             self._poll(events, max(0.001, self.heartbeat_s - (time.monotonic() - self.said)), wake=True)
         finally:
             self._waiting = False
-        if time.monotonic() - self.heard > self.silence_s:
+        self._mind_the_silence()
+
+    def _mind_the_silence(self) -> None:
+        """LinkError where the peer has said nothing for too long. What it said while this process stood still has arrived."""
+        if time.monotonic() - self.heard <= self.silence_s:
+            return
+        poller = select.poll()
+        poller.register(self.socket, select.POLLIN)
+        if not poller.poll(0):
             raise LinkError(f"{self.peer}: silent for {self.silence_s:g} s")
 
     def _poll(self, events: int, timeout_s: float, *, wake: bool) -> None:
@@ -247,8 +255,7 @@ class Link:
             self._poll(events, self.heartbeat_s, wake=False)
         finally:
             self._waiting = was
-        if time.monotonic() - self.heard > self.silence_s:
-            raise LinkError(f"{self.peer}: silent for {self.silence_s:g} s")
+        self._mind_the_silence()
 
     def heartbeat(self) -> None:
         """Say that we are here."""
