@@ -105,6 +105,7 @@ class News:
         self._sources = list(sources)
         self._disk_error = 0
         self._stalled = False
+        self._drifts = False
         self._jumps = 0
         self._banned: set[str] = set()
         self._late: set[str] = set()
@@ -127,8 +128,12 @@ class News:
             self._stalled = bool(flow.stalled)
             state = "stands still: orders wait" if self._stalled else "goes on"
             yield f"{self._journal}: the disk {state}, durable up to seq {flow.durable_seen}"
-        if flow.jumps != self._jumps:
-            self._jumps = int(flow.jumps)
+        if bool(flow.drifts) != self._drifts:
+            self._drifts = bool(flow.drifts)
+            state = "does not keep pace with the monotonic clock" if self._drifts else "keeps pace again"
+            yield f"{self._journal}: the wall clock {state}; stream time goes on"
+        jumps, self._jumps = self._jumps, int(flow.jumps)
+        if jumps != self._jumps and not self._drifts:
             yield f"{self._journal}: the wall clock was stepped (ClockJump, {self._jumps} in this run); stream time goes on"
         for source in self._sources:
             yield from self._about(source)

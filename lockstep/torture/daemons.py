@@ -15,8 +15,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from journal.messages import DurabilityPolicy, SessionMode, SourceRole
 from lockstep.torture.drivers import build
@@ -37,6 +40,9 @@ class Faults(ctypes.Structure):
         ("times", ctypes.c_uint64),
         ("hang_ns", ctypes.c_int64),
         ("wall_ns", ctypes.c_int64),
+        ("wall_pace", ctypes.c_int64),
+        ("wall_since", ctypes.c_int64),
+        ("mono_ns", ctypes.c_int64),
         ("fired", ctypes.c_uint64),
         ("count", ctypes.c_uint64 * len(CALLS)),
         ("prefix", ctypes.c_char * 256),
@@ -49,6 +55,7 @@ class Daemons:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.errors = folder / "stderr"
+        self.pid = 0
         library = build(["lockstep/torture/faults.c"], folder / "faults.so", "-shared", "-fPIC", "-ldl")
         page = folder / "faults"
         page.write_bytes(bytes(4096))
@@ -69,6 +76,13 @@ class Daemons:
             f.count[i] = 0
         f.call = CALLS.index(call) + 1 if call else 0
 
+    def pace(self, thousandths: int) -> None:
+        """From now on the daemon's wall clock runs so much faster than the monotonic one; -1000: it stands still. 0 steps it
+        back to the machine's."""
+        self.faults.wall_pace = 0
+        self.faults.wall_since = time.monotonic_ns()
+        self.faults.wall_pace = thousandths
+
     def _ask(self, **order: Any) -> dict[str, Any]:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -83,7 +97,9 @@ class Daemons:
     def start(self, journal: Path, **settings: Any) -> int | None:
         """Fork a sequencer on `journal`: None when it is ready, else how it ended."""
         self.faults.prefix = os.fsencode(journal)
-        code: int | None = self._ask(start=str(journal), errors=str(self.errors), settings=settings)["code"]
+        answer = self._ask(start=str(journal), errors=str(self.errors), settings=settings)
+        self.pid = answer["pid"]
+        code: int | None = answer["code"]
         return code
 
     def has_ended(self) -> bool:
@@ -126,7 +142,7 @@ def _fork(order: dict[str, Any]) -> tuple[int, int | None]:
             os.close(read)
             os.dup2(os.open(order["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), 2)
             code = run_sequencer(
-                Path(order["start"]), SequencerSettings(**order["settings"]),
+                Path(order["start"]), msgspec.convert(order["settings"], SequencerSettings),
                 [SourceSettings(name=SOURCE, role=SourceRole.MARKET_DATA)], mode=SessionMode.PAPER,
                 durability=DurabilityPolicy.DURABLE, config_digest=bytes(32), ready=lambda: _say(write),
             )  # fmt: skip
@@ -150,18 +166,19 @@ def _serve() -> None:
             order = json.loads(line)
             if "start" in order:
                 pid, code = _fork(order)
+                print(json.dumps({"code": code, "pid": pid}), flush=True)
                 if code is not None:
                     pid = 0
-            elif "look" in order:
+                continue
+            if "look" in order:
                 # Not waited for: its exit code is for who asks for that.
                 found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 print(json.dumps({"ended": found is not None}), flush=True)
                 continue
-            else:
-                if order["wait"]:
-                    os.kill(pid, order["wait"])
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                pid = 0
+            if order["wait"]:
+                os.kill(pid, order["wait"])
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            pid = 0
             print(json.dumps({"code": code}), flush=True)
     finally:
         if pid:

@@ -1,4 +1,4 @@
-/* A preloaded library that makes the nth system call of a kind fail, or lets it hang, and moves the wall clock.
+/* A preloaded library that makes the nth system call of a kind fail, or lets it hang, and moves the clocks.
  *
  * What it shall do stands in a shared page (struct faults, the file named by LOCKSTEP_FAULTS), which the campaign writes and
  * every forked process reads. Only the journal's files count: paths below `prefix`, and what was opened there. */
@@ -24,6 +24,9 @@ struct faults {
     uint64_t times;      /* how many in a row fail; 0: one */
     int64_t  hang_ns;    /* every matching call from the nth on */
     int64_t  wall_ns;    /* added to the wall clock */
+    int64_t  wall_pace;  /* so many thousandths faster than the monotonic clock does it run: -1000: it stands still */
+    int64_t  wall_since; /* by the monotonic clock, from then on */
+    int64_t  mono_ns;    /* added to the monotonic clock */
     uint64_t fired;
     uint64_t count[CALLS];
     char prefix[256];
@@ -158,7 +161,14 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
     static __typeof__(&clock_gettime) real;
     if (!real) real = REAL(clock_gettime);
     int result = real(clock, t);
-    int64_t by = clock == CLOCK_REALTIME ? __atomic_load_n(&faults->wall_ns, __ATOMIC_RELAXED) : 0;
+    int64_t by = 0, pace = __atomic_load_n(&faults->wall_pace, __ATOMIC_ACQUIRE);
+    if (clock == CLOCK_REALTIME) by = __atomic_load_n(&faults->wall_ns, __ATOMIC_RELAXED);
+    if (clock == CLOCK_MONOTONIC) by = __atomic_load_n(&faults->mono_ns, __ATOMIC_RELAXED);
+    if (clock == CLOCK_REALTIME && pace != 0) {
+        struct timespec m;
+        real(CLOCK_MONOTONIC, &m);
+        by += ((int64_t)m.tv_sec * 1000000000 + m.tv_nsec - faults->wall_since) / 1000 * pace;
+    }
     if (by != 0 && result == 0) {
         int64_t ns = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec + by;
         t->tv_sec = ns / 1000000000;

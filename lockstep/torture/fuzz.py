@@ -70,7 +70,8 @@ def _slice(binary: Path, folder: Path, count: int, seed: int, seconds: float, ou
     command = [str(binary), str(folder / "corpus"), str(folder / "rules"), str(count), str(journal), str(seed), str(seconds)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 10 + 60)
     if ended.returncode:
-        said = [line for line in ended.stderr.splitlines() if "ERROR" in line or "Assert" in line]
+        words = ("ERROR", "Assert", "runtime error")
+        said = [line for line in ended.stderr.splitlines() if any(word in line for word in words)]
         what = said[0] if said else f"exit {ended.returncode}"
         outcome.finds.append(Find(what, f"lockstep torture fuzz --seed {seed} --minutes {seconds / 60:g}"))
         return

@@ -1,5 +1,5 @@
-/* flow: what the loop watches besides the messages: how much a publisher may say, whether the wall clock was stepped, whether
- * the disk keeps up and has room, and what was said before. Nothing here costs a message anything: it runs once a batch for
+/* flow: what the loop watches besides the messages: how much a publisher may say, whether the wall clock was stepped or does not
+ * keep pace, whether the disk keeps up and has room, and what was said before. Nothing here costs a message anything: it runs once a batch for
  * a limited publisher, else every 50 ms, or when something is wrong already.
  *
  * Its clock is the monotonic one; what it decides is on the stream (ClockJump, Ban, BanLifted, ResourceState, Alert,
@@ -40,15 +40,24 @@ struct lockstep_flow {
     int64_t  stall_alert_ns;   /* the disk has stood still for so long: an alert */
     int64_t  disk_patience_ns; /* no room for a next segment and the last one full: wait so long for some, then halt */
     int64_t  wall;             /* at the last look */
+    uint64_t unlooked;         /* readings of it since then: a clock that stands still must not keep us from looking */
     uint64_t look_now;         /* 1: another thread has news of the disk */
-    int64_t  offset;           /* wall - monotonic clock, as far as the stream knows; 0: not looked yet */
+    int64_t  seen;             /* monotonic, of the last look; 0: not looked yet */
     int64_t  look_at;
     int64_t  wake_at;          /* the first resting lane's; INT64_MAX: none rests */
+    int64_t  offset;           /* wall - monotonic clock, as far as the stream knows */
+    int64_t  known_wall;       /* both clocks when they last were so far apart */
+    int64_t  known_mono;
+    int64_t  jumped_at;        /* monotonic */
+    int64_t  run;              /* jumps that followed one another in one direction: positive forward, negative back */
+    int64_t  run_wall;         /* both clocks before the first of them */
+    int64_t  run_mono;
+    uint64_t drifts;           /* the alert that is raised because of them; 0: none */
     uint64_t jumps;
     uint64_t durable_seen;
     int64_t  behind_since;     /* the watermark of what is on disk has stood still since; 0: nothing is to be written */
     uint64_t alerts;
-    uint64_t stalled;          /* 1: an alert is raised and not cleared */
+    uint64_t stalled;          /* the alert that is raised because of that; 0: none */
     uint64_t disk_low;         /* 1: the stream knows that there is no room for a next segment */
     int64_t  waits_since;      /* the last segment is full and there is no room; 0: no such wait */
     uint64_t disk_used;        /* the preparer's, when it finds no room: bytes of the filesystem */

@@ -4,7 +4,7 @@
 
 #include "sequencer/kernel/loop_private.h"
 
-enum { FLOW_LOOK_NS = 50000000 };
+enum { FLOW_LOOK_NS = 50000000, FLOW_READINGS = 1024 };
 
 /* Something for people: the control plane looks at the counters. */
 void flow_told(struct lockstep_loop *loop);
@@ -12,10 +12,12 @@ void flow_told(struct lockstep_loop *loop);
 /* Look at clock, disk and watermark. 0, or -errno when the stream must end. */
 int flow_look(struct lockstep_loop *loop, int64_t now);
 
-/* With every reading of the wall clock: a step back, 50 ms since the last look, or news of the disk. */
+/* With every reading of the wall clock: a step back, 50 ms since the last look, a thousand readings, or news of the disk. */
 static inline int flow_now(struct lockstep_loop *loop, int64_t now) {
-    const struct lockstep_flow *flow = &loop->flow;
-    if (__builtin_expect((uint64_t)(now - flow->wall) <= FLOW_LOOK_NS && load_relaxed(&flow->look_now) == 0, 1)) return 0;
+    struct lockstep_flow *flow = &loop->flow;
+    if (__builtin_expect((uint64_t)(now - flow->wall) <= FLOW_LOOK_NS && load_relaxed(&flow->look_now) == 0 &&
+                         ++flow->unlooked < FLOW_READINGS, 1))
+        return 0;
     return flow_look(loop, now);
 }
 

@@ -1,9 +1,12 @@
-"""A real sequencer on a bad disk and with a bad clock. (J11, J13, J14, J16, J17, T01, T02)"""
+"""A real sequencer on a bad disk and with a bad clock. (J11, J13, J14, J16, J17, T01, T02, T05)"""
 
 import argparse
 import errno
 import itertools
+import os
+import re
 import shutil
+import signal
 import time
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from journal.frames import frames
 from journal.messages import (
     Alert,
+    AlertSeverity,
     AlertState,
     Clock,
     ClockJump,
@@ -18,6 +22,7 @@ from journal.messages import (
     Reason,
     Resource,
     ResourceState,
+    SourceStateCode,
     StreamHalted,
 )
 from journal.reader import JournalReader
@@ -215,3 +220,108 @@ def test_a_stepped_clock_is_a_frame(daemons, journal, until, step):
         if isinstance(f.message, Clock):
             told = step if there.header.seq < f.header.seq < back.header.seq else 0
             assert abs(f.message.wall_ts - found[0].header.origin_ts - told) < HOUR // 2
+
+
+@pytest.fixture
+def clocks(daemons):
+    """Right again at the end, whatever was found."""
+    daemons.arm()
+    yield daemons
+    daemons.faults.wall_ns = daemons.faults.wall_pace = daemons.faults.mono_ns = 0
+
+
+@pytest.mark.parametrize("pace", [-1000, 9000], ids=["frozen", "ten times as fast"])
+def test_a_clock_that_does_not_keep_pace(clocks, journal, until, pace):
+    """T02: each frame has a ts of its own, an alert tells of it, not a frame for each look, and another one when it is over."""
+    assert clocks.start(journal, **SEGMENT, clock_interval_ms=20, clock_jump_ms=40) is None
+
+    def alerts():
+        return [f.message for f in frames(journal, kinds=[Alert.KIND])]
+
+    with Publisher.connect(journal, SOURCE) as md:
+        number = md.publish(LogRecord(about_seq=1))
+        until(lambda: md.accepted_source_seq == number)
+        clocks.pace(pace)
+        begun = time.monotonic()
+        first = md.next_source_seq
+        while not alerts():  # all the time it has something to do
+            with md.batch():
+                for _ in range(20):
+                    md.publish(LogRecord(about_seq=2))
+            assert time.monotonic() - begun < 60
+        last = md.next_source_seq - 1
+        until(lambda: md.accepted_source_seq == last)
+        clocks.pace(0)
+        lasted_s = time.monotonic() - begun
+        until(lambda: len(alerts()) == 2, 60)
+        assert md.rejected == 0
+    assert clocks.stop() == 0
+    found = list(frames(journal))
+    assert all(a.header.ts < b.header.ts for a, b in itertools.pairwise(found))
+    raised, cleared = alerts()
+    assert (raised.state, cleared.state, raised.severity) == (AlertState.RAISED, AlertState.CLEARED, AlertSeverity.ERROR)
+    assert raised.alert == cleared.alert
+    wall_ms, mono_ms = (int(n) for n in re.findall(r"(\d+) ms", raised.text))
+    assert mono_ms > 0
+    assert wall_ms < mono_ms / 5 if pace < 0 else wall_ms > mono_ms * 5
+    jumps = [f for f in found if isinstance(f.message, ClockJump)]
+    assert 3 <= len(jumps) <= 3 + lasted_s + 2
+    if pace < 0:  # nothing moves but the stream
+        ours = [f.header for f in found if f.header.source_seq > first + 200]
+        assert len(ours) > 100
+        behind = [f.header for f in found if ours[0].seq <= f.header.seq <= ours[-1].seq]
+        assert all(b.ts - a.ts == 1 for a, b in itertools.pairwise(behind))
+    said = [line for line in clocks.said() if "the wall clock" in line]
+    assert "does not keep pace" in said[-2] or "does not keep pace" in said[-3]
+    assert any("keeps pace again" in line for line in said)
+
+
+def test_a_machine_that_slept(clocks, journal, until):
+    """T05: the process stood still, and the wall clock went on without the monotonic one: a ClockJump, and nobody is blamed."""
+    settings = {**SEGMENT, "clock_interval_ms": 20, "stall_alert_ms": 1000, "sync_interval_us": 500_000}
+    assert clocks.start(journal, **settings) is None
+    with Publisher.connect(journal, SOURCE) as md:
+        first = md.publish(LogRecord(text="before"))
+        until(lambda: md.accepted_source_seq == first)
+        os.kill(clocks.pid, signal.SIGSTOP)
+        clocks.faults.wall_ns = HOUR
+        md.publish(LogRecord(text="meanwhile"))
+        time.sleep(2.5)
+        os.kill(clocks.pid, signal.SIGCONT)
+        last = md.publish(LogRecord(text="after"))
+        until(lambda: md.accepted_source_seq == last)
+        until(lambda: any(frames(journal, kinds=[ClockJump.KIND])))
+        time.sleep(0.3)  # looks a few times
+        assert (md.alive, md.state, md.rejected) == (True, SourceStateCode.ATTACHED, 0)
+    assert clocks.stop() == 0
+    found = list(frames(journal))
+    assert not [f for f in found if isinstance(f.message, Alert)]
+    (jump,) = (f.message for f in found if isinstance(f.message, ClockJump))
+    assert abs(jump.after_ts - jump.before_ts - jump.mono_delta_ns - HOUR) < 50_000_000
+    assert all(a.header.ts < b.header.ts for a, b in itertools.pairwise(found))
+
+
+def test_a_monotonic_clock_that_began_anew(clocks, journal, until):
+    """T05: the machine was started again between two runs, its monotonic clock counts from zero. Nothing compares the two."""
+    clocks.faults.mono_ns = 10**15
+    limit = {SOURCE: {"rate_limit": {"count": 10, "window_ms": 20, "ban_ms": 600_000}}}
+    settings = {**SEGMENT, "clock_interval_ms": 20}
+    assert clocks.start(journal, **settings, sources=limit) is None
+    with Publisher.connect(journal, SOURCE) as md:
+        while md.state != SourceStateCode.BANNED:
+            with md.batch():
+                for _ in range(20):
+                    md.publish(LogRecord())
+        until(lambda: any(frames(journal, kinds=[Clock.KIND])))
+    clocks.stop(signal.SIGKILL)
+    clocks.faults.mono_ns = 0
+    assert clocks.start(journal, **settings, sources=limit) is None
+    with Publisher.connect(journal, SOURCE) as md:
+        until(lambda: md.state == SourceStateCode.BANNED)  # ten minutes are not over by any clock
+        until(lambda: any(f.header.epoch == 2 for f in frames(journal, kinds=[Clock.KIND])))
+    assert clocks.stop() == 0
+    found = list(frames(journal))
+    assert not [f for f in found if isinstance(f.message, Alert | ClockJump)]
+    assert all(a.header.ts < b.header.ts for a, b in itertools.pairwise(found))
+    epochs = [[f.message.mono_ns for f in found if isinstance(f.message, Clock) and f.header.epoch == n] for n in (1, 2)]
+    assert min(epochs[0]) > 10**15 > max(epochs[1])

@@ -1,6 +1,8 @@
 """Who says too much, too late, comes too often, or says something else the second time. (P03, P07, P08, P09)"""
 
 import itertools
+import os
+import signal
 import threading
 import time
 
@@ -85,6 +87,22 @@ def test_a_runaway_is_banned_for_a_time(daemon, until):
     # Every number is on the stream once: as a message, or counted in a Reject.
     refused = sum(f.message.count for f in one.frames(Reject) if f.message.reason == Reason.SOURCE_BANNED)
     assert refused + len([f for f in one.frames(LogRecord) if f.header.source == 1]) == again
+
+
+def test_the_time_that_a_sequencer_stood_still_is_held_against_nobody(daemon, until):
+    """T05: a publisher was held back when the process stopped, and has kept to its limit since: it is not banned for that."""
+    one = daemon(tuning=limited(100, 1000, 60_000))
+    with one.connect("md") as md:
+        publish_fast(md, 150)
+        until(lambda: md.accepted_source_seq >= 100)
+        os.kill(one.pid, signal.SIGSTOP)
+        publish_fast(md, 100)
+        time.sleep(1.5)
+        os.kill(one.pid, signal.SIGCONT)
+        until(lambda: md.accepted_source_seq == 250)
+        assert (md.state, md.rejected) == (SourceStateCode.ATTACHED, 0)
+    assert one.stop() == 0
+    assert one.frames(Ban) == []
 
 
 def test_a_ban_outlives_the_sequencer(daemon, until):
