@@ -221,8 +221,6 @@ class Sequencer:
         loop = self._loop
         lib.lockstep_loop_post(loop, command, lane, state, reason)
         self._await_obeyed()
-        # Rings that died meanwhile woke the same eventfd: look again.
-        os.eventfd_write(loop.control_fd, 1)
 
     def _await_obeyed(self) -> None:
         loop = self._loop
@@ -238,6 +236,8 @@ class Sequencer:
                 selector.select()
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(loop.control_fd)
+        # Rings that died meanwhile, and a loop that ended, woke the same eventfd: look again.
+        os.eventfd_write(loop.control_fd, 1)
 
     def _why(self) -> str:
         loop = self._loop

@@ -1,12 +1,16 @@
 """A stop is clean whatever the moment: the loop may obey and end between two looks of the control plane."""
 
+import errno
 import os
 import time
 
+import pytest
+
 import sequencer.daemon as daemon_module
 from journal.frames import frames
-from journal.messages import DurabilityPolicy, SessionEnd, SessionMode, SourceRole
-from sequencer.daemon import Sequencer
+from journal.messages import DurabilityPolicy, LogRecord, SessionEnd, SessionMode, SourceRole
+from sequencer.daemon import Sequencer, StreamEnded
+from sequencer.kernel._sequencer import ffi, lib
 from sequencer.settings import SequencerSettings, SourceSettings
 
 
@@ -51,3 +55,44 @@ def test_a_loop_that_ends_at_once_has_still_obeyed(tmp_path, monkeypatch):
     sequencer.close()
     assert held_up.looks == 2
     assert [f.header.kind for f in frames(tmp_path / "j")][-1] == SessionEnd.KIND
+
+
+class LookedTooEarly:
+    """The kernel, with a loop that obeys and then ends while the control plane takes its first look, which shows neither."""
+
+    def __init__(self, lib, sequencer):
+        self.lib, self.sequencer, self.looks = lib, sequencer, 0
+
+    def __getattr__(self, name):
+        return getattr(self.lib, name)
+
+    def lockstep_loop_done(self, loop):
+        self.looks += 1
+        if self.looks > 1:
+            return self.lib.lockstep_loop_done(loop)
+        control = loop.writer.control
+        while self.lib.lockstep_loop_done(loop) != loop.command_no or control.durable_seq != control.written_seq:
+            time.sleep(0.01)  # and the sync thread sleeps: it says nothing meanwhile
+        loop.writer.failed, loop.flow.look_now = errno.EIO, 1
+        os.eventfd_write(loop.wake_fd, 1)
+        self.sequencer._loop_thread.join(10)
+        return loop.command_no - 1
+
+
+def test_a_loop_that_ends_after_it_has_obeyed_is_noticed(tmp_path, monkeypatch):
+    """Who waits for a command takes the wake of the end with it: the control plane has to look once more, or it never would."""
+    sequencer = Sequencer(
+        tmp_path / "j",
+        SequencerSettings(segment_bytes=1 << 20, idle="park", clock_interval_ms=60_000),
+        [SourceSettings(name="md", role=SourceRole.MARKET_DATA)],
+        mode=SessionMode.SIMULATION,
+    )
+    sequencer.start()
+    body = LogRecord(text="seal").encode()
+    with monkeypatch.context() as patched:
+        patched.setattr(daemon_module, "lib", LookedTooEarly(lib, sequencer))
+        lib.lockstep_loop_say(sequencer._loop, LogRecord.KIND, ffi.from_buffer("uint8_t[]", body), len(body))
+        sequencer._await_obeyed()
+    with pytest.raises(StreamEnded, match="Input/output error while"):
+        sequencer.serve()
+    sequencer.close(clean=False)
