@@ -15,6 +15,7 @@ from journal import quarantine
 from journal.archive import SUFFIX
 from journal.errors import JournalError, os_failure
 from journal.index.make import make_indices
+from journal.lock import FolderLock
 from journal.recovery import recover
 from journal.repair_plan import RepairPlan
 from journal.seal import seal_name, sealed_numbers
@@ -29,7 +30,6 @@ from journal.segment import (
     sync_folder,
     write_durably,
 )
-from journal.writer import lock_folder
 
 SNAPSHOTS = "snapshots"
 
@@ -50,7 +50,7 @@ def repair(plan: RepairPlan, *, cut: bool = False) -> Repaired:
     """Restore what the plan found copies of; with `cut` also end the stream before what it did not find a copy of."""
     folder = Path(plan.path)
     done = Repaired()
-    fd = lock_folder(folder)
+    lock = FolderLock(folder)
     try:
         for damage in plan.damages:
             if damage.restore_from:
@@ -65,8 +65,7 @@ def repair(plan: RepairPlan, *, cut: bool = False) -> Repaired:
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "repairing it") from None
     finally:
-        os.ftruncate(fd, 0)
-        os.close(fd)
+        lock.release()
     return done
 
 

@@ -6,17 +6,17 @@ The sequencer appends in C through `.c`; its threads call `prepare_next` and `sy
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from journal import entropy, quarantine
-from journal.errors import JournalError, JournalFenced, JournalLocked, MessageTooLong, WrongStream, os_failure
+from journal.errors import JournalError, JournalFenced, MessageTooLong, WrongStream, os_failure
 from journal.frames import frames
 from journal.index.vouch import Vouch
 from journal.kernel._journal import ffi, lib
+from journal.lock import FolderLock
 from journal.messages.control import Clock, RecoveryReport
 from journal.messages.declared import read_kinds
 from journal.messages.derive import schema_text
@@ -32,7 +32,6 @@ from journal.segment import (
     ControlPage,
     SegmentHeader,
     create_control,
-    make_folder,
     read_header,
     schema_kinds,
     segment_files,
@@ -62,7 +61,7 @@ class JournalWriter:
     last_source_seq: dict[int, int]
     last_incarnation: dict[int, int]
     passed: dict[int, Vouch]
-    _lock_fd: int
+    _lock: FolderLock
     _schema: bytes
     _head: bytearray
     _head_c: Any
@@ -99,7 +98,7 @@ class JournalWriter:
         self = object.__new__(cls)
         self.path = Path(path)
         self.c = None
-        self._lock_fd = lock_folder(self.path)
+        self._lock = FolderLock(self.path)
         try:
             self._start(stream_id, segment_bytes, nonce, write_through, huge_pages, schema or schema_text(), by_index)
         except BaseException:
@@ -235,7 +234,11 @@ class JournalWriter:
         """Raise the epoch by one; it is on disk before any frame can carry it."""
         epoch = self.epoch + 1
         self.control.c.epoch = epoch
-        self.control.flush()
+        try:
+            self.control.flush()
+        except BaseException:
+            self.control.c.epoch = self.epoch  # not begun
+            raise
         self.c.epoch = epoch
         return epoch
 
@@ -297,11 +300,16 @@ class JournalWriter:
             )
         if code == -errno.EOVERFLOW:
             raise JournalError(f"{self.path}: {self._full()}: begin a new journal")
+        if code == -errno.ESTALE:
+            raise self._overtaken()
         if code != -errno.EAGAIN:
             raise os_failure(self.path, -code, "appending")
         if lib.lockstep_writer_wants_segment(self.c) == 2:
             self.sync()
         self.prepare_next()
+
+    def _overtaken(self) -> JournalFenced:
+        return JournalFenced(overtaken(self.path, self.control, self.epoch))
 
     def _full(self) -> str:
         if self.c.last_seq >= lib.lockstep_seq_max():
@@ -331,10 +339,13 @@ class JournalWriter:
         return int(durable[0])
 
     def close(self) -> None:
-        """Sync, remove the unused prepared segment, let go of the lock."""
+        """Sync, remove the unused prepared segment, let go of the lock. JournalFenced, and nothing is touched, where another
+        process writes this folder now."""
         if self.c is None:
             return
         try:
+            if self.control.c.epoch > self.c.epoch:
+                raise self._overtaken()
             self.sync()
             quarantine.told(self.path)
             number = self.c.segment + 1
@@ -350,16 +361,21 @@ class JournalWriter:
         if self.c is not None:
             lib.lockstep_writer_release(self.c)
             self.c = None
-        if self._lock_fd >= 0:
-            os.ftruncate(self._lock_fd, 0)
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        self._lock.release()
 
     def __enter__(self) -> JournalWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def overtaken(folder: Path, control: ControlPage, epoch: int) -> str:
+    """What to say where another process has begun an epoch in the folder that we write: the lock was lost."""
+    return (
+        f"{folder}: epoch {control.c.epoch} has begun here, by process {control.c.writer_pid}; this writer of epoch {epoch} "
+        "ends. A journal has one writer at a time: find out who took its lock away"
+    )
 
 
 def refuse_foreign_epoch(folder: Path, control: ControlPage) -> None:
@@ -373,21 +389,3 @@ def refuse_foreign_epoch(folder: Path, control: ControlPage) -> None:
             f"{folder}: epoch {control.c.fenced_epoch} of this stream has begun elsewhere, this folder ends with epoch "
             f"{control.c.epoch}; follow the new writer: lockstep replicate follow HOST:PORT {folder}"
         )
-
-
-def lock_folder(folder: Path) -> int:
-    """Create the folder if need be and take its lock; the lock dies with the process, whatever kills it."""
-    try:
-        make_folder(folder)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise os_failure(folder, error.errno or 0, "opening the journal for writing") from None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-        os.close(fd)
-        raise JournalLocked(folder, int(text) if text.isdigit() else 0) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

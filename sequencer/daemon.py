@@ -8,6 +8,7 @@ its own connection and nothing else.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -27,7 +28,7 @@ from journal.filesystem import sync_warning
 from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import NO_DIGEST, DurabilityPolicy, Message, Reason, SessionEnd, SessionMode
 from journal.notify import Heartbeat, Notifier, inherited_sockets
-from journal.writer import JournalWriter
+from journal.writer import JournalWriter, overtaken
 from sequencer.attach import AttachError, socket_path
 from sequencer.clock import LoopClock
 from sequencer.flow import EXIT_HALTED, News, apply_limits, apply_settings, remember_bans
@@ -81,6 +82,7 @@ class Sequencer:
         if settings.cpu is not None and settings.cpu not in os.sched_getaffinity(0):
             raise ConfigurationError(f"cpu {settings.cpu}; this process may run on {sorted(os.sched_getaffinity(0))}")
         self._socket_path = socket_path(self.journal)
+        self._socket_inode = 0
         self._stop_fd = os.eventfd(0, _EVENTFD)
         self._fds: list[int] = [self._stop_fd]
         self._threads: list[threading.Thread] = []
@@ -194,9 +196,16 @@ class Sequencer:
             path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         listener.bind(str(path))
+        self._socket_inode = os.lstat(path).st_ino
         os.chmod(path, 0o666 if others else 0o600)
         listener.listen(64)
         return listener
+
+    def _remove_socket(self) -> None:
+        """Ours, and not that of a sequencer which has taken this journal over."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.lstat(self._socket_path).st_ino == self._socket_inode:
+                self._socket_path.unlink()
 
     def _inherited(self, path: Path) -> socket.socket | None:
         """The service manager's socket, when it has opened one for us: it stays when we end, so publishers may wait in it."""
@@ -242,6 +251,8 @@ class Sequencer:
     def _why(self) -> str:
         loop = self._loop
         code = -int(loop.error or loop.sync_error or loop.prepare_error)
+        if code == errno.ESTALE and self._writer is not None:
+            return overtaken(self.journal, self._writer.control, self._writer.epoch)
         what = "syncing" if loop.sync_error else "preparing a segment" if loop.prepare_error else "appending"
         found = os.strerror(code) if code else "ended"
         return f"{self.journal}: {found} while {what}; the stream ends at seq {loop.writer.last_seq}"
@@ -365,7 +376,7 @@ class Sequencer:
         if self._listener is not None:
             self._listener.close()
             if not self._activated:
-                self._socket_path.unlink(missing_ok=True)
+                self._remove_socket()
         writer = self._writer
         try:
             if self._loop is not None and self._threads:

@@ -6,6 +6,7 @@
 #define LOCKSTEP_APPEND_H
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 
 #include "crc32c.h"
@@ -29,6 +30,16 @@ static inline struct lockstep_head lockstep_head_of(const struct lockstep_writer
         kind | version << 16 | flags << 32 | source << 48, w->last_seq + 1, (uint64_t)ts, (uint64_t)origin_ts, source_seq, cause,
         w->epoch | incarnation << 32,
     }};
+}
+
+/* Whether another process has begun an epoch in this folder: somebody has taken the lock away from us, and whatever we stored
+ * now would stand in its frames. Then every call of this writer fails for ever. */
+static inline int lockstep_overtaken(struct lockstep_writer *w)
+{
+    if (__builtin_expect(__atomic_load_n(&w->control->epoch, __ATOMIC_RELAXED) <= w->epoch, 1))
+        return 0;
+    __atomic_store_n(&w->failed, ESTALE, __ATOMIC_RELEASE);
+    return -ESTALE;
 }
 
 /* The place of a frame of `length` bytes in the current segment; NULL when there is none: lockstep_writer_reserve rolls. */

@@ -126,6 +126,8 @@ static int roll(struct lockstep_writer *w)
 int lockstep_writer_reserve(struct lockstep_writer *w, uint32_t length, struct lockstep_frame **slot)
 {
     int failed = failure(w);
+    if (failed == 0)
+        failed = lockstep_overtaken(w);
     if (__builtin_expect(failed != 0, 0))
         return failed;
     if (length % 8 != 0 || length < LOCKSTEP_HEAD_BYTES || length > LOCKSTEP_FRAME_BYTES_MAX)

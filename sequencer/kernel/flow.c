@@ -228,6 +228,7 @@ int64_t flow_retry_ns(const struct lockstep_loop *loop) {
 }
 
 void flow_last_words(struct lockstep_loop *loop, int error) {
+    if (error == -ESTALE) return; /* the stream is another's, and goes on */
     int full = error == -ENOSPC || error == -EDQUOT;
     struct lockstep_stream_halted body = {
         .os_error = -error, .reason = full ? REASON_DISK_LOW : REASON_STREAM_HALTED,

@@ -12,9 +12,12 @@ void flow_told(struct lockstep_loop *loop);
 /* Look at clock, disk and watermark. 0, or -errno when the stream must end. */
 int flow_look(struct lockstep_loop *loop, int64_t now);
 
-/* With every reading of the wall clock: a step back, 50 ms since the last look, a thousand readings, or news of the disk. */
+/* With every reading of the wall clock: who writes here; and a look after a step back, 50 ms, a thousand readings, or news of the
+ * disk. */
 static inline int flow_now(struct lockstep_loop *loop, int64_t now) {
     struct lockstep_flow *flow = &loop->flow;
+    int overtaken = lockstep_overtaken(loop->writer);
+    if (__builtin_expect(overtaken != 0, 0)) return overtaken;
     if (__builtin_expect((uint64_t)(now - flow->wall) <= FLOW_LOOK_NS && load_relaxed(&flow->look_now) == 0 &&
                          ++flow->unlooked < FLOW_READINGS, 1))
         return 0;

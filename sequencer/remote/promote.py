@@ -15,9 +15,9 @@ import msgspec
 
 from journal.errors import JournalError, JournalLocked, JournalMissing
 from journal.kernel._journal import lib
+from journal.lock import FolderLock
 from journal.recovery import recover
 from journal.segment import CONTROL, ControlPage
-from journal.writer import lock_folder
 from sequencer.remote.follower import connect
 from sequencer.remote.tls import Credentials
 from sequencer.remote.wire import PROTOCOL, Hello, Kind, LinkError, Refused, Welcome
@@ -67,19 +67,18 @@ def promote(folder: Path) -> Promotion:
             control.flush()
         return Promotion(str(folder), stream.last_seq, int(c.replicated_seq), int(c.epoch) + 1)
     finally:
-        os.ftruncate(lock, 0)
-        os.close(lock)
+        lock.release()
 
 
-def _take_over(folder: Path) -> int:
+def _take_over(folder: Path) -> FolderLock:
     """The folder's lock; a follower that holds it is asked to end first."""
     try:
-        return lock_folder(folder)
+        return FolderLock(folder)
     except JournalLocked as error:
         if not error.pid or ControlPage(folder / CONTROL).c.role != lib.LOCKSTEP_ROLE_FOLLOWER:
             raise
         _end(error.pid)
-    return lock_folder(folder)
+    return FolderLock(folder)
 
 
 def _end(pid: int) -> None:

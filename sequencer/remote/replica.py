@@ -16,6 +16,7 @@ from typing import Any
 
 from journal.errors import JournalError, os_failure
 from journal.kernel._journal import ffi, lib
+from journal.lock import FolderLock
 from journal.quarantine import RecoveryResult
 from journal.recovery import recover
 from journal.segment import (
@@ -30,7 +31,6 @@ from journal.segment import (
     create_control,
     segment_name,
 )
-from journal.writer import lock_folder
 from sequencer.remote.divergence import cut_after
 from sequencer.remote.position import Position, position_of
 from sequencer.remote.wire import Hello, LinkError
@@ -70,13 +70,13 @@ class Replica:
         self._syncer: threading.Thread | None = None
         self._preparer: threading.Thread | None = None
         self._prepared = b""
-        self._lock_fd = lock_folder(self.folder)
+        self._lock = FolderLock(self.folder)
         try:
             if (self.folder / CONTROL).exists():
                 self.control = ControlPage(self.folder / CONTROL, writable=True)
                 self._recover()
         except BaseException:
-            self._unlock()
+            self._lock.release()
             raise
 
     # ---- start and end
@@ -163,12 +163,8 @@ class Replica:
                 self.control.c.writer_pid = 0
                 self.control.flush()
         finally:
-            self._unlock()
+            self._lock.release()
             os.close(self.wake_fd)
-
-    def _unlock(self) -> None:
-        os.ftruncate(self._lock_fd, 0)
-        os.close(self._lock_fd)
 
     # ---- where we are
 

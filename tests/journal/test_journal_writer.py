@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from journal.errors import AccessDenied, DiskFull, JournalError, JournalFailed, JournalLocked, MessageTooLong, WrongStream
+from journal.errors import (
+    AccessDenied,
+    DiskFull,
+    JournalError,
+    JournalFailed,
+    JournalFenced,
+    JournalLocked,
+    MessageTooLong,
+    WrongStream,
+)
 from journal.frames import frames, last_seq
 from journal.kernel._journal import ffi, lib
 from journal.messages import Clock
@@ -92,6 +101,55 @@ def test_one_writer_at_a_time(folder):
     # A stale lock file (its process is gone) does not lock.
     (folder / "lock").write_text("1\n")
     JournalWriter.open(folder).close()
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced", "another name of the folder"])
+def test_a_lock_file_that_somebody_took_away_locks_all_the_same(folder, what):
+    """J21: the next writer locks another file of that name, and still is the second one."""
+    path = other = folder / "j"
+    with JournalWriter.open(path, segment_bytes=MIB) as w:
+        if what == "replaced":
+            (folder / "new").write_text("1\n")
+            (folder / "new").rename(path / "lock")
+        elif what == "removed":
+            (path / "lock").unlink()
+        else:
+            other = folder / "link"
+            other.symlink_to(path)
+        for _ in range(2):
+            with pytest.raises(JournalLocked, match="is writing this journal"):
+                JournalWriter.open(other)
+        second = child(f"from journal.writer import JournalWriter\nJournalWriter.open({str(other)!r})")
+        assert "JournalLocked" in second.stderr
+        assert w.append(Clock(), ts=1) == 1
+    with JournalWriter.open(other) as w:
+        assert w.last_seq == 1
+
+
+def test_a_writer_that_was_overtaken_writes_nothing_more(folder):
+    """J21: the lock itself was lost, and another one has begun an epoch: the first one's next call fails, and its end touches
+    neither frames nor files nor watermarks."""
+    first = JournalWriter.open(folder, segment_bytes=MIB)
+    first.begin_epoch()
+    first.append(Clock(), ts=1)
+    first.prepare_next()
+    first._lock.release()
+    second = JournalWriter.open(folder)
+    assert second.begin_epoch() == 2
+    second.append(Clock(), ts=2)
+    second.prepare_next()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(JournalFenced, match=f"epoch 2 has begun here, by process {os.getpid()}; this writer of epoch 1 ends"):
+        first.append(Clock(), ts=3)
+    with pytest.raises(JournalFailed):
+        first.sync()
+    with pytest.raises(JournalFenced):
+        first.close()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert second.append(Clock(), ts=4) == 3
+    second.close()
+    assert survey(folder).problems == []
+    assert [f.header.epoch for f in frames(folder)] == [1, 2, 2]
 
 
 def test_unused_segment_is_removed_at_close_and_reused_after_a_crash(folder):

@@ -55,7 +55,7 @@ MUTANTS = [
     ),
     Mutant(
         "a second writer is let in",
-        "journal/writer.py",
+        "journal/lock.py",
         "fcntl.LOCK_EX | fcntl.LOCK_NB",
         "fcntl.LOCK_SH | fcntl.LOCK_NB",
         ("tests/journal/test_journal_writer.py",),

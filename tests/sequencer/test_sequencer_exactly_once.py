@@ -8,9 +8,12 @@ import time
 
 import pytest
 
-from journal.messages import OWN_CAUSE, NewOrder, SessionEnd, SourceState, SourceStateCode, TopOfBook
+from journal.errors import JournalLocked
+from journal.messages import OWN_CAUSE, NewOrder, SessionEnd, SourceState, SourceStateCode, StreamHalted, TopOfBook
+from journal.verify import survey
 from journal.writer import JournalWriter
 from sequencer.client import Publisher, PublisherRefused
+from sequencer.flow import EXIT_HALTED
 
 
 def in_child(work) -> int:
@@ -221,3 +224,41 @@ def test_a_journal_that_lost_messages_is_noticed(daemon, until, folder):
     one.start()
     with pytest.raises(PublisherRefused, match="the journal lost messages"):
         md.reconnect(5)
+
+
+class NoLock:
+    """What is left of a lock that was lost."""
+
+    def __init__(self, folder):
+        folder.mkdir(exist_ok=True)
+
+    def release(self):
+        pass
+
+
+def test_a_sequencer_whose_lock_was_lost_ends_when_another_begins(daemon, until, monkeypatch):
+    """J21, I-07: the old one ends before it would append again; the new one's frames, socket, watermarks stay as they are."""
+    monkeypatch.setattr("journal.writer.FolderLock", NoLock)
+    old = daemon(clock_interval_ms=60_000)
+    monkeypatch.undo()
+    with old.connect("md") as md:
+        for n in range(1, 101):
+            md.publish(TopOfBook(bid_px=n))
+        until(lambda: md.accepted_source_seq == 100)
+        new = daemon(clock_interval_ms=10)
+        md.publish(TopOfBook(bid_px=101))  # into the old one's ring
+        assert old._wait() == EXIT_HALTED
+        assert f"epoch 2 has begun here, by process {new.pid}; this writer of epoch 1 ends" in new.errors.read_text()
+        md.reconnect()
+        assert (md.epoch, md.last_source_seq) == (2, 100)
+        for n in range(102, 201):
+            md.publish(TopOfBook(bid_px=n))
+        until(lambda: md.accepted_source_seq == 200)
+    with pytest.raises(JournalLocked):
+        JournalWriter.open(new.journal)
+    assert new.stop() == 0
+    assert survey(new.journal).problems == []
+    assert [f.message.bid_px for f in new.frames(TopOfBook)] == list(range(1, 201))
+    assert not new.frames(StreamHalted)
+    epochs = [f.header.epoch for f in new.frames()]
+    assert epochs == sorted(epochs)
