@@ -119,14 +119,24 @@ def test_interrupted_between_its_two_last_steps(folder):
     assert not (folder / "00000001.seg").exists()
 
 
+def unpacked(path):
+    with Archive(path) as archive:
+        return b"".join(archive.read(n) for n in range(len(archive.parts)))
+
+
 def test_every_damage_to_an_archive_is_found(archived):
+    """But for the bits of a zstd frame that mean nothing: then what is unpacked is what was packed."""
     path = archived / "00000001.seg.zst"
-    good = path.read_bytes()
+    good, whole = path.read_bytes(), unpacked(path)
+    unnoticed = []
     rng = random.Random(7)
     places = [rng.randrange(len(good)) for _ in range(50)] + list(range(len(good) - 40, len(good)))
     for at in places:
         path.write_bytes(good[:at] + bytes([good[at] ^ 1 << rng.randrange(8)]) + good[at + 1 :])
-        assert any("00000001.seg.zst" in p for p in survey(archived).problems), at
+        if not any("00000001.seg.zst" in p for p in survey(archived).problems):
+            assert unpacked(path) == whole, at
+            unnoticed.append(at)
+    assert len(unnoticed) <= 2, unnoticed
     for cut in (0, 5, 17, 1000, len(good) - 1):
         path.write_bytes(good[:cut])
         assert any("00000001.seg.zst" in p for p in survey(archived).problems), cut
