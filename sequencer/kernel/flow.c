@@ -27,6 +27,7 @@ static int say(struct lockstep_loop *loop, int64_t now, uint16_t kind, const voi
 }
 
 /* Raised or cleared. The control plane says it to people. */
+/* The last thing one does: it wakes the control plane, which then reads what has changed. */
 static void alert(struct lockstep_loop *loop, int64_t now, uint64_t number, uint16_t rule, uint8_t severity, uint8_t state,
                   const char *text) {
     struct { struct lockstep_alert alert; char text[112]; } body;
@@ -62,9 +63,10 @@ static void look_at_pace(struct lockstep_loop *loop, int64_t now, int64_t way, i
     char text[112];
     if (way == 0) {
         if (flow->drifts == 0 || since < flow->clock_jump_ns) return;
-        alert(loop, now, flow->drifts, 0, SEVERITY_ERROR, ALERT_CLEARED, "clock: the wall clock keeps pace again");
+        uint64_t number = flow->drifts;
         flow->drifts = 0;
         flow->run = 0;
+        alert(loop, now, number, 0, SEVERITY_ERROR, ALERT_CLEARED, "clock: the wall clock keeps pace again");
         return;
     }
     if (flow->run * way <= 0 || since > flow->clock_jump_ns) {
@@ -120,10 +122,11 @@ static void look_at_watermark(struct lockstep_loop *loop, int64_t now, int64_t m
     if (done || durable != seen || flow->behind_since == 0) {
         flow->durable_seen = durable;
         flow->behind_since = done ? 0 : mono;
-        if (!flow->stalled) return;
-        snprintf(text, sizeof text, "disk: frames become durable again, after %lld ms", still);
-        alert(loop, now, flow->stalled, REASON_STREAM_HALTED, SEVERITY_CRITICAL, ALERT_CLEARED, text);
+        uint64_t number = flow->stalled;
+        if (number == 0) return;
         flow->stalled = 0;
+        snprintf(text, sizeof text, "disk: frames become durable again, after %lld ms", still);
+        alert(loop, now, number, REASON_STREAM_HALTED, SEVERITY_CRITICAL, ALERT_CLEARED, text);
     } else if (!flow->stalled && mono - flow->behind_since >= flow->stall_alert_ns) {
         flow->stalled = ++flow->alerts;
         snprintf(text, sizeof text, "disk: no frame behind %llu became durable for %lld ms", (unsigned long long)seen, still);
