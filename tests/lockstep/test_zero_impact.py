@@ -18,6 +18,11 @@ def test_ratios_are_of_rounds_side_by_side():
     assert zero_impact._ratio(on, off) == (0.99, 1.0, 2.0)
 
 
+def test_a_ratio_is_never_rounded_away():
+    assert zero_impact._figure(0.00023456) == 0.000235
+    assert zero_impact._figure(0.98765) == 0.988
+
+
 def test_too_small_a_disk_is_said_before_anything_is_made(tmp_path):
     arguments = argparse.Namespace(messages=1 << 40, rounds=9, folder=tmp_path)
     with pytest.raises(OperatingError, match="MiB free; this bench needs"):
