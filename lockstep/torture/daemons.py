@@ -6,7 +6,6 @@ each; what shall fail stands in a shared page that the campaign writes.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import mmap
@@ -159,12 +158,19 @@ def _say(write: int) -> None:
     os.close(write)
 
 
+def _kill(pid: int) -> None:
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def _serve() -> None:
     pid = 0
     try:
         for line in sys.stdin:
             order = json.loads(line)
             if "start" in order:
+                _kill(pid)  # one whose campaign ended before it did
                 pid, code = _fork(order)
                 print(json.dumps({"code": code, "pid": pid}), flush=True)
                 if code is not None:
@@ -181,9 +187,7 @@ def _serve() -> None:
             pid = 0
             print(json.dumps({"code": code}), flush=True)
     finally:
-        if pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(pid)
 
 
 if __name__ == "__main__":
