@@ -189,7 +189,7 @@ def test_a_disk_that_stands_still(daemons, journal, until):
         until(lambda: reader.durable_seq >= md.accepted_seq and md.accepted_source_seq == number)
         until(lambda: len(list(frames(journal, kinds=[Alert.KIND]))) >= 2)
     assert daemons.stop() == 0
-    raised, cleared = (f.message for f in frames(journal, kinds=[Alert.KIND]))
+    raised, cleared, *_ = (f.message for f in frames(journal, kinds=[Alert.KIND]))  # a slow disk may stand still once more
     assert (raised.state, cleared.state) == (AlertState.RAISED, AlertState.CLEARED)
     assert raised.alert == cleared.alert == 1
     assert f"no frame behind {raised.about_seq} became durable" in raised.text
@@ -235,8 +235,8 @@ def test_a_clock_that_does_not_keep_pace(clocks, journal, until, pace):
     """T02: each frame has a ts of its own, an alert tells of it, not a frame for each look, and another one when it is over."""
     assert clocks.start(journal, **SEGMENT, clock_interval_ms=20, clock_jump_ms=40) is None
 
-    def alerts():
-        return [f.message for f in frames(journal, kinds=[Alert.KIND])]
+    def alerts():  # not those of a slow disk
+        return [f.message for f in frames(journal, kinds=[Alert.KIND]) if "wall clock" in f.message.text]
 
     def told(what):
         return any(what in line for line in clocks.said())
@@ -325,3 +325,14 @@ def test_a_monotonic_clock_that_began_anew(clocks, journal, until):
     assert all(a.header.ts < b.header.ts for a, b in itertools.pairwise(found))
     epochs = [[f.message.mono_ns for f in found if isinstance(f.message, Clock) and f.header.epoch == n] for n in (1, 2)]
     assert min(epochs[0]) > 10**15 > max(epochs[1])
+
+
+def test_a_daemon_that_was_left_is_ended(daemons, journal, tmp_path):
+    """As by a test that fails: it would keep a core busy for ever."""
+    daemons.arm()
+    assert daemons.start(journal, **SEGMENT) is None
+    left = daemons.pid
+    assert daemons.start(tmp_path / "other", **SEGMENT) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(left, 0)
+    assert daemons.stop() == 0
