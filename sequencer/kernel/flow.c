@@ -176,7 +176,7 @@ static int64_t awake(struct lockstep_loop *loop) {
 }
 
 int flow_look(struct lockstep_loop *loop, int64_t now) {
-    int64_t mono = awake(loop);
+    int64_t mono = loop->mono = awake(loop);
     int result = 0;
     loop->flow.reads_left = READS_PER_LOOK;
     loop->flow.look_at = mono + FLOW_LOOK_NS;
@@ -184,7 +184,10 @@ int flow_look(struct lockstep_loop *loop, int64_t now) {
     loop->flow.wall = now;
     store_relaxed(&loop->flow.look_now, 0);
     if ((result = -__atomic_load_n(&loop->writer->failed, __ATOMIC_ACQUIRE)) != 0) return result;
-    if (loop->manual_ns == NULL) result = look_at_clock(loop); /* a clock that its owner moves jumps by design */
+    if (loop->manual_ns == NULL) { /* a clock that its owner moves jumps by design */
+        loop->wall_ahead = now - mono;
+        result = look_at_clock(loop);
+    }
     look_at_disk(loop, now);
     look_at_watermark(loop, now, mono);
     return result != 0 ? result : flow_lift(loop, now, mono);

@@ -24,6 +24,25 @@ static inline int flow_now(struct lockstep_loop *loop, int64_t now) {
     return flow_look(loop, now);
 }
 
+/* The same, and the monotonic clock reckoned from it: wrong by a step of the wall clock until the next look, 50 ms. */
+static inline int flow_time(struct lockstep_loop *loop, int64_t now) {
+    int result = flow_now(loop, now);
+    loop->mono = loop->wall_ahead != 0 ? now - loop->wall_ahead : lockstep_mono_ns(NULL);
+    return result;
+}
+
+/* Whether a lane's ring is left alone in this pass. The loop is awake when that is over, and wakes whom it left asleep. */
+static inline int flow_rests(struct lockstep_loop *loop, struct lockstep_lane *lane) {
+    if (__builtin_expect(lane->rests_until == 0, 1)) return 0;
+    if (lane->rests_until > loop->mono) {
+        if (lane->rests_until < loop->flow.wake_at) loop->flow.wake_at = lane->rests_until;
+        return 1;
+    }
+    lane->rests_until = 0;
+    lane_wake(lane);
+    return 0;
+}
+
 /* When the loop, with nothing to do, must be awake again at the latest. */
 int64_t flow_due(const struct lockstep_loop *loop, int64_t due);
 
@@ -31,7 +50,6 @@ int64_t flow_due(const struct lockstep_loop *loop, int64_t due);
 int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now);
 /* End the bans whose time has passed. */
 int flow_lift(struct lockstep_loop *loop, int64_t now, int64_t mono);
-int flow_rests(const struct lockstep_lane *lane);
 void flow_attached(struct lockstep_lane *lane);
 
 /* A turn begins to append at the writer's end: remember where, once something was accepted. */

@@ -18,6 +18,8 @@ static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- how much */
 
+static void rest(struct lockstep_lane *lane, int64_t until) { lane->rests_until = lane->source->limit.rests_until = until; }
+
 static int ban(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now, int64_t mono) {
     struct lockstep_source *source = lane->source;
     struct lockstep_limit *limit = &source->limit;
@@ -42,7 +44,7 @@ static int lift(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t 
     struct lockstep_ban_lifted body = {.ban_seq = source->limit.ban_seq};
     source->limit.ban_seq = 0;
     source->limit.full_at = mono;
-    source->limit.rests_until = 0;
+    rest(lane, 0);
     memcpy(source->granted, source->granted_kept, sizeof source->granted);
     lane_publish(lane);
     flow_told(loop);
@@ -62,16 +64,13 @@ int flow_lift(struct lockstep_loop *loop, int64_t now, int64_t mono) {
 void flow_attached(struct lockstep_lane *lane) {
     struct lockstep_source *source = lane->source;
     lane->limited = source->limit.count != 0 || source->limit.ban_seq != 0;
+    lane->rests_until = source->limit.rests_until;
     if (source->limit.ban_seq == 0) return;
     /* A banned source is granted nothing: so every message is refused where ungranted ones are, at no cost to the others. */
     uint8_t any = 0;
     for (uint32_t i = 0; i < sizeof source->granted; i++) any |= source->granted[i];
     if (any) memcpy(source->granted_kept, source->granted, sizeof source->granted);
     memset(source->granted, 0, sizeof source->granted);
-}
-
-int flow_rests(const struct lockstep_lane *lane) {
-    return lane->limited && lockstep_mono_ns(NULL) < lane->source->limit.rests_until;
 }
 
 /* How long the next `messages` records are, and how many there are. What is no record ends the count: lane_take judges it. */
@@ -90,15 +89,12 @@ static uint64_t measure(const struct lockstep_lane *lane, uint64_t messages, uin
 
 int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now) {
     struct lockstep_limit *limit = &lane->source->limit;
-    int64_t mono = lockstep_mono_ns(NULL);
+    int64_t mono = loop->mono = lockstep_mono_ns(NULL);
     int result = 0;
     if (limit->ban_seq != 0 && mono >= limit->banned_until && (result = lift(loop, lane, now, mono)) != 0) return result;
-    if (mono < limit->rests_until) {
-        loop->flow.wake_at = at_most(loop->flow.wake_at, limit->rests_until);
-        return 0;
-    }
+    if (flow_rests(loop, lane)) return 0;
     if (limit->ban_seq != 0) {
-        limit->rests_until = at_most(mono + BANNED_LOOK_NS, limit->banned_until);
+        rest(lane, at_most(mono + BANNED_LOOK_NS, limit->banned_until));
         return (int64_t)loop->batch_bytes;
     }
     if (limit->count == 0) return (int64_t)loop->batch_bytes;
@@ -113,8 +109,8 @@ int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_
             return ban(loop, lane, now, mono);
         }
         limit->rests++;
-        limit->rests_until = mono + at_least(each - room, at_most(REST_MIN_NS, limit->window_ns / 8));
-        loop->flow.wake_at = at_most(loop->flow.wake_at, limit->rests_until);
+        rest(lane, mono + at_least(each - room, at_most(REST_MIN_NS, limit->window_ns / 8)));
+        flow_rests(loop, lane);
         return 0;
     }
     uint64_t bytes = measure(lane, tokens, loop->batch_bytes, &found);

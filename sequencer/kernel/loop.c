@@ -29,11 +29,7 @@ static void publish(struct lockstep_loop *loop) {
     full_fence();
     for (uint32_t i = 0; i < loop->active_count; i++) {
         struct lockstep_lane *lane = &loop->lane[loop->active[i]];
-        uint64_t ticket = wanted_wake(lane->ring.page, lane->head);
-        if (ticket != 0 && ticket != lane->woken) {
-            lane->woken = ticket;
-            wake_write(lane->client_fd);
-        }
+        if (lane->rests_until <= loop->mono) lane_wake(lane); /* else when its rest is over */
     }
     uint64_t sync = load_relaxed(&loop->sync_parked);
     if (sync != 0 && sync != loop->sync_woken && (!(sync & LOCKSTEP_SYNC_DOZES) || loop->awaited_seq != loop->awaited_told)) {
@@ -116,8 +112,9 @@ static int pass(struct lockstep_loop *loop) {
     for (uint32_t i = 0, at = loop->turn; i < loop->active_count; i++, at++) {
         if (at >= loop->active_count) at = 0;
         struct lockstep_lane *lane = &loop->lane[loop->active[at]];
-        if (lane->state != STATE_ATTACHED || load_acquire(&lane->ring.page->tail) == lane->head) continue;
-        if (now == 0 && (result = flow_now(loop, now = loop_now(loop))) != 0) return result;
+        if (lane->state != STATE_ATTACHED || flow_rests(loop, lane) || load_acquire(&lane->ring.page->tail) == lane->head)
+            continue;
+        if (now == 0 && (result = flow_time(loop, now = loop_now(loop))) != 0) return result;
         int64_t bytes = lane->limited ? flow_turn(loop, lane, now) : (int64_t)loop->batch_bytes;
         if (bytes <= 0) {
             if (bytes < 0) return (int)bytes;
@@ -140,7 +137,7 @@ static int work_waits(const struct lockstep_loop *loop) {
     if (commanded(loop)) return 1;
     for (uint32_t i = 0; i < loop->active_count; i++) {
         const struct lockstep_lane *lane = &loop->lane[loop->active[i]];
-        if (lane->state == STATE_ATTACHED && load_acquire(&lane->ring.page->tail) != lane->head && !flow_rests(lane))
+        if (lane->state == STATE_ATTACHED && lane->rests_until <= loop->mono && load_acquire(&lane->ring.page->tail) != lane->head)
             return 1;
     }
     return 0;
@@ -152,6 +149,7 @@ int32_t lockstep_loop_arm(struct lockstep_loop *loop) {
     for (uint32_t i = 0; i < loop->active_count; i++)
         store_relaxed(&loop->lane[loop->active[i]].ring.page->parked, ticket);
     full_fence();
+    if (loop->hosted) loop->idle_ns = flow_due(loop, loop->idle_ns);
     return !work_waits(loop);
 }
 
@@ -191,7 +189,7 @@ static void tell_replicated(struct lockstep_loop *loop) {
 /* The time is told by a frame when nothing else has told it for a while. How long until then; 0 when it was told just now,
  * or -errno. */
 static int64_t tell_time(struct lockstep_loop *loop) {
-    int64_t now = mono();
+    int64_t now = loop->mono = mono();
     if (loop->idle_since == 0) loop->idle_since = now;
     if (now >= loop->flow.look_at || load_relaxed(&loop->flow.look_now) != 0) {
         uint64_t before = loop->frames;

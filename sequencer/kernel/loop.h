@@ -56,6 +56,7 @@ struct lockstep_lane {
     uint8_t  used;
     uint8_t  limited; /* 1: it has its turns from flow_turn */
     uint8_t  zero[6];
+    int64_t  rests_until; /* its ring is not touched before: a line that a runaway writes costs a miss each time it is read. 0: no rest */
 };
 
 struct lockstep_loop {
@@ -117,6 +118,8 @@ struct lockstep_loop {
     struct lockstep_flow flow;
     uint64_t park_ticket;
     uint64_t replicated_told; /* watermark of the followers that sleepers know of */
+    int64_t  mono;       /* the monotonic clock, read or reckoned in this turn or the last one */
+    int64_t  wall_ahead; /* wall - monotonic clock at the last look; 0: not reckoned with */
     int64_t  idle_since; /* 0: the last turn had work */
     int64_t  idle_ns;    /* after an idle turn: the clock frame is due in so long */
     uint32_t active_count;

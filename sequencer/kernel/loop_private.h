@@ -37,6 +37,14 @@ static inline int64_t stream_ts(const struct lockstep_loop *loop, int64_t now) {
     return now > next ? now : next;
 }
 
+/* Wake the publisher if it sleeps and wants to hear of what there is now. */
+static inline void lane_wake(struct lockstep_lane *lane) {
+    uint64_t ticket = wanted_wake(lane->ring.page, lane->head);
+    if (ticket == 0 || ticket == lane->woken) return;
+    lane->woken = ticket;
+    wake_write(lane->client_fd);
+}
+
 /* Wait until the writer has a segment to roll into. 0, or -errno when the stream must end. */
 int lane_stalled(struct lockstep_loop *loop, int error);
 int loop_append(struct lockstep_loop *loop, int64_t now, uint16_t kind, const void *body, uint32_t body_bytes);

@@ -154,7 +154,7 @@ def test_an_append_wakes_a_client_that_is_falling_asleep():
         "armed_store": order(RING, "arm", "store", "armed"),
         "written_store": order(WRITER, "lockstep_writer_publish_watermark", "store", "written_seq"),
         "written_load": "acquire",
-        "fence_loop": fenced(LOOP, "publish", "publish_watermark", "wanted_wake"),
+        "fence_loop": fenced(LOOP, "publish", "publish_watermark", "lane_wake"),
         "fence_client": fenced(RING, "arm", "armed", "return"),
     }
     assert arm_programs(**orders).run().wrong == {}

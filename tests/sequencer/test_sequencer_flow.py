@@ -20,6 +20,7 @@ from journal.messages import (
     SourceDefined,
     SourceStateCode,
 )
+from journal.segment import CONTROL, ControlPage
 from sequencer.attach import LockedOut
 from sequencer.client import Publisher
 from sequencer.flow import ATTACHES_FREE, ATTACHES_WINDOW_S, LOCKOUT_FIRST_S, LOCKOUT_MOST_S, Lockout
@@ -119,6 +120,26 @@ def test_a_ban_outlives_the_sequencer(daemon, until):
         assert md.accepted_source_seq < number
     one.stop()
     assert len(one.frames(Ban)) == 1
+
+
+def test_who_is_left_alone_hears_of_frames_all_the_same(daemon, until):
+    """A banned publisher's ring is not touched for a while, nor is the word there that it sleeps: it is woken afterwards. No
+    other frame comes, and syncs, which wake it as well, are ten seconds apart."""
+    quiet = {"clock_interval_ms": 60_000, "sync_interval_us": 10_000_000, "stall_alert_ms": 60_000}
+    one = daemon(tuning=limited(10, 20, 60_000), **quiet)
+    control = ControlPage(one.journal / CONTROL).c
+    with one.connect("md") as md, one.connect("algo") as algo:
+        for _ in range(20):
+            publish_fast(md, 20)
+        until(lambda: md.state == SourceStateCode.BANNED)
+        for _ in range(5):
+            md.publish(LogRecord(text="refused, then its ring rests"))
+            while md.pending:
+                md.wait(0)  # nor has it a wake left from before
+            assert md.wait(60, unless=lambda: algo.publish(LogRecord()) == 0)
+            if control.durable_seq < control.written_seq:
+                return
+        pytest.fail("only syncs have woken it")
 
 
 def test_limits_name_sources_that_exist(folder):

@@ -13,7 +13,7 @@ from journal.messages import DurabilityPolicy, SessionEnd, SessionMode, SourceRo
 from sequencer.client import Publisher
 from sequencer.daemon import StreamEnded
 from sequencer.hosted import hosted
-from sequencer.settings import SequencerSettings, SourceSettings
+from sequencer.settings import RateLimit, SequencerSettings, SourceSettings, SourceTuning
 
 SOURCES = [SourceSettings(name=n, role=SourceRole.MARKET_DATA) for n in ("host", "guest", "other")]
 SESSION = {"mode": SessionMode.PAPER, "durability": DurabilityPolicy.DURABLE}
@@ -173,3 +173,20 @@ def test_a_failed_journal_ends_the_host_with_the_reason(folder):
         turn_for_ever()
     states = [f.message for f in frames(folder / "j", kinds=[SourceState.KIND])]
     assert len(states) == 1
+
+
+def test_a_host_sleeps_no_longer_than_a_publisher_is_held_back(folder):
+    """Its messages wait for tokens, and nobody else wakes the host for them."""
+    limit = {"guest": SourceTuning(rate_limit=RateLimit(count=1, window_ms=200))}
+    with hosted(folder / "j", settings(sources=limit, clock_interval_ms=60_000), SOURCES, **SESSION) as sequencer:
+        guest = sequencer.connect("guest")
+        for n in range(3):
+            guest.publish(TopOfBook(instrument=1, bid_px=n + 1))
+        while guest.accepted_source_seq < 3:
+            while sequencer.turn():
+                pass
+            left_s = sequencer.arm()
+            assert left_s <= 0.2
+            select.select([sequencer.wake_fd], [], [], left_s)
+            sequencer.disarm()
+        guest.close()
