@@ -31,6 +31,7 @@ SPARE_BYTES = 2 << 30
 """Left free on the disk for everybody else."""
 SEGMENT_BYTES_MAX = (4 << 30) - 4096
 LOG = "sequencer.log"
+MEMORY = Path("/dev/shm")
 spawn = multiprocessing.get_context("spawn")
 
 
@@ -43,6 +44,11 @@ def bytes_that_fit(place: Path, wanted: int, least: int) -> int:
             " choose another place with --folder"
         )
     return min(wanted, fit)
+
+
+def memory_or(place: Path, wanted: int) -> Path:
+    """A folder in memory with so many bytes, else `place`."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > wanted else place
 
 
 @contextlib.contextmanager

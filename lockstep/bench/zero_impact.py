@@ -20,7 +20,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from journal import logs
 from journal.messages import DurabilityPolicy, SessionMode, SourceRole
@@ -36,25 +35,23 @@ from journal.reader import JournalReader
 from journal.segment import CONTROL, ControlPage
 from lockstep.bench import rig
 from lockstep.bench.conditions import conditions
+from lockstep.bench.hosting import BATCH, Hosting
+from lockstep.bench.pairs import Round, in_turns, medians, ratios
 from lockstep.bench.rig import FRAME_BYTES, KIND
 from sequencer.client import Publisher
 from sequencer.daemon import run_sequencer
-from sequencer.hosted import HostedSequencer
-from sequencer.kernel._sequencer import ffi, lib
 from sequencer.remote.follower import Follower
 from sequencer.remote.replica import Replica
 from sequencer.remote.server import ReplicationServer
 from sequencer.remote.settings import SOURCE, SOURCE_KINDS, FollowerSettings, ReplicationSettings
 from sequencer.settings import SequencerSettings, SourceSettings
 
-BATCH = 512
 RING_BYTES = 1 << 20
 PINGS = 2_000
 TAILERS = 8
 SHORT, SHORT_PINGS, TELEMETRY_ROUNDS = 40 * BATCH, 200, 400
 APART_ROUNDS = 5
 """Of each block without anybody, before and after."""
-MEMORY = Path("/dev/shm")
 BUSY_PROCESSES = 2
 """Publisher and loop; both never sleep while a flood is under way."""
 REST_S = 0.05
@@ -79,12 +76,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     watched = (arguments.messages + PINGS) * FRAME_BYTES * (2 * arguments.rounds + 2 * APART_ROUNDS + 1)
     rig.bytes_that_fit(place, 3 * watched, 3 * watched)
     with rig.workspace(place) as work:
-        memory = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * compared else place
-        with tempfile.TemporaryDirectory(prefix="lkz-", dir=memory) as inside:  # the loop is compared, not the disk
+        with tempfile.TemporaryDirectory(
+            prefix="lkz-", dir=rig.memory_or(place, 2 * compared)
+        ) as inside:  # the loop is compared, not the disk
             metrics = _telemetry(Path(inside), compared)
         metrics |= _watched(work, _Apart(work / "apart", watched), arguments)
         if len(os.sched_getaffinity(0)) > 1:
-            spare = _watched(work, _Together(work / "together", watched), arguments)
+            spare = _watched(work, _hosting(work / "together", watched), arguments)
             metrics |= {f"spare_{name}": value for name, value in spare.items()}
     cores = len(os.sched_getaffinity(0))
     told = conditions(
@@ -166,94 +164,18 @@ class _Apart:
         self.process.join(PATIENCE_S)
 
 
-class _Together:
-    """The same in one thread of this process, which has a core to itself; the sequencer's other threads are on the rest."""
-
-    def __init__(self, journal: Path, frames_bytes: int) -> None:
-        self.journal = journal
-        self._cores = os.sched_getaffinity(0)
-        self._own = {min(self._cores)}
-        logs.configure(logs.LogSettings(level="error"))
-        self.sequencer = HostedSequencer(journal, _settings(journal, frames_bytes), SOURCES, **SESSION)
-        with self.elsewhere():
-            self.sequencer.start()
-            self.publisher = self.sequencer.connect("bench")
-        self._telemetry = self.sequencer._loop.telemetry
-        self._control = ControlPage(journal / CONTROL)
-
-    @contextlib.contextmanager
-    def elsewhere(self) -> Iterator[None]:
-        """What is started in the block runs on the other cores."""
-        os.sched_setaffinity(0, self._cores - self._own or self._own)
-        try:
-            yield
-        finally:
-            os.sched_setaffinity(0, self._own)
-
-    def idle(self, seconds: float) -> None:
-        """What the host of a sequencer does when nothing is to be done."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.sequencer.turn()
-            self.sequencer.attend(min(left, 0.001))
-
-    def keep_telemetry(self, kept: bool) -> None:
-        """Whether the loop has telemetry, from now on: it does not turn meanwhile."""
-        self.sequencer._loop.telemetry = self._telemetry if kept else ffi.NULL
-
-    def settle(self) -> None:
-        """As above."""
-        while self._control.c.durable_seq < self._control.c.written_seq:
-            self.idle(0.001)
-
-    def flood(self, count: int) -> float:
-        """Messages a second, put and sequenced by turns."""
-        us = self._measure(count // BATCH * BATCH, BATCH, 0)
-        return len(us) * BATCH / sum(us) * 1e6
-
-    def pings(self, count: int) -> list[float]:
-        """As above."""
-        return self._measure(count, 1, rig.QUIET_NS)
-
-    def _measure(self, count: int, batch: int, gap_ns: int) -> list[float]:
-        ns = ffi.new("int64_t[]", count // batch)
-        done = lib.lockstep_measure_alone(self.publisher.producer, self.sequencer._loop, KIND, count, batch, gap_ns, ns)
-        if done != count:
-            raise SystemExit(f"lockstep bench: {done} of {count} messages were sequenced")
-        return [n / 1000 for n in ns]
-
-    def close(self) -> None:
-        self.publisher.close()
-        self.sequencer.close()
-        os.sched_setaffinity(0, self._cores)
+def _hosting(journal: Path, frames_bytes: int) -> Hosting:
+    """The same in one thread of this process."""
+    return Hosting(journal, _settings(journal, frames_bytes), SOURCES, "bench")
 
 
-class _Round(NamedTuple):
-    per_s: float
-    us_p50: float
-    us_p99: float
-
-
-def _round(stream: _Apart | _Together, messages: int) -> _Round:
+def _round(stream: _Apart | Hosting, messages: int) -> Round:
+    """Messages a second; p50 and p99 of single ones, µs."""
     stream.settle()
     rate = stream.flood(messages)
     stream.settle()
     us = stream.pings(PINGS)
-    return _Round(rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99))
-
-
-def _in_turns(rounds: int, measure: Callable[[], _Round], switch: Callable[[bool], None]) -> tuple[list[_Round], list[_Round]]:
-    """Rounds with the switch on and off, in pairs whose order changes: what drifts meets both. (on, off)."""
-    found: dict[bool, list[_Round]] = {True: [], False: []}
-    for turn in range(rounds):
-        for on in (True, False) if turn % 2 else (False, True):
-            switch(on)
-            found[on].append(measure())
-    return found[True], found[False]
-
-
-def _medians(found: list[_Round]) -> _Round:
-    return _Round(*(statistics.median(values) for values in zip(*found, strict=True)))
+    return rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99)
 
 
 def _figure(ratio: float) -> float:
@@ -261,66 +183,60 @@ def _figure(ratio: float) -> float:
     return float(f"{ratio:.3g}")
 
 
-def _ratio(on: list[_Round], off: list[_Round]) -> _Round:
-    """The median of the pairs' own ratios: a shared machine has states, one twice as fast as another, and both of a pair met
-    the same one."""
-    return _medians([_Round(*(a / b for a, b in zip(*pair, strict=True))) for pair in zip(on, off, strict=True)])
-
-
 # ---- telemetry
 
 
 def _telemetry(work: Path, frames_bytes: int) -> dict[str, float]:
-    stream = _Together(work / "stream", frames_bytes)
+    stream = _hosting(work / "stream", frames_bytes)
     try:
         stream.flood(SHORT)  # touches what is touched once
-        kept, without = _in_turns(TELEMETRY_ROUNDS, lambda: _short_round(stream), stream.keep_telemetry)
+        kept, without = in_turns(TELEMETRY_ROUNDS, lambda: _short_round(stream), stream.keep_telemetry)
     finally:
         stream.close()
         shutil.rmtree(stream.journal, ignore_errors=True)
-    ratio = _ratio(kept, without)
+    per_s, us_p50, us_p99 = ratios(kept, without)
     return {
-        "telemetry_ratio": _figure(ratio.per_s),
+        "telemetry_ratio": _figure(per_s),
         # Others on the machine only ever take time away.
-        "telemetry_best_ratio": _figure(max(r.per_s for r in kept) / max(r.per_s for r in without)),
-        "telemetry_single_ratio": _figure(1 / ratio.us_p50), "telemetry_p99_ratio": _figure(1 / ratio.us_p99),
-        "telemetry_messages_per_s": round(_medians(without).per_s),
+        "telemetry_best_ratio": _figure(max(r[0] for r in kept) / max(r[0] for r in without)),
+        "telemetry_single_ratio": _figure(1 / us_p50), "telemetry_p99_ratio": _figure(1 / us_p99),
+        "telemetry_messages_per_s": round(medians(without)[0]),
     }  # fmt: skip
 
 
-def _short_round(stream: _Together) -> _Round:
+def _short_round(stream: Hosting) -> Round:
     """A millisecond of flood: mostly undisturbed, or so disturbed that it is far from the median."""
     rate, us = stream.flood(SHORT), stream.pings(SHORT_PINGS)
-    return _Round(rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99))
+    return rate, rig.percentile(us, 0.5), rig.percentile(us, 0.99)
 
 
 # ---- watched
 
 
-def _watched(work: Path, stream: _Apart | _Together, arguments: argparse.Namespace) -> dict[str, float]:
+def _watched(work: Path, stream: _Apart | Hosting, arguments: argparse.Namespace) -> dict[str, float]:
     measure = partial(_round, stream, arguments.messages)
     try:
         stream.flood(arguments.messages)
         apart = [measure() for _ in range(APART_ROUNDS)]
         with _observers(work, stream) as observers:
-            watched, stood_still = _in_turns(arguments.rounds, measure, observers.look)
+            watched, stood_still = in_turns(arguments.rounds, measure, observers.look)
         apart += [measure() for _ in range(APART_ROUNDS)]
     finally:
         stream.close()
         shutil.rmtree(stream.journal, ignore_errors=True)
-    on, off, ratio = _medians(watched), _medians(stood_still), _ratio(watched, stood_still)
+    on, off, (per_s, us_p50, us_p99) = medians(watched), medians(stood_still), ratios(watched, stood_still)
     return {
-        "throughput_ratio": _figure(ratio.per_s), "p99_ratio": _figure(1 / ratio.us_p99),
-        "p50_ratio": _figure(1 / ratio.us_p50), "attached_ratio": _figure(off.per_s / _medians(apart).per_s),
-        "messages_per_s_alone": round(off.per_s), "messages_per_s_watched": round(on.per_s),
-        "written_us_p99_alone": round(off.us_p99, 2), "written_us_p99_watched": round(on.us_p99, 2),
+        "throughput_ratio": _figure(per_s), "p99_ratio": _figure(1 / us_p99), "p50_ratio": _figure(1 / us_p50),
+        "attached_ratio": _figure(off[0] / medians(apart)[0]),
+        "messages_per_s_alone": round(off[0]), "messages_per_s_watched": round(on[0]),
+        "written_us_p99_alone": round(off[2], 2), "written_us_p99_watched": round(on[2], 2),
     }  # fmt: skip
 
 
 class _Observers:
     """Everybody who looks, each a process, and whether they do."""
 
-    def __init__(self, stream: _Apart | _Together, pids: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, stream: _Apart | Hosting, pids: Callable[[], dict[str, int]]) -> None:
         self._stream = stream
         self._pids = pids
         self._looking = True
@@ -369,7 +285,7 @@ class _Observers:
 
 
 @contextlib.contextmanager
-def _observers(work: Path, stream: _Apart | _Together) -> Iterator[_Observers]:
+def _observers(work: Path, stream: _Apart | Hosting) -> Iterator[_Observers]:
     journal = stream.journal
     command = [sys.executable, "-m", "lockstep"]
     lines = {f"tailer {i}": [*command, "journal", "tail", str(journal), "--kind", "SessionEnd"] for i in range(TAILERS)}
@@ -435,7 +351,7 @@ def _follow(folder: Path, port: int) -> None:
     Follower(Replica(folder), [("127.0.0.1", port)], "follower", silence_s=600.0).run()
 
 
-def _until(stream: _Apart | _Together, condition: Callable[[], bool]) -> None:
+def _until(stream: _Apart | Hosting, condition: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > end:

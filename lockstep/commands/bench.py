@@ -6,12 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import durable, flat, latency, replay, replicate, scan, seek, sequencer, verify, zero_impact
+from lockstep.bench import durable, fairness, flat, latency, replay, replicate, scan, seek, sequencer, verify, zero_impact
 
 _BENCHES = {
     "latency": latency, "durable": durable,
-    "sequencer": sequencer, "flat": flat, "replay": replay, "scan": scan, "seek": seek, "replicate": replicate,
-    "zero-impact": zero_impact, "verify": verify,
+    "sequencer": sequencer, "flat": flat, "fairness": fairness, "replay": replay, "scan": scan, "seek": seek,
+    "replicate": replicate, "zero-impact": zero_impact, "verify": verify,
 }  # fmt: skip
 
 
