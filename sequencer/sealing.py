@@ -146,9 +146,13 @@ class Sealing:
         while not self._stopping and not self._failed:
             with self._reported():
                 self._turn()
-            select.select([self.wake_fd], [], [], wait_s)
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self.wake_fd)
+            self._wait(wait_s)
+
+    def _wait(self, seconds: float | None) -> None:
+        """For news, or so long. The news is taken: left there, the next wait would be none."""
+        select.select([self.wake_fd], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.wake_fd)
 
     def _turn(self) -> None:
         walker, writer = self._walker, self._writer
@@ -182,7 +186,7 @@ class Sealing:
         while self._writer.durable_seq < seq:
             if self._stopping:
                 return False
-            select.select([self.wake_fd], [], [], _DURABLE_LOOK_S)
+            self._wait(_DURABLE_LOOK_S)
         return True
 
     def _store(self, seal: Seal) -> Seal:

@@ -1,5 +1,7 @@
 """A running sequencer seals what is full, says so on the stream, and writes down its head elsewhere."""
 
+import os
+import select
 import shutil
 import time
 
@@ -10,6 +12,9 @@ from journal.messages import EpochStart, RawMessage, SegmentSealed, SessionEnd
 from journal.seal import read_seal, seal_name
 from journal.signing import Key
 from journal.verify import survey
+from journal.writer import JournalWriter
+from sequencer.sealing import Sealing
+from sequencer.settings import SequencerSettings
 
 
 def fill(one, segments):
@@ -93,3 +98,26 @@ def test_a_key_or_a_chain_that_is_wrong_refuses_the_start(daemon, folder):
         daemon()
     with pytest.raises(AssertionError, match="No such file"):
         daemon(seal_key=str(folder / "none"))
+
+
+def test_waiting_for_the_disk_takes_no_core(folder, monkeypatch):
+    """News while it waits is taken: left there, it would turn round and round, and as a real-time thread keep the one that syncs
+    from ever coming."""
+    sealing = Sealing(folder / "j", SequencerSettings())
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20) as writer:
+        writer.append(RawMessage(data=b"x"), ts=1)
+        sealing._writer = writer
+        os.eventfd_write(sealing.wake_fd, 1)
+        ready, real = [], select.select
+
+        def looked(*arguments):
+            found = real(*arguments)
+            ready.append(bool(found[0]))
+            if len(ready) == 4:
+                writer.sync()
+            return found
+
+        monkeypatch.setattr(select, "select", looked)
+        assert sealing._durable(writer.last_seq)
+    assert ready == [True, False, False, False]
+    sealing.close()
