@@ -2,8 +2,12 @@
 
 One stream of 128-byte frames in default segments, made on disk meanwhile. Up to each mark of the curve how fast it grew
 (`growing_per_s`); at the mark, and in each case after the last: the rate at which a burst is published, sequenced and checked
-by a reader, and the time of single messages (`written`). The last case writes in the smallest segments, and looks at the
-messages around each roll only.
+by a reader, and the time of single messages (`written`). `reader_behind`: one reads the journal's first ninth again and again
+meanwhile, `behind_frames` is the least that it was behind, `frames_read` what it read. The last two rows are of small segments: messages and bursts
+around each roll, and in turns with them as many that meet none.
+
+`rss_mib`: memory of the sequencer's own, its rings included, each page once, the journal not; `code_mib`: of programs and
+libraries. What is not measured has no row, and `not_measured` says why.
 """
 
 from __future__ import annotations
@@ -14,23 +18,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from journal.reader import JournalReader
-from journal.segment import segment_name
-from lockstep.bench import rig
+from lockstep.bench import rig, rolls
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import FRAME_BYTES
+from lockstep.bench.tails import Tail, late, tails
 from sequencer.client import Publisher
 from sequencer.settings import SequencerSettings
 
 FRAMES = 100_000_000
 FRAMES_LEAST = 1_000_000
+MORE = 8
+"""The journal grows by an eighth behind the last mark: so far a reader can read, and still be as far behind as the mark."""
 BURST = 400_000
 """Fits into the rest of a segment and the next one: a burst does not wait for segments to be made, the growing does."""
 BATCH = 512
@@ -38,14 +42,7 @@ PINGS = 5_000
 READERS = 8
 PUBLISHERS = 64
 RING_BYTES = 256 << 10
-ROLLS = 60
-ROLL_PINGS = 40
-ROLL_SEGMENT_BYTES = 1 << 20
-AHEAD_FRAMES = 20
-WARM_PINGS = 8
-END_BYTES = 1024 + 16
-"""What the writer keeps at the end of a segment."""
-QUIET_S = 0.05
+SEGMENT_BYTES = SequencerSettings().segment_bytes
 Row = dict[str, Any]
 
 
@@ -60,20 +57,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, table (the curve), metrics (the same, flat)."""
     place = Path(arguments.folder or tempfile.gettempdir())
-    wanted = max(arguments.frames, FRAMES_LEAST) * FRAME_BYTES
-    frames = rig.bytes_that_fit(place, wanted, FRAMES_LEAST * FRAME_BYTES) // FRAME_BYTES
-    settings = SequencerSettings(idle="spin", ring_bytes=RING_BYTES)
+    asked = max(arguments.frames, FRAMES_LEAST)
+    frames = length_that_fits(place, asked)
+    settings = SequencerSettings(idle="spin", ring_bytes=RING_BYTES, segment_bytes=SEGMENT_BYTES)
     with rig.workspace(place) as work, Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("frames", total=frames)
+        bar = progress.add_task("frames", total=frames + frames // MORE)
         rows = _stream(work / "stream", settings, frames, lambda done: progress.update(bar, completed=done))
-        rows.append(_rolls(work / "roll", settings))
+        rows += rolls.measure(
+            work / "roll", SequencerSettings(idle="spin", ring_bytes=RING_BYTES, segment_bytes=rolls.SEGMENT_BYTES)
+        )
     told = conditions(
-        idle=settings.idle, frames=frames, burst=BURST, ring_bytes=RING_BYTES, segment_bytes=settings.segment_bytes,
-        disk=f"{place} ({rig.file_system(place)})",
+        idle=settings.idle, frames=frames, burst=BURST, ring_bytes=RING_BYTES, segment_bytes=SEGMENT_BYTES,
+        roll_segment_bytes=rolls.SEGMENT_BYTES, disk=f"{place} ({rig.file_system(place)})", **missing(asked, frames),
     )  # fmt: skip
     numbers = {f"{row['case']}_{name}": value for row in rows for name, value in row.items() if name != "case"}
-    numbers["roll_ratio"] = round(rows[-1]["us_p999"] / rows[-1]["us_p50"], 1)
+    no_roll, roll = rows[-2:]
+    numbers["roll_ratio"] = round(roll["us_p999"] / roll["us_p50"], 1)
+    numbers["no_roll_ratio"] = round(no_roll["us_p999"] / no_roll["us_p50"], 1)
+    numbers["roll_rate_ratio"] = round(roll["per_s"] / no_roll["per_s"], 3)
     return {"bench": "flat", "conditions": told, "table": rows, "metrics": numbers}
+
+
+def length_that_fits(place: Path, asked: int) -> int:
+    """So many frames, or as many as the disk takes."""
+    unit = FRAME_BYTES * (MORE + 1)  # of MORE frames, with what comes behind the last mark
+    extra = (len(marks(asked)) + 3) * BURST * FRAME_BYTES + 4 * SEGMENT_BYTES
+    most = -(-asked // MORE) * unit + extra
+    fit = rig.bytes_that_fit(place, most, max(FRAMES_LEAST // MORE * unit + extra, rolls.SPACE_BYTES))
+    return min(asked, (fit - extra) // unit * MORE)
+
+
+def missing(asked: int, frames: int) -> dict[str, str]:
+    """What of the question has no row, for the conditions."""
+    if frames >= FRAMES:
+        return {}
+    why = "as asked for" if frames == asked else f"the disk has room for {frames} only"
+    return {"not_measured": f"{FRAMES} frames, and a reader as far behind: {why}"}
 
 
 def marks(frames: int) -> list[int]:
@@ -82,62 +101,10 @@ def marks(frames: int) -> list[int]:
     return [step for step in steps if step < frames] + [frames]
 
 
-# ---- the parties
+# ---- the cases
 
 
-class _Tail(threading.Thread):
-    """A reader in C of everything, crc checked; sleeps while there is nothing."""
-
-    def __init__(self, journal: Path, name: str, from_seq: int) -> None:
-        super().__init__(daemon=True)
-        self.reader = JournalReader(journal, from_seq=from_seq, kinds=())
-        self.wake = Publisher.connect(journal, name)
-        self.ended = threading.Event()
-        self.news = threading.Condition()
-
-    def run(self) -> None:
-        reader = self.reader
-        while not self.ended.is_set():
-            if reader.poll() is None:
-                with self.news:
-                    self.news.notify_all()
-                self.wake.wait(0.2, unless=lambda: reader.written_seq >= reader.next_seq)
-
-    def wait_for(self, seq: int) -> None:
-        """Until it has checked the frame with this seq."""
-        with self.news:
-            while self.reader.next_seq <= seq:
-                if not self.news.wait(1.0) and not self.is_alive():
-                    raise SystemExit("lockstep bench: a reader ended")
-
-    def close(self) -> None:
-        self.ended.set()
-        self.join()
-        self.wake.close()
-        self.reader.close()
-
-
-@contextlib.contextmanager
-def _tails(journal: Path, first: int, count: int, from_seq: int) -> Iterator[list[_Tail]]:
-    tails: list[_Tail] = []
-    try:
-        for i in range(count):
-            tails.append(_Tail(journal, f"reader{first + i}", from_seq))
-            tails[-1].start()
-        yield tails
-    finally:
-        for tail in tails:
-            tail.close()
-
-
-def _await_segment(journal: Path, number: int) -> None:
-    """Until a segment is made. What makes it is a thread of the sequencer: nothing tells us when it is done."""
-    while not (journal / segment_name(number)).exists():
-        time.sleep(QUIET_S)
-    time.sleep(QUIET_S)
-
-
-def _burst(publishers: list[Publisher], tail: _Tail) -> float:
+def _burst(publishers: list[Publisher], tail: Tail) -> float:
     """Messages a second until the reader has checked the last."""
     share = BURST // len(publishers)
     before = tail.reader.written_seq
@@ -151,78 +118,50 @@ def _burst(publishers: list[Publisher], tail: _Tail) -> float:
     return share * len(publishers) / (time.perf_counter() - start)
 
 
-def _row(case: str, publishers: list[Publisher], tail: _Tail, pings: rig.Pings, running: rig.Running) -> Row:
-    _await_segment(tail.reader.path, pings.place[0] + 1)
+def _row(case: str, publishers: list[Publisher], tail: Tail, pings: rig.Pings, running: rig.Running) -> Row:
+    rolls.await_segment(tail.reader.path, pings.place[0] + 1)
     rate = _burst(publishers, tail)
     us = pings.measure(PINGS)
+    memory = running.memory()
     return {
         "case": case,
         "per_s": round(rate),
         "us_p50": round(rig.percentile(us, 0.5), 2),
         "us_p99": round(rig.percentile(us, 0.99), 2),
         "us_p999": round(rig.percentile(us, 0.999), 2),
-        "rss_mib": round(running.memory_mib(), 1),
+        "rss_mib": round(memory.own, 1),
+        "code_mib": round(memory.code, 1),
     }
 
 
-# ---- the cases
+def _grow(to: int, one: Publisher, tail: Tail, progress: Any) -> float:
+    """Until the journal has nearly so many frames: the burst of the row is the rest. Frames a second."""
+    begun, start = tail.reader.next_seq, time.perf_counter()
+    while (missing := to - BURST - tail.reader.next_seq) > 0:
+        rig.flood(one, min(missing, BURST), BATCH)
+        progress(tail.reader.next_seq)
+    tail.wait_for(tail.reader.written_seq)
+    return (tail.reader.next_seq - begun) / (time.perf_counter() - start)
 
 
 def _stream(journal: Path, settings: SequencerSettings, frames: int, progress: Any) -> list[Row]:
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
-        running = stack.enter_context(rig.Running(journal, settings, publishers=PUBLISHERS, readers=READERS + 1))
+        running = stack.enter_context(rig.Running(journal, settings, publishers=PUBLISHERS, readers=READERS))
         one = stack.enter_context(Publisher.connect(journal, "bench0"))
         pings = rig.Pings(journal, one)
-        (tail,) = stack.enter_context(_tails(journal, 0, 1, 1))
+        (tail,) = stack.enter_context(tails(journal, 0, 1, 1))
         for mark in marks(frames):
-            begun, start = tail.reader.next_seq, time.perf_counter()
-            while (missing := mark - BURST - tail.reader.next_seq) > 0:
-                rig.flood(one, min(missing, BURST), BATCH)
-                progress(tail.reader.next_seq)
-            tail.wait_for(tail.reader.written_seq)
-            grown = (tail.reader.next_seq - begun) / (time.perf_counter() - start)
+            grown = _grow(mark, one, tail, progress)
             rows.append(_row(f"frames_{mark}", [one], tail, pings, running) | {"growing_per_s": round(grown)})
-            progress(mark)
-        end = tail.reader.written_seq
-        with _tails(journal, 1, READERS - 1, end + 1):
+        with tails(journal, 1, READERS - 1, tail.reader.written_seq + 1):
             rows.append(_row(f"readers_{READERS}", [one], tail, pings, running))
-        with _tails(journal, READERS, 1, 1) as (late,):
-            row = _row("reader_behind", [one], tail, pings, running)
-            row["behind_frames"] = late.reader.written_seq - late.reader.seen_seq
-            rows.append(row)
         with contextlib.ExitStack() as others:
             more = [others.enter_context(Publisher.connect(journal, f"bench{i}")) for i in range(1, PUBLISHERS)]
             rows.append(_row(f"publishers_{PUBLISHERS}", [one, *more], tail, pings, running))
+        _grow(frames + frames // MORE, one, tail, progress)
+        with late(journal, frames) as reader:
+            row = _row("reader_behind", [one], tail, pings, running)
+            rows.append(row | {"behind_frames": reader.behind, "frames_read": reader.frames})
+        progress(tail.reader.next_seq)
     return rows
-
-
-def _rolls(journal: Path, settings: SequencerSettings) -> Row:
-    """The messages just before and after the writer goes on into another segment."""
-    small = SequencerSettings(idle=settings.idle, ring_bytes=settings.ring_bytes, segment_bytes=ROLL_SEGMENT_BYTES)
-    us: list[float] = []
-    with rig.Running(journal, small) as running, Publisher.connect(journal, "bench0") as one:
-        pings, rolled = rig.Pings(journal, one), 0
-        pings.measure(ROLL_PINGS)
-        for _ in range(ROLLS):
-            segment, offset = pings.place
-            rig.flood(one, max(0, (ROLL_SEGMENT_BYTES - END_BYTES - offset) // FRAME_BYTES - AHEAD_FRAMES), BATCH)
-            last = one.next_source_seq - 1
-            while one.accepted_source_seq < last:
-                one.wait(0.1, unless=lambda last=last: one.accepted_source_seq >= last)
-            _await_segment(journal, segment + 1)
-            pings.measure(WARM_PINGS)  # the first ones after a pause pay for cold caches, wherever they stand
-            us += pings.measure(ROLL_PINGS)
-            rolled += pings.place[0] - segment
-        memory = running.memory_mib()
-    if rolled < ROLLS // 2:
-        raise SystemExit(f"lockstep bench: {rolled} rolls met of {ROLLS}")
-    return {
-        "case": "roll",
-        "per_s": 0,
-        "us_p50": round(rig.percentile(us, 0.5), 2),
-        "us_p99": round(rig.percentile(us, 0.99), 2),
-        "us_p999": round(rig.percentile(us, 0.999), 2),
-        "rss_mib": round(memory, 1),
-        "rolls": rolled,
-    }

@@ -17,6 +17,7 @@ from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import Clock, DurabilityPolicy, SessionMode, SourceRole, TopOfBook
 from journal.segment import CONTROL, ControlPage
 from journal.writer import JournalWriter
+from lockstep.bench.memory import Memory, memory_of
 from sequencer.client import Publisher
 from sequencer.daemon import run_sequencer
 from sequencer.kernel._sequencer import ffi, lib
@@ -126,11 +127,10 @@ class Running:
             self.process.join()
         shutil.rmtree(self.journal, ignore_errors=True)
 
-    def memory_mib(self) -> float:
-        """What it holds of its own and of shared memory (rings), the journal's pages not counted: those are the cache's."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        kib = {line.split(":")[0]: int(line.split()[1]) for line in status.splitlines() if line.startswith("Rss")}
-        return (kib["RssAnon"] + kib["RssShmem"]) / 1024
+    def memory(self) -> Memory:
+        """What it holds now."""
+        assert self.process.pid is not None
+        return memory_of(self.process.pid, self.journal)
 
 
 def flood(publisher: Publisher, count: int, batch: int) -> None:

@@ -125,7 +125,7 @@ def _throughput(
             while reader.next_seq - first - control < count:
                 control += len(_next(reader, publisher, wake))
             elapsed = time.perf_counter() - start
-        memory = running.memory_mib()
+        memory = running.memory().own
         publisher.join()
     return count / elapsed, memory
 

@@ -101,8 +101,8 @@ def test_a_key_or_a_chain_that_is_wrong_refuses_the_start(daemon, folder):
 
 
 def test_waiting_for_the_disk_takes_no_core(folder, monkeypatch):
-    """News while it waits is taken: left there, it would turn round and round, and as a real-time thread keep the one that syncs
-    from ever coming."""
+    """News while it waits is taken: left there, it would turn round and round, and as a real-time thread keep the one that
+    syncs from ever coming."""
     sealing = Sealing(folder / "j", SequencerSettings())
     with JournalWriter.open(folder / "j", segment_bytes=1 << 20) as writer:
         writer.append(RawMessage(data=b"x"), ts=1)
