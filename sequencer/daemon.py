@@ -306,6 +306,7 @@ class Sequencer:
     def _look_at_loop(self, selector: selectors.BaseSelector) -> None:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._loop.control_fd)
+        self._tell_news()
         if self._loop.ended:
             raise StreamEnded(self._why())
         for connection in self.publishers.dead():
@@ -313,6 +314,9 @@ class Sequencer:
         self._tell_of_seals()
         while self._scrubbing is not None and self._scrubbing.found:
             self._say(self._scrubbing.found.popleft().alert)
+
+    def _tell_news(self) -> None:
+        """To people. Before the end too: what led to it may be as new as that."""
         for line in self._news.lines():
             _LOG.warning(line)
 
@@ -388,6 +392,7 @@ class Sequencer:
                     clean = False
                 if self._loop_thread is not None:
                     self._loop_thread.join()
+                self._tell_news()
                 lib.lockstep_prepare_end(self._loop)
                 lib.lockstep_sync_end(self._loop)
                 for thread in self._threads:

@@ -3,8 +3,8 @@
 One stream of 128-byte frames in default segments, made on disk meanwhile. Up to each mark of the curve how fast it grew
 (`growing_per_s`); at the mark, and in each case after the last: the rate at which a burst is published, sequenced and checked
 by a reader, and the time of single messages (`written`). `reader_behind`: one reads the journal's first ninth again and again
-meanwhile, `behind_frames` is the least that it was behind, `frames_read` what it read. The last two rows are of small segments: messages and bursts
-around each roll, and in turns with them as many that meet none.
+meanwhile, `behind_frames` is the least that it was behind, `frames_read` what it read. The last two rows are of small
+segments: messages and bursts around each roll, and in turns with them as many that meet none.
 
 `rss_mib`: memory of the sequencer's own, its rings included, each page once, the journal not; `code_mib`: of programs and
 libraries. What is not measured has no row, and `not_measured` says why.
