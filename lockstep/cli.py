@@ -17,6 +17,7 @@ _MODULES = {
     "running": ("up", "sequencer", "app", "gateway", "exchange"),
     "journal": ("journal",),
     "replaying": ("replay", "debug"),
+    "why": ("why",),
     "backtest": ("backtest",),
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),

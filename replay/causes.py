@@ -1,20 +1,67 @@
-"""Why a frame is there: the chain of causes from it back to the external input that began it."""
+"""Why a frame is there: what it follows from, and what that follows from, back to the external input that began it.
+
+One rule for all who ask: an order's life, `lockstep why`, the debugger's `why`, a replay's first difference. An app's frame
+follows from the frame it was handling (`cause`). What a venue says is an external input; where it answers a request of ours
+(`request_seq`) it follows from the sending of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from journal.frames import Frame, frame_at
+from journal.errors import JournalError
+from journal.frames import Frame, frame_at, frames
+from journal.messages import OrderSent, RawMessage
 
 CHAIN_MAX = 1000
 
 
+def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable[[Frame], int]) -> int:
+    """Seq of the frame that this one follows from; 0: an external input that answers nothing of ours.
+
+    `at`: a frame by seq, None where it is not to be had. `send`: seq of the OrderSent of a request, 0 where there is none.
+    A cause is an earlier frame; a body that names a later one is damage, not a reason."""
+    here = frame.header.seq
+    cause = at(frame.header.cause) if 0 < frame.header.cause < here else None
+    # The raw message behind a venue's word is the same news once more: the request it answers says why.
+    if cause is not None and not isinstance(cause.message, RawMessage):
+        return cause.header.seq
+    request = getattr(frame.message, "request_seq", 0)
+    asked = at(request) if 0 < request < here else None
+    if asked is not None:
+        sent = send(asked)
+        return sent if request < sent < here else request
+    return cause.header.seq if cause is not None else 0
+
+
 def chain(path: Path, seq: int) -> list[Frame]:
-    """The frame, the one that made its publisher emit it, and so on; an external input (cause 0) last."""
+    """The frame, the one it follows from, and so on; the external input that began it last."""
     found: list[Frame] = []
+
+    def at(wanted: int) -> Frame | None:
+        try:
+            return frame_at(path, wanted)
+        except JournalError:
+            if not found:
+                raise
+            return None  # a slice of a journal does not go back to the beginning
+
     while seq and len(found) < CHAIN_MAX:
-        frame = frame_at(path, seq)
+        frame = at(seq)
+        if frame is None:
+            break
         found.append(frame)
-        # A cause is an earlier frame; a body that names a later one is damage, not a reason.
-        seq = frame.header.cause if frame.header.cause < seq else 0
+        seq = follows_from(frame, at, lambda request: sending(path, request))
     return found
+
+
+def sending(path: Path, request: Frame) -> int:
+    """Seq of the frame that says that a request was sent; 0: none does."""
+    order = getattr(request.message, "order_id", 0)
+    if not order:
+        return 0
+    for frame in frames(path, from_seq=request.header.seq, orders=[order], kinds=[OrderSent.KIND]):
+        if isinstance(frame.message, OrderSent) and frame.message.request_seq == request.header.seq:
+            return frame.header.seq
+    return 0

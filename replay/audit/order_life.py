@@ -35,6 +35,7 @@ from journal.messages import (
 from replay.audit.definitions import Definitions
 from replay.audit.render import Renderer, duration_text, time_text
 from replay.audit.stream import Stream
+from replay.causes import follows_from
 
 _NEAREST = 5
 _TYPED = re.compile(r"\s*(\d{1,5})\s*[·.:]\s*(\d{1,15})\s*")
@@ -107,18 +108,29 @@ def order_life(stream: Stream, wanted: str) -> OrderLife:
     """The life of the order that `wanted` names: `9·42`, `9.42`, the integer, or an id as the venue or client knows it."""
     definitions = Definitions(stream)
     number = find_order(stream, wanted)
-    found = _frames_of(stream, number)
-    named = (f.message for f in found.values())
-    instruments = {number: next((m.instrument for m in named if isinstance(m, _WITH_INSTRUMENT)), 0)}
-    render = Renderer(definitions, lambda order_id: instruments.get(order_id, 0))
+    found = frames_of(stream, number)
+    render = renderer(definitions, found)
+    return OrderLife(order_id_text(number), number, headline(render, found), events_of(definitions, render, found))
+
+
+def renderer(definitions: Definitions, found: dict[int, Frame]) -> Renderer:
+    """How frames are told whose instruments the same frames name."""
+    instruments: dict[int, int] = {}
+    for frame in found.values():
+        if isinstance(frame.message, _WITH_INSTRUMENT):
+            instruments.setdefault(frame.message.order_id, frame.message.instrument)
+    return Renderer(definitions, lambda order_id: instruments.get(order_id, 0))
+
+
+def events_of(definitions: Definitions, render: Renderer, found: dict[int, Frame]) -> list[Event]:
+    """The frames in sequence order, each with the one it follows from."""
+    sends = {f.message.request_seq: seq for seq, f in sorted(found.items()) if isinstance(f.message, OrderSent)}
     events: list[Event] = []
-    parents = {seq: _parent(frame, found) for seq, frame in found.items()}
     depths: dict[int, int] = {}
     for seq, frame in sorted(found.items()):
-        parent = parents[seq]
+        parent = follows_from(frame, found.get, lambda request: sends.get(request.header.seq, 0))
         depths[seq] = depths[parent] + 1 if parent else 0
         header = frame.header
-        kind = type(frame.message).__name__
         events.append(
             Event(
                 seq=seq,
@@ -128,12 +140,12 @@ def order_life(stream: Stream, wanted: str) -> OrderLife:
                 parent=parent,
                 depth=depths[seq],
                 source=definitions.name(SourceDefined, header.source, seq),
-                kind=kind,
+                kind=type(frame.message).__name__,
                 fields=dict(_fields(render, frame)),
                 checks=[render.check(c) for c in getattr(frame.message, "checks", ())],
             )
         )
-    return OrderLife(order_id_text(number), number, _headline(render, found), events)
+    return events
 
 
 # -- finding the order ------------------------------------------------------------------------------------------------
@@ -193,7 +205,7 @@ def _nearest(known: Iterable[int], wanted: str) -> list[int]:
 # -- collecting its frames --------------------------------------------------------------------------------------------
 
 
-def _frames_of(stream: Stream, number: int) -> dict[int, Frame]:
+def frames_of(stream: Stream, number: int) -> dict[int, Frame]:
     """Frames by seq: those that name the order, positions made of its reports, and the frames that caused any of them."""
     seqs = {frame.header.seq for frame in stream.of_order(number)}
     positions = stream.columns(Position)
@@ -206,18 +218,6 @@ def _frames_of(stream: Stream, number: int) -> dict[int, Frame]:
         if cause.message is not None and not isinstance(cause.message, RawMessage | Clock):
             found[seq] = cause
     return found
-
-
-def _parent(frame: Frame, found: dict[int, Frame]) -> int:
-    """The frame this one follows from: its cause, or, for the venue's words, the send they answer."""
-    header, message = frame.header, frame.message
-    if header.cause in found:
-        return header.cause
-    request = getattr(message, "request_seq", 0)
-    if request in found and request < header.seq:
-        sends = (f for f in found.values() if isinstance(f.message, OrderSent) and f.message.request_seq == request)
-        return next((f.header.seq for f in sends if f.header.seq < header.seq), request)
-    return 0
 
 
 # -- telling it -------------------------------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ def _market(render: Renderer, message: Any, seq: int) -> Iterator[tuple[str, str
         yield "state", render.field(message, "state", seq)
 
 
-def _headline(render: Renderer, found: dict[int, Frame]) -> str:
+def headline(render: Renderer, found: dict[int, Frame]) -> str:
     """What it was and how it ended, in a line."""
     asked = next((f for f in found.values() if isinstance(f.message, NewOrder)), None)
     reports = [f for f in found.values() if isinstance(f.message, ExecutionReport)]
@@ -292,7 +292,7 @@ def life_lines(life: OrderLife) -> Iterator[str]:
     yield f"{day} UTC"
     for e in life.events:
         after = f"+{duration_text(e.after_ns)}" if e.after_ns is not None else ""
-        fields = _sentence(e)
+        fields = sentence(e)
         indent = "  " * e.depth
         cause = f"  ← {e.parent}" if e.parent else ""
         when = e.time[11:] if e.time[:10] == day else e.time
@@ -320,7 +320,7 @@ _SAID_BEFORE = {
 _NEW_TERMS = ("REPLACED", "RESTATED", "PENDING_REPLACE")
 
 
-def _sentence(event: Event) -> str:
+def sentence(event: Event) -> str:
     """The fields of an event in a line, as one would say them: `TRADE → FILLED  0.24 @ 61234.6  cum 0.48  leaves 0`."""
     silent = () if event.fields.get("exec_type") in _NEW_TERMS else _SAID_BEFORE.get(event.kind, ())
     parts: list[str] = []

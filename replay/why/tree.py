@@ -1,0 +1,274 @@
+"""The causal tree: from market event or timer to the decision, its risk check, the order, the venue's reports, the position.
+
+lockstep why days/today 9·42      the order, with everything that led to it and came of it
+lockstep why days/today 3524      a frame: what led to it, and what followed from it
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from journal.frames import Frame
+from journal.messages import InstrumentDefined, Position, RawMessage, order_id_text
+from replay.audit.definitions import Definitions
+from replay.audit.order_life import Event, events_of, find_order, frames_of, headline, renderer, sentence
+from replay.audit.render import Renderer, decimal_text, duration_text, time_text
+from replay.audit.stream import Stream
+from replay.causes import CHAIN_MAX, chain, follows_from, sending
+from replay.finding import NoSuchPlace
+from replay.why.observe import BookView, Seen, Timer, observe
+
+WITHIN = 4096
+"""Frames behind a frame in which what followed from it is looked for; an order's tree goes as far as the order."""
+FOLLOWED_MAX = 200
+
+
+class Step(Event, kw_only=True):
+    """A frame of the tree."""
+
+    instrument: str = ""
+    book: BookView | None = None
+    """The instrument's book after this frame."""
+    timer: Timer | None = None
+    """The timer on which the app said this."""
+    seen_ns: int | None = None
+    """Of an external input: from its gateway's sight of it to its sequence number."""
+    position: tuple[str, str] | None = None
+    """Of a Position: the signed quantity before and after."""
+
+
+class Hop(msgspec.Struct):
+    """One edge of the way, over all of this tree: ns of the first, and of the slowest."""
+
+    name: str
+    count: int
+    first_ns: int
+    max_ns: int
+
+
+class Why(msgspec.Struct):
+    """A tree, its frames in sequence order; `parent` of a step says where it hangs."""
+
+    about: str
+    headline: str
+    steps: list[Step]
+    hops: list[Hop]
+    incomplete: str = ""
+    """Why books and timers are missing, where they are."""
+
+
+def why(path: Path | str, wanted: str) -> Why:
+    """The causal tree of an order (`9·42`, the integer, a client's or the venue's id) or of a frame (its seq).
+
+    UnknownOrder or NoSuchPlace where the journal has none such."""
+    stream = Stream(path)
+    definitions = Definitions(stream)
+    if re.fullmatch(r"\s*-?\d+\s*", wanted) and int(wanted) < 1 << 48:
+        seq = int(wanted)
+        first = next((f.header.seq for f in stream.frames()), 0)
+        if not first <= seq <= stream.to_seq or not first:
+            raise NoSuchPlace(f"{path}: seq {seq} is not in the journal; it has {first or 1} to {stream.to_seq}")
+        found = {f.header.seq: f for f in chain(stream.path, seq) if f.header.seq == seq or _says(f)}
+        found |= _followers(stream, seq)
+        about = f"seq {seq}"
+    else:
+        number = find_order(stream, wanted)
+        found = frames_of(stream, number)
+        about = f"order {order_id_text(number)}"
+    _climb(stream, found)
+    render = renderer(definitions, found)
+    steps = [
+        msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events_of(definitions, render, found)
+    ]
+    title = headline(render, found)
+    if about.startswith("seq"):
+        it = next(s for s in steps if s.seq == seq)
+        title = f"{it.kind} of {it.source}  {sentence(it)}".rstrip()
+    out = Why(about, title, steps, [])
+    _observe(stream, found, out)
+    for step in steps:
+        _complete(stream, definitions, found, step)
+    out.hops = _hops(steps)
+    return out
+
+
+# -- collecting -------------------------------------------------------------------------------------------------------
+
+
+def _says(frame: Frame) -> bool:
+    """A raw message is the same news as the frame made of it, in the venue's words."""
+    return frame.message is not None and not isinstance(frame.message, RawMessage)
+
+
+def _climb(stream: Stream, found: dict[int, Frame]) -> None:
+    """Add what the frames follow from, up to the external inputs; frames of a timer's clock are among them."""
+    todo = list(found.values())
+    for _ in range(CHAIN_MAX):
+        if not todo:
+            return
+        wanted: set[int] = set()
+        for frame in todo:
+            # A request may be far from its answer, and is looked up only where the answer has no other cause.
+            near = stream.frames_at({frame.header.cause, getattr(frame.message, "request_seq", 0)} - set(found))
+            near |= found
+            wanted.add(follows_from(frame, near.get, lambda request: sending(stream.path, request)))
+        added = stream.frames_at(wanted - set(found) - {0})
+        todo = [f for f in added.values() if _says(f)]
+        found.update({f.header.seq: f for f in todo})
+
+
+def _followers(stream: Stream, seq: int) -> dict[int, Frame]:
+    """What followed from a frame: what has it as its cause, and so on."""
+    found: dict[int, Frame] = {}
+    causes = {seq}
+    for frame in stream.frames(from_seq=seq + 1, to_seq=seq + WITHIN):
+        answered = getattr(frame.message, "request_seq", 0)
+        if (frame.header.cause in causes or answered in causes) and _says(frame):
+            found[frame.header.seq] = frame
+            causes.add(frame.header.seq)
+            if len(found) == FOLLOWED_MAX:
+                break
+    return found
+
+
+# -- completing -------------------------------------------------------------------------------------------------------
+
+
+def _observe(stream: Stream, found: dict[int, Frame], out: Why) -> None:
+    """Replay what only a replay knows, and hang what a timer was set by above what it woke."""
+    instruments = {seq: _instrument(f, found) for seq, f in found.items()}
+    books = {(seq, i) for seq, i in instruments.items() if i}
+    causes = {f.header.cause for f in found.values() if f.header.cause in found and f.header.source}
+    seen: Seen = observe(stream.path, books, causes)
+    out.incomplete = seen.trouble
+    for step in out.steps:
+        header = found[step.seq].header
+        step.book = seen.books.get((step.seq, instruments[step.seq]))
+        step.timer = seen.timers.get((header.cause, header.source, header.source_seq))
+
+
+def _instrument(frame: Frame, found: dict[int, Frame]) -> int:
+    m: Any = frame.message
+    named = getattr(m, "instrument", 0)
+    order = getattr(m, "order_id", 0)
+    if named or not order:
+        return int(named)
+    about = (f.message for f in found.values() if getattr(f.message, "order_id", 0) == order)
+    return next((int(i) for other in about if (i := getattr(other, "instrument", 0))), 0)
+
+
+def _complete(stream: Stream, definitions: Definitions, found: dict[int, Frame], step: Step) -> None:
+    frame = found[step.seq]
+    if number := _instrument(frame, found):
+        step.instrument = definitions.name(InstrumentDefined, number, step.seq)
+    header = frame.header
+    if not header.cause and 0 < header.origin_ts <= header.ts and not step.parent:
+        step.seen_ns = header.ts - header.origin_ts
+    if isinstance(frame.message, Position):
+        step.position = _positions(stream, definitions, frame.message, step.seq)
+
+
+def _positions(stream: Stream, definitions: Definitions, m: Position, seq: int) -> tuple[str, str]:
+    rows = stream.columns(Position)
+    same = rows["seq"] < seq
+    for name in ("account", "strategy", "instrument", "position_side"):
+        same &= rows[name] == getattr(m, name)
+    before = rows[same]
+    was = int(before["long_qty"][-1] - before["short_qty"][-1]) if len(before) else 0
+    definition = definitions.by_kind[InstrumentDefined].at(m.instrument, seq)
+    exponent = definition.qty_exp if definition else 0
+    return decimal_text(was, exponent), decimal_text(m.long_qty - m.short_qty, exponent)
+
+
+def _hops(steps: list[Step]) -> list[Hop]:
+    by_seq = {s.seq: s for s in steps}
+    found: dict[str, Hop] = {}
+    for step in steps:
+        if step.seen_ns is not None and step.fields.get("instrument"):
+            name, took = f"seen → {step.kind}", step.seen_ns
+        elif step.parent and step.after_ns is not None:
+            name, took = f"{by_seq[step.parent].kind} → {step.kind}", step.after_ns
+        else:
+            continue
+        hop = found.setdefault(name, Hop(name, 0, took, took))
+        hop.count += 1
+        hop.max_ns = max(hop.max_ns, took)
+    return list(found.values())
+
+
+# -- telling ----------------------------------------------------------------------------------------------------------
+
+
+def tree_lines(path: Path | str, told: Why) -> Iterator[str]:
+    """The tree as text: what follows from a frame stands below it, one step to the right."""
+    definitions = Definitions(Stream(path))
+    yield f"{told.about}   {told.headline}"
+    yield ""
+    day = told.steps[0].time[:10]
+    yield f"{day} UTC"
+    children: dict[int, list[Step]] = {}
+    for step in told.steps:
+        children.setdefault(step.parent, []).append(step)
+    lead = max(len(str(s.seq)) for s in told.steps)
+    by_seq = {s.seq: s for s in told.steps}
+
+    def walk(step: Step, indent: str, mark: str) -> Iterator[str]:
+        when = step.time[11:] if step.time[:10] == day else step.time
+        after = f"+{duration_text(step.after_ns)}" if step.after_ns is not None else ""
+        margin = f"{'':{lead}}  {'':{len(when)}}  {'':>9}  "
+        below = indent + ("" if not mark else "│ " if mark == "├─" else "  ")
+        more = below + ("│   " if step.seq in children else "    ")
+        said = f"{step.kind} of {step.source}  {sentence(step)}".rstrip()
+        yield f"{step.seq:>{lead}}  {when}  {after:>9}  {indent}{mark}{said}"
+        for line in _details(definitions, step, by_seq.get(step.parent)):
+            yield f"{margin}{more}{line}"
+        under = children.get(step.seq, [])
+        for n, child in enumerate(under):
+            yield from walk(child, below, "└─" if n == len(under) - 1 else "├─")
+
+    for root in children.get(0, []):
+        yield from walk(root, "", "")
+    if told.hops:
+        yield ""
+        width = max(len(h.name) for h in told.hops)
+        yield f"{'hop':<{width}}  {'count':>5}  {'first':>9}  {'slowest':>9}"
+        for hop in told.hops:
+            yield f"{hop.name:<{width}}  {hop.count:>5}  {duration_text(hop.first_ns):>9}  {duration_text(hop.max_ns):>9}"
+    if told.incomplete:
+        yield ""
+        yield f"a replay could not say everything (books, timers): {told.incomplete}"
+
+
+def _details(definitions: Definitions, step: Step, above: Step | None) -> Iterator[str]:
+    if step.timer is not None:
+        t = step.timer
+        begun = f"set at seq {t.set_at}" if t.set_at else "set at its start"
+        yield f"on its timer {t.token}, due {time_text(t.due)[11:]}, {begun}"
+    if step.seen_ns is not None:
+        yield f"seen by its gateway {duration_text(step.seen_ns)} before"
+    yield from step.checks
+    if step.position is not None:
+        yield f"position {step.position[0]} → {step.position[1]}"
+    # Said again only where it has changed: a decision, its check and its order mostly see the same.
+    if step.book is not None and (above is None or above.book != step.book):
+        yield f"book {_touch(definitions, step.book, step.seq)}"
+
+
+def _touch(definitions: Definitions, book: BookView, seq: int) -> str:
+    render = Renderer(definitions, lambda _: book.instrument)
+    sides = []
+    for levels in (book.bids, book.asks):
+        best = [
+            f"{render.quantity(book.instrument, x.qty, seq)} @ {render.price(book.instrument, x.px, seq)}" for x in levels[:2]
+        ]
+        sides.append(", ".join(best) or "–")
+    state = "" if book.state == "LIVE" else f"  {book.state}"
+    return f"{sides[0]} | {sides[1]}{state}"
+
+
+__all__ = ["Why", "tree_lines", "why"]
