@@ -19,6 +19,7 @@ _MODULES = {
     "replaying": ("replay", "debug"),
     "why": ("why",),
     "backtest": ("backtest",),
+    "whatif": ("whatif",),
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),
     "replicate": ("replicate",),

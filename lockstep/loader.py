@@ -91,6 +91,11 @@ class Known:
                 self.said[type(m), number] = m
                 self.ids[type(m)][_name_of(m)] = number
 
+    def forget(self) -> None:
+        """Names keep their ids, and everything is said again: for another stream than the one that was read."""
+        for said in (self.said, self.config, self.generation, self.limits):
+            said.clear()
+
     def id_of(self, cls: type[Message], name: str) -> int:
         """The id of a name: the one it has, or the next free one."""
         held = self.ids[cls]

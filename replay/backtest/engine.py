@@ -8,6 +8,7 @@ it, one nanosecond later, before anything else happens: decisions take no stream
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -65,6 +66,15 @@ class Source(msgspec.Struct, frozen=True):
     name: str
     role: SourceRole
     grants: tuple[tuple[int, int], ...] = ()
+    number: int = 0
+    """What it had in another stream and keeps here, so that ids made of it are the same; 0: the next free one."""
+
+
+def numbered(sources: list[Source]) -> dict[str, int]:
+    """Name → number."""
+    taken = {s.number for s in sources}
+    free = (n for n in itertools.count(1) if n not in taken)
+    return {s.name: s.number or next(free) for s in sources}
 
 
 class Assumptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +105,7 @@ class Backtest:
         self.reader = JournalReader(path)
         self.assumptions = assumptions
         self.identity = identity
-        self.ids = {s.name: i for i, s in enumerate(sources, start=1)}
+        self.ids = numbered(sources)
         self.sources = sources
         self.group = Group()
         self.venue = BacktestVenue()
@@ -170,9 +180,12 @@ class Backtest:
             self._advance(ts)
             self.now = ts
             events += 1
-            for message in self.venue.market(event.message, ts):
-                self._later(ts + self.assumptions.order_latency_ns, self._answer(message))
-            self._append(self._market_data, event.message, origin_ts=event.origin_ts, flags=Flag.LAST | Flag.SIMULATED)
+            if event.source:
+                self._append(self.ids[event.source], event.message, origin_ts=event.origin_ts)
+            else:
+                for message in self.venue.market(event.message, ts):
+                    self._later(ts + self.assumptions.order_latency_ns, self._answer(message))
+                self._append(self._market_data, event.message, origin_ts=event.origin_ts, flags=Flag.LAST | Flag.SIMULATED)
             self._settle()
             if progress is not None and events % 1024 == 0:
                 progress(events)

@@ -36,11 +36,15 @@ MARKET_KINDS = (
 
 
 class FeedEvent(msgspec.Struct):
-    """One market-data message and when we had it (ns, the recording's clock)."""
+    """One input and when we had it (ns, the recording's clock)."""
 
     ts: int
     origin_ts: int
     message: Message
+    seq: int = 0
+    """Its frame in the recorded session; 0 where it was not one."""
+    source: str = ""
+    """Who published it: a source of the backtest by name; "": its market data."""
 
 
 class FeedError(OperatingError, ValueError):
@@ -71,4 +75,4 @@ def journal_feed(path: Path, instruments: dict[str, InstrumentDefined]) -> Itera
             ours[m.instrument] = mine.instrument
         elif frame.header.source in gateways and m.instrument in ours:
             m.instrument = ours[m.instrument]
-            yield FeedEvent(frame.header.ts, frame.header.origin_ts, m)
+            yield FeedEvent(frame.header.ts, frame.header.origin_ts, m, frame.header.seq)

@@ -25,7 +25,7 @@ _PAGE = Path(__file__).with_name("page.tmpl")
 def write_report(journal: Path | str, out: Path | str, summary: Summary | None = None) -> str:
     """Write the report of a journal; returns "" or, in a line, what is missing in it."""
     stream = Stream(journal)
-    code = _plotly_code()
+    code = plotly_code()
     plots = all_plots(stream, Definitions(stream)) if code else []
     page = render(summary or summarize(stream), plots, code)
     Path(out).write_text(page, encoding="utf-8")
@@ -38,22 +38,39 @@ def render(summary: Summary, plots: list[Plot], code: str) -> str:
     version = [f"lockstep {s.version}"] if s.version else []
     subtitle = " · ".join((*modes(summary), f"{s.started[:19]} UTC", duration(s.duration_s), *version))
     runs = f" · {s.runs} runs" if s.runs > 1 else ""
+    return page(
+        title=f"{s.name or 'lockstep'} {s.started[:10]}",
+        heading=s.name or "lockstep session",
+        subtitle=subtitle + runs,
+        figures="".join(_figures(summary)),
+        plots=plots,
+        tables=_tables(summary),
+        footer=_footer(summary),
+        code=code,
+    )
+
+
+def page(
+    *, title: str, heading: str, subtitle: str, figures: str, plots: list[Plot], tables: str, footer: str, code: str
+) -> str:
+    """A page of plots and tables in one file. `figures` and `tables` are HTML, the other texts are not; `code`: Plotly's."""
     data = [{"id": p.id, "data": p.data, "layout": p.layout} for p in plots]
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(f"{s.name or 'lockstep'} {s.started[:10]}"),
-        heading=html.escape(s.name or "lockstep session"),
-        subtitle=html.escape(subtitle + runs),
-        figures="".join(_figures(summary)),
+        title=html.escape(title),
+        heading=html.escape(heading),
+        subtitle=html.escape(subtitle),
+        figures=figures,
         plots="".join(_plot_section(p) for p in plots) if code else f'<section><p class="note">{PLOTLY_MISSING}</p></section>',
-        tables=_tables(summary),
-        footer=html.escape(_footer(summary)),
+        tables=tables,
+        footer=html.escape(footer),
         # `</` would end the script element from inside a string.
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         plotly=code,
     )
 
 
-def _plotly_code() -> str:
+def plotly_code() -> str:
+    """Plotly's own code; "" where it is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
@@ -70,31 +87,32 @@ def _plot_section(p: Plot) -> str:
 def _figures(summary: Summary) -> list[str]:
     """The numbers one looks for first."""
     o, j = summary.orders, summary.journal
-    out = [_figure(_money(total, currency), "P&L after fees") for currency, total in summary.total.items()]
-    out.append(_figure(f"{o.new:,}", f"orders, {o.replaced:,} replaced"))
-    out.append(_figure(f"{o.fills:,}", "fills"))
-    out.append(_figure(f"{o.rejected:,}", "rejects"))
+    out = [figure(money_cell(total, currency), "P&L after fees") for currency, total in summary.total.items()]
+    out.append(figure(f"{o.new:,}", f"orders, {o.replaced:,} replaced"))
+    out.append(figure(f"{o.fills:,}", "fills"))
+    out.append(figure(f"{o.rejected:,}", "rejects"))
     hop = next((h for h in summary.latency if h.name == "tick → OrderSent" and h.count), None)
     if hop is not None:
-        out.append(_figure(micros(hop.p50_us), f"tick to order sent, p99 {micros(hop.p99_us)}"))
-    out.append(_figure(f"{j.frames:,}", f"frames, {size(j.frame_bytes)}"))
+        out.append(figure(micros(hop.p50_us), f"tick to order sent, p99 {micros(hop.p99_us)}"))
+    out.append(figure(f"{j.frames:,}", f"frames, {size(j.frame_bytes)}"))
     return out
 
 
-def _figure(value: str, about: str) -> str:
+def figure(value: str, about: str) -> str:
+    """One number with what it is."""
     return f'<div class="figure"><b>{_escaped(value)}</b><span>{html.escape(about)}</span></div>'
 
 
 def _tables(summary: Summary) -> str:
-    positions = _table(
+    positions = table(
         ["strategy", "account", "instrument", *(f"#{n}" for n in ("quantity", "avg price", "last mid", "realized", "unrealized",
          "fees", "P&L", "fills"))],
         [
-            [p.strategy, p.account, p.instrument, *position_cells(p), _money(p.total, p.currency), f"{p.fills:,}"]
+            [p.strategy, p.account, p.instrument, *position_cells(p), money_cell(p.total, p.currency), f"{p.fills:,}"]
             for p in summary.positions
         ],
     )  # fmt: skip
-    hops = _table(
+    hops = table(
         ["hop", "#count", "#p50", "#p99", "#max"],
         [[h.name, f"{h.count:,}", micros(h.p50_us), micros(h.p99_us), micros(h.max_us)] for h in summary.latency if h.count],
     )
@@ -111,12 +129,12 @@ def _tables(summary: Summary) -> str:
     positioned = f"<section><h2>Positions</h2>{positions}</section>" if summary.positions else ""
     return (
         f"{positioned}<section><h2>Latency</h2>{hops}</section>"
-        f'<div class="tables"><section><h2>Orders</h2>{_table(["", "#"], orders)}</section>'
-        f"<section><h2>Frames by kind</h2>{_table(['kind', '#frames'], frames)}</section></div>"
+        f'<div class="tables"><section><h2>Orders</h2>{table(["", "#"], orders)}</section>'
+        f"<section><h2>Frames by kind</h2>{table(['kind', '#frames'], frames)}</section></div>"
     )
 
 
-def _table(columns: list[str], rows: list[list[Any]]) -> str:
+def table(columns: list[str], rows: list[list[Any]]) -> str:
     """A table; columns named `#…` are numbers, aligned right."""
     right = [c.startswith("#") for c in columns]
     head = "".join(
@@ -142,7 +160,8 @@ def _escaped(value: Any) -> str:
     return value if isinstance(value, _Markup) else html.escape(str(value))
 
 
-def _money(amount: Decimal, currency: str) -> _Markup:
+def money_cell(amount: Decimal, currency: str) -> _Markup:
+    """An amount with its sign and colour."""
     side = "up" if amount > 0 else "down" if amount < 0 else ""
     return _Markup(f'<span class="{side}">{amount:+,.2f} {html.escape(currency)}</span>')
 
@@ -156,4 +175,4 @@ def _footer(summary: Summary) -> str:
     )
 
 
-__all__ = ["PLOTLY_MISSING", "render", "write_report"]
+__all__ = ["PLOTLY_MISSING", "figure", "money_cell", "page", "plotly_code", "render", "table", "write_report"]

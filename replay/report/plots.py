@@ -23,7 +23,7 @@ _PALETTE = ("#2d7dd2", "#e28413", "#8f5bd1", "#1b998b", "#c9485b", "#6c8a1f")
 _BINS_PER_DECADE = 16
 _MARKS_BIG_MAX = 400
 _FONT = {"family": "system-ui, sans-serif", "size": 12, "color": "var:soft"}
-_AXIS = {"gridcolor": "var:grid", "zerolinecolor": "var:line", "linecolor": "var:line", "automargin": True}
+AXIS = {"gridcolor": "var:grid", "zerolinecolor": "var:line", "linecolor": "var:line", "automargin": True}
 
 
 class Plot:
@@ -61,8 +61,8 @@ def market_plot(number: int, name: str, px_exp: int, prices: Prices, ours: Fills
     """Mid with our fills, position, P&L: one under the other on one time axis, to be read together."""
     keep = thinned(prices.px2, POINTS_MAX)
     mid: dict[str, Any] = {
-        "type": "scattergl" if len(keep) > 5_000 else "scatter", "mode": "lines", "name": "mid", "x": _times(prices.ts[keep]),
-        "y": _numbers(prices.px2[keep] / 2 * 10.0**px_exp), "line": {"color": "var:mid", "width": 1.2, "shape": "hv"},
+        "type": "scattergl" if len(keep) > 5_000 else "scatter", "mode": "lines", "name": "mid", "x": times(prices.ts[keep]),
+        "y": numbers(prices.px2[keep] / 2 * 10.0**px_exp), "line": {"color": "var:mid", "width": 1.2, "shape": "hv"},
         "hovertemplate": f"%{{y:.{max(0, -px_exp) + 1}f}}<extra>mid</extra>",
     }  # fmt: skip
     data = [mid]
@@ -77,26 +77,26 @@ def market_plot(number: int, name: str, px_exp: int, prices: Prices, ours: Fills
         color = _PALETTE[index % len(_PALETTE)]
         common = {"type": "scatter", "mode": "lines"}
         strategy = html.escape(line.strategy)
-        position = {"x": _times(line.ts), "y": _numbers(line.qty), "line": {"color": color, "width": 1.5, "shape": "hv"}}
+        position = {"x": times(line.ts), "y": numbers(line.qty), "line": {"color": color, "width": 1.5, "shape": "hv"}}
         hover = "%{y}<extra>" + strategy + " position</extra>"
         data.append({**common, **position, "yaxis": "y2", "name": f"{strategy} position", "fill": "tozeroy",
                      "fillcolor": color + "22", "hovertemplate": hover})  # fmt: skip
         for what, values, dash, width in (("P&L", line.total, "solid", 1.8), ("realized", line.realized, "dot", 1.3)):
             text = html.escape(what)
-            money = {"x": _times(line.ts), "y": _numbers(values), "yaxis": "y3", "name": f"{strategy} {text}"}
+            money = {"x": times(line.ts), "y": numbers(values), "yaxis": "y3", "name": f"{strategy} {text}"}
             stroke = {"color": color, "width": width, "dash": dash, "shape": "hv"}
             hover = f"%{{y:,.2f}} {html.escape(line.currency)}<extra>{strategy} {text}</extra>"
             data.append({**common, **money, "line": stroke, "hovertemplate": hover})
-    layout: dict[str, Any] = _layout(
+    layout: dict[str, Any] = layout_of(
         720 if held else 400,
-        xaxis={**_AXIS, "type": "date", "anchor": "y3" if held else "y", "showspikes": True, "spikemode": "across",
+        xaxis={**AXIS, "type": "date", "anchor": "y3" if held else "y", "showspikes": True, "spikemode": "across",
                "spikethickness": 1, "spikecolor": "var:mid", "spikedash": "dot", "hoverformat": "%H:%M:%S.%L"},
-        yaxis={**_AXIS, "domain": [0.46, 1] if held else [0, 1], "title": {"text": "price"}, "tickformat": ",~f"},
+        yaxis={**AXIS, "domain": [0.46, 1] if held else [0, 1], "title": {"text": "price"}, "tickformat": ",~f"},
     )  # fmt: skip
     if held:
-        layout["yaxis2"] = {**_AXIS, "domain": [0.25, 0.42], "title": {"text": "position"}}
+        layout["yaxis2"] = {**AXIS, "domain": [0.25, 0.42], "title": {"text": "position"}}
         layout["yaxis3"] = {
-            **_AXIS,
+            **AXIS,
             "domain": [0, 0.21],
             "title": {"text": f"P&L {html.escape(currency)}"},
             "tickformat": ",~f",
@@ -122,8 +122,8 @@ def _marks(title: str, ours: Fills, mask: Array, symbol: str, color: str, px_exp
         "type": "scattergl" if many else "scatter",
         "mode": "markers",
         "name": title,
-        "x": _times(ours.ts[mask]),
-        "y": _numbers(ours.px[mask]),
+        "x": times(ours.ts[mask]),
+        "y": numbers(ours.px[mask]),
         "text": texts,
         "marker": {"symbol": symbol, "color": color, **look},
         "hovertemplate": "%{text}<br>%{x|%H:%M:%S.%L}<extra>" + title.removesuffix("s") + "</extra>",
@@ -140,7 +140,7 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
     edges = np.logspace(low, max(high, low + 1), int(max(high - low, 1)) * _BINS_PER_DECADE + 1)
     data: list[Any] = []
     row = 1 / len(shown)
-    layout = _layout(72 * len(shown) + 70, showlegend=False, annotations=[], hovermode="closest")
+    layout = layout_of(72 * len(shown) + 70, showlegend=False, annotations=[], hovermode="closest")
     layout["margin"] = {"l": 230, "r": 24, "t": 8, "b": 48}
     for index, (name, took) in enumerate(shown):
         axis = "" if index == 0 else str(index + 1)
@@ -152,8 +152,8 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
         # Each bin as a step: an area under a line is right on a logarithmic axis, where bars are not.
         data.append(
             {
-                "type": "scatter", "mode": "lines", "x": _numbers(np.repeat(edges, 2)[1:-1]),
-                "y": _numbers(np.repeat(share, 2)),
+                "type": "scatter", "mode": "lines", "x": numbers(np.repeat(edges, 2)[1:-1]),
+                "y": numbers(np.repeat(share, 2)),
                 "yaxis": f"y{axis}", "line": {"color": color, "width": 1}, "fill": "tozeroy", "fillcolor": color + "55",
                 "hovertemplate": "%{x:,.3~s} µs: %{y:.1%}<extra></extra>", "name": html.escape(name),
             }
@@ -180,7 +180,7 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
             }
         )  # fmt: skip
     layout["xaxis"] = {
-        **_AXIS, "type": "log", "title": {"text": "microseconds"}, "anchor": f"y{len(shown)}" if len(shown) > 1 else "y",
+        **AXIS, "type": "log", "title": {"text": "microseconds"}, "anchor": f"y{len(shown)}" if len(shown) > 1 else "y",
         "range": [low, max(high, low + 1)], "dtick": 1, "tickformat": ",~g", "minor": {"showgrid": False},
     }  # fmt: skip
     return Plot(
@@ -193,7 +193,8 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
     )
 
 
-def _layout(height: int, **more: Any) -> dict[str, Any]:
+def layout_of(height: int, **more: Any) -> dict[str, Any]:
+    """What all figures have in common, and more."""
     return {
         "height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": _FONT,
         "margin": {"l": 70, "r": 24, "t": 8, "b": 40}, "legend": {"orientation": "h", "y": 1.06, "x": 0, "font": {"size": 12}},
@@ -202,10 +203,11 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _numbers(values: Array) -> dict[str, str]:
+def numbers(values: Array) -> dict[str, str]:
+    """Values as Plotly reads them without parsing."""
     return {"dtype": "f8", "bdata": base64.b64encode(np.ascontiguousarray(values, "<f8").tobytes()).decode()}
 
 
-def _times(ts: Array) -> dict[str, str]:
+def times(ts: Array) -> dict[str, str]:
     """Plotly's dates are milliseconds; as doubles they keep the microseconds."""
-    return _numbers(ts / 1e6)
+    return numbers(ts / 1e6)
