@@ -9,6 +9,7 @@ from journal.errors import JournalError
 from journal.messages.header import HEADER_BYTES, Header
 from journal.messages.schema import REGISTRY, Message
 from journal.reader import JournalReader
+from journal.slices import begins_after
 
 
 class Frame:
@@ -66,6 +67,9 @@ def last_seq(path: Path | str) -> int:
 
 def frame_at(path: Path | str, seq: int) -> Frame:
     """The frame with this seq. JournalError where the journal ends before it."""
-    for frame in frames(path, from_seq=seq, to_seq=seq):
-        return frame
-    raise JournalError(f"{path}: no frame {seq}; the journal ends with {last_seq(path)}")
+    before = begins_after(path)
+    if seq > before:
+        for frame in frames(path, from_seq=seq, to_seq=seq):
+            return frame
+    begins = f"begins with {before + 1} and " if before else ""
+    raise JournalError(f"{path}: no frame {seq}; the journal {begins}ends with {last_seq(path)}")

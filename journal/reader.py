@@ -32,6 +32,7 @@ from journal.segment import (
     read_header,
     segment_name,
 )
+from journal.slices import begins_after
 
 _REF = struct.Struct("<IHHQq")
 _NO_LIMIT = 2**64 - 1
@@ -322,6 +323,8 @@ class JournalReader:
     def _enter_first(self) -> bool:
         """Find the open segment that holds `from_seq`; False while nothing is open yet."""
         found = last_segment(self.path, self._stream_id, lambda opened: opened.first_seq <= self._from_seq)
+        if found is None and begins_after(self.path):
+            found = last_segment(self.path, self._stream_id, lambda opened: opened.prev_last_ts == 0)
         if found is None:
             return False
         self._stream_id = found.stream_id

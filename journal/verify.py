@@ -21,6 +21,7 @@ from journal.head import Head
 from journal.seal import NO_CHAIN, Seal, check_link, read_seal, seal_name, sealed_numbers
 from journal.segment import CONTROL, ControlPage, all_segment_files, read_header, segment_name
 from journal.signing import Key
+from journal.slices import begins_after
 
 WORKERS_MAX = 8
 
@@ -177,7 +178,7 @@ class _Survey:
     def _link(self, found: CheckedSegment, before: CheckedSegment | None, sealed_before: Seal | None) -> None:
         """Does the open record continue the segment before? Where that one is damaged, its seal still knows how it ended."""
         if found.number == 1:
-            end = (1, 0, 0)
+            end = (found.link[0] if begins_after(self.path) else 1, 0, 0)
         elif before is not None and before.state in ("full", "current"):
             end = (before.last_seq + 1, before.last_ts, before.last_crc)
         elif sealed_before is not None:

@@ -20,6 +20,7 @@ _MODULES = {
     "why": ("why",),
     "backtest": ("backtest",),
     "whatif": ("whatif",),
+    "slice": ("slice",),
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),
     "replicate": ("replicate",),

@@ -29,6 +29,7 @@ from journal.errors import OperatingError
 from journal.frames import last_seq
 from journal.messages import Message
 from journal.reader import JournalReader
+from journal.slices import begins_after
 from replay.checkpoints import Checkpoint, Checkpoints
 from replay.player import Player, UnknownApp, apps_of
 
@@ -81,6 +82,7 @@ class Cursor:
         self.specs = apps_of(self.path, names)
         self._all = not names
         self._grain, self._pause_s = grain, pause_s
+        self._begin = begins_after(self.path)
         self._last = last_seq(self.path)
         self._player = Player(self.path, specs=self.specs)
         slots = self._player.slots
@@ -146,16 +148,17 @@ class Cursor:
 
     def near(self, seq: int) -> Cursor:
         """Stand after the nearest frame up to `seq` of which a state is held, and run nothing."""
-        self._check(seq, 0)
+        self._check(seq)
         self._stand(seq)
         return self
 
     def at(self, seq: int) -> Cursor:
-        """Stand after frame `seq`: every app has handled it and all before it. 0: before the first frame.
+        """Stand after frame `seq`: every app has handled it and all before it. 0: before the first frame (of a slice: the seq
+        before its first).
 
         OutOfRange for a seq that the journal does not have; Diverged where an app says something else than the journal has;
         what an app raises comes through."""
-        self._check(seq, 0)
+        self._check(seq)
         if self.broken or self.touched or seq < self.seq or self._is_worth(seq):
             self._stand(seq)
         self._run(seq)
@@ -234,11 +237,11 @@ class Cursor:
 
     # How.
 
-    def _check(self, seq: int, first: int) -> None:
+    def _check(self, seq: int) -> None:
         if seq > self._last:
             self._last = last_seq(self.path)
-        if not first <= seq <= self._last:
-            raise OutOfRange(f"{self.path}: seq {seq} is not in the journal; it has 1 to {self._last}")
+        if not self._begin <= seq <= self._last:
+            raise OutOfRange(f"{self.path}: seq {seq} is not in the journal; it has {self._begin + 1} to {self._last}")
 
     def _prepare(self) -> None:
         if self.broken:

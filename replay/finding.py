@@ -10,6 +10,7 @@ from journal.errors import OperatingError
 from journal.frames import frames, last_seq
 from journal.index.locate import seq_at
 from journal.messages import order_id_of
+from journal.slices import begins_after
 from journal.when import BadTime, parse_time
 
 _DAY_NS = 86_400 * 10**9
@@ -31,17 +32,17 @@ def order_id(text: str) -> int:
 
 def find_seq(path: Path, text: str) -> int:
     """The frame meant: with this seq; the first one at this time or later; the first one about this order."""
-    last = last_seq(path)
+    first, last = begins_after(path) + 1, last_seq(path)
     if re.fullmatch(r"-?\d+", text):
-        if not 1 <= int(text) <= last:
-            raise NoSuchPlace(f"{path}: seq {text} is not in the journal; it has 1 to {last}")
+        if not first <= int(text) <= last:
+            raise NoSuchPlace(f"{path}: seq {text} is not in the journal; it has {first} to {last}")
         return int(text)
     if _ORDER.fullmatch(text):
-        first = next(frames(path, orders=[order_id(text)]), None)
-        if first is None:
+        found = next(frames(path, from_seq=first, orders=[order_id(text)]), None)
+        if found is None:
             raise NoSuchPlace(f"{path}: no frame is about order {text}")
-        return first.header.seq
-    begin = next(frames(path, to_seq=1), None)
+        return found.header.seq
+    begin = next(frames(path, from_seq=first, to_seq=first), None)
     start = begin.header.ts if begin is not None else 0
     try:
         ts = parse_time(text, datetime.fromtimestamp(start // 10**9, UTC).date())
@@ -51,7 +52,7 @@ def find_seq(path: Path, text: str) -> int:
         ) from None
     if ts < start and "-" not in text:
         ts += _DAY_NS  # a journal that begins before midnight: the time of day that is in it
-    seq = seq_at(path, ts)
+    seq = max(first, seq_at(path, ts))
     if seq > last:
         raise NoSuchPlace(f"{path}: ends before {text}, at seq {last}")
     return seq

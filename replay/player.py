@@ -22,6 +22,7 @@ from journal.errors import JournalError, OperatingError
 from journal.frames import frames
 from journal.messages import REGISTRY, StateDigest
 from journal.reader import JournalReader
+from replay.slicing.begin import begin
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -103,13 +104,13 @@ class Player:
     def __init__(self, path: Path, names: list[str] | None = None, *, specs: list[AppSpec] | None = None) -> None:
         """`specs`: what `apps_of` found, for whoever makes many players of one journal."""
         self.path = path
-        self.reader = JournalReader(path)
         if specs is None:
             specs = apps_of(path, names)
         self.group = Group()
         self.slots: list[Slot] = [
             self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from) for s in specs
         ]
+        self.reader = JournalReader(path, from_seq=begin(path, self.group) + 1)
 
     @trapped()
     def run(self, to_seq: int | None = None, progress: Callable[[int], None] | None = None) -> int:

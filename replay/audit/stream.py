@@ -19,6 +19,7 @@ from journal.messages import HEADER_BYTES, REGISTRY, Header
 from journal.messages.dtypes import HEADER_DTYPE, dtype_of
 from journal.messages.schema import Message
 from journal.reader import JournalReader
+from journal.slices import begins_after
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _POLL_FRAMES = 1 << 16
@@ -40,6 +41,8 @@ class Stream:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self.after = begins_after(self.path)
+        """Of a slice, the frame it begins after; what stands before it says who is who. 0: a whole journal."""
         self.to_seq = last_seq(self.path)
         self._columns: dict[int, Array] = {}
 
@@ -64,7 +67,7 @@ class Stream:
     def frames_at(self, seqs: Iterable[int]) -> dict[int, Frame]:
         """The frames with these seqs, by seq; those the journal does not have are left out. Near ones are read in one pass,
         far ones are looked up."""
-        wanted = np.unique(np.array([s for s in seqs if 0 < s <= self.to_seq], "<u8"))
+        wanted = np.unique(np.array([s for s in seqs if self.after < s <= self.to_seq], "<u8"))
         out: dict[int, Frame] = {}
         if not len(wanted):
             return out

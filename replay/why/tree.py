@@ -70,9 +70,8 @@ def why(path: Path | str, wanted: str) -> Why:
     definitions = Definitions(stream)
     if re.fullmatch(r"\s*-?\d+\s*", wanted) and int(wanted) < 1 << 48:
         seq = int(wanted)
-        first = next((f.header.seq for f in stream.frames()), 0)
-        if not first <= seq <= stream.to_seq or not first:
-            raise NoSuchPlace(f"{path}: seq {seq} is not in the journal; it has {first or 1} to {stream.to_seq}")
+        if not stream.after < seq <= stream.to_seq:
+            raise NoSuchPlace(f"{path}: seq {seq} is not in the journal; it has {stream.after + 1} to {stream.to_seq}")
         found = {f.header.seq: f for f in chain(stream.path, seq) if f.header.seq == seq or _says(f)}
         found |= _followers(stream, seq)
         about = f"seq {seq}"
@@ -95,6 +94,14 @@ def why(path: Path | str, wanted: str) -> Why:
         _complete(stream, definitions, found, step)
     out.hops = _hops(steps)
     return out
+
+
+def range_of_order(path: Path | str, wanted: str) -> tuple[int, int]:
+    """The first and the last frame of an order's tree."""
+    stream = Stream(path)
+    found = frames_of(stream, find_order(stream, wanted))
+    _climb(stream, found)
+    return min(found), max(found)
 
 
 # -- collecting -------------------------------------------------------------------------------------------------------
@@ -167,7 +174,7 @@ def _complete(stream: Stream, definitions: Definitions, found: dict[int, Frame],
     if number := _instrument(frame, found):
         step.instrument = definitions.name(InstrumentDefined, number, step.seq)
     header = frame.header
-    if not header.cause and 0 < header.origin_ts <= header.ts and not step.parent:
+    if not step.parent and 0 < header.origin_ts <= header.ts:
         step.seen_ns = header.ts - header.origin_ts
     if isinstance(frame.message, Position):
         step.position = _positions(stream, definitions, frame.message, step.seq)

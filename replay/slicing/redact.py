@@ -1,0 +1,209 @@
+"""Makes names unknown, everywhere alike: each gets another one, in frames and in states.
+
+Replaced are the names and outside references that definitions give (accounts, instruments, venues, currencies, users,
+strategies, sources, sessions, hosts), wherever they stand: names of four letters and more as any part of a text, in any case;
+shorter ones as words. The venue's raw messages are emptied, digests of configurations too. Numbers stay, so do the references
+that venues and clients give to orders, and the class path of an app, without its folder: without it nothing runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from apps.discovery import CLASS_ITEM
+from apps.ledger import Emission
+from journal.errors import OperatingError
+from journal.frames import frames
+from journal.messages import (
+    NO_DIGEST,
+    REGISTRY,
+    AccountDefined,
+    ConfigApplied,
+    ConfigItem,
+    CurrencyDefined,
+    ImportProvenance,
+    InstrumentDefined,
+    Message,
+    RawMessage,
+    SessionStart,
+    SourceDefined,
+    StrategyDefined,
+    StreamStatus,
+    UserDefined,
+    VenueDefined,
+)
+from replay.checkpoints import Checkpoint, Held
+
+_SAID: dict[type[Message], dict[str, str]] = {
+    AccountDefined: {"name": "account", "external_ref": "external"},
+    InstrumentDefined: {"name": "instrument", "description": "description"},
+    VenueDefined: {"name": "venue", "mic": "mic"},
+    CurrencyDefined: {"name": "currency"},
+    UserDefined: {"name": "user"},
+    StrategyDefined: {"name": "strategy"},
+    SourceDefined: {"name": "source"},
+    SessionStart: {"name": "session", "host": "host"},
+    StreamStatus: {"interface": "interface", "authority": "authority", "path": "path"},
+    ImportProvenance: {"name": "import"},
+}
+"""Message → its fields that are names → what they are called instead."""
+OWN_NAMES = frozenset({
+    "loader", "supervisor", "operator", "simulator", "market-data", "trading", "replication", "books", "risk", "oms",
+    "positions",
+})  # fmt: skip
+"""Sources that every lockstep has."""
+WHOLE_WORDS_BELOW = 4
+WITHOUT = "make the slice without --redact"
+_TAGS = frozenset("iltqdnso")
+_EMISSION = f"{Emission.__module__}:{Emission.__qualname__}"
+
+
+class CannotRedact(OperatingError):
+    """Something in which names could stay: says where."""
+
+
+class Redactor:
+    """The names of a journal, and what they become."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        """`names`: original → other."""
+        self.names = names
+        self._lower = {name.lower(): other for name, other in names.items()}
+        parts = [
+            re.escape(n) if len(n) >= WHOLE_WORDS_BELOW else rf"(?<![a-zA-Z0-9]){re.escape(n)}(?![a-zA-Z0-9])"
+            for n in sorted(self._lower, key=lambda n: (-len(n), n))
+        ]
+        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+
+    @classmethod
+    def of(cls, path: Path) -> Redactor:
+        """The names that a whole journal defines."""
+        found: dict[str, str] = {}
+        counts: dict[str, int] = {}
+        for frame in frames(path, kinds=[c.KIND for c in _SAID]):
+            m = frame.message
+            for field, called in _SAID[type(m)].items() if m is not None else ():
+                name = getattr(m, field)
+                if not name or name in found or (called == "source" and name in OWN_NAMES):
+                    continue
+                counts[called] = counts.get(called, 0) + 1
+                found[name] = f"{called}{counts[called]}"
+        return cls(found)
+
+    def text(self, text: str) -> str:
+        """A text without the names."""
+        if self._pattern is None:
+            return text
+        return self._pattern.sub(lambda match: self._lower[match[0].lower()], text)
+
+    def message(self, message: Message) -> Message:
+        """A message without the names. The one given stays as it is."""
+        if isinstance(message, RawMessage):
+            return msgspec.structs.replace(message, data=b"")
+        if isinstance(message, ConfigItem):
+            return msgspec.structs.replace(message, value=self._config(message))
+        changed: Message = self._entry(message)
+        # A digest of what was configured would tell whether a guessed name is right.
+        if isinstance(changed, ConfigApplied):
+            return msgspec.structs.replace(changed, digest=NO_DIGEST)
+        return msgspec.structs.replace(changed, config_digest=NO_DIGEST) if isinstance(changed, SessionStart) else changed
+
+    def _config(self, item: ConfigItem) -> str:
+        try:
+            value = json.loads(item.value)
+        except ValueError:
+            return self.text(item.value)
+        if item.name == CLASS_ITEM and isinstance(value, str):
+            # Its folder says whose it is; the loader looks for the file where it runs.
+            path, colon, name = value.rpartition(":")
+            return json.dumps(PurePosixPath(path).name + colon + name if path.endswith(".py") else value)
+        return json.dumps(self._plain(value))
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self._plain(v) for v in value]
+        return {self.text(k): self._plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    def _entry(self, entry: Any) -> Any:
+        changed: dict[str, Any] = {}
+        for field in entry.LAYOUT.fields:
+            value = getattr(entry, field.name)
+            if field.wire == "text":
+                changed[field.name] = self.text(value)
+            elif field.wire == "group":
+                changed[field.name] = [self._entry(row) for row in value]
+            elif field.wire == "blob" and value:
+                raise CannotRedact(f"{type(entry).__name__}.{field.name}: bytes of a form of their own; {WITHOUT}")
+        return msgspec.structs.replace(entry, **changed) if changed else entry
+
+    def body(self, kind: int, body: bytes, where: str) -> bytes:
+        """An encoded body without the names. CannotRedact for a kind that is not declared here."""
+        cls = REGISTRY.get(kind)
+        if cls is None:
+            raise CannotRedact(f"{where}: kind {kind} is not declared here, names could stay in it; {WITHOUT}")
+        return self.message(cls.decode(memoryview(body), 0)).encode()
+
+    def checkpoint(self, checkpoint: Checkpoint) -> Checkpoint:
+        """States without the names."""
+
+        def held(of: dict[str, Held]) -> dict[str, Held]:
+            return {self.text(n): msgspec.structs.replace(h, state=self.state(h.state, n)) for n, h in of.items()}
+
+        # A mute instance goes by its class.
+        mute = {n: msgspec.structs.replace(h, state=self.state(h.state, n)) for n, h in checkpoint.mute.items()}
+        return msgspec.structs.replace(checkpoint, speaking=held(checkpoint.speaking), mute=mute)
+
+    def state(self, data: bytes, app: str) -> bytes:
+        """An app's state (`apps.state`) without the names."""
+        found = _decoded(data)
+        if found is None:
+            if self._pattern is not None and self._pattern.search(data.decode("latin-1")):
+                raise CannotRedact(f"{app}: its state has bytes of a form of their own with a name in them; {WITHOUT}")
+            return data
+        return msgspec.msgpack.encode(self._walk(found, app))
+
+    def _walk(self, value: Any, app: str) -> Any:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, bytes):
+            return self.state(value, app)
+        if isinstance(value, dict):
+            # Of a state machine that has its own form: its keys are numbers and names of fields.
+            return {k: self._walk(v, app) for k, v in value.items()}
+        if not isinstance(value, list) or not value:
+            return value
+        tag, rest = value[0], value[1:]
+        if not isinstance(tag, str) or tag not in _TAGS:
+            return self._each(value, app)
+        if tag == "q":
+            return [tag, rest[0], *self._each(rest[1:], app)]
+        if tag == "s":
+            if rest[0] == _EMISSION:
+                *header, body = rest[1:]
+                return [tag, rest[0], *header, self.body(header[1], body, app)]
+            return [tag, rest[0], *self._each(rest[1:], app)]
+        if tag == "o":
+            # Class and names of attributes stay.
+            pairs = zip(rest[1::2], rest[2::2], strict=True)
+            return [tag, rest[0], *(x for k, v in pairs for x in (k, self._walk(v, app)))]
+        return value if tag in "in" else [tag, *self._each(rest, app)]
+
+    def _each(self, values: Iterable[Any], app: str) -> list[Any]:
+        return [self._walk(v, app) for v in values]
+
+
+def _decoded(data: bytes) -> Any:
+    """The plain form of a state's bytes; None where they are no state."""
+    try:
+        found = msgspec.msgpack.decode(data)
+    except msgspec.DecodeError:
+        return None
+    return found if isinstance(found, list | dict) and msgspec.msgpack.encode(found) == data else None
