@@ -21,6 +21,7 @@ _MODULES = {
     "backtest": ("backtest",),
     "whatif": ("whatif",),
     "slice": ("slice",),
+    "regress": ("regress",),
     "audit": ("audit",),
     "operating": ("kill", "release", "start", "stop"),
     "replicate": ("replicate",),

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +18,8 @@ from typing import Any
 import msgspec
 
 from apps.group import DIGEST_EVERY
-from journal.errors import OperatingError
 from journal.frames import last_seq
-
-
-class CannotRun(OperatingError):
-    """A side that cannot be run: names it and says why."""
+from replay.builds import THIS, Build, CannotRun
 
 
 class Parted(msgspec.Struct):
@@ -39,20 +34,16 @@ class Parted(msgspec.Struct):
 class Side:
     """A process that runs the journal's apps with the code of a checkout."""
 
-    def __init__(self, journal: Path, names: list[str], *, checkout: Path | None = None, hash_seed: int = 0) -> None:
-        self.what = str(checkout) if checkout else f"hash seed {hash_seed}"
-        here = Path(__file__).resolve().parent.parent
-        if checkout is not None and not (checkout / "replay" / "player.py").is_file():
-            raise CannotRun(
-                f"--against {checkout}: no checkout of lockstep; expected a folder with its sources and built kernels"
-            )
-        python = checkout / ".venv" / "bin" / "python" if checkout else Path(sys.executable)
+    def __init__(self, journal: Path, names: list[str], *, build: Build | None = None, hash_seed: int = 0) -> None:
+        self.what = build.what if build else f"hash seed {hash_seed}"
+        build = build or THIS
         probe = Path(__file__).with_name("bisect_probe.py")
+        moved = [f"--moved={old}={new}" for old, new in [build.moved] if old != new] if build.moved else []
         self._process = subprocess.Popen(
             # -P: the folder of the probe is not in front of the path.
-            [str(python) if python.exists() else sys.executable, "-P", str(probe), str(journal), *names],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(checkout or here), "PYTHONHASHSEED": str(hash_seed)},
+            [build.python, "-P", str(probe), str(journal.resolve()), *moved, *names],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=build.folder,
+            env={**os.environ, "PYTHONPATH": build.path, "PYTHONHASHSEED": str(hash_seed)},
         )  # fmt: skip
         self._read()
 
@@ -68,10 +59,18 @@ class Side:
 
     def ask(self, command: str, seq: int) -> dict[str, Any]:
         """`try` or `go`: what the states are after a frame."""
+        self.tell(command, seq)
+        return self._read()
+
+    def tell(self, command: str, seq: int) -> None:
+        """Begin with it; `answer` has to be taken."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(f"{command} {seq}\n")
             self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """What came of `tell`."""
         return self._read()
 
     def __enter__(self) -> Side:

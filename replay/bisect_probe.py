@@ -1,7 +1,8 @@
-"""One side of a bisection, as a process: this code, or that of another checkout, over the same journal.
+"""One side of a bisection or comparison, as a process: this code, or that of another checkout, over the same journal.
 
 Run by path, with the checkout whose code is asked on the path: so it uses nothing but what every build of lockstep has.
-Lines in: `try SEQ` (look at the state after SEQ, and stay), `go SEQ`. Lines out: one JSON object a line.
+Lines in: `try SEQ` (look at the state after SEQ, and stay), `go SEQ`, `hear SEQ` (go, and say what the apps said on the way).
+Lines out: one JSON object a line. `--moved=OLD=NEW`: files below OLD are those below NEW.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from apps import discovery
 from apps.ledger import Diverged, Ledger
 from replay.player import Player
 
@@ -26,6 +28,29 @@ def states(player: Player, to_seq: int) -> dict[str, str]:
             break
         player.group.run(batch.buffer, iter(batch))
     return {s.name: hashlib.blake2b(s.app.snapshot(), digest_size=16).hexdigest() for s in player.slots}
+
+
+def hear(player: Player, to_seq: int, heard: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """App → [cause, kind, version, body] of all it says up to a frame."""
+    for said in heard.values():
+        said.clear()
+    while player.reader.next_seq <= to_seq:
+        batch = player.reader.poll(min(4096, to_seq + 1 - player.reader.next_seq))
+        if batch is None:
+            break
+        player.group.run(batch.buffer, iter(batch))
+    return {name: [[e.cause, e.kind, e.version, e.body.hex()] for e in said] for name, said in heard.items()}
+
+
+def move(old: str, new: str) -> None:
+    """Load strategies' files from another place than the journal names."""
+    every: Any = discovery
+    load = every._load_file
+
+    def moved(path: Path) -> Any:
+        return load(Path(new) / path.relative_to(old) if path.is_absolute() and path.is_relative_to(old) else path)
+
+    every._load_file = moved
 
 
 def forgive() -> None:
@@ -43,7 +68,15 @@ def forgive() -> None:
 def main() -> None:
     """Answer until the input ends."""
     forgive()
-    player = Player(Path(sys.argv[1]), sys.argv[2:] or None)
+    journal, *rest = sys.argv[1:]
+    for option in [r for r in rest if r.startswith("--moved=")]:
+        rest.remove(option)
+        move(*option.removeprefix("--moved=").split("=", 1))
+    player = Player(Path(journal), rest or None)
+    heard: dict[str, list[Any]] = {s.name: [] for s in player.slots if s.ledger is not None}
+    for slot in player.slots:
+        if slot.ledger is not None:
+            slot.ledger._publish = heard[slot.name].append
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         command, seq = line.split()
@@ -52,9 +85,10 @@ def main() -> None:
             os.waitpid(child, 0)
             continue
         try:
-            answer: dict[str, Any] = {"states": states(player, int(seq))}
+            told = {"said": hear(player, int(seq), heard)} if command == "hear" else {"states": states(player, int(seq))}
+            answer: dict[str, Any] = told
         except Exception as error:
-            answer = {"states": {}, "raised": f"{type(error).__name__}: {error}", "seq": player.group.seq + 1}
+            answer = {"states": {}, "said": {}, "raised": f"{type(error).__name__}: {error}", "seq": player.group.seq + 1}
         print(json.dumps(answer), flush=True)
         if command == "try":
             os._exit(0)

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import SessionStart
 from journal.text import Names, frame_text
+from lockstep.commands.regress import compared, print_day
 from lockstep.progress import verify_with_progress
 from replay.bisect import Side, bisect
+from replay.builds import Build, build_of
 from replay.causes import chain
 from replay.console import debug
 from replay.finding import find_seq
@@ -23,10 +24,6 @@ from replay.player import Compared, Finding, Verdict
 from sequencer.session import build_digest
 
 EXIT_CODES = {Finding.IDENTICAL: 0, Finding.DECISION: 1, Finding.DIGEST: 3, Finding.RAISED: 4}
-
-
-class NoSecondSide(OperatingError):
-    """--against without --bisect."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,9 +49,9 @@ def add_parser(subparsers: Any) -> None:
     )
     replay.add_argument(
         "--against",
-        type=Path,
-        metavar="CHECKOUT",
-        help="with --bisect: the other run has the code of this folder (default: this code)",
+        metavar="REV",
+        help="another build too: a git revision, or a checkout of lockstep; where both say something else. With --bisect: the "
+        "other run (default: this code under another hash seed)",
     )
     replay.add_argument("--json", action="store_true", help="print the verdict as JSON")
     replay.set_defaults(run=run_replay)
@@ -75,19 +72,24 @@ def add_parser(subparsers: Any) -> None:
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """`lockstep replay PATH --verify`"""
-    if arguments.against is not None and not arguments.bisect:
-        raise NoSecondSide("--against CHECKOUT: the other side of a --bisect; give both")
+    build = build_of(arguments.against) if arguments.against is not None else None
     path, console = arguments.path, Console(stderr=True)
     begin = find_seq(path, arguments.begin) if arguments.begin else 1
     end = find_seq(path, arguments.end) if arguments.end else None
     _warn_of_another_build(path)
     verdict = verify_with_progress(path, arguments.app, console, from_seq=begin, to_seq=end)
+    day = compared(path, arguments.app or [], build, console, path.name) if build is not None and not arguments.bisect else None
     if arguments.json:
-        print(msgspec.json.encode(verdict).decode())
+        print(msgspec.json.encode(verdict if day is None else {"verdict": verdict, "against": day}).decode())
     else:
         _print_verdict(path, verdict)
+        if build is not None and day is not None:
+            print(f"against {build.what}")
+            print_day(day)
     if arguments.bisect:
-        _bisect(path, arguments.app or [], arguments.against, verdict, end)
+        _bisect(path, arguments.app or [], build, verdict, end)
+    if day is not None and not day.same:
+        return 2 if day.trouble else EXIT_CODES[verdict.finding] or 1
     return EXIT_CODES[verdict.finding]
 
 
@@ -95,8 +97,8 @@ def _print_verdict(path: Path, verdict: Verdict) -> None:
     print(verdict.line)
     if verdict.from_seq > 1:
         print(f"  from seq {verdict.from_seq}; what came before is the state that was held of it")
-    for app, compared in verdict.apps.items():
-        print(f"  {app:<16} {compared:>10,} decisions")
+    for app, decisions in verdict.apps.items():
+        print(f"  {app:<16} {decisions:>10,} decisions")
     if verdict.pending:
         print(f"  {verdict.pending} said by apps after their last frames here: they had stopped, or the journal ends")
     if verdict.identical:
@@ -127,7 +129,7 @@ def _table(fields: list[Compared]) -> list[str]:
     return [head, *(f"{mark} {name:<{width}}  {a:<{wide}}  {b}".rstrip() for mark, name, a, b in rows), *note]
 
 
-def _bisect(path: Path, names: list[str], checkout: Path | None, verdict: Verdict, end: int | None) -> None:
+def _bisect(path: Path, names: list[str], build: Build | None, verdict: Verdict, end: int | None) -> None:
     if verdict.finding in (Finding.DECISION, Finding.DIGEST):
         last = verdict.difference_cause or verdict.difference_seq
         right = verdict.state_was_right_at
@@ -135,12 +137,12 @@ def _bisect(path: Path, names: list[str], checkout: Path | None, verdict: Verdic
             f"against the record: {verdict.difference_app} was right at seq {right} and is not at seq {last}: the first bad "
             f"frame is one of {right + 1} to {last}"
         )
-    what = f"the code of {checkout}" if checkout else "this code under another hash seed"
-    with Side(path, names) as one, Side(path, names, checkout=checkout, hash_seed=1) as other:
+    what = build.what if build else "this code under another hash seed"
+    with Side(path, names) as one, Side(path, names, build=build, hash_seed=1) as other:
         parted = bisect(one, other, path, end)
     if parted is None:
         print(f"against {what}: the same states to the end")
-        if checkout is None and not verdict.identical:
+        if build is None and not verdict.identical:
             print("this code is deterministic here, and not the one that was recorded: give its checkout with --against")
         return
     print(f"against {what}: the first bad frame is {parted.seq}; after it differ {', '.join(parted.apps)}")

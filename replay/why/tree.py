@@ -174,7 +174,7 @@ def _complete(stream: Stream, definitions: Definitions, found: dict[int, Frame],
     if number := _instrument(frame, found):
         step.instrument = definitions.name(InstrumentDefined, number, step.seq)
     header = frame.header
-    if not step.parent and 0 < header.origin_ts <= header.ts:
+    if not step.parent and 0 < header.origin_ts < header.ts:
         step.seen_ns = header.ts - header.origin_ts
     if isinstance(frame.message, Position):
         step.position = _positions(stream, definitions, frame.message, step.seq)

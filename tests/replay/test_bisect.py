@@ -9,7 +9,8 @@ import pytest
 import apps.group
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
-from replay.bisect import CannotRun, Side, bisect
+from replay.bisect import Side, bisect
+from replay.builds import CannotRun, build_of
 from replay.player import Player
 from tests.end_to_end.system import ROOT, configuration, one_line
 
@@ -88,7 +89,7 @@ def test_other_code_is_bisected_against_its_checkout(made, tmp_path, capsys):
     assert "self.venues[m.venue] = m" in text
     positions.write_text(text.replace("self.venues[m.venue] = m", "self.venues[m.venue + 1] = m"))
     source.write_text(STRATEGY.replace("self.total += m.bid_px", "self.total += m.bid_px + (self.seen == 60)"))
-    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], checkout=other) as two:
+    with Side(day, ["drifts"]) as one, Side(day, ["drifts"], build=build_of(str(other))) as two:
         assert bisect(one, two, day) is None  # the strategy's file is the same for both, and reads no venue
     strategy = other / "apps" / "strategy.py"
     text = strategy.read_text()
@@ -119,10 +120,9 @@ def test_a_folder_that_is_no_checkout(made, tmp_path, capsys):
     day, source = made
     assert main(["replay", str(day), "--bisect", "--against", str(tmp_path)]) == 2
     assert one_line(capsys.readouterr().err) == (
-        f"lockstep: --against {tmp_path}: no checkout of lockstep; expected a folder with its sources and built kernels"
+        f"lockstep: --against {tmp_path}: no checkout of lockstep; expected a folder with its sources and built kernels, "
+        "or a git revision of the repository you stand in"
     )
-    assert main(["replay", str(day), "--against", str(tmp_path)]) == 2
-    assert "the other side of a --bisect" in one_line(capsys.readouterr().err)
     source.unlink()
     with pytest.raises(CannotRun, match=r"hash seed 0: .*drifts\.py"):
         Side(day, ["drifts"])

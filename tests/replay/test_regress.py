@@ -1,0 +1,167 @@
+"""Two builds over recorded days: a change in the user's repository is found on the day, at the frame, in the app."""
+
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from journal.frames import frames
+from journal.messages import NewOrder
+from lockstep.backtesting import run_backtest
+from lockstep.cli import main
+from lockstep.config import parse
+from replay.builds import HERE, build_of
+from tests.end_to_end.system import configuration_text, one_line
+
+STRATEGY = """
+from apps.strategy import Qty, Strategy, on
+from journal.messages import NULL, TopOfBook
+
+
+class Paces(Strategy):
+    qty: Qty
+    every: int = 40
+
+    def start(self):
+        self.seen = 0
+
+    @on(TopOfBook, wake="touch_changed")
+    def touch(self, m):
+        self.seen += 1
+        if self.seen % self.every == 0 and m.bid_px != NULL and m.ask_px != NULL:
+            qty = self.refdata.qty(m.instrument, self.qty)
+            self.target(m.instrument, 0 if self.position(m.instrument) else qty)
+"""
+SLOW = STRATEGY.replace("== 0 and m.bid_px", "== 0 and self.seen < 100 and m.bid_px")
+
+
+def git(folder, *arguments):
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A repository with a strategy, committed, and two days recorded by it: on the second it is too slow to trade twice."""
+    folder = tmp_path_factory.mktemp("regress") / "repository"
+    (folder / "ideas").mkdir(parents=True)
+    source = folder / "ideas" / "pacing.py"
+    source.write_text(STRATEGY)
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "one")
+    git(folder, "tag", "one")
+    for name, every in (("day1", 40), ("day2", 90)):
+        strategy = {"paces": {"class": f"{source}:Paces", "account": "demo", "qty": "0.010", "every": every}}
+        text = configuration_text(folder / "unused", strategy=strategy, backtest={"duration": "3s"})
+        run_backtest(parse(folder / "test.toml", text.encode()), folder / "days" / name)
+        sys.modules.pop("pacing", None)
+    yield folder
+    sys.modules.pop("pacing", None)
+
+
+@pytest.fixture
+def standing(repository, monkeypatch, tmp_path):
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield repository
+    (repository / "ideas" / "pacing.py").write_text(STRATEGY)
+    sys.modules.pop("pacing", None)
+
+
+def regress(*arguments):
+    return main(["regress", *map(str, arguments)])
+
+
+def test_an_unchanged_tree_behaves_alike(standing, capsys):
+    assert regress("days", "--against", "HEAD") == 0
+    out = capsys.readouterr().out
+    assert "days/day1: alike" in out
+    assert "2 days against revision HEAD" in out
+    assert "2 alike, 0 not" in out
+
+
+def test_a_change_is_found_on_its_day_at_its_frame(standing, capsys):
+    (standing / "ideas" / "pacing.py").write_text(SLOW)
+    orders = list(frames("days/day1", kinds=[NewOrder.KIND]))
+    assert len(orders) >= 3
+    third = orders[2].header.cause  # the 120th touch
+    assert regress("days", "--against", "one", "--json") == 1
+    told = msgspec.json.decode(capsys.readouterr().out)
+    day1, day2 = told["days"]
+    assert not told["same"]
+    app = day1["apps"][0]
+    assert [a["app"] for a in day1["apps"]] == ["paces"]
+    assert app["first_seq"] == third
+    assert app["here"] == []
+    assert app["there"][0].startswith("NewOrder ")
+    assert (app["changed"], app["here_only"], app["there_only"]) == (0, 0, len(orders) - 2)
+    others = list(frames("days/day2", kinds=[NewOrder.KIND]))
+    assert bool(day2["apps"]) == (len(others) > 1)
+    assert regress("days/day1", "--against", "one") == 1
+    out = capsys.readouterr().out
+    assert f"paces: first at seq {third}; to the end of the day 0 changed, 0 here alone" in out
+    assert "here   nothing" in out
+    assert "there  NewOrder order_id=9·3" in out
+    assert f"look: lockstep debug days/day1 --at {third} --app paces" in out
+
+
+def test_replay_takes_a_revision_too(standing, capsys):
+    assert main(["replay", "days/day1", "--against", "one"]) == 0
+    assert "days/day1: alike" in capsys.readouterr().out
+    (standing / "ideas" / "pacing.py").write_text(SLOW)
+    sys.modules.pop("pacing", None)
+    assert main(["replay", "days/day1", "--against", "HEAD", "--json"]) == 1
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert told["verdict"]["finding"] == "decision"
+    assert told["against"]["apps"][0]["app"] == "paces"
+    sys.modules.pop("pacing", None)
+    assert main(["replay", "days/day1", "--bisect", "--against", "HEAD"]) in (1, 3)
+    assert "after it differ paces" in capsys.readouterr().out
+
+
+def test_a_revision_of_lockstep_itself_runs_its_own_code(standing, tmp_path, monkeypatch, capsys):
+    """One with the same kernels takes those of here; its Python is its own."""
+    checkout = tmp_path / "checkout"
+    packed = subprocess.run(["git", "-C", str(HERE), "ls-files", "-z"], check=True, capture_output=True).stdout
+    for name in filter(None, packed.decode().split("\0")):
+        if (HERE / name).is_file() and name.split("/")[0] in (
+            "journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep", "setup.py", "pyproject.toml",
+        ):  # fmt: skip
+            target = checkout / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((HERE / name).read_bytes())
+    positions = checkout / "apps" / "positions.py"
+    held = positions.read_text()
+    assert "holding.fees += fee" in held
+    positions.write_text(held.replace("holding.fees += fee", "holding.fees += fee + 1"))
+    git(checkout, "init", "-q")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-q", "-m", "fees")
+    monkeypatch.chdir(checkout)
+    assert regress(standing / "days" / "day1", "--against", "HEAD", "--json") == 1
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert [a["app"] for a in told["days"][0]["apps"]] == ["positions"]
+    assert told["days"][0]["apps"][0]["here"][0].startswith("Position ")
+    assert build_of("HEAD").lockstep != HERE
+
+
+def test_what_cannot_be_compared_is_said(standing, tmp_path, capsys, monkeypatch):
+    def said(*arguments):
+        assert regress(*arguments) == 2
+        return one_line(capsys.readouterr().err)
+
+    assert "no such folder, and no revision of" in said("days", "--against", "nonsense")
+    assert "no such folder; expected one with recorded days" in said("nothing", "--against", "HEAD")
+    (tmp_path / "empty").mkdir()
+    assert "no journal in it" in said(tmp_path / "empty", "--against", "HEAD")
+    source = standing / "ideas" / "pacing.py"
+    source.write_text(STRATEGY.replace("self.seen += 1", "self.seen += 1\n        assert self.seen < 50, 'tangled'"))
+    assert regress("days/day1", "--against", "HEAD") == 1
+    assert "raised: this code: AssertionError: tangled, at seq" in capsys.readouterr().out
+    source.unlink()
+    assert regress("days", "--against", "HEAD") == 2
+    assert "not compared: this code: " in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert "this is no git repository" in said(standing / "days", "--against", "HEAD")
