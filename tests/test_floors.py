@@ -54,6 +54,7 @@ ALLOWED = {
     "lockstep.config": "{date} in the name of the journal's folder",
     "lockstep.demo": "the name of a demo's folder",
     "lockstep.commands.backtest": "the name of a backtest's folder",
+    "lockstep.commands.whatif": "the name of a what-if's folder",
     "lockstep.bench.replay": "a bench's own messages, from a fixed seed",
     "lockstep.torture.schemas": "a campaign's hostile texts, each from its seed",
 }
