@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from apps import exits
+from apps import exits, parting
 from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
 from apps.group import Group, Slot
 from apps.ledger import Diverged, Ledger
@@ -63,8 +63,10 @@ class HostSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class LiveHost:
     """Hosts the named apps on one journal until told to stop."""
 
-    def __init__(self, journal: Path, names: list[str], settings: HostSettings | None = None) -> None:
+    def __init__(self, journal: Path, names: list[str], settings: HostSettings | None = None, *, copy: int = 1) -> None:
+        """`copy`: which of the processes that run the same apps at once; each has snapshots of its own."""
         self.journal = journal
+        self.copy = copy
         self.names = names
         self.settings = settings or HostSettings()
         self.group = Group()
@@ -95,7 +97,16 @@ class LiveHost:
         except PublisherRefused as error:
             return _complain(str(error), exits.REFUSED)
         except Diverged as error:
+            self._leave(error)
             return _complain(str(error), exits.DIVERGED)
+
+    def _leave(self, found: Diverged) -> None:
+        """Where two run, the other one goes on: say at which event they parted."""
+        slot = next(s for s in self.group.slots if s.name == found.app and s.ledger is not None)
+        with contextlib.suppress(OSError, JournalError):
+            parting.leave(
+                parting.path_of(self.journal, self.names[0], self.copy), parting.parting(self.journal, slot.app.me, found)
+            )
 
     def _run(self, stack: contextlib.ExitStack) -> int:
         for name in self.names:
@@ -113,7 +124,9 @@ class LiveHost:
             slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
         reader = JournalReader(self.journal)
         classes = {n: s.class_path for n in self.names if (s := specs.named(n))}
-        snapshots = Snapshots.of(self.journal, reader.stream_id or 0, slots, classes, other_code=self.settings.other_code)
+        snapshots = Snapshots.of(
+            self.journal, reader.stream_id or 0, slots, classes, other_code=self.settings.other_code, copy=self.copy
+        )
         restored = snapshots.restore(self.group, slots, reader.written_seq, self._time_of)
         for line in snapshots.refused:
             _LOG.warning("snapshot passed over", why=line)
@@ -208,9 +221,9 @@ def _complain(line: str, code: int) -> int:
     return code
 
 
-def run_apps(journal: Path, names: list[str], settings: HostSettings | None = None) -> int:
+def run_apps(journal: Path, names: list[str], settings: HostSettings | None = None, *, copy: int = 1) -> int:
     """Host the named apps until SIGTERM or SIGINT."""
-    host = LiveHost(journal, names, settings)
+    host = LiveHost(journal, names, settings, copy=copy)
     signal.signal(signal.SIGTERM, host.stop)
     signal.signal(signal.SIGINT, host.stop)
     return host.run()

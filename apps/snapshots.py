@@ -73,11 +73,20 @@ class Snapshots:
 
     @classmethod
     def of(
-        cls, journal: Path, stream_id: int, slots: list[Slot], classes: dict[str, str], *, other_code: bool = False
+        cls,
+        journal: Path,
+        stream_id: int,
+        slots: list[Slot],
+        classes: dict[str, str],
+        *,
+        other_code: bool = False,
+        copy: int = 1,
     ) -> Snapshots:
-        """Those of a journal's apps, as their code is in this process."""
+        """Those of a journal's apps, as their code is in this process. A second copy has a folder of its own: where two
+        differ, one must not start from the other's state."""
         code = {s.name: code_of([type(s.app)]) for s in slots}
-        return cls(journal / "snapshots", stream_id, classes, code, other_code=other_code)
+        folder = journal / "snapshots" if copy == 1 else journal / "snapshots" / f"copy-{copy}"
+        return cls(folder, stream_id, classes, code, other_code=other_code)
 
     def write(self, group: Group, slot: Slot, seq: int, ts: int, data: bytes) -> Path:
         """Write one app's snapshot atomically: temporary file, sync, rename, sync of the folder."""

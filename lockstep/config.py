@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -135,6 +135,8 @@ class HostEntry(HostSettings):
     """[host.NAME]: apps that share a process."""
 
     apps: list[str]
+    copies: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    """Processes that run them at once. What one says first counts, the other is compared with it."""
 
 
 class BacktestPlan(Section):
@@ -223,6 +225,9 @@ class Config:
             found.append(SourceSettings(name=f"{name}-trade", role=SourceRole.TRADING))
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
+        copies = {app: host.copies for host in self.system.host.values() for app in host.apps}
+        for source in found:
+            source.copies = copies.get(source.name, 1)
         if self.system.replication is not None:
             found.append(SourceSettings(name=REPLICATION_SOURCE, role=SourceRole.SUPERVISOR, kinds=REPLICATION_KINDS))
             for name, remote in self.system.replication.publisher.items():
@@ -274,6 +279,10 @@ class Config:
         """How the process of these apps waits: as the [host.NAME] says that has them all, else the defaults."""
         wanted = set(apps)
         return next((host for host in self.system.host.values() if wanted == set(host.apps)), HostSettings())
+
+    def copies_of(self, apps: list[str]) -> int:
+        """How many processes run these apps at once."""
+        return next((host.copies for host in self.system.host.values() if set(apps) == set(host.apps)), 1)
 
     def class_of(self, app: str) -> str:
         """The class path of an app or strategy."""
@@ -482,6 +491,10 @@ def _check_hosts(config: Config) -> None:
         processes = {"sequencer", *(f"gateway-{g}" for g in s.gateway), *(f"exchange-{e}" for e in s.exchange)}
         if name in processes or (name in known and name not in host.apps):
             raise ConfigError(f"{config.path}: host.{name}: the name of another process; expected a name of its own")
+        if host.copies > 1 and f"{name}-{host.copies}" in {*processes, *known, *s.host}:
+            raise config.error(f"host.{name}.copies", host.copies, f"1: another process has the name {name}-{host.copies}")
+        if host.copies > 1 and host.cpu is not None:
+            raise config.error(f"host.{name}.cpu", host.cpu, "none, where copies = 2: two processes cannot have one core each")
 
 
 def _check_strategies(config: Config) -> None:

@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -49,6 +50,7 @@ from journal.notify import without_manager
 from journal.reader import JournalReader
 from journal.segment import CONTROL, ControlPage
 from lockstep.config import Config, ConfigError
+from lockstep.copies import Copies, environment, name_of
 from lockstep.loader import Loader, refuse_changed_classes
 from sequencer.client import Publisher
 
@@ -79,8 +81,11 @@ class SystemFailed(OperatingError, RuntimeError):
 class Process:
     """One supervised process; its output goes to a file of its own."""
 
-    def __init__(self, name: str, arguments: list[str], logs: Path, *, pipe: bool = False) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], logs: Path, *, pipe: bool = False, environment: dict[str, str] | None = None
+    ) -> None:
         self.name = name
+        self.environment = environment or {}
         self.arguments = arguments
         self.log = logs / f"{name}.log"
         self.pipe = pipe
@@ -100,7 +105,7 @@ class Process:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=without_manager(os.environ),
+                env=without_manager(os.environ) | self.environment,
             )
 
     def lines(self) -> list[bytes]:
@@ -161,9 +166,12 @@ class Supervisor:
         self.processes: dict[str, Process] = {}
         self.exchanges: dict[str, Process] = {}
         self.endpoints: dict[str, tuple[str, int]] = {}
+        self.copies = Copies(config, self.journal)
         self.restarted: list[str] = []
         self._log_file: TextIO | None = None
         self._control: ControlPage | None = None
+        self.on_halt: Callable[[str], None] = lambda _line: None
+        """Told when a copy that differs was halted, and why."""
         self.on_restart: Callable[[str, int], None] = lambda _name, _code: None
         """Told of every restart: the process, and how it had ended."""
 
@@ -191,7 +199,12 @@ class Supervisor:
         finally:
             publisher.close()
         for host, apps in self.config.hosts().items():
-            self._start(host, ["app", ",".join(apps)])
+            copies = self.config.copies_of(apps)
+            for copy in range(1, copies + 1):
+                more = ["--copy", str(copy)] if copy > 1 else []
+                self._start(
+                    name_of(host, copy), ["app", *more, ",".join(apps)], environment=environment(copy) if copies > 1 else None
+                )
         for name in self.config.system.gateway:
             self._start(f"gateway-{name}", ["gateway", name])
         self._resume()
@@ -216,9 +229,9 @@ class Supervisor:
     def until_ready(self) -> None:
         """Wait until the stream shows every app attached in this session and every gateway READY."""
         names: dict[int, str] = {}
-        attached: set[str] = set()
+        attached: Counter[str] = Counter()
         ready: set[str] = set()
-        apps = {app for hosted in self.config.hosts().values() for app in hosted}
+        apps = {app: self.config.copies_of(hosted) for hosted in self.config.hosts().values() for app in hosted}
         trading = {f"{gateway}-trade" for gateway in self.config.system.gateway}
         kinds = [SessionStart.KIND, SourceDefined.KIND, SourceState.KIND, GatewayStatus.KIND]
         end = time.monotonic() + START_S
@@ -233,10 +246,10 @@ class Supervisor:
                         elif isinstance(m, SourceDefined):
                             names[m.source] = m.name
                         elif isinstance(m, SourceState) and m.state == SourceStateCode.ATTACHED:
-                            attached.add(names[m.source])
+                            attached[names[m.source]] += 1
                         elif isinstance(m, GatewayStatus) and m.phase == GatewayPhase.READY:
                             ready.add(names[source])
-                missing = sorted((apps - attached) | (trading - ready))
+                missing = sorted({app for app, copies in apps.items() if attached[app] < copies} | (trading - ready))
                 if not missing:
                     return
                 if time.monotonic() > end:
@@ -285,8 +298,11 @@ class Supervisor:
         raw["session"]["journal"] = str(self.journal)
         return msgspec.toml.encode(_given(raw))
 
-    def _start(self, name: str, arguments: list[str], *, pipe: bool = False) -> Process:
-        process = Process(name, [*arguments, str(self.run / "config.toml")], self.run, pipe=pipe)
+    def _start(
+        self, name: str, arguments: list[str], *, pipe: bool = False, environment: dict[str, str] | None = None
+    ) -> Process:
+        given = [*arguments, str(self.run / "config.toml")]
+        process = Process(name, given, self.run, pipe=pipe, environment=environment)
         self.processes[name] = process
         process.start()
         _LOG.info("started", process=name, pid=process.pid)
@@ -344,7 +360,12 @@ class Supervisor:
         """Start again what has died; SystemFailed when that is of no use."""
         for process in self.processes.values():
             code = process.ended()
-            if code is None:
+            if code is None or process.name in self.copies.halted:
+                continue
+            if code == exits.DIVERGED and self.copies.can_halt(process.name):
+                line = self.copies.halt(process.name, process.last_words())
+                _LOG.error(line, log=process.log)
+                self.on_halt(line)
                 continue
             recent = [t for t in process.started if time.monotonic() - t < RESTART_WINDOW_S]
             # Halted once may be over by now: a new start reads what is on disk. Halted again is the same disk.
@@ -360,6 +381,21 @@ class Supervisor:
             words = process.last_words()
             process.start()
             _LOG.warning("started again", process=process.name, ended=code, restarts=process.restarts, said=words)
+        self._tell_of_copies()
+
+    def _tell_of_copies(self) -> None:
+        unsaid = self.copies.unsaid()
+        if not unsaid:
+            return
+        # No sequencer just now: the next look tells it.
+        with (
+            contextlib.suppress(OSError, TimeoutError),
+            Publisher.connect(self.journal, "supervisor", timeout_s=1.0) as publisher,
+        ):
+            with publisher.batch():
+                for message in unsaid:
+                    publisher.publish(message)
+            unsaid.clear()
 
     def open_orders(self) -> int:
         """How many of our orders are not closed, by the last report of each; one without any report yet is open."""

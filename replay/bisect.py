@@ -82,12 +82,21 @@ class Side:
 
 
 def bisect(
-    one: Side, other: Side, journal: Path, to_seq: int | None = None, progress: Callable[[int], None] | None = None
+    one: Side,
+    other: Side,
+    journal: Path,
+    to_seq: int | None = None,
+    progress: Callable[[int], None] | None = None,
+    *,
+    right_at: int = 0,
 ) -> Parted | None:
     """The first frame after which the states of the two sides differ; None: they never do. States that met again between two
-    looks are not seen: then it is a frame at which they parted, if not the first one."""
+    looks are not seen: then it is a frame at which they parted, if not the first one. `right_at`: after it they are equal."""
     last = to_seq if to_seq is not None else last_seq(journal)
-    good, bad = 0, 0
+    good, bad = right_at, 0
+    if right_at:
+        one.ask("go", right_at)
+        other.ask("go", right_at)
     while good < last and not bad:
         seq = min(good + DIGEST_EVERY, last)
         if _same(one, other, "try", seq):

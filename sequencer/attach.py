@@ -48,6 +48,8 @@ class AttachReply(msgspec.Struct):
     error: str = ""
     retry_in_ms: int = 0
     """With an error: not now, but then."""
+    copies: int = 1
+    """How many may be attached as this source at once, and say the same."""
 
 
 class AttachError(OperatingError, ConnectionError):

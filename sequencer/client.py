@@ -56,6 +56,7 @@ class Publisher:
         self.full_waits = 0
         """How often a publish had to wait for room."""
         self._armed = False
+        self._copies = 1
         self._fds: list[int] = []
         self._words = ffi.new("uint64_t[10]")
         self._producer: Any = None
@@ -118,7 +119,7 @@ class Publisher:
         self._connection, self._producer, self._fds = connection, producer, fds
         self._aim(producer)
         self.source, self.incarnation, self.epoch = reply.source_id, reply.incarnation, reply.epoch
-        self.last_source_seq = reply.last_source_seq
+        self.last_source_seq, self._copies = reply.last_source_seq, reply.copies
         self.journal = Path(reply.journal)
         self.disarm()  # attaching has woken us already
 
@@ -387,7 +388,7 @@ class Publisher:
         old_connection.close()
         self._armed = False
         self._producer.next_source_seq, self._producer.in_batch = last + 1, old.in_batch
-        if self.last_source_seq > last:
+        if self.last_source_seq > last and self._copies == 1:
             raise PublisherRefused(
                 f"source {self.name}: the stream has source_seq {self.last_source_seq}, this publisher gave out {last}: "
                 "another process published as this source meanwhile"

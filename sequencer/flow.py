@@ -44,7 +44,7 @@ def apply_limits(settings: SequencerSettings, sources: Iterable[Source]) -> None
             source.state.late_ns = tuning.late_ms * 1_000_000
         if tuning is not None and tuning.rate_limit is not None:
             limit = source.state.limit
-            limit.count = tuning.rate_limit.count
+            limit.count = tuning.rate_limit.count * source.copies  # each says everything
             limit.window_ns = tuning.rate_limit.window_ms * 1_000_000
             limit.ban_ns = tuning.rate_limit.ban_ms * 1_000_000
 

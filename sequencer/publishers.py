@@ -113,8 +113,10 @@ class Publishers:
 
     def _attach(self, connection: socket.socket, asked: tuple[Source, str]) -> None:
         source, build = asked
-        old = next((lane for lane in self._lanes.values() if lane.source is source), None)
-        if old is not None:
+        attached = [lane for lane in self._lanes.values() if lane.source is source]
+        if len(attached) >= source.copies:
+            # One whose process is gone and was not missed yet before one that is alive; of these the oldest.
+            old = next((lane for lane in attached if _has_hung_up(lane.connection)), attached[0])
             self._drop(old, SourceStateCode.REPLACED, Reason.STALE_INCARNATION)
             self._replaced.append(old.connection)
         index = next((i for i in range(lib.LOCKSTEP_LANES_MAX) if not self._loop.lane[i].used), None)
@@ -134,7 +136,15 @@ class Publishers:
             for fd in fds:
                 os.close(fd)
             raise
-        reply = AttachReply(source.id, state.incarnation, state.last_source_seq, self._epoch, ring_bytes, str(self._journal))
+        reply = AttachReply(
+            source.id,
+            state.incarnation,
+            state.last_source_seq,
+            self._epoch,
+            ring_bytes,
+            str(self._journal),
+            copies=source.copies,
+        )
         send_reply(connection, reply, (ring_fd, self._loop.wake_fd, fds[1]))
         _LOG.info("attached", source=source.name, incarnation=int(state.incarnation), pid=peer(connection)[0])
 
@@ -148,6 +158,7 @@ class Publishers:
         lib.lockstep_lanes_lock()
         ffi.memmove(ffi.addressof(lane), bytes(ffi.sizeof("struct lockstep_lane")), ffi.sizeof("struct lockstep_lane"))
         lane.ring, lane.source, lane.client_fd = ring[0], source.state, fds[1]
+        lane.incarnation = source.state.incarnation
         lane.build_digest = _build_digest(build)
         lane.used = 1
         self._loop.lanes_seen = max(self._loop.lanes_seen, index + 1)
@@ -189,6 +200,15 @@ class Publishers:
         for lane in list(self._lanes.values()):
             lane.connection.close()
             self._free(lane)
+
+
+def _has_hung_up(connection: socket.socket) -> bool:
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _build_digest(build: str) -> bytes:

@@ -58,6 +58,8 @@ class Source(msgspec.Struct):
     """struct lockstep_source, shared with the loop."""
     ring_bytes: int | None = None
     """None: the sequencer's."""
+    copies: int = 1
+    """How many may be attached at once."""
 
 
 def define_sources(
@@ -96,7 +98,7 @@ def define_sources(
         state = ffi.new("struct lockstep_source *")
         state.source = number
         ffi.memmove(state.granted, bitmap(allowed), len(state.granted))
-        sources[settings.name] = Source(number, settings.name, role, uid, allowed, state, settings.ring_bytes)
+        sources[settings.name] = Source(number, settings.name, role, uid, allowed, state, settings.ring_bytes, settings.copies)
     return sources, news
 
 

@@ -110,3 +110,6 @@ class SourceSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Narrows the role's grants; user-defined kinds are named here. None: what the role may."""
     ring_bytes: int | None = None
     """None: the sequencer's ring_bytes."""
+    copies: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
+    """How many processes may be this source at once. They say the same under the same numbers: what comes first counts, what
+    comes second is compared with it."""

@@ -48,6 +48,10 @@ def add_parser(subparsers: Any) -> None:
                 help=f"the {name}'s name in CONFIG" + (" (several with commas)" if name == "app" else ""),
             )
         command.add_argument("config", type=Path, metavar="CONFIG", help="configuration file (TOML)")
+        if name == "app":
+            command.add_argument(
+                "--copy", type=int, default=1, metavar="N", help="which copy, where [host.NAME] has copies = 2 (default 1)"
+            )
         if name == "sequencer":
             command.add_argument(
                 "--check",
@@ -67,6 +71,7 @@ def run_up(arguments: argparse.Namespace) -> int:
     notifier = Notifier()
     turns = itertools.count()
     heartbeat = Heartbeat(notifier, lambda: next(turns))
+    supervisor.on_halt = lambda line: print(line, flush=True)
     supervisor.on_restart = lambda name, code: print(f"{name} ended ({ended(code)}); started again", flush=True)
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
@@ -133,7 +138,12 @@ def run_one_app(arguments: argparse.Namespace) -> int:
     logs.configure(config.system.log)
     from apps.live import run_apps
 
-    return run_apps(config.journal, names, config.host_settings(names))
+    copies = config.copies_of(names)
+    if not 1 <= arguments.copy <= copies:
+        raise ConfigError(
+            f"{config.path}: --copy {arguments.copy}: expected 1 to {copies}, the copies of host.{arguments.name}"
+        )
+    return run_apps(config.journal, names, config.host_settings(names), copy=arguments.copy)
 
 
 def run_one_gateway(arguments: argparse.Namespace) -> int:

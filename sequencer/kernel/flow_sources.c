@@ -130,19 +130,45 @@ void flow_turned(struct lockstep_source *source, uint64_t first_source_seq, uint
     turns->place[at] = place;
 }
 
-/* Where to begin to look for a number: the last turn that does not begin behind it; 0: too long ago. */
+/* Where to begin to look for a number: the last turn that does not begin behind it, or behind the one before it where that was
+ * looked for last; 0: too long ago. A second copy is one or two turns behind the first, and finds its number at once. */
 static uint64_t place_of(const struct lockstep_turns *turns, uint64_t source_seq) {
-    if (source_seq == turns->next_source_seq) return turns->next_place;
+    uint64_t behind_last = source_seq == turns->next_source_seq ? turns->next_place : 0;
     uint64_t kept = turns->count < LOCKSTEP_TURNS_KEPT ? turns->count : LOCKSTEP_TURNS_KEPT;
     for (uint64_t back = 1; back <= kept; back++) {
         uint64_t at = (turns->count - back) % LOCKSTEP_TURNS_KEPT;
-        if (turns->first_source_seq[at] <= source_seq) return turns->place[at];
+        if (turns->first_source_seq[at] <= source_seq)
+            return turns->place[at] > behind_last ? turns->place[at] : behind_last;
     }
-    return 0;
+    return behind_last;
 }
 
 static int read_whole(int fd, void *to, uint64_t bytes, uint64_t at) {
     return pread(fd, to, bytes, (off_t)at) == (ssize_t)bytes;
+}
+
+/* The same in the segment that is being written: it is mapped, and the numbers of a copy that runs beside the first are there. */
+static int find_mapped(struct lockstep_loop *loop, const struct lockstep_source *source, uint64_t source_seq, uint64_t at,
+                       struct lockstep_frame *frame, uint8_t *body, uint64_t body_max, uint64_t *next) {
+    const struct lockstep_writer *w = loop->writer;
+    while (at < w->offset && loop->flow.reads_left > 0) {
+        loop->flow.reads_left--;
+        memcpy(frame, w->base + at, sizeof *frame);
+        *next = (uint64_t)w->segment << 32 | (at + frame->length);
+        if (frame->source == source->source && frame->source_seq >= source_seq) {
+            if (frame->source_seq != source_seq || frame->length - 64 > body_max) return 0;
+            memcpy(body, w->base + at + 64, frame->length - 64);
+            return 1;
+        }
+        at += frame->length;
+    }
+    return 0;
+}
+
+static uint32_t first_frame_at(const struct lockstep_writer *w) {
+    struct lockstep_segment_identity id;
+    memcpy(&id, w->base, sizeof id);
+    return id.frames_at;
 }
 
 /* The frame of that number, from `place` on, through at most one end marker: its body in `body`. 1 if it was found. */
@@ -152,6 +178,9 @@ static int find(struct lockstep_loop *loop, const struct lockstep_source *source
     uint32_t segment = (uint32_t)(place >> 32), at = (uint32_t)place;
     for (int files = 0; files < 2; files++, segment++) {
         struct lockstep_segment_identity id;
+        if (segment == loop->writer->segment)
+            return find_mapped(loop, source, source_seq, files == 0 ? at : first_frame_at(loop->writer), frame, body, body_max,
+                               next);
         snprintf(path, sizeof path, "%s/%08u.seg", loop->writer->folder, segment);
         int fd = open(path, O_RDONLY | O_CLOEXEC), found = 0;
         if (fd < 0) return 0;
@@ -194,8 +223,8 @@ int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const str
                memcmp(before, again, bytes) == 0;
     if (same) return 0;
     turns->differs++;
-    if (turns->told == lane->source->incarnation) return 1;
-    turns->told = lane->source->incarnation;
+    if (turns->told == lane->incarnation) return 1;
+    turns->told = lane->incarnation;
     struct { struct lockstep_divergence body; char field[8]; } said = {
         .body = {.at_seq = frame.seq, .app = lane->source->source, .level = LEVEL_REPLICA,
                  .field = {.at = sizeof said.body, .len = 7}},

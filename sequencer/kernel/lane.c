@@ -44,7 +44,7 @@ int lane_flush(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t n
 int lane_state(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now, uint64_t state, uint16_t reason) {
     struct lockstep_source_state body = {
         .last_source_seq = lane->source->last_source_seq,
-        .incarnation = lane->source->incarnation,
+        .incarnation = lane->incarnation,
         .source = lane->source->source,
         .reason = reason,
         .state = (uint8_t)state,
@@ -180,7 +180,7 @@ static inline int admit(struct lockstep_loop *loop, struct lockstep_lane *lane, 
     }
     int64_t ts = stream_ts(loop, now);
     struct lockstep_head head = lockstep_head_of(writer, r->kind, r->version, flags_of(loop, source, r, ts), source->source, ts,
-                                                 r->origin_ts, r->source_seq, cause, source->incarnation);
+                                                 r->origin_ts, r->source_seq, cause, lane->incarnation);
     uint32_t crc = lockstep_append_fill(writer, slot, length, &head, r->body);
     if (r->kind < USER_KIND_MIN) {
         uint16_t reason = lockstep_check_body(&loop->rules[r->kind], (const uint8_t *)slot + 64, length - 64);

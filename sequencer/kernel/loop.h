@@ -55,7 +55,8 @@ struct lockstep_lane {
     uint8_t  build_digest[32];
     uint8_t  used;
     uint8_t  limited; /* 1: it has its turns from flow_turn */
-    uint8_t  zero[6];
+    uint8_t  zero[2];
+    uint32_t incarnation; /* of this ring: a source with copies has several at once */
     int64_t  rests_until; /* its ring is not touched before: a line that a runaway writes costs a miss each time it is read. 0: no rest */
 };
 
