@@ -61,7 +61,7 @@ def _digest(e: Emission | None) -> bytes:
 
 def path_of(journal: Path, host: str, copy: int) -> Path:
     """Where a host leaves it: `host` is its first app."""
-    return journal / "run" / f"{host}-{copy}.parting"
+    return journal.joinpath("run", f"{host}-{copy}.parting")
 
 
 def leave(path: Path, found: Parting) -> None:
