@@ -19,12 +19,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from apps import exits, parting
-from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build
+from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build, load_class
 from apps.group import Group, Slot
+from apps.identity import code_of
 from apps.ledger import Diverged, Ledger
 from apps.snapshots import Snapshots, SnapshotWriter
 from journal import logs
 from journal.errors import JournalError
+from journal.frames import frames
 from journal.messages import HEADER_BYTES, REGISTRY
 from journal.notify import Heartbeat, Notifier
 from journal.reader import JournalReader
@@ -109,11 +111,12 @@ class LiveHost:
             )
 
     def _run(self, stack: contextlib.ExitStack) -> int:
+        known = self._known()
         for name in self.names:
-            publisher = Publisher.connect(self.journal, name)
+            publisher = Publisher.connect(self.journal, name, build=_code_of(known, name))
             stack.callback(publisher.close)
             self.publishers.append(publisher)
-        specs = self._discover()
+        specs = known if all(map(known.named, self.names)) else self._discover()
         if specs is None:
             return exits.OK
         slots: list[Slot] = []
@@ -145,6 +148,13 @@ class LiveHost:
         _LOG.info("following the stream", apps=",".join(self.names), restored=restored or 0)
         self.notifier.ready(f"{', '.join(self.names)} on {self.journal}")
         return self._follow(reader)
+
+    def _known(self) -> Discovery:
+        """What the stream says already: who attaches says also which code it is."""
+        found = Discovery()
+        with contextlib.suppress(JournalError, OSError):
+            found.fold(frames(self.journal, kinds=DISCOVERY_KINDS))
+        return found
 
     def _time_of(self, seq: int) -> int:
         """When the journal's frame of this seq was; 0 where it has none."""
@@ -214,6 +224,11 @@ class LiveHost:
                             exits.BEHIND,
                         )
         return exits.OK
+
+
+def _code_of(known: Discovery, name: str) -> str:
+    spec = known.named(name)
+    return code_of([load_class(spec.class_path)]).hex() if spec is not None else ""
 
 
 def _complain(line: str, code: int) -> int:

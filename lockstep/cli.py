@@ -18,6 +18,7 @@ _MODULES = {
     "journal": ("journal",),
     "replaying": ("replay", "debug"),
     "why": ("why",),
+    "shadow": ("shadow",),
     "backtest": ("backtest",),
     "whatif": ("whatif",),
     "slice": ("slice",),

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from apps.discovery import AppSpec
 from journal.frames import frames
-from journal.messages import SessionStart
 from journal.text import Names, frame_text
 from lockstep.commands.regress import compared, print_day
 from lockstep.progress import verify_with_progress
@@ -20,8 +20,8 @@ from replay.builds import Build, build_of
 from replay.causes import chain
 from replay.console import debug
 from replay.finding import find_seq
-from replay.player import Compared, Finding, Verdict
-from sequencer.session import build_digest
+from replay.player import Compared, Finding, Verdict, apps_of
+from replay.skew import skews
 
 EXIT_CODES = {Finding.IDENTICAL: 0, Finding.DECISION: 1, Finding.DIGEST: 3, Finding.RAISED: 4}
 
@@ -76,13 +76,13 @@ def run_replay(arguments: argparse.Namespace) -> int:
     path, console = arguments.path, Console(stderr=True)
     begin = find_seq(path, arguments.begin) if arguments.begin else 1
     end = find_seq(path, arguments.end) if arguments.end else None
-    _warn_of_another_build(path)
+    warn_of_skew(path, apps_of(path, arguments.app))
     verdict = verify_with_progress(path, arguments.app, console, from_seq=begin, to_seq=end)
     day = compared(path, arguments.app or [], build, console, path.name) if build is not None and not arguments.bisect else None
     if arguments.json:
         print(msgspec.json.encode(verdict if day is None else {"verdict": verdict, "against": day}).decode())
     else:
-        _print_verdict(path, verdict)
+        print_verdict(path, verdict)
         if build is not None and day is not None:
             print(f"against {build.what}")
             print_day(day)
@@ -93,7 +93,8 @@ def run_replay(arguments: argparse.Namespace) -> int:
     return EXIT_CODES[verdict.finding]
 
 
-def _print_verdict(path: Path, verdict: Verdict) -> None:
+def print_verdict(path: Path, verdict: Verdict) -> None:
+    """For people: what was found, field by field, its causes, and where to look."""
     print(verdict.line)
     if verdict.from_seq > 1:
         print(f"  from seq {verdict.from_seq}; what came before is the state that was held of it")
@@ -152,22 +153,13 @@ def _bisect(path: Path, names: list[str], build: Build | None, verdict: Verdict,
     print(f"look: lockstep debug {path} --at {parted.seq} --app {parted.apps[0]}")
 
 
-def _warn_of_another_build(path: Path) -> None:
+def warn_of_skew(path: Path, specs: list[AppSpec]) -> None:
     """Version skew: both identities, before anything is compared."""
-    recorded, here = _build_of(path, 2**63), build_digest().hex()
-    if recorded and recorded != here:
-        print(f"recorded by build {recorded[:16]}, replayed by build {here[:16]}", file=sys.stderr)
-
-
-def _build_of(path: Path, seq: int) -> str:
-    """The build that ran at `seq`, as its session said; "" where none did (a backtest)."""
-    build = bytes(32)
-    for frame in frames(path, to_seq=seq, kinds=[SessionStart.KIND]):
-        assert isinstance(frame.message, SessionStart)
-        build = frame.message.build_digest
-    return build.hex() if any(build) else ""
+    for skew in skews(path, specs):
+        print(skew.line, file=sys.stderr)
 
 
 def run_debug(arguments: argparse.Namespace) -> int:
     """`lockstep debug PATH --at PLACE`"""
+    warn_of_skew(arguments.path, apps_of(arguments.path, [arguments.app] if arguments.app else None))
     return debug(arguments.path, arguments.at, arguments.app, listen=arguments.listen)

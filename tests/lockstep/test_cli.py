@@ -109,6 +109,6 @@ def test_a_replay_that_differs_says_whether_the_build_does_too(tmp_path, monkeyp
     assert cli.main(["replay", str(journal)]) == 1
     said = capsys.readouterr()
     assert "build" not in said.out + said.err  # the strategy's code differs, lockstep's does not
-    monkeypatch.setattr("lockstep.commands.replaying.build_digest", lambda: b"\1" * 32)
+    monkeypatch.setattr("replay.skew.build_digest", lambda: b"\1" * 32)
     assert cli.main(["replay", str(journal)]) == 1
     assert "replayed by build 0101010101010101" in capsys.readouterr().err

@@ -14,7 +14,6 @@ from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from replay.cursor import Cursor
 from replay.player import Finding, Player, UnknownApp, apps_of, verify
-from sequencer.session import build_digest
 from tests.end_to_end.system import configuration
 
 STRATEGY = """
@@ -190,10 +189,3 @@ def test_from_a_place_to_a_place(day, capsys):
 
 def sources(day):
     return {spec.source for spec in apps_of(day)}
-
-
-def test_another_build_is_told_with_both_identities(day, capsys, monkeypatch):
-    monkeypatch.setattr("lockstep.commands.replaying._build_of", lambda path, seq: "ab" * 32)
-    assert main(["replay", str(day)]) == 0
-    err = capsys.readouterr().err
-    assert f"recorded by build abababababababab, replayed by build {build_digest().hex()[:16]}" in err
