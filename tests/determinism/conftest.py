@@ -1,38 +1,26 @@
 """A day to decide again: a generated backtest of both strategies, with digests often enough for a short day."""
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.system import configuration_text
+from lockstep.torture import determinism
+from lockstep.torture.determinism import HERE, Case
 
-ROOT = Path(__file__).parents[2]
-DIGEST_EVERY = 512  # instead of 4096, so that a short day has many; snapshots at every fourth
+THIS = {HERE: Path(sys.executable)}
 
 
-def decide(action, *arguments, python=sys.executable, options=(), seed="0", collector="plain", root=ROOT):
-    """What `decide.py` says in a process of its own."""
-    done = subprocess.run(
-        [str(python), *options, str(Path(__file__).with_name("decide.py")), collector, str(DIGEST_EVERY), action,
-         *map(str, arguments)],
-        env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(root)}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+PLAIN = Case()
+
+
+def decide(action, *paths, case=PLAIN):
+    return determinism.decide(case, THIS, action, *paths)
 
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory):
-    path = tmp_path_factory.mktemp("config") / "day.toml"
-    plan = {"market": "generated", "duration": "25s", "order_latency": "2ms"}
-    changes = {"sequencer__segment_bytes": 1 << 20, "exchange__sim__rate": 200}
-    path.write_text(configuration_text(path.parent / "unused", backtest=plan, **changes))
-    return path
+    return determinism.configuration(tmp_path_factory.mktemp("config"), 10)
 
 
 @pytest.fixture(scope="session")
@@ -48,5 +36,13 @@ def day(made):
 
 
 @pytest.fixture(scope="session")
-def reference(day):
-    return decide("replay", day)
+def taken(day, tmp_path_factory):
+    """Every snapshot of the day, each in a folder named by its seq."""
+    folder = tmp_path_factory.mktemp("taken")
+    assert decide("keep", day, folder)["identical"]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference(day, taken):
+    return decide("replay", day, taken)
