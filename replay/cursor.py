@@ -37,6 +37,8 @@ GRAIN = 4096
 """Checkpoints stand after frames whose seq is a multiple of it."""
 PAUSE_S = 0.1
 """Of replaying, between two checkpoints."""
+SPAN = 8
+"""Grains between two checkpoints at the most: re-execution that stops at every event is slower than the way that laid them."""
 
 
 class OutOfRange(OperatingError, ValueError):
@@ -346,7 +348,10 @@ class Cursor:
             raise
 
     def _keep(self) -> None:
-        if not self._all or self.touched or time.perf_counter() - self._since < self._pause_s:
+        if not self._all or self.touched:
+            return
+        near = self.seq - self.checkpoints.before(self.seq)[0] < SPAN * self._grain
+        if near and time.perf_counter() - self._since < self._pause_s:
             return
         if self.seq not in self.checkpoints.seqs:
             # An app whose state has no bytes: its first digest will say so.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ TAIL = 100_000
 
 def measure(day: Path) -> dict[str, Any]:
     """`back_ms` and `restart_ms` of a day, and over how many frames."""
-    return _back(day) | _restart(day)
+    return steps(day, ("oms", "books")) | _restart(day)
 
 
-def _back(day: Path) -> dict[str, Any]:
+def steps(day: Path, names: Sequence[str]) -> dict[str, Any]:
     """From places all over the day: the cursor stands there, then goes to the event before, of an app with few and of one with
     many."""
     with Cursor(day) as cursor:
@@ -29,7 +30,7 @@ def _back(day: Path) -> dict[str, Any]:
         last = cursor.at(cursor.last).seq
         there_s = time.perf_counter() - start
         times: list[float] = []
-        for name in ("oms", "books"):
+        for name in names:
             for step in range(STEPS):
                 cursor.at(last - step * last // STEPS)
                 start = time.perf_counter()

@@ -9,6 +9,7 @@ checksum on, decode, step, the handlers' own work, the comparison of every emiss
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import statistics
 import tempfile
@@ -19,9 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from apps.app import App
+from apps.discovery import CLASS_ITEM
 from apps.group import Group
 from apps.ledger import Emission, Ledger
-from journal.messages import Level, MarketByPriceUpdate, MarketData, TopOfBook, TradeSummary
+from journal.messages import (
+    ConfigApplied,
+    ConfigItem,
+    Level,
+    MarketByPriceUpdate,
+    MarketData,
+    Message,
+    SourceDefined,
+    SourceRole,
+    TopOfBook,
+    TradeSummary,
+)
 from journal.messages.marketdata import Trade
 from journal.messages.schema import REGISTRY
 from journal.reader import JournalReader
@@ -76,6 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench replay`."""
     parser.add_argument("--frames", type=int, default=500_000, help="frames of the market journal (default: 500000)")
     parser.add_argument("--seconds", type=int, default=12, help=f"of the demo's day, {RATE} events each (default: 12)")
+    parser.add_argument(
+        "--back-frames",
+        type=int,
+        default=0,
+        help="step back in a market journal of so many frames, not in the day (10000000)",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
 
 
@@ -96,10 +115,15 @@ def make_journal(path: Path, count: int) -> None:
         bodies.append((m.KIND, m.VERSION, m.encode()))
     said: list[tuple[int, Emission]] = []
     group = Group()
+    defined = _definitions()
     for name, (cls, source) in APPS.items():
-        group.add(name, cls(), source=source, ledger=Ledger(name, lambda e, source=source: said.append((source, e))))  # type: ignore[misc]
+        ledger = Ledger(name, lambda e, source=source: said.append((source, e)))  # type: ignore[misc]
+        group.add(name, cls(), source=source, ledger=ledger, active_from=len(defined))
     ts = 0
     with JournalWriter.open(path, stream_id=1, nonce=1) as writer, JournalReader(path) as reader:
+        for message in defined:
+            ts += 1
+            writer.append(message, ts=ts)
         for first in range(0, count, PORTION):
             for n in range(first, min(first + PORTION, count)):
                 kind, version, body = bodies[n % len(bodies)]
@@ -115,6 +139,18 @@ def make_journal(path: Path, count: int) -> None:
             said.clear()
 
 
+def _definitions() -> list[Message]:
+    """What says that the two apps are this journal's: so tools that ask it find them."""
+    found: list[Message] = []
+    for name, (cls, source) in APPS.items():
+        path = json.dumps(f"{cls.__module__}:{cls.__qualname__}")
+        found += [
+            SourceDefined(source=source, role=SourceRole.ALGO, name=name),
+            ConfigItem(owner=source, name=CLASS_ITEM, value=path),
+        ]
+    return [*found, *(ConfigApplied(owner=source) for _, source in APPS.values())]
+
+
 def _run(reader: JournalReader, group: Group) -> int:
     count = 0
     while (batch := reader.poll(PORTION)) is not None:
@@ -126,7 +162,7 @@ def into(path: Path, name: str) -> tuple[int, float]:
     """One round into one of the apps: frames of journal, and seconds."""
     group, (cls, source) = Group(), APPS[name]
     app: Any = cls()
-    group.add(name, app, source=source, ledger=Ledger(name))
+    group.add(name, app, source=source, ledger=Ledger(name), active_from=len(_definitions()))
     with JournalReader(path) as reader:
         start = time.perf_counter()
         count = _run(reader, group)
@@ -201,6 +237,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         grown = _memory_mib() - before
         share = market_share(day)
         moves = back.measure(day)
+        if arguments.back_frames:
+            long = folder / "long"
+            make_journal(long, arguments.back_frames)
+            moves |= back.steps(long, tuple(APPS))
     apps = [count / seconds for count, seconds in days]
     return {
         "bench": "replay",
