@@ -145,10 +145,11 @@ def test_a_copy_far_behind_is_compared(daemon, until, segments):
     one = daemon(TWICE)
     count = 200 * segments
     with one.connect("algo") as a, one.connect("algo") as b:
-        for n in range(1, count + 1):
-            a.publish(LogRecord(about_seq=n, text="x" * 4000))
-            if n % 10 == 0:
-                until(lambda n=n: a.accepted_source_seq == n)  # many turns
+        for first in range(1, count + 1, 10):  # many turns, and fewer than the loop remembers
+            with a.batch():
+                for n in range(first, first + 10):
+                    a.publish(LogRecord(about_seq=n, text="x" * 4000))
+            until(lambda n=first + 9: a.accepted_source_seq == n)
         for n in range(1, count + 1):
             b.publish(LogRecord(about_seq=n if n % 100 else n + 1000, text="x" * 4000))
             if n % 50 == 0:
