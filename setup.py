@@ -21,11 +21,12 @@ if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
+APPS = ("fast", "run", "say", "native", "books", "touches")
 
 
 def accelerator(name: str, *sources: str) -> Extension:
     """An extension that nothing depends on: where it does not build, the package is installed without it."""
-    headers = sorted(glob.glob("*/kernel/*.h") + glob.glob("*/kernel/python/*.h"))
+    headers = sorted(glob.glob("*/**/kernel/*.h", recursive=True) + glob.glob("*/kernel/python/*.h"))
     return Extension(name, [*sources], include_dirs=["."], depends=headers, extra_compile_args=flags, optional=True)
 
 
@@ -34,6 +35,6 @@ setup(
     ext_modules=[
         accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
-        accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say"))),
+        accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in APPS), "apps/books/kernel/book.c"),
     ],
 )

@@ -78,6 +78,10 @@ class App:
         """kind → bound method: every `on_<message>` of this object."""
         return handlers_of(self)
 
+    def natives(self) -> dict[int, Any]:
+        """kind → the same handler in C (see apps.kernel), which is asked first: what it leaves, the one in Python handles."""
+        return {}
+
     def derived_handlers(self) -> dict[int, Handler]:
         """kind → bound method for what a required state machine says about this very frame (its twin says it on the
         stream one trip later): a strategy hears of a moved touch from its own books, not from another process."""

@@ -53,7 +53,9 @@ class CyclicApps(OperatingError, ValueError):
 class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
 
-    __slots__ = ("_group", "_heap", "_requests", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name")
+    __slots__ = (
+        "_group", "_heap", "_requests", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name", "natives",
+    )  # fmt: skip
 
     def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
         self._group = group
@@ -62,6 +64,7 @@ class Slot:
         self.ledger = ledger
         self.active_from = active_from
         self.events = 0
+        self.natives: dict[int, Any] = {}  # kind → handler in C, for the accelerated step
         self.items: dict[str, Any] = {}  # configuration said since the last ConfigApplied
         self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
         self._heap: list[tuple[int, int, int]] = []
@@ -197,12 +200,13 @@ class Group:
 
     def _attach(self, slot: Slot) -> None:
         order = {s: i for i, s in enumerate(self.slots)}
+        slot.natives = slot.app.natives()
         for kind, handler in slot.app.handlers().items():
             row = self._handlers.setdefault(kind, [])
             row.append((slot, slot.app, handler))
             row.sort(key=lambda r: order[r[0]])
             if self._runner:
-                self._runner.handle(kind, self._decode.get(kind), row)
+                self._runner.handle(kind, self._decode.get(kind), [(*r, r[0].natives.get(kind)) for r in row])
         for kind, handler in slot.app.derived_handlers().items():
             for mute in self.mute_of(slot):
                 self._listeners.setdefault((mute, kind), []).append((slot, slot.app, handler))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apps.app import App, Handler, handlers_of
+from journal.messages import TopOfBook, accelerator
 from riskengine.engine import RiskEngine
+from riskengine.memory import Memory, Touch
+
+_fast = accelerator.extension("apps.kernel._fast")
 
 
 class RiskApp(App):
@@ -14,6 +20,10 @@ class RiskApp(App):
 
     def handlers(self) -> dict[int, Handler]:
         return handlers_of(self.engine)
+
+    def natives(self) -> dict[int, Any]:
+        """Every touch is remembered, few are asked for."""
+        return {TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch)} if _fast else {}
 
     def on_timer(self, token: int) -> None:
         self.engine.on_timer(token)

@@ -36,9 +36,11 @@ from journal.messages import (
     SourceStateCode,
     StreamStatus,
     TopOfBook,
+    accelerator,
     group_bytes,
 )
 
+_fast = accelerator.extension("apps.kernel._fast")
 STALE, INVALID = int(BookStateCode.STALE), int(BookStateCode.INVALID)
 _REFUSED = {
     BAD_LEVEL: BookStateReason.NEGATIVE_OR_ZERO,
@@ -73,6 +75,12 @@ class Books(App):
         if found is None:
             found = self._books[instrument] = Book(instrument)
         return found
+
+    def natives(self) -> dict[int, Any]:
+        """Updates that continue a live book, nearly all frames there are, are applied without Python."""
+        if _fast is None or type(self) is not Books:
+            return {}
+        return {MarketByPriceUpdate.KIND: _fast.BookUpdates(self._books, Book, TopOfBook, LIVE)}
 
     # Levels.
 

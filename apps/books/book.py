@@ -44,6 +44,11 @@ class Book:
     Only a LIVE book has a touch: `bid_px`, `bid_qty`, `ask_px`, `ask_qty` are NULL otherwise, and on an empty side.
     `levels` shows what is held in any state, for people."""
 
+    __slots__ = (
+        "_address", "_book", "_memory", "connection_epoch", "exchange_seq", "given", "instrument", "joined", "pending",
+        "reason", "seq", "sound", "source", "state", "stream", "touch_seq", "touched", "verified",
+    )  # fmt: skip
+
     def __init__(self, instrument: int) -> None:
         self.instrument = instrument
         self.state: int = BookStateCode.EMPTY
@@ -58,8 +63,10 @@ class Book:
         self.seq = 0  # frame that last changed the book or its state
         self.touch_seq = 0  # frame that last changed the touch
         self.touched = False  # whether the last frame about this book changed the touch
+        self.given: int | None = None  # what the update at hand gave, where the accelerator has applied it already
         self.pending: deque[PendingUpdate] = deque()
         self._book = ffi.new("struct book *")
+        self._address = int(ffi.cast("uintptr_t", self._book))
         self._memory: dict[str, Any] = {}
         self._room(self._book.bids, "bids", LEVELS_FIRST)
         self._room(self._book.asks, "asks", LEVELS_FIRST)
@@ -104,6 +111,9 @@ class Book:
 
     def update(self, bids: Sequence[Level] | bytes, asks: Sequence[Level] | bytes) -> int:
         """Apply changed levels: bits TOUCHED, CROSSED, LOCKED, or a negative result and nothing changed."""
+        if self.given is not None:
+            result, self.given = self.given, None
+            return result
         return self._apply(lib.book_update, bids, asks)
 
     def replace(self, bids: Sequence[Level] | bytes, asks: Sequence[Level] | bytes) -> int:

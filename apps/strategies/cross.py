@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from apps.strategy import SECOND, Qty, Strategy, on
+from apps.strategy import MILLISECOND, Qty, Strategy, on
 from journal.messages import NULL, TopOfBook
 
 
@@ -55,9 +55,10 @@ class Cross(Strategy):
 
     @on(TopOfBook, wake="touch_changed")
     def touch(self, m: TopOfBook) -> None:
-        if m.bid_px == NULL or m.ask_px == NULL or not self.trades(m.instrument):
+        # First of all what keeps most touches out.
+        if self.now - self.sampled.get(m.instrument, 0) < self.every_ms * MILLISECOND:
             return
-        if self.now - self.sampled.get(m.instrument, 0) < self.every_ms * SECOND // 1000:
+        if m.bid_px == NULL or m.ask_px == NULL or not self.trades(m.instrument):
             return
         self.sampled[m.instrument] = self.now
         averages = self.averages.setdefault(m.instrument, Averages(self.fast, self.slow))

@@ -21,7 +21,8 @@ class MarketMaker(Strategy):
 
     @on(TopOfBook, wake="touch_changed")
     def touch(self, m: TopOfBook) -> None:
-        if not self.trades(m.instrument) or self.now - self.looked.get(m.instrument, 0) < self.min_interval_ms * MILLISECOND:
+        # First of all what keeps most touches out.
+        if self.now - self.looked.get(m.instrument, 0) < self.min_interval_ms * MILLISECOND or not self.trades(m.instrument):
             return
         self.looked[m.instrument] = self.now
         self.quote(m.instrument)

@@ -20,6 +20,11 @@ struct app_layout {
 struct slot_layout {
     PyTypeObject *type;
     Py_ssize_t events, ledger, emit;
+    PyObject *tell; /* what `emit` is of a mute instance: the function */
+};
+struct lockstep_ref;
+struct group_layout {
+    Py_ssize_t due, seq, now, waiting, derived, listeners;
 };
 struct ledger_layout {
     PyTypeObject *type;
@@ -40,12 +45,39 @@ extern const struct lockstep_message_functions *lockstep_messages;
 
 extern PyTypeObject lockstep_runner_type;
 
+/* A frame for one app, whose slots hold the frame's context already. */
+struct turn {
+    const struct lockstep_ref *ref;
+    const struct lockstep_bytes *bytes;
+    Py_ssize_t body; /* where it stands */
+    PyObject *group, *slot, *app;
+    const struct group_layout *in_group;
+};
+enum handled {
+    HANDLED, /* all is done that the handler in Python would have done */
+    LEFT,    /* that one is to be called: nothing is done, or it is told what was */
+    FAILED   /* an error is set */
+};
+/* A handler in C: what all of them begin with. */
+typedef struct {
+    PyObject_HEAD
+    enum handled (*handle)(PyObject *self, const struct turn *t);
+    Py_ssize_t bytes; /* of the fixed part that it reads: of a shorter body it is not asked */
+    PyObject *of;     /* what it reads and changes */
+} Native;
+extern PyTypeObject lockstep_native_type; /* the base of their types */
+extern PyTypeObject lockstep_book_updates_type, lockstep_touches_type;
+
 struct slot_name {
     const char *name;
     Py_ssize_t *offset;
 };
 /* Where instances of a class hold the named slots, up to a name that is NULL; false, with an error set, where one is none. */
 bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names);
+
+/* What an app says whose message is encoded already, with the frame that its slots hold as the cause. `held` is where the caller
+ * keeps a message to be used again for those who want it as one. False: an error is set. */
+bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size);
 
 /* Functions of the module; see say.c. */
 PyObject *lockstep_accept_of(PyObject *module, PyObject *args);

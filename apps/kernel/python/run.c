@@ -12,9 +12,12 @@
 
 enum { NUMBERS = 65536 }; /* of kinds, of sources */
 
+static PyObject *name_of_kind; /* interned */
+
 /* One app that handles a kind. */
 struct listener {
     PyObject *slot, *app, *handler;
+    Native *native; /* asked first; NULL: there is none */
     PyObject *function, *self; /* borrowed of a bound method `handler`; NULL: call it as it is */
 };
 
@@ -25,12 +28,13 @@ struct kind {
     PyObject *message; /* the last one handed out, to be filled anew if nobody kept it */
     bool fast;         /* `decode` is one of ours */
     bool own;          /* about the apps themselves */
+    Py_ssize_t bytes;  /* of a body that the handlers in C may be asked about; where one is in Python only: more than any */
 };
 
 typedef struct {
     PyObject_HEAD
     PyObject *group;
-    Py_ssize_t due, seq, now, waiting, derived; /* where it holds what */
+    struct group_layout in; /* where it holds what */
     uint16_t kind_of[NUMBERS];   /* → kinds; 0: nobody cares */
     uint16_t source_of[NUMBERS]; /* → speaking; 0: not ours */
     struct kind *kinds;
@@ -54,8 +58,8 @@ struct walk {
 };
 
 static bool look(struct walk *w) {
-    PyObject *due = *SLOT(w->r->group, w->r->due), *waiting = *SLOT(w->r->group, w->r->waiting),
-             *derived = *SLOT(w->r->group, w->r->derived);
+    PyObject *due = *SLOT(w->r->group, w->r->in.due), *waiting = *SLOT(w->r->group, w->r->in.waiting),
+             *derived = *SLOT(w->r->group, w->r->in.derived);
     if (due == NULL || waiting == NULL || derived == NULL || !PyList_Check(waiting) || !PyList_Check(derived)) {
         PyErr_SetString(PyExc_TypeError, "a group without due, waiting or derived");
         return false;
@@ -71,8 +75,8 @@ static bool look(struct walk *w) {
 /* Before Python is called: the group is where the reference would have it. */
 static bool settle(struct walk *w) {
     if (!w->any_done) return true;
-    return put_unsigned(SLOT(w->r->group, w->r->seq), w->done_seq) &&
-           put_signed(SLOT(w->r->group, w->r->now), w->done_ts);
+    return put_unsigned(SLOT(w->r->group, w->r->in.seq), w->done_seq) &&
+           put_signed(SLOT(w->r->group, w->r->in.now), w->done_ts);
 }
 
 /* A method of the group, with what it left behind. */
@@ -117,21 +121,79 @@ static PyObject *message_of(struct walk *w, struct kind *k, uint16_t kind, Py_ss
     return k->message;
 }
 
-static bool deliver(struct walk *w, struct kind *k, const struct lockstep_ref *ref, PyObject *message) {
-    if (!settle(w)) return false;
-    for (Py_ssize_t i = 0; i < k->n; i++) {
+/* What an app knows of the frame that it is about to handle. */
+static bool set_context(PyObject *slot, PyObject *app, const struct lockstep_ref *ref) {
+    return put_signed(SLOT(app, lockstep_app.now), ref->ts) && put_unsigned(SLOT(app, lockstep_app.seq), ref->seq) &&
+           put_unsigned(SLOT(app, lockstep_app.source), ref->source) && count_event(SLOT(slot, lockstep_slot.events));
+}
+
+static bool call(PyObject *function, PyObject *self, PyObject *handler, PyObject *message) {
+    PyObject *arguments[3] = {NULL, self, message}, *result;
+    result = function != NULL ? PyObject_Vectorcall(function, arguments + 1, 2, NULL)
+                              : PyObject_Vectorcall(handler, arguments + 2, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
+static bool deliver(struct walk *w, struct kind *k, const struct lockstep_ref *ref) {
+    const Py_ssize_t at = (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES;
+    PyObject *message = NULL;
+    bool good = settle(w);
+    /* As the reference does, before anybody is told: unless all may be able to do without. */
+    if (good && k->bytes > w->bytes.size - at) good = (message = Py_XNewRef(message_of(w, k, ref->kind, at))) != NULL;
+    for (Py_ssize_t i = 0; good && i < k->n; i++) {
         const struct listener *l = &k->listeners[i];
-        if (!put_signed(SLOT(l->app, lockstep_app.now), ref->ts) || !put_unsigned(SLOT(l->app, lockstep_app.seq), ref->seq) ||
-            !put_unsigned(SLOT(l->app, lockstep_app.source), ref->source) || !count_event(SLOT(l->slot, lockstep_slot.events)))
-            return false;
-        PyObject *arguments[3] = {NULL, l->self, message}, *result;
-        result = l->function != NULL
-                     ? PyObject_Vectorcall(l->function, arguments + 1, 2, NULL)
-                     : PyObject_Vectorcall(l->handler, arguments + 2, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-        if (result == NULL) return false;
-        Py_DECREF(result);
+        if (!(good = set_context(l->slot, l->app, ref))) break;
+        enum handled done = LEFT;
+        if (l->native != NULL && at <= w->bytes.size - l->native->bytes) {
+            const struct turn t = {ref, &w->bytes, at, w->r->group, l->slot, l->app, &w->r->in};
+            done = l->native->handle((PyObject *)l->native, &t);
+        }
+        if (done == LEFT && message == NULL) message = Py_XNewRef(message_of(w, k, ref->kind, at));
+        good = done == HANDLED || (done == LEFT && message != NULL && call(l->function, l->self, l->handler, message));
     }
-    return look(w);
+    Py_XDECREF(message);
+    return good && look(w);
+}
+
+/* (Slot, …) or (Slot, App, …). */
+static bool is_row(PyObject *row, Py_ssize_t n) {
+    if (PyTuple_CheckExact(row) && PyTuple_GET_SIZE(row) == n && Py_IS_TYPE(PyTuple_GET_ITEM(row, 0), lockstep_slot.type) &&
+        (n < 3 || PyObject_TypeCheck(PyTuple_GET_ITEM(row, 1), lockstep_app.type)))
+        return true;
+    PyErr_Format(PyExc_TypeError, "%R: not who said something, or who listens", row);
+    return false;
+}
+
+/* Group._deliver_derived: what mute instances said goes to those of this host who listen. */
+static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
+    PyObject **place = SLOT(w->r->group, w->r->in.derived), *listeners = *SLOT(w->r->group, w->r->in.listeners);
+    PyObject *empty = settle(w) && listeners != NULL ? PyList_New(0) : NULL;
+    if (empty == NULL) return false;
+    PyObject *heard = *place;
+    *place = empty;
+    Py_INCREF(listeners);
+    bool good = true;
+    for (Py_ssize_t i = 0; good && i < PyList_GET_SIZE(heard); i++) {
+        PyObject *row = PyList_GET_ITEM(heard, i), *kind, *key = NULL, *rows = NULL;
+        if (!(good = is_row(row, 2))) break;
+        PyObject *mute = PyTuple_GET_ITEM(row, 0), *message = PyTuple_GET_ITEM(row, 1);
+        if ((kind = PyObject_GetAttr(message, name_of_kind)) != NULL && (key = PyTuple_Pack(2, mute, kind)) != NULL)
+            rows = PyObject_GetItem(listeners, key);
+        Py_XDECREF(key);
+        Py_XDECREF(kind);
+        good = rows != NULL && PyList_Check(rows);
+        for (Py_ssize_t j = 0; good && j < PyList_GET_SIZE(rows); j++) {
+            PyObject *to = Py_NewRef(PyList_GET_ITEM(rows, j));
+            good = is_row(to, 3) && set_context(PyTuple_GET_ITEM(to, 0), PyTuple_GET_ITEM(to, 1), ref) &&
+                   call(NULL, NULL, PyTuple_GET_ITEM(to, 2), message);
+            Py_DECREF(to);
+        }
+        Py_XDECREF(rows);
+    }
+    Py_DECREF(listeners);
+    Py_DECREF(heard);
+    return good && !PyErr_Occurred() && look(w);
 }
 
 static bool is_number(PyObject *v, uint64_t x) {
@@ -193,17 +255,13 @@ static bool step(struct walk *w, const struct lockstep_ref *ref, bool digests) {
     if (kind) {
         struct kind *k = &r->kinds[kind];
         if (k->n) {
-            PyObject *message = message_of(w, k, ref->kind, (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES);
-            if (message == NULL) return false;
-            Py_INCREF(message);
             r->delivering = true;
-            const bool good = deliver(w, k, ref, message);
+            const bool good = deliver(w, k, ref);
             r->delivering = false;
-            Py_DECREF(message);
             if (!good) return false;
         }
     }
-    if (w->derived && !ask(w, "_deliver_derived", "(IKL)", source, seq, ts)) return false;
+    if (w->derived && !deliver_derived(w, ref)) return false;
     if (kind && r->kinds[kind].own) {
         PyObject *message = message_of(w, &r->kinds[kind], ref->kind, (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES);
         if (message == NULL || !ask(w, "_about_apps", "(OK)", message, seq)) return false;
@@ -291,6 +349,7 @@ static void forget_listeners(struct kind *k) {
         Py_CLEAR(k->listeners[i].slot);
         Py_CLEAR(k->listeners[i].app);
         Py_CLEAR(k->listeners[i].handler);
+        Py_CLEAR(k->listeners[i].native);
     }
     PyMem_Free(k->listeners);
     k->listeners = NULL;
@@ -316,7 +375,7 @@ static struct kind *entry_of(Runner *r, unsigned kind, PyObject *decode) {
     return &r->kinds[r->kind_of[kind]];
 }
 
-/* handle(kind, decode, [(slot, app, handler)]): who gets this kind, in order. */
+/* handle(kind, decode, [(slot, app, handler, handler in C or None)]): who gets this kind, in order. */
 static PyObject *handle(PyObject *self, PyObject *args) {
     Runner *r = (Runner *)self;
     unsigned short kind;
@@ -327,10 +386,14 @@ static PyObject *handle(PyObject *self, PyObject *args) {
     struct listener *listeners = PyMem_Calloc((size_t)n + 1, sizeof *listeners);
     if (listeners == NULL) return PyErr_NoMemory();
     struct kind fresh = {.listeners = listeners};
+    PyObject *native;
     for (; fresh.n < n; fresh.n++) {
         struct listener *l = &listeners[fresh.n];
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(rows, fresh.n), "O!O!O", lockstep_slot.type, &l->slot, lockstep_app.type, &l->app, &l->handler))
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(rows, fresh.n), "O!O!OO", lockstep_slot.type, &l->slot, lockstep_app.type, &l->app, &l->handler, &native))
             goto failed;
+        if (PyObject_TypeCheck(native, &lockstep_native_type)) l->native = (Native *)Py_NewRef(native);
+        const Py_ssize_t bytes = l->native != NULL ? l->native->bytes : PY_SSIZE_T_MAX;
+        if (fresh.bytes < bytes) fresh.bytes = bytes;
         Py_INCREF(l->slot);
         Py_INCREF(l->app);
         Py_INCREF(l->handler);
@@ -344,6 +407,7 @@ static PyObject *handle(PyObject *self, PyObject *args) {
     forget_listeners(k);
     k->listeners = fresh.listeners;
     k->n = fresh.n;
+    k->bytes = fresh.bytes;
     Py_RETURN_NONE;
 failed:
     forget_listeners(&fresh);
@@ -390,15 +454,17 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     if (lockstep_slot.type != (PyTypeObject *)slot) {
         struct slot_layout s = {.type = (PyTypeObject *)slot};
         const struct slot_name names[] = {{"events", &s.events}, {"ledger", &s.ledger}, {"emit", &s.emit}, {0}};
-        if (!lockstep_slots(s.type, names)) return NULL;
+        if (!lockstep_slots(s.type, names) || (s.tell = PyObject_GetAttrString(slot, "_tell")) == NULL) return NULL;
         Py_INCREF(slot);
         lockstep_slot = s;
     }
+    if (name_of_kind == NULL && (name_of_kind = PyUnicode_InternFromString("KIND")) == NULL) return NULL;
     Runner *r = (Runner *)type->tp_alloc(type, 0);
     if (r == NULL) return NULL;
     r->group = Py_NewRef(group);
-    const struct slot_name names[] = {{"due", &r->due},           {"seq", &r->seq},         {"now", &r->now},
-                                      {"_waiting", &r->waiting}, {"derived", &r->derived}, {0}};
+    const struct slot_name names[] = {{"due", &r->in.due},           {"seq", &r->in.seq},         {"now", &r->in.now},
+                                      {"_waiting", &r->in.waiting}, {"derived", &r->in.derived}, {"_listeners", &r->in.listeners},
+                                      {0}};
     if (!lockstep_slots(Py_TYPE(group), names)) goto failed;
     /* Entry 0 of both means none. */
     if ((r->kinds = PyMem_Calloc(1, sizeof *r->kinds)) == NULL || (r->speaking = PyMem_Calloc(1, sizeof *r->speaking)) == NULL) {
@@ -425,6 +491,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
             Py_VISIT(k->listeners[j].slot);
             Py_VISIT(k->listeners[j].app);
             Py_VISIT(k->listeners[j].handler);
+            Py_VISIT(k->listeners[j].native);
         }
     }
     return 0;

@@ -56,42 +56,50 @@ static bool send(PyObject *ledger, PyObject *function, int64_t number, PyObject 
     return got == number;
 }
 
-/* Ledger.accept(message, flags, cause, origin_ts). First of all it goes; what is noted afterwards serves the comparison. */
-static PyObject *accept(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+/* Number an emission, send it, and note it for the comparison. A new reference to None; NULL: an error is set. */
+static PyObject *number_and_send(PyObject *self, PyObject *kind, PyObject *version, uint64_t what, PyObject *flags, PyObject *body,
+                                 PyObject *cause, PyObject *ts) {
     const struct ledger_layout *l = &lockstep_ledger;
-    if (nargs != 4) return PyErr_Format(PyExc_TypeError, "accept takes message, flags, cause and origin_ts; found %zd", nargs);
-    PyObject *m = args[0], *cause = args[2], *ts = args[3], *made[5] = {NULL}, *publish = *SLOT(self, l->publish),
-             *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending), *result = NULL;
+    PyObject *publish = *SLOT(self, l->publish), *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending), *result = NULL;
     const int64_t number = number_in(self, l->emitted) + 1, published = number_in(self, l->published);
-    const struct coding *c = PyErr_Occurred() ? NULL : coding_of(Py_TYPE(m));
-    if (c == NULL || function == NULL || publish == NULL || pending == NULL) goto done;
-    const uint64_t what = c->what; /* the entry may be another's once Python has run */
-    PyObject **flags = &made[0], **body = &made[1], **kind = &made[2], **version = &made[3], **count = &made[4];
-    if ((*flags = PyLong_CheckExact(args[1]) ? Py_NewRef(args[1]) : PyNumber_Long(args[1])) == NULL) goto done;
-    *kind = Py_NewRef(c->kind);
-    *version = Py_NewRef(c->version);
-    *body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
-    if (*body == NULL) goto done;
+    if (PyErr_Occurred() || function == NULL || publish == NULL || pending == NULL) return NULL;
     if (function != Py_None && number > published) {
-        const uint64_t bits = PyLong_AsUnsignedLongLong(*flags);
+        const uint64_t bits = PyLong_AsUnsignedLongLong(flags);
         PyObject *word = PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(what | bits << 32);
         Py_INCREF(function);
-        const bool sent = word != NULL && send(self, function, number, word, *body, cause, ts);
+        const bool sent = word != NULL && send(self, function, number, word, body, cause, ts);
         Py_DECREF(function);
         Py_XDECREF(word);
-        if (!sent) goto done;
+        if (!sent) return NULL;
     }
-    if (!put_signed(SLOT(self, l->emitted), number) || (*count = PyLong_FromLongLong(number)) == NULL) goto done;
-    PyObject *parts[] = {*count, *kind, *version, *flags, cause, ts, *body};
+    PyObject *count;
+    if (!put_signed(SLOT(self, l->emitted), number) || (count = PyLong_FromLongLong(number)) == NULL) return NULL;
+    PyObject *parts[] = {count, kind, version, flags, cause, ts, body};
     PyObject *said = PyObject_Vectorcall((PyObject *)lockstep_said.type, parts, 7, NULL);
-    if (said == NULL) goto done;
-    if (PyDict_SetItem(pending, *count, said) == 0) {
+    if (said != NULL && PyDict_SetItem(pending, count, said) == 0) {
         result = publish != Py_None && number > published ? PyObject_CallOneArg(publish, said) : Py_NewRef(Py_None);
         if (result != NULL && result != Py_None) Py_SETREF(result, Py_NewRef(Py_None));
     }
-    Py_DECREF(said);
-done:
-    for (size_t i = 0; i < 5; i++) Py_XDECREF(made[i]);
+    Py_XDECREF(said);
+    Py_DECREF(count);
+    return result;
+}
+
+/* Ledger.accept(message, flags, cause, origin_ts). First of all it goes; what is noted afterwards serves the comparison. */
+static PyObject *accept(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    if (nargs != 4) return PyErr_Format(PyExc_TypeError, "accept takes message, flags, cause and origin_ts; found %zd", nargs);
+    PyObject *m = args[0], *result = NULL;
+    const struct coding *c = coding_of(Py_TYPE(m));
+    if (c == NULL) return NULL;
+    const uint64_t what = c->what; /* the entry may be another's once Python has run */
+    PyObject *kind = Py_NewRef(c->kind), *version = Py_NewRef(c->version), *body = NULL;
+    PyObject *flags = PyLong_CheckExact(args[1]) ? Py_NewRef(args[1]) : PyNumber_Long(args[1]);
+    if (flags != NULL) body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
+    if (body != NULL) result = number_and_send(self, kind, version, what, flags, body, args[2], args[3]);
+    Py_XDECREF(body);
+    Py_XDECREF(flags);
+    Py_DECREF(kind);
+    Py_DECREF(version);
     return result;
 }
 
@@ -162,4 +170,51 @@ PyObject *lockstep_emit_of(PyObject *module, PyObject *args) {
     lockstep_app = a;
     Py_XSETREF(last_flag, Py_NewRef(last));
     return PyDescr_NewMethod(a.type, &emit_method);
+}
+
+/* A mute instance is heard by the apps of its own host, if one of them listens. */
+static bool tell(const struct turn *t, PyObject *kind, PyObject *message) {
+    PyObject *listeners = *SLOT(t->group, t->in_group->listeners), *derived = *SLOT(t->group, t->in_group->derived);
+    if (listeners == NULL || !PyDict_Check(listeners) || derived == NULL || !PyList_Check(derived)) {
+        PyErr_SetString(PyExc_TypeError, "a group without derived or _listeners");
+        return false;
+    }
+    PyObject *key = PyTuple_Pack(2, t->slot, kind), *row = NULL;
+    const int wanted = key != NULL ? PyDict_Contains(listeners, key) : -1;
+    Py_XDECREF(key);
+    if (wanted <= 0) return wanted == 0;
+    const bool told = (row = PyTuple_Pack(2, t->slot, message)) != NULL && PyList_Append(derived, row) == 0;
+    Py_XDECREF(row);
+    return told;
+}
+
+bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size) {
+    PyObject *to = *SLOT(t->slot, lockstep_slot.emit), *ledger = *SLOT(t->slot, lockstep_slot.ledger), *result = NULL;
+    const struct coding *c = to != NULL ? coding_of(cls) : NULL;
+    if (c == NULL) return false;
+    PyObject *kind = Py_NewRef(c->kind), *version = Py_NewRef(c->version);
+    const uint64_t what = c->what; /* the entry may be another's once Python has run */
+    PyObject *seq = Py_NewRef(*SLOT(t->app, lockstep_app.seq)), *now = Py_NewRef(*SLOT(t->app, lockstep_app.now));
+    Py_INCREF(to);
+    if (PyCFunction_CheckExact(to) && ((PyCFunctionObject *)to)->m_ml == &accept_method && PyCFunction_GET_SELF(to) == ledger) {
+        PyObject *bytes = PyBytes_FromStringAndSize(body, size);
+        if (bytes != NULL) result = number_and_send(ledger, kind, version, what, last_flag, bytes, seq, now);
+        Py_XDECREF(bytes);
+    } else {
+        const struct lockstep_bytes b = {Py_None, body, size}; /* nothing in it points into its bytes */
+        const bool made = lockstep_messages->message(decoder, held, &b, 0);
+        if (made && PyMethod_Check(to) && PyMethod_GET_FUNCTION(to) == lockstep_slot.tell && PyMethod_GET_SELF(to) == t->slot)
+            result = tell(t, kind, *held) ? Py_NewRef(Py_None) : NULL;
+        else if (made) {
+            PyObject *arguments[] = {NULL, *held, last_flag, seq, now};
+            result = PyObject_Vectorcall(to, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        }
+    }
+    Py_DECREF(to);
+    Py_DECREF(kind);
+    Py_DECREF(version);
+    Py_DECREF(seq);
+    Py_DECREF(now);
+    Py_XDECREF(result);
+    return result != NULL;
 }
