@@ -10,7 +10,7 @@ from journal.messages import NULL, OrdStatus
 from oms.transitions import State
 
 CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
-_STATE_OF_BASE = {
+_STATE_OF_BASE: dict[int, State] = {
     OrdStatus.RECEIVED: State.RCV,
     OrdStatus.PENDING_NEW: State.PN,
     OrdStatus.NEW: State.N,
@@ -164,14 +164,14 @@ class Order(msgspec.Struct, array_like=True):
     def state(self) -> State:
         """The state as reported: closed > UNKNOWN > PENDING_CANCEL > PENDING_REPLACE > base."""
         if self.closed:
-            return _STATE_OF_BASE[OrdStatus(self.base)]
+            return _STATE_OF_BASE[self.base]
         if self.unknown:
             return State.U
         if self.cancel is not None:
             return State.PC
         if self.replace is not None:
             return State.PR
-        return _STATE_OF_BASE[OrdStatus(self.base)]
+        return _STATE_OF_BASE[self.base]
 
     @property
     def ord_status(self) -> int:

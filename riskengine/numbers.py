@@ -25,4 +25,4 @@ def rescale_down(mantissa: int, exp: int, to_exp: int) -> int:
 
 def clip(value: int) -> int:
     """A value for the record: as large as a field can show."""
-    return max(-_I64, min(_I64, value))
+    return value if -_I64 <= value <= _I64 else _I64 if value > 0 else -_I64
