@@ -149,7 +149,10 @@ class Sealing:
             self._wait(wait_s)
 
     def _wait(self, seconds: float | None) -> None:
-        """For news, or so long. The news is taken: left there, the next wait would be none."""
+        """For news, or so long. The news is taken: left there, the next wait would be none. But who is told to stop waits no
+        more, whoever took that news."""
+        if self._stopping:
+            return
         select.select([self.wake_fd], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.wake_fd)

@@ -3,6 +3,7 @@
 import os
 import select
 import shutil
+import threading
 import time
 
 import pytest
@@ -120,4 +121,27 @@ def test_waiting_for_the_disk_takes_no_core(folder, monkeypatch):
         monkeypatch.setattr(select, "select", looked)
         assert sealing._durable(writer.last_seq)
     assert ready == [True, False, False, False]
+    sealing.close()
+
+
+def test_a_stop_is_heard_while_a_seal_waits_for_the_disk(folder, monkeypatch):
+    """Whoever takes the news that wakes it, the thread ends."""
+    sealing, waits, real = Sealing(folder / "j", SequencerSettings()), threading.Event(), select.select
+
+    def looked(*arguments):
+        waits.set()
+        return real(*arguments)
+
+    with JournalWriter.open(folder / "j", segment_bytes=1 << 20) as writer:
+        sealing.catch_up()
+        for ts in range(1, 10):
+            writer.append(RawMessage(data=bytes(200_000)), ts=ts)  # into the second segment, and not synced
+        assert writer.c.segment > 1
+        monkeypatch.setattr(select, "select", looked)
+        sealing.start(writer, lambda: None)
+        assert waits.wait(60)
+        stopping = threading.Thread(target=sealing.stop, daemon=True)
+        stopping.start()
+        stopping.join(60)
+        assert not stopping.is_alive()
     sealing.close()
