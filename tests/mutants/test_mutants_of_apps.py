@@ -40,7 +40,7 @@ MUTANTS = [
         "        for slot in self._speaking.values():\n            if slot in self._waiting:",
         "        named = {s.name: s for s in self._speaking.values()}\n"
         "        for slot in [named[n] for n in set(named)]:\n            if slot in self._waiting:",
-        (f"{DETERMINISM}::test_hash_seeds_decide_nothing",),
+        (f"{DETERMINISM}::test_every_condition_decides_the_same",),
     ),
     Mutant(
         "an app reads the wall clock",
