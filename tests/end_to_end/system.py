@@ -97,10 +97,12 @@ def venue_says(host, port):
 def our_fills(journal):
     """(trade id, quantity, price) of each fill the OMS reported, in mantissas."""
     fills = []
-    raw = {f.header.seq: f.message for f in frames(journal, kinds=[VenueFill.KIND])}
-    for f in frames(journal, kinds=[ExecutionReport.KIND]):
+    raw = {}
+    for f in frames(journal, kinds=[VenueFill.KIND, ExecutionReport.KIND]):  # in one go: the stream may still grow
         m = f.message
-        if m.exec_type == ExecType.TRADE:
+        if f.header.kind == VenueFill.KIND:
+            raw[f.header.seq] = m
+        elif m.exec_type == ExecType.TRADE:
             fills.append((raw[m.venue_frame_seq].trade_no, m.last_qty, m.last_px))
     return fills
 
