@@ -5,10 +5,11 @@ Nothing here is read by an app: `lockstep.loader` turns it into frames, and apps
 
 from __future__ import annotations
 
+import copy
 import datetime
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -313,9 +314,9 @@ def parse(path: Path, text: bytes, **overrides: Any) -> Config:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     raw.setdefault("session", {}).update({k: v for k, v in overrides.items() if v is not None})
     try:
-        system = msgspec.convert(raw, System, strict=True)
+        system = _system(raw)
     except msgspec.ValidationError as error:
-        raise ConfigError(_locate(path, raw, str(error))) from None
+        raise ConfigError(_locate(path, raw, str(error), _system)) from None
     for table in system.strategy.values():
         _beside(path, table)
     for app in system.app.values():
@@ -327,6 +328,10 @@ def parse(path: Path, text: bytes, **overrides: Any) -> Config:
     return config
 
 
+def _system(raw: Any) -> System:
+    return msgspec.convert(raw, System, strict=True)
+
+
 def _beside(path: Path, table: dict[str, Any]) -> None:
     """A strategy file named relatively lies beside the configuration."""
     file, _, name = str(table.get("class", "")).rpartition(":")
@@ -335,26 +340,55 @@ def _beside(path: Path, table: dict[str, Any]) -> None:
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?$", re.DOTALL)
+_PART = re.compile(r"\[[^\]]*\]|[^.$\[\]]+")
+_ANY = "[...]"
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
 
 
-def _locate(path: Path, raw: dict[str, Any], error: str) -> str:
-    """msgspec's complaint as file, key, value found, value expected."""
+def _locate(path: Path, raw: dict[str, Any], error: str, read: Callable[[Any], object]) -> str:
+    """msgspec's complaint as file, key, value found, value expected. `read` is what complained of `raw`."""
     found = _AT.match(error)
     assert found is not None
-    what, at = found["what"], (found["at"] or "$").removeprefix("$").lstrip(".")
+    what, parts = found["what"], _named(raw, error, _PART.findall(found["at"] or ""), read)
+    at = "".join(part if part.startswith("[") else f".{part}" for part in parts).lstrip(".")
     unknown = _UNKNOWN.search(what)
     if unknown:
         key = ".".join(filter(None, [at, unknown["field"]]))
         return f"{path}: {key}: unknown key; expected one of the keys in docs/configuration.md"
-    value: Any = raw
-    for part in re.findall(r"[^.\[\]]+", at):
-        if part == "...":
-            return f"{path}: {at}: {what[0].lower()}{what[1:]}"
-        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
     if what.startswith("Invalid enum value"):
         what = f"expected one of {', '.join(_choices(at))}"
-    return f"{path}: {at} = {value!r}: {what[0].lower()}{what[1:]}"
+    return f"{path}: {at} = {_value(raw, parts)!r}: {what[0].lower()}{what[1:]}"
+
+
+def _named(raw: dict[str, Any], error: str, parts: list[str], read: Callable[[Any], object]) -> list[str]:
+    """Keys in the place of `[...]`, any key of a table: alone in its table, only the one meant is complained of."""
+    parts = list(parts)
+    for n, part in enumerate(parts):
+        if part != _ANY:
+            continue
+        whole = _value(raw, parts[:n])
+        for name in whole:
+            alone = copy.deepcopy(raw)
+            table = _value(alone, parts[:n])
+            for other in whole.keys() - {name}:
+                del table[other]
+            try:
+                read(alone)
+            except (msgspec.ValidationError, AppConfigError, ValueError, TypeError) as again:
+                if str(again) == error:
+                    parts[n] = name
+                    break
+    return parts
+
+
+def _value(raw: Any, parts: Sequence[str]) -> Any:
+    """What stands there; None: nothing does."""
+    for part in parts:
+        if isinstance(raw, list):
+            raw = raw[int(part.strip("[]"))]
+        else:
+            raw = raw.get(part) if isinstance(raw, dict) else None
+    return raw
 
 
 def _choices(at: str) -> list[str]:
@@ -511,7 +545,7 @@ def _check_strategies(config: Config) -> None:
         except AppConfigError as error:
             raise ConfigError(f"{config.path}: {key}.{error}") from None
         except msgspec.ValidationError as error:
-            line = _locate(config.path, config.parameters_of(name), str(error))
+            line = _locate(config.path, config.parameters_of(name), str(error), load_class(table["class"])().configure)
             raise ConfigError(line.replace(f"{config.path}: ", f"{config.path}: {key}.", 1)) from None
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{config.path}: {key}.{error}") from None

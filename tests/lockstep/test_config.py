@@ -79,7 +79,7 @@ WRONG = {
     "app that cannot be loaded": ({"app": {"x": {"class": "nowhere:X", "role": "positions"}}}, "app.x.class", "nowhere"),
     "two publishers of one name": ({"app": {"maker": {"class": "apps.positions:Positions", "role": "positions"}}}, "'maker'",
                                    "name of its own"),
-    "three copies": ({"host": {"a": {"apps": ["oms"], "copies": 3}}}, "copies", "<= 2"),
+    "three copies": ({"host": {"a": {"apps": ["oms"], "copies": 3}, "b": {"apps": ["risk"]}}}, "host.a.copies = 3", "<= 2"),
     "copies with a name that is taken": (
         {"host": {"a": {"apps": ["oms"], "copies": 2}, "a-2": {"apps": ["risk"]}}}, "host.a.copies", "a-2"
     ),
