@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 from journal.frames import last_seq
@@ -30,6 +40,15 @@ def verify_with_progress(
         task = bar.add_task("replay", total=total)
         bar.update(task, completed=player.reader.next_seq - 1)
         return judge(player, to_seq, lambda seq: bar.update(task, completed=seq))
+
+
+@contextlib.contextmanager
+def events_counted(console: Console) -> Iterator[Callable[[str, int], None]]:
+    """On a terminal: which run it is and how many market events it has done, as one tells the function that this yields."""
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} market events"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda name, done: bar.update(task, description=name, completed=done)
 
 
 class _Rate(ProgressColumn):

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lockstep.backtesting import run_backtest
 from lockstep.config import load
+from lockstep.progress import events_counted
 from replay.player import verify
 from replay.report.html import write_report
 from replay.report.screen import screen
@@ -36,14 +36,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`lockstep backtest CONFIG`"""
-    console = Console(stderr=True)
     config = load(arguments.config)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     out = arguments.journal or Path("backtests") / f"{arguments.config.stem}-{stamp}"
-    columns = (SpinnerColumn(), TextColumn("backtest {task.completed:,.0f} market events"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("backtest", total=None)
-        result = run_backtest(config, out, arguments.market, lambda done: bar.update(task, completed=done))
+    with events_counted(Console(stderr=True)) as counted:
+        result = run_backtest(config, out, arguments.market, lambda done: counted("backtest", done))
     verdict = verify(out)
     summary = summarize(out)
     report = out / "report.html"

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lockstep.config import load
+from lockstep.progress import events_counted
 from lockstep.whatif import whatif
 from replay.whatif.compare import Comparison, What
 from replay.whatif.page import rows, said
@@ -38,14 +38,11 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`lockstep whatif PATH CONFIG`"""
-    console = Console(stderr=True)
     config = load(arguments.config)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     out = arguments.out or Path("whatif") / f"{arguments.config.stem}-{stamp}"
-    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} events"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("base", total=None)
-        told = whatif(arguments.path, config, out, lambda name, done: bar.update(task, description=name, completed=done))
+    with events_counted(Console(stderr=True)) as counted:
+        told = whatif(arguments.path, config, out, counted)
     page = out / "whatif.html"
     if arguments.json:
         print(msgspec.json.encode({"comparison": told, "page": str(page)}, enc_hook=str).decode())

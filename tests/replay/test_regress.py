@@ -13,26 +13,9 @@ from lockstep.cli import main
 from lockstep.config import parse
 from replay.builds import HERE, build_of
 from tests.end_to_end.system import configuration_text, one_line
+from tests.replay.paced_strategy import paced
 
-STRATEGY = """
-from apps.strategy import Qty, Strategy, on
-from journal.messages import NULL, TopOfBook
-
-
-class Paces(Strategy):
-    qty: Qty
-    every: int = 40
-
-    def start(self):
-        self.seen = 0
-
-    @on(TopOfBook, wake="touch_changed")
-    def touch(self, m):
-        self.seen += 1
-        if self.seen % self.every == 0 and m.bid_px != NULL and m.ask_px != NULL:
-            qty = self.refdata.qty(m.instrument, self.qty)
-            self.target(m.instrument, 0 if self.position(m.instrument) else qty)
-"""
+STRATEGY = paced("Paces")
 SLOW = STRATEGY.replace("== 0 and m.bid_px", "== 0 and self.seen < 100 and m.bid_px")
 
 
