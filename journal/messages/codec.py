@@ -79,8 +79,13 @@ class Group(Sequence[Entry]):
     __hash__ = None  # type: ignore[assignment]
 
     def raw(self) -> memoryview:
-        """The rows' own bytes, count × stride, in place. What a C kernel takes."""
-        return memoryview(self._buffer)[self._at : self._at + self.rows * self.stride]
+        """The rows' own bytes, count × stride, in place. What a C kernel takes: ValueError where they do not hold such rows."""
+        found, wanted = memoryview(self._buffer)[self._at : self._at + self.rows * self.stride], self._row.LAYOUT.fixed_bytes
+        if self.rows and (self.stride < wanted or len(found) != self.rows * self.stride):
+            raise ValueError(
+                f"{self.rows} rows of {self.stride} bytes each, {len(found)} bytes there; expected {wanted} a row or more"
+            )
+        return found
 
 
 accelerator.use_group(Group)

@@ -223,3 +223,15 @@ def test_rows_that_are_no_multiple_of_eight_are_padded():
     m = SourceDefined(name="x", grants=[Grant(1, 2), Grant(3, 4), Grant(5, 6)])
     assert_canonical(SourceDefined, m.encode())
     assert SourceDefined.decode(m.encode()) == m
+
+
+@pytest.mark.parametrize(("count", "stride", "cut"), [(1, 8, 0), (2, 0, 0), (2, 16, 1), (3, 16, 0), (65_535, 64, 0)])
+def test_rows_that_are_no_rows_are_not_handed_to_a_kernel(count, stride, cut):
+    """A kernel reads whole rows wherever it is sent: one too short sent it beyond the buffer."""
+    body = MarketByPriceUpdate(bids=[Level(99, 1), Level(98, 1)]).encode()
+    at = len(body) - 32
+    group = Group(Level, body[: len(body) - cut], 0, at, count, stride)
+    with pytest.raises(ValueError, match=f"{count} rows of {stride} bytes each"):
+        group.raw()
+    assert bytes(Group(Level, body, 0, at, 2, 16).raw()) == body[at:]
+    assert len(Group(Level, body, 0, 1 << 20, 0, 0).raw()) == 0
