@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
 
 
+def _note(said: list[tuple[int, Emission]], source: int, e: Emission) -> None:
+    said.append((source, e))
+
+
 def make_journal(path: Path, count: int) -> None:
     """The market journal, with what the two apps say over it, as a live sequencer would have it."""
     rng = random.Random(1)
@@ -117,7 +122,7 @@ def make_journal(path: Path, count: int) -> None:
     group = Group()
     defined = _definitions()
     for name, (cls, source) in APPS.items():
-        ledger = Ledger(name, lambda e, source=source: said.append((source, e)))  # type: ignore[misc]
+        ledger = Ledger(name, partial(_note, said, source))
         group.add(name, cls(), source=source, ledger=ledger, active_from=len(defined))
     ts = 0
     with JournalWriter.open(path, stream_id=1, nonce=1) as writer, JournalReader(path) as reader:
