@@ -111,8 +111,12 @@ def test_waiting_for_the_disk_takes_no_core(folder, monkeypatch):
         os.eventfd_write(sealing.wake_fd, 1)
         ready, real = [], select.select
 
+        waiting = threading.get_ident()
+
         def looked(*arguments):
             found = real(*arguments)
+            if threading.get_ident() != waiting:  # whoever else waits for something in this process
+                return found
             ready.append(bool(found[0]))
             if len(ready) == 4:
                 writer.sync()
