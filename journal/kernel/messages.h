@@ -50,10 +50,14 @@ enum lockstep_kind {
     LOCKSTEP_ACCOUNT_DEFINED = 102,
     LOCKSTEP_USER_DEFINED = 103,
     LOCKSTEP_STRATEGY_DEFINED = 104,
+    LOCKSTEP_GROUP_DEFINED = 105,
     LOCKSTEP_INSTRUMENT_DEFINED = 106,
     LOCKSTEP_TICK_TABLE = 107,
+    LOCKSTEP_MARGIN_TABLE = 108,
     LOCKSTEP_FEE_SCHEDULE = 111,
+    LOCKSTEP_TRADING_CALENDAR = 112,
     LOCKSTEP_DESTINATION_DEFINED = 113,
+    LOCKSTEP_OWNERSHIP_DEFINED = 114,
     LOCKSTEP_MARKET_STATUS = 200,
     LOCKSTEP_TOP_OF_BOOK = 201,
     LOCKSTEP_MARKET_BY_PRICE_SNAPSHOT = 202,
@@ -65,36 +69,87 @@ enum lockstep_kind {
     LOCKSTEP_NEW_ORDER = 300,
     LOCKSTEP_REPLACE_ORDER = 301,
     LOCKSTEP_CANCEL_ORDER = 302,
+    LOCKSTEP_CANCEL_ALL = 303,
+    LOCKSTEP_ORDER_LIST = 304,
+    LOCKSTEP_PARENT_ORDER = 305,
+    LOCKSTEP_MASS_QUOTE = 306,
+    LOCKSTEP_CANCEL_QUOTES = 307,
+    LOCKSTEP_ORDER_STATUS_REQUEST = 308,
     LOCKSTEP_ROUTED_ORDER = 320,
     LOCKSTEP_ROUTED_REPLACE = 321,
     LOCKSTEP_ROUTED_CANCEL = 322,
+    LOCKSTEP_ROUTED_CANCEL_ALL = 323,
+    LOCKSTEP_ROUTED_QUOTE = 324,
     LOCKSTEP_ROUTED_QUERY = 325,
+    LOCKSTEP_ROUTED_DEAD_MAN = 326,
     LOCKSTEP_ORDER_SENT = 327,
     LOCKSTEP_SEND_REFUSED = 328,
     LOCKSTEP_VENUE_ORDER_UPDATE = 330,
     LOCKSTEP_VENUE_FILL = 331,
     LOCKSTEP_VENUE_CANCEL_REJECT = 332,
+    LOCKSTEP_VENUE_TRADE_CORRECTION = 333,
+    LOCKSTEP_VENUE_MASS_CANCEL_REPORT = 334,
+    LOCKSTEP_VENUE_QUOTE_UPDATE = 335,
+    LOCKSTEP_VENUE_MMP_STATE = 336,
     LOCKSTEP_EXECUTION_REPORT = 350,
     LOCKSTEP_ORDER_CANCEL_REJECT = 351,
+    LOCKSTEP_CANCEL_ALL_REPORT = 352,
+    LOCKSTEP_QUOTE_STATUS_REPORT = 353,
+    LOCKSTEP_LIST_STATUS = 354,
+    LOCKSTEP_ROUTING_DECISION = 355,
+    LOCKSTEP_RECONCILE_STARTED = 360,
+    LOCKSTEP_RECONCILE_DIFFERENCE = 361,
+    LOCKSTEP_RECONCILE_CORRECTION = 362,
+    LOCKSTEP_RECONCILE_FINISHED = 363,
+    LOCKSTEP_DONT_KNOW_TRADE = 370,
     LOCKSTEP_RISK_LIMIT_SET = 400,
     LOCKSTEP_RISK_DECISION = 401,
+    LOCKSTEP_VIOLATION = 402,
     LOCKSTEP_KILL_SWITCH = 403,
     LOCKSTEP_KILL_RELEASE = 404,
+    LOCKSTEP_TRADING_STATE_SET = 405,
+    LOCKSTEP_GATE = 406,
+    LOCKSTEP_HEARTBEAT = 407,
+    LOCKSTEP_HEARTBEAT_LOST = 408,
+    LOCKSTEP_EXPOSURE = 409,
+    LOCKSTEP_LIMIT_ACKNOWLEDGED = 410,
     LOCKSTEP_POSITION = 500,
+    LOCKSTEP_POSITION_CONFIRMED = 501,
+    LOCKSTEP_FUNDS_CONFIRMED = 502,
+    LOCKSTEP_MARGIN_CONFIRMED = 504,
+    LOCKSTEP_MARK = 520,
+    LOCKSTEP_CONVERSION_RATE = 521,
     LOCKSTEP_STRATEGY_COMMAND = 600,
     LOCKSTEP_STRATEGY_STATE = 601,
+    LOCKSTEP_EMULATED_TRIGGER = 609,
     LOCKSTEP_GATEWAY_STATUS = 700,
     LOCKSTEP_STREAM_STATUS = 701,
     LOCKSTEP_DOWNLOAD_BEGIN = 703,
     LOCKSTEP_DOWNLOAD_END = 704,
+    LOCKSTEP_RATE_LIMIT_USAGE = 705,
+    LOCKSTEP_VENUE_STATUS = 706,
     LOCKSTEP_VENUE_ERROR = 707,
+    LOCKSTEP_VENUE_DEAD_MAN = 710,
     LOCKSTEP_OPERATOR_COMMAND = 800,
     LOCKSTEP_COMMAND_RESULT = 801,
+    LOCKSTEP_APPROVAL = 802,
     LOCKSTEP_ALERT = 804,
     LOCKSTEP_LOG_RECORD = 806,
     LOCKSTEP_SIMULATION_SETTINGS = 900,
     LOCKSTEP_IMPORT_PROVENANCE = 901,
+    LOCKSTEP_FAULT_INJECTED = 905,
     LOCKSTEP_FILL_DECISION = 906,
+};
+
+struct lockstep_algo_parameter_entry {
+    uint8_t  type;
+    uint8_t  zero0[7];
+    struct lockstep_text name;
+    struct lockstep_text value;
+};
+
+struct lockstep_algo_venue_entry {
+    uint16_t venue;
 };
 
 struct lockstep_check_outcome_entry {
@@ -112,9 +167,64 @@ struct lockstep_grant_entry {
     uint16_t last;
 };
 
+struct lockstep_group_member_entry {
+    uint32_t member;
+    uint32_t member_type;
+};
+
 struct lockstep_level_entry {
     int64_t  px;
     int64_t  qty;
+};
+
+struct lockstep_list_member_entry {
+    uint64_t order_id;
+    uint8_t  role;
+    uint8_t  zero0[7];
+};
+
+struct lockstep_list_member_status_entry {
+    uint64_t order_id;
+    int64_t  cum_qty;
+    uint8_t  ord_status;
+    uint8_t  zero0[7];
+};
+
+struct lockstep_margin_tier_entry {
+    lockstep_i128 from_notional;
+    int64_t  initial_rate;
+    int64_t  maintenance_rate;
+    int64_t  max_leverage_rate;
+};
+
+struct lockstep_quote_entry_entry {
+    int64_t  bid_px;
+    int64_t  bid_qty;
+    int64_t  ask_px;
+    int64_t  ask_qty;
+    uint32_t entry;
+    uint32_t instrument;
+    uint32_t exec_inst;
+    uint16_t set;
+    uint8_t  zero0[2];
+};
+
+struct lockstep_rate_limit_entry {
+    int64_t  period_ns;
+    int64_t  end_ts;
+    uint32_t limit;
+    uint32_t used;
+    uint8_t  limit_type;
+    uint8_t  origin;
+    uint8_t  zero0[6];
+};
+
+struct lockstep_route_candidate_entry {
+    int64_t  score;
+    uint16_t venue;
+    uint16_t destination;
+    uint16_t skipped;
+    uint8_t  zero0[2];
 };
 
 struct lockstep_setting_entry {
@@ -424,6 +534,15 @@ struct lockstep_strategy_defined {
     struct lockstep_text name;
 };
 
+/* 105 */
+struct lockstep_group_defined {
+    uint32_t group;
+    uint8_t  group_type;
+    uint8_t  zero0[3];
+    struct lockstep_text name;
+    struct lockstep_group members;
+};
+
 /* 106 */
 struct lockstep_instrument_defined {
     lockstep_i128 min_notional;
@@ -486,6 +605,13 @@ struct lockstep_tick_table {
     struct lockstep_group steps;
 };
 
+/* 108 */
+struct lockstep_margin_table {
+    uint32_t instrument;
+    uint32_t account;
+    struct lockstep_group tiers;
+};
+
 /* 111 */
 struct lockstep_fee_schedule {
     int64_t  rate;
@@ -499,6 +625,16 @@ struct lockstep_fee_schedule {
     uint8_t  fee_type;
 };
 
+/* 112 */
+struct lockstep_trading_calendar {
+    int64_t  from_ts;
+    int64_t  to_ts;
+    uint32_t instrument;
+    uint16_t venue;
+    uint8_t  phase;
+    uint8_t  zero0[1];
+};
+
 /* 113 */
 struct lockstep_destination_defined {
     uint32_t account;
@@ -508,6 +644,15 @@ struct lockstep_destination_defined {
     uint8_t  transport;
     uint8_t  priority;
     uint8_t  zero0[4];
+};
+
+/* 114 */
+struct lockstep_ownership_defined {
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t strategy;
+    uint8_t  exclusive;
+    uint8_t  zero0[3];
 };
 
 /* 200 */
@@ -696,6 +841,96 @@ struct lockstep_cancel_order {
     struct lockstep_text cl_ord_ref;
 };
 
+/* 303 */
+struct lockstep_cancel_all {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request;
+    uint16_t reason;
+    uint8_t  side;
+    uint8_t  zero0[5];
+};
+
+/* 304 */
+struct lockstep_order_list {
+    uint64_t list_id;
+    uint8_t  contingency;
+    uint8_t  trigger_mode;
+    uint8_t  zero0[6];
+    struct lockstep_group members;
+};
+
+/* 305 */
+struct lockstep_parent_order {
+    uint64_t order_id;
+    int64_t  order_qty;
+    int64_t  limit_px;
+    int64_t  start_ts;
+    int64_t  end_ts;
+    int64_t  participation_rate;
+    int64_t  max_slice_qty;
+    int64_t  min_slice_qty;
+    uint32_t account;
+    uint32_t strategy;
+    uint32_t user;
+    uint32_t instrument;
+    uint16_t algo;
+    uint8_t  side;
+    uint8_t  urgency;
+    uint8_t  zero0[4];
+    struct lockstep_group venues;
+    struct lockstep_group parameters;
+};
+
+/* 306 */
+struct lockstep_mass_quote {
+    uint64_t quote_id;
+    int64_t  valid_until_ts;
+    uint32_t account;
+    uint32_t strategy;
+    uint16_t mmp_group;
+    uint8_t  mmp_reset;
+    uint8_t  zero0[5];
+    struct lockstep_group entries;
+};
+
+/* 307 */
+struct lockstep_cancel_quotes {
+    uint64_t quote_id;
+    uint32_t account;
+    uint32_t instrument;
+    uint16_t set;
+    uint16_t reason;
+    uint8_t  zero0[4];
+};
+
+/* 308 */
+struct lockstep_order_status_request {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request;
+};
+
 /* 320 */
 struct lockstep_routed_order {
     uint64_t order_id;
@@ -720,7 +955,15 @@ struct lockstep_routed_order {
     uint8_t  quantity_type;
     uint8_t  stp_mode;
     uint8_t  trigger;
-    uint8_t  zero0[6];
+    uint8_t  trigger_direction;
+    uint8_t  trail_type;
+    uint8_t  peg_type;
+    int8_t   trail_offset_exp;
+    int8_t   peg_offset_exp;
+    int8_t   leverage_exp;
+    int64_t  trail_offset;
+    int64_t  peg_offset;
+    int64_t  leverage;
 };
 
 /* 321 */
@@ -753,6 +996,42 @@ struct lockstep_routed_cancel {
     uint16_t reason;
 };
 
+/* 323 */
+struct lockstep_routed_cancel_all {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request;
+    uint32_t account;
+    uint16_t destination;
+    uint16_t reason;
+    uint8_t  side;
+    uint8_t  zero0[7];
+};
+
+/* 324 */
+struct lockstep_routed_quote {
+    uint64_t quote_id;
+    uint64_t risk_seq;
+    uint64_t content_hash;
+    int64_t  valid_until_ts;
+    uint32_t account;
+    uint16_t destination;
+    uint16_t mmp_group;
+    uint8_t  mmp_reset;
+    uint8_t  zero0[7];
+    struct lockstep_group entries;
+};
+
 /* 325 */
 struct lockstep_routed_query {
     uint64_t order_id;
@@ -764,6 +1043,15 @@ struct lockstep_routed_query {
     uint16_t destination;
     uint8_t  query;
     uint8_t  zero0[5];
+};
+
+/* 326 */
+struct lockstep_routed_dead_man {
+    int64_t  timeout_ns;
+    uint32_t account;
+    uint16_t destination;
+    uint8_t  action;
+    uint8_t  zero0[1];
 };
 
 /* 327 */
@@ -853,6 +1141,74 @@ struct lockstep_venue_cancel_reject {
     struct lockstep_text text;
 };
 
+/* 333 */
+struct lockstep_venue_trade_correction {
+    uint64_t request_seq;
+    uint64_t order_id;
+    int64_t  last_qty;
+    int64_t  last_px;
+    int64_t  fee;
+    int64_t  exchange_ts;
+    uint64_t exchange_seq;
+    uint64_t trade_no;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t fee_currency;
+    uint16_t reason;
+    uint8_t  channel;
+    uint8_t  action;
+    int8_t   fee_exp;
+    uint8_t  zero0[7];
+    struct lockstep_text venue_trade_ref;
+    struct lockstep_text venue_order_ref;
+    struct lockstep_text client_ref;
+};
+
+/* 334 */
+struct lockstep_venue_mass_cancel_report {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request_seq;
+    uint32_t account;
+    uint32_t affected;
+    uint16_t reason;
+    uint8_t  zero0[6];
+};
+
+/* 335 */
+struct lockstep_venue_quote_update {
+    uint64_t request_seq;
+    uint64_t quote_id;
+    uint32_t entry;
+    uint32_t account;
+    uint32_t instrument;
+    uint16_t set;
+    uint16_t reason;
+    uint8_t  quote_status;
+    uint8_t  zero0[7];
+    struct lockstep_text bid_order_ref;
+    struct lockstep_text ask_order_ref;
+};
+
+/* 336 */
+struct lockstep_venue_mmp_state {
+    int64_t  frozen_until_ts;
+    uint32_t account;
+    uint16_t mmp_group;
+    uint8_t  state;
+    uint8_t  zero0[1];
+};
+
 /* 350 */
 struct lockstep_execution_report {
     lockstep_i128 cum_notional;
@@ -902,6 +1258,126 @@ struct lockstep_order_cancel_reject {
     struct lockstep_text text;
 };
 
+/* 352 */
+struct lockstep_cancel_all_report {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request;
+    uint64_t request_seq;
+    uint32_t matched;
+    uint32_t canceled;
+    uint32_t rejected;
+    uint32_t pending;
+    uint16_t reason;
+    uint8_t  final;
+    uint8_t  zero0[5];
+};
+
+/* 353 */
+struct lockstep_quote_status_report {
+    uint64_t quote_id;
+    uint64_t bid_order_id;
+    uint64_t ask_order_id;
+    uint32_t entry;
+    uint32_t account;
+    uint32_t instrument;
+    uint16_t reason;
+    uint8_t  quote_status;
+    uint8_t  zero0[1];
+};
+
+/* 354 */
+struct lockstep_list_status {
+    uint64_t list_id;
+    uint16_t reason;
+    uint8_t  list_status;
+    uint8_t  zero0[5];
+    struct lockstep_group members;
+};
+
+/* 355 */
+struct lockstep_routing_decision {
+    uint64_t order_id;
+    uint16_t venue;
+    uint16_t destination;
+    uint16_t rule;
+    uint8_t  zero0[2];
+    struct lockstep_group candidates;
+};
+
+/* 360 */
+struct lockstep_reconcile_started {
+    uint64_t run;
+    int64_t  lookback_from_ts;
+    uint32_t account;
+    uint16_t venue;
+    uint8_t  trigger;
+    uint8_t  zero0[1];
+};
+
+/* 361 */
+struct lockstep_reconcile_difference {
+    lockstep_i128 ours;
+    lockstep_i128 theirs;
+    lockstep_i128 tolerance;
+    uint64_t run;
+    uint64_t order_id;
+    uint64_t venue_frame_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t currency;
+    uint8_t  difference;
+    int8_t   exp;
+    uint8_t  zero0[2];
+    struct lockstep_text venue_order_ref;
+    struct lockstep_text venue_trade_ref;
+};
+
+/* 362 */
+struct lockstep_reconcile_correction {
+    uint64_t run;
+    uint64_t difference_seq;
+    uint64_t approval_seq;
+    uint32_t user;
+    uint16_t reason;
+    uint8_t  action;
+    uint8_t  zero0[1];
+    struct lockstep_text text;
+};
+
+/* 363 */
+struct lockstep_reconcile_finished {
+    uint64_t run;
+    uint32_t account;
+    uint32_t differences;
+    uint32_t open;
+    uint16_t venue;
+    uint8_t  result;
+    uint8_t  zero0[1];
+};
+
+/* 370 */
+struct lockstep_dont_know_trade {
+    uint64_t venue_frame_seq;
+    int64_t  last_qty;
+    int64_t  last_px;
+    uint32_t account;
+    uint32_t instrument;
+    uint8_t  dk_reason;
+    uint8_t  zero0[7];
+    struct lockstep_text venue_trade_ref;
+};
+
 /* 400 */
 struct lockstep_risk_limit_set {
     uint64_t scope_order_id;
@@ -948,6 +1424,35 @@ struct lockstep_risk_decision {
     struct lockstep_group checks;
 };
 
+/* 402 */
+struct lockstep_violation {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    int64_t  value;
+    int64_t  bound;
+    int64_t  until_ts;
+    uint64_t about_seq;
+    uint32_t limit;
+    uint32_t count;
+    uint16_t check;
+    uint16_t reason;
+    uint8_t  severity;
+    int8_t   exp;
+    uint8_t  action;
+    uint8_t  zero0[1];
+    struct lockstep_text text;
+};
+
 /* 403 */
 struct lockstep_kill_switch {
     uint64_t scope_order_id;
@@ -976,6 +1481,97 @@ struct lockstep_kill_release {
     struct lockstep_text reason;
 };
 
+/* 405 */
+struct lockstep_trading_state_set {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    uint64_t request;
+    uint16_t reason;
+    uint8_t  state;
+    uint8_t  zero0[5];
+    struct lockstep_text text;
+};
+
+/* 406 */
+struct lockstep_gate {
+    uint64_t venue_frame_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t causes;
+    uint16_t venue;
+    uint8_t  state;
+    uint8_t  zero0[1];
+};
+
+/* 407 */
+struct lockstep_heartbeat {
+    uint64_t counter;
+    int64_t  interval_ns;
+    uint32_t user;
+    uint16_t watch;
+    uint8_t  zero0[2];
+};
+
+/* 408 */
+struct lockstep_heartbeat_lost {
+    uint64_t last_seq;
+    uint16_t watch;
+    uint16_t missed;
+    uint8_t  action;
+    uint8_t  zero0[3];
+};
+
+/* 409 */
+struct lockstep_exposure {
+    uint64_t scope_order_id;
+    uint32_t scope_account;
+    uint32_t scope_strategy;
+    uint32_t scope_user;
+    uint32_t scope_group;
+    uint32_t scope_instrument;
+    uint32_t scope_underlying;
+    uint16_t scope_venue;
+    uint16_t scope_source;
+    uint8_t  scope_type;
+    uint8_t  scope_zero8;
+    uint16_t scope_zero16;
+    lockstep_i128 gross_notional;
+    lockstep_i128 net_notional;
+    lockstep_i128 reserved_notional;
+    int64_t  working_buy_qty;
+    int64_t  working_sell_qty;
+    int64_t  unknown_qty;
+    uint32_t currency;
+    uint32_t orders;
+};
+
+/* 410 */
+struct lockstep_limit_acknowledged {
+    int64_t  old_warn;
+    int64_t  old_hard;
+    int64_t  warn;
+    int64_t  hard;
+    int64_t  current;
+    uint64_t request_seq;
+    uint32_t limit;
+    uint32_t generation;
+    uint32_t user;
+    uint16_t check;
+    uint16_t reason;
+    int8_t   exp;
+    uint8_t  zero0[7];
+};
+
 /* 500 */
 struct lockstep_position {
     lockstep_i128 cost;
@@ -994,6 +1590,75 @@ struct lockstep_position {
     uint8_t  zero0[6];
 };
 
+/* 501 */
+struct lockstep_position_confirmed {
+    int64_t  long_qty;
+    int64_t  short_qty;
+    int64_t  entry_px;
+    int64_t  liquidation_px;
+    int64_t  unrealized;
+    int64_t  exchange_ts;
+    uint64_t exchange_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t currency;
+    uint8_t  margin_mode;
+    uint8_t  position_side;
+    int8_t   unrealized_exp;
+    uint8_t  zero0[1];
+};
+
+/* 502 */
+struct lockstep_funds_confirmed {
+    int64_t  balance;
+    int64_t  hold;
+    int64_t  borrowed;
+    int64_t  unrealized;
+    int64_t  exchange_ts;
+    uint64_t exchange_seq;
+    uint32_t account;
+    uint32_t currency;
+    uint8_t  margin_mode;
+    int8_t   exp;
+    uint8_t  zero0[6];
+};
+
+/* 504 */
+struct lockstep_margin_confirmed {
+    int64_t  equity;
+    int64_t  initial;
+    int64_t  maintenance;
+    int64_t  ratio;
+    int64_t  leverage;
+    int64_t  exchange_ts;
+    uint64_t exchange_seq;
+    uint32_t account;
+    uint32_t currency;
+    int8_t   exp;
+    int8_t   leverage_exp;
+    uint8_t  zero0[6];
+};
+
+/* 520 */
+struct lockstep_mark {
+    int64_t  mark_px;
+    uint64_t source_seq_ref;
+    int64_t  exchange_ts;
+    uint32_t instrument;
+    uint8_t  mark_type;
+    uint8_t  zero0[3];
+};
+
+/* 521 */
+struct lockstep_conversion_rate {
+    int64_t  rate;
+    uint64_t source_seq_ref;
+    uint32_t from_currency;
+    uint32_t to_currency;
+    int8_t   rate_exp;
+    uint8_t  zero0[7];
+};
+
 /* 600 */
 struct lockstep_strategy_command {
     uint64_t request;
@@ -1010,6 +1675,16 @@ struct lockstep_strategy_state {
     uint16_t reason;
     uint8_t  state;
     uint8_t  zero0[1];
+};
+
+/* 609 */
+struct lockstep_emulated_trigger {
+    uint64_t order_id;
+    int64_t  observed_px;
+    int64_t  trigger_px;
+    uint64_t input_seq;
+    uint8_t  trigger;
+    uint8_t  zero0[7];
 };
 
 /* 700 */
@@ -1061,6 +1736,23 @@ struct lockstep_download_end {
     uint8_t  zero0[1];
 };
 
+/* 705 */
+struct lockstep_rate_limit_usage {
+    uint32_t account;
+    uint16_t venue;
+    uint16_t stream;
+    struct lockstep_group limits;
+};
+
+/* 706 */
+struct lockstep_venue_status {
+    int64_t  until_ts;
+    uint16_t venue;
+    uint8_t  status;
+    uint8_t  zero0[5];
+    struct lockstep_text text;
+};
+
 /* 707 */
 struct lockstep_venue_error {
     uint64_t raw_seq;
@@ -1071,6 +1763,17 @@ struct lockstep_venue_error {
     uint8_t  error;
     uint8_t  zero0[3];
     struct lockstep_text text;
+};
+
+/* 710 */
+struct lockstep_venue_dead_man {
+    int64_t  fires_ts;
+    uint32_t account;
+    uint32_t instrument;
+    uint16_t venue;
+    uint8_t  state;
+    uint8_t  confirmed;
+    uint8_t  zero0[4];
 };
 
 /* 800 */
@@ -1094,6 +1797,16 @@ struct lockstep_command_result {
     uint8_t  status;
     uint8_t  zero0[5];
     struct lockstep_text text;
+};
+
+/* 802 */
+struct lockstep_approval {
+    uint64_t request_seq;
+    uint32_t user;
+    uint32_t session;
+    uint8_t  decision;
+    uint8_t  zero0[7];
+    struct lockstep_text reason;
 };
 
 /* 804 */
@@ -1155,6 +1868,16 @@ struct lockstep_import_provenance {
     uint8_t  zero0[7];
     uint8_t  file_digest[32];
     struct lockstep_text name;
+};
+
+/* 905 */
+struct lockstep_fault_injected {
+    uint64_t order_id;
+    int64_t  detail;
+    uint16_t fault;
+    uint16_t target;
+    uint8_t  zero0[4];
+    struct lockstep_text text;
 };
 
 /* 906 */

@@ -258,6 +258,300 @@ class ReportFlag(IntFlag):
     POSITION_FINAL = 1 << 4
 
 
+class PegType(IntEnum):
+    """FIX PegPriceType (1094); 9, 10 Deribit option orders."""
+
+    UNDEFINED = 0
+    LAST = 1
+    MID = 2
+    OPENING = 3
+    MARKET = 4
+    PRIMARY = 5
+    VWAP = 6
+    TRAILING_STOP = 7
+    LIMIT_PRICE = 8
+    IMPLIED_VOLATILITY = 9
+    FIXED_USD = 10
+
+
+class Trigger(IntEnum):
+    """FIX TriggerPriceType (1107)."""
+
+    UNDEFINED = 0
+    LAST = 1
+    MARK = 2
+    INDEX = 3
+    BID = 4
+    ASK = 5
+    MID = 6
+    BID_OR_LAST = 7
+    ASK_OR_LAST = 8
+    ORDER_FILL = 9
+    TIME = 10
+
+
+class TriggerDirection(IntEnum):
+    """FIX TriggerPriceDirection (1109)."""
+
+    UNDEFINED = 0
+    UP = 1
+    DOWN = 2
+
+
+class TrailType(IntEnum):
+    """FIX PegOffsetType (836)."""
+
+    UNDEFINED = 0
+    PRICE = 1
+    BASIS_POINTS = 2
+    TICKS = 3
+    PERCENT = 4
+
+
+class ContingencyType(IntEnum):
+    """FIX ContingencyType (1385); BRACKET is an OTO of one parent with an OCO pair."""
+
+    UNDEFINED = 0
+    OCO = 1
+    OTO = 2
+    OUO_ABSOLUTE = 3
+    OUO_PROPORTIONAL = 4
+    BRACKET = 5
+    BID_AND_OFFER = 6
+
+
+class ListRole(IntEnum):
+    """What a member is in its list."""
+
+    UNDEFINED = 0
+    PRIMARY = 1
+    STOP_LOSS = 2
+    TAKE_PROFIT = 3
+    SIBLING = 4
+
+
+class ListStatusCode(IntEnum):
+    """FIX ListOrderStatus (431), shortened."""
+
+    UNDEFINED = 0
+    RECEIVED = 1
+    EXECUTING = 2
+    ALL_DONE = 3
+    REJECTED = 4
+    CANCELING = 5
+
+
+class AlgoType(IntEnum):
+    """FIX TargetStrategy (847); 1000 and above are user-defined."""
+
+    UNDEFINED = 0
+    TWAP = 1
+    VWAP = 2
+    POV = 3
+    IMPLEMENTATION_SHORTFALL = 4
+    ICEBERG = 5
+    PEG = 6
+    SMART_ORDER_ROUTER = 7
+    SWEEP = 8
+    ARRIVAL = 9
+    CLOSE = 10
+
+
+class QuoteStatus(IntEnum):
+    """FIX QuoteStatus (297), shortened."""
+
+    UNDEFINED = 0
+    ACCEPTED = 1
+    ACTIVE = 2
+    CANCELED = 3
+    REJECTED = 4
+    EXPIRED = 5
+    TRADED = 6
+    REMOVED = 7
+    MMP_FROZEN = 8
+
+
+class MmpState(IntEnum):
+    """Market-maker protection of a group of quotes."""
+
+    UNDEFINED = 0
+    ACTIVE = 1
+    FROZEN = 2
+
+
+class DkReason(IntEnum):
+    """FIX DKReason (127)."""
+
+    UNDEFINED = 0
+    UNKNOWN_SYMBOL = 1
+    WRONG_SIDE = 2
+    QUANTITY_EXCEEDS_ORDER = 3
+    NO_MATCHING_ORDER = 4
+    PRICE_EXCEEDS_LIMIT = 5
+    CALCULATION_DIFFERENCE = 6
+    OTHER = 7
+
+
+class TradeCorrectionAction(IntEnum):
+    """What a venue does to a trade it has reported."""
+
+    UNDEFINED = 0
+    CANCEL = 1
+    CORRECT = 2
+
+
+class DifferenceType(IntEnum):
+    """In what we and the venue differ."""
+
+    UNDEFINED = 0
+    ORDER_MISSING_AT_VENUE = 1
+    ORDER_UNKNOWN_TO_US = 2
+    STATUS = 3
+    QUANTITY = 4
+    PRICE = 5
+    FILL_MISSING_HERE = 6
+    FILL_MISSING_AT_VENUE = 7
+    FILL_DIFFERS = 8
+    POSITION = 9
+    BALANCE = 10
+    FEE = 11
+    FUNDING = 12
+
+
+class CorrectionAction(IntEnum):
+    """What is done about a difference."""
+
+    UNDEFINED = 0
+    ADOPT_VENUE_ORDER = 1
+    CLOSE_OURS = 2
+    APPLY_FILL = 3
+    REVERSE_FILL = 4
+    ADJUST = 5
+    CANCEL_AT_VENUE = 6
+    SUSPENSE = 7
+    HALT_ACCOUNT = 8
+    ACCEPT_DIFFERENCE = 9
+
+
+class ReconcileTrigger(IntEnum):
+    """Why a reconciliation runs."""
+
+    UNDEFINED = 0
+    CONNECTED = 1
+    TIMER = 2
+    OPERATOR = 3
+    UNKNOWN_ORDERS = 4
+
+
+class ReconcileResult(IntEnum):
+    """How a reconciliation ended."""
+
+    UNDEFINED = 0
+    CONVERGED = 1
+    DIFFERENCES_OPEN = 2
+    HALTED = 3
+    INCOMPLETE = 4
+
+
+class RateLimitType(IntEnum):
+    """What a venue's budget counts (1-7 Roq; 10 Deribit, 11 Kraken)."""
+
+    UNDEFINED = 0
+    ORDER_ACTION = 1
+    CREATE_ORDER = 2
+    REQUEST = 3
+    REQUEST_WEIGHT = 4
+    CREATE_AND_MODIFY_ORDER = 5
+    MODIFY_ORDER = 6
+    CANCEL_ORDER = 7
+    CONNECTION = 8
+    MESSAGE = 9
+    CREDIT = 10
+    ORDER_AGE_WEIGHTED = 11
+
+
+class TradingState(IntEnum):
+    """Whether a scope may trade."""
+
+    UNDEFINED = 0
+    ACTIVE = 1
+    REDUCING = 2
+    HALTED = 3
+
+
+class GateState(IntEnum):
+    """Whether orders pass."""
+
+    UNDEFINED = 0
+    OPEN = 1
+    CANCEL_ONLY = 2
+    SHUT = 3
+
+
+class GateCause(IntFlag):
+    """What keeps orders from passing."""
+
+    NOT_CONNECTED = 1 << 0
+    DOWNLOADING = 1 << 1
+    RECONCILING = 1 << 2
+    UNKNOWN_ORDERS = 1 << 3
+    DIFFERENCES = 1 << 4
+    KILL = 1 << 5
+    OVERFILL = 1 << 6
+    BOOK = 1 << 7
+    HALTED = 1 << 8
+    DESTINATIONS_DOWN = 1 << 9
+
+
+class DeadManAction(IntEnum):
+    """What is done to a venue's own cancel timer."""
+
+    UNDEFINED = 0
+    ARM = 1
+    REFRESH = 2
+    DISARM = 3
+
+
+class AbsenceAction(IntEnum):
+    """What the absence of a heartbeat leads to."""
+
+    UNDEFINED = 0
+    ALERT = 1
+    PAUSE = 2
+    CANCEL_ALL = 3
+    KILL = 4
+
+
+class ApprovalDecision(IntEnum):
+    """What a second person says."""
+
+    UNDEFINED = 0
+    APPROVED = 1
+    REFUSED = 2
+
+
+class GroupType(IntEnum):
+    UNDEFINED = 0
+    DESK = 1
+    BOOK = 2
+    PORTFOLIO = 3
+    STRATEGIES = 4
+    UNDERLYING = 5
+
+
+class MarkType(IntEnum):
+    """What a valuation price is."""
+
+    UNDEFINED = 0
+    VENUE_MARK = 1
+    MID = 2
+    LAST = 3
+    INDEX = 4
+    SETTLEMENT = 5
+    MODEL = 6
+    CLOSE = 7
+
+
 class InstrumentType(IntEnum):
     UNDEFINED = 0
     SPOT = 1
@@ -451,6 +745,17 @@ class SupportType(IntFlag):
     ORDER_STATE = 1 << 23
     FUNDS = 1 << 28
     CANCEL_ALL = 1 << 29
+    MASS_QUOTE = 1 << 30
+    BATCH = 1 << 31
+    DEAD_MAN = 1 << 32
+    CANCEL_ON_DISCONNECT = 1 << 33
+    MMP = 1 << 34
+    AMEND_IN_PLACE = 1 << 35
+    NATIVE_OCO = 1 << 36
+    NATIVE_TRIGGER = 1 << 37
+    DROP_COPY = 1 << 38
+    TRADE_HISTORY = 1 << 39
+    RATE_LIMITS = 1 << 40
 
 
 class CurrencyType(IntEnum):
@@ -711,6 +1016,9 @@ class CommandCode(IntEnum):
     DISCONNECT = 17
     RESYNC_BOOK = 18
     RECONCILE = 19
+    APPROVE_CORRECTION = 20
+    ADJUST_POSITION = 21
+    LIFT_BAN = 23
 
 
 class StrategyStateCode(IntEnum):
@@ -827,20 +1135,49 @@ class RiskCheck(IntEnum):
 
     UNDEFINED = 0
     KILL_SWITCH = 1
+    TRADING_STATE = 2
     GATE = 3
     PERMISSION = 4
     BAN = 5
     CLIENT_ID_UNIQUE = 6
     INSTRUMENT_TRADABLE = 7
+    VENUE_CAPABILITY = 8
     PRICE_INCREMENT = 9
     QUANTITY_LIMITS = 10
     LOT_STEP = 11
+    QUOTE_QUANTITY_CONVERSION = 12
+    NOTIONAL_LIMITS = 13
     BOOK_VERIFIED_FRESH = 14
     PRICE_COLLAR = 15
+    PRICE_COLLAR_WINDOW = 16
     ORDER_NOTIONAL = 17
     WORKING_ORDERS = 18
     POSITION = 19
+    GROSS_EXPOSURE = 20
+    NET_EXPOSURE = 21
+    FUNDS = 22
+    MARGIN = 23
+    CUMULATIVE_FUNDS = 24
+    LEVERAGE = 25
+    CREDIT = 26
     ORDER_RATE = 27
+    RECONNECT_RATE = 28
+    DUPLICATE = 29
+    SELF_TRADE = 30
+    REDUCE_ONLY = 31
+    PARENT_INVARIANTS = 32
+    VENUE_RATE_BUDGET = 33
+    DAILY_LOSS = 34
+    DRAWDOWN = 35
+    LOSS_STREAK = 36
+    REPEATED_EXECUTION = 37
+    REJECT_LOOP = 38
+    UNKNOWN_ORDERS = 39
+    DEAD_MAN = 40
+    SHORT_SELL = 41
+    RESTRICTED_LIST = 42
+    TURNOVER = 44
+    CONCENTRATION = 45
 
 
 class Reason(IntEnum):
@@ -883,29 +1220,73 @@ class Reason(IntEnum):
     QUANTITY_NOT_ON_LOT = 108
     QUANTITY_BELOW_MINIMUM = 109
     QUANTITY_ABOVE_MAXIMUM = 110
+    INVALID_DISPLAY_QUANTITY = 111
     INVALID_PRICE = 112
     PRICE_NOT_ON_TICK = 113
+    PRICE_OUTSIDE_STATIC_LIMITS = 114
+    INVALID_STOP_OR_TRIGGER = 115
+    INVALID_TRAILING_OFFSET = 116
     INVALID_ORD_TYPE = 117
     INVALID_TIME_IN_FORCE = 118
     INVALID_EXEC_INST = 119
+    INVALID_POSITION_EFFECT = 120
+    INVALID_MARGIN_MODE_OR_LEVERAGE = 121
+    INVALID_QUANTITY_TYPE = 122
+    INVALID_EXPIRE_TIME = 123
+    INVALID_RELEASE_TIME = 124
+    INVALID_FILTER = 125
+    NOTIONAL_BELOW_MINIMUM = 126
+    NOTIONAL_ABOVE_MAXIMUM = 127
+    QUANTITY_CONVERSION_FAILED = 128
     ARITHMETIC_OVERFLOW = 129
     NOT_SUPPORTED_BY_VENUE = 130
     INSTRUMENT_NOT_TRADABLE = 131
+    INSTRUMENT_EXPIRED = 132
     MARKET_CLOSED = 133
+    MARKET_STATUS_FORBIDS = 134
+    INVALID_ORDER_LIST = 135
+    INVALID_QUOTE = 138
+    REFERENCE_DATA_MISSING = 139
     # Risk.
     TRADING_HALTED = 200
+    TRADING_STATE_REDUCING = 201
     KILL_SWITCH_ACTIVE = 202
     GATE_SHUT = 203
+    RECONCILING = 204
+    STRATEGY_DISABLED = 205
+    ACCOUNT_DISABLED = 206
     BOOK_NOT_LIVE = 207
     BOOK_TOO_OLD = 208
     REFERENCE_PRICE_UNAVAILABLE = 209
     PRICE_COLLAR = 210
+    PRICE_COLLAR_WINDOW = 211
     MAX_ORDER_QUANTITY = 212
     MAX_ORDER_NOTIONAL = 213
     MAX_WORKING_ORDERS = 214
     POSITION_LIMIT = 215
+    GROSS_EXPOSURE_LIMIT = 216
+    NET_EXPOSURE_LIMIT = 217
+    INSUFFICIENT_FUNDS = 218
+    INSUFFICIENT_MARGIN = 219
+    CUMULATIVE_FUNDS = 220
+    LEVERAGE_LIMIT = 221
     ORDER_RATE = 222
     RATE_BAN = 223
+    DUPLICATE_ORDER_TERMS = 224
+    SELF_TRADE = 225
+    REDUCE_ONLY_WOULD_INCREASE = 226
+    LOSS_LIMIT = 227
+    REPEATED_EXECUTION = 228
+    CREDIT_LIMIT = 229
+    VENUE_RATE_BUDGET = 230
+    REJECT_LOOP = 231
+    UNKNOWN_ORDERS_PENDING = 232
+    DEAD_MAN_EXPIRED = 233
+    MARGIN_CALCULATION_FAILED = 234
+    SHORT_SELL_NOT_PERMITTED = 235
+    RESTRICTED_INSTRUMENT = 236
+    TURNOVER_LIMIT = 238
+    CONCENTRATION_LIMIT = 239
     LIMIT_NOT_DEFINED = 240
     # Order management, routing, last line of defence.
     UNKNOWN_ORDER = 300
@@ -918,9 +1299,18 @@ class Reason(IntEnum):
     REPLACE_NOT_ALLOWED = 307
     STALE_VERSION = 308
     CONDITIONAL_VERSION_FAILED = 309
+    PARENT_UNKNOWN_OR_CLOSED = 310
+    CHILD_EXCEEDS_PARENT = 311
+    CHILD_WORSE_THAN_LIMIT = 312
+    CHILD_DIFFERS = 313
+    CHILD_OUTLIVES_PARENT = 314
+    CHILD_UNKNOWN_BLOCKS = 315
+    LIST_INCOMPLETE = 316
+    LIST_MEMBER_DENIED = 317
     NO_ROUTE = 318
     DESTINATION_DOWN = 319
     GATEWAY_NOT_READY = 320
+    EMULATION_NOT_POSSIBLE = 321
     NOT_OWNER = 322
     RISK_PASS_MISSING_OR_DIFFERENT = 323
     RISK_PASS_CONSUMED = 324
@@ -931,6 +1321,8 @@ class Reason(IntEnum):
     ILLEGAL_TRANSITION = 329
     OVERFILL = 330
     FOREIGN_ORDER = 331
+    CONTINGENCY = 332
+    PARENT_CANCELED = 333
     POLICY_CANCEL = 334
     USER_REQUEST = 335
     # What the venue said.
@@ -945,20 +1337,50 @@ class Reason(IntEnum):
     QUANTITY_REFUSED = 408
     PRICE_REFUSED = 409
     PRICE_BAND = 410
+    FUNDS_AT_VENUE = 411
+    MARGIN_AT_VENUE = 412
+    POSITION_LIMIT_AT_VENUE = 413
     OPEN_ORDER_LIMIT = 414
     POST_ONLY_WOULD_TAKE = 415
     NOT_FILLED_IMMEDIATELY = 416
+    REDUCE_ONLY_AT_VENUE = 417
     SELF_TRADE_PREVENTED = 418
     RATE_LIMIT = 419
+    ADDRESS_BANNED = 420
     AUTHENTICATION = 421
+    PERMISSION = 422
+    TIMESTAMP_OR_NONCE = 423
+    BUSY = 424
+    MAINTENANCE = 425
+    MODE_RESTRICTED = 426
     OUTCOME_UNKNOWN = 427
     DISCONNECTED = 428
     RESPONSE_UNPARSED = 429
+    ACCOUNT_LOCKED = 430
+    LIQUIDATION = 431
+    AUTO_DELEVERAGE = 432
+    MMP_TRIGGERED = 433
+    CANCEL_ON_DISCONNECT = 434
+    DEAD_MAN_FIRED = 435
+    CONTINGENT_SIBLING = 436
+    SETTLEMENT_OR_EXPIRY = 437
+    TRIGGER_REJECTED = 438
+    HALT_CANCEL = 439
+    DELISTED = 440
+    CANCELED_ELSEWHERE = 441
+    EXPIRED_BY_TIME = 442
+    RISK_REDUCTION = 443
     # Sessions, clients, operators.
     NOT_AUTHENTICATED = 500
     NOT_AUTHORIZED = 501
+    SESSION_EXPIRED = 502
     HEARTBEAT_LOST = 511
+    APPROVAL_REQUIRED = 512
+    APPROVAL_REFUSED = 513
+    APPROVAL_EXPIRED = 514
+    SAME_PERSON = 515
     REPEATED_REQUEST = 516
     CONFIG_INVALID = 517
     COMMAND_NOT_APPLICABLE = 518
+    VALIDATED_ONLY = 519
     SHUTDOWN = 520

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from journal.messages import enums as e
-from journal.messages.schema import I32, U8, U16, U32, U64, Message, Seq, message
+from journal.messages.schema import I32, U8, U16, U32, U64, Entry, Message, Ns, Seq, Ts, entry, message
 
 
 @message(700)
@@ -61,6 +62,38 @@ class DownloadEnd(Message):
     complete: U8 = 0
 
 
+@entry
+class RateLimit(Entry):
+    """One budget of the venue as it stands."""
+
+    period_ns: Ns = 0
+    end_ts: Ts = 0
+    limit: U32 = 0
+    used: U32 = 0
+    limit_type: Annotated[U8, e.RateLimitType] = 0
+    origin: U8 = 0
+
+
+@message(705)
+class RateLimitUsage(Message):
+    """What the venue says of its budgets."""
+
+    account: U32 = 0
+    venue: U16 = 0
+    stream: U16 = 0
+    limits: Sequence[RateLimit] = ()
+
+
+@message(706)
+class VenueStatus(Message):
+    """TradingSessionStatus (35=h): the venue as a whole."""
+
+    until_ts: Ts = 0
+    venue: U16 = 0
+    status: Annotated[U8, e.VenueStatusCode] = 0
+    text: str = ""
+
+
 @message(707)
 class VenueError(Message):
     """Something the venue said that we could not use: recorded, alerted once, no crash."""
@@ -74,4 +107,19 @@ class VenueError(Message):
     text: str = ""
 
 
-__all__ = ["DownloadBegin", "DownloadEnd", "GatewayStatus", "StreamStatus", "VenueError"]
+@message(710)
+class VenueDeadMan(Message):
+    """The venue's own cancel timer as it stands."""
+
+    fires_ts: Ts = 0
+    account: U32 = 0
+    instrument: U32 = 0
+    venue: U16 = 0
+    state: Annotated[U8, e.DeadManAction] = 0
+    confirmed: U8 = 0
+
+
+__all__ = [
+    "DownloadBegin", "DownloadEnd", "GatewayStatus", "RateLimit", "RateLimitUsage", "StreamStatus", "VenueDeadMan",
+    "VenueError", "VenueStatus",
+]  # fmt: skip

@@ -35,6 +35,17 @@ class CommandResult(Message):
     text: str = ""
 
 
+@message(802)
+class Approval(Message):
+    """A second person's word on a request; the same person's does not count."""
+
+    request_seq: Seq = 0
+    user: U32 = 0
+    session: U32 = 0
+    decision: Annotated[U8, e.ApprovalDecision] = 0
+    reason: str = ""
+
+
 @message(804)
 class Alert(Scope):
     """Derived by apps, so that alerts can be back-tested."""
@@ -57,4 +68,4 @@ class LogRecord(Message):
     text: str = ""
 
 
-__all__ = ["Alert", "CommandResult", "LogRecord", "OperatorCommand"]
+__all__ = ["Alert", "Approval", "CommandResult", "LogRecord", "OperatorCommand"]

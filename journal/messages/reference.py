@@ -93,6 +93,24 @@ class StrategyDefined(Message):
     name: str = ""
 
 
+@entry
+class GroupMember(Entry):
+    """`member_type`: which scope the member's number is of (ACCOUNT, STRATEGY, USER, INSTRUMENT)."""
+
+    member: U32 = 0
+    member_type: Annotated[U32, e.ScopeType] = 0
+
+
+@message(105)
+class GroupDefined(Message):
+    """PartyDetailsDefinitionRequest (35=CX): a desk, a book, a portfolio; a key for limits."""
+
+    group: U32 = 0
+    group_type: Annotated[U8, e.GroupType] = 0
+    name: str = ""
+    members: Sequence[GroupMember] = ()
+
+
 @message(106)
 class InstrumentDefined(Message):
     """SecurityDefinition (35=d). Prices and quantities of this instrument are mantissas with `px_exp` and `qty_exp`."""
@@ -165,6 +183,25 @@ class TickTable(Message):
     steps: Sequence[TickStep] = ()
 
 
+@entry
+class MarginTier(Entry):
+    """From this notional on, these rates; `max_leverage_rate`: notional a unit of margin may carry."""
+
+    from_notional: I128 = 0
+    initial_rate: Rate = 0
+    maintenance_rate: Rate = 0
+    max_leverage_rate: Rate = NULL
+
+
+@message(108)
+class MarginTable(Message):
+    """MarginRequirementReport (35=CJ): risk tiers of an instrument, of an account where it is given."""
+
+    instrument: U32 = 0
+    account: U32 = 0
+    tiers: Sequence[MarginTier] = ()
+
+
 @message(111)
 class FeeSchedule(Message):
     """Expected fee, to compare with the charged one."""
@@ -180,6 +217,17 @@ class FeeSchedule(Message):
     fee_type: Annotated[U8, e.FeeType] = 0
 
 
+@message(112)
+class TradingCalendar(Message):
+    """TradingSessionList (35=BJ): a phase of an instrument, or of a whole venue (instrument 0)."""
+
+    from_ts: Ts = 0
+    to_ts: Ts = 0
+    instrument: U32 = 0
+    venue: U16 = 0
+    phase: Annotated[U8, e.TradingStatus] = 0
+
+
 @message(113)
 class DestinationDefined(Message):
     """ExDestination (100): a way to reach a venue."""
@@ -192,7 +240,31 @@ class DestinationDefined(Message):
     priority: Annotated[U8, e.Priority] = 0
 
 
+@message(114)
+class OwnershipDefined(Message):
+    """Which strategy may trade what on a shared login; `exclusive`: nobody else may."""
+
+    account: U32 = 0
+    instrument: U32 = 0
+    strategy: U32 = 0
+    exclusive: U8 = 0
+
+
 __all__ = [
-    "AccountDefined", "CurrencyDefined", "DestinationDefined", "FeeSchedule", "InstrumentDefined", "StrategyDefined",
-    "TickStep", "TickTable", "UserDefined", "VenueDefined",
+    "AccountDefined",
+    "CurrencyDefined",
+    "DestinationDefined",
+    "FeeSchedule",
+    "GroupDefined",
+    "GroupMember",
+    "InstrumentDefined",
+    "MarginTable",
+    "MarginTier",
+    "OwnershipDefined",
+    "StrategyDefined",
+    "TickStep",
+    "TickTable",
+    "TradingCalendar",
+    "UserDefined",
+    "VenueDefined",
 ]  # fmt: skip

@@ -48,6 +48,17 @@ class ImportProvenance(Message):
     name: str = ""
 
 
+@message(905)
+class FaultInjected(Message):
+    """The simulated venue's own deed, so that a journal tells a fault that was made from one that was found."""
+
+    order_id: U64 = 0
+    detail: I64 = 0
+    fault: U16 = 0
+    target: U16 = 0
+    text: str = ""
+
+
 @message(906)
 class FillDecision(Message):
     """Why a simulated order was or was not filled."""
@@ -60,4 +71,4 @@ class FillDecision(Message):
     reason: Annotated[U16, e.Reason] = 0
 
 
-__all__ = ["FillDecision", "ImportProvenance", "Setting", "SimulationSettings"]
+__all__ = ["FaultInjected", "FillDecision", "ImportProvenance", "Setting", "SimulationSettings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from journal.messages import enums as e
-from journal.messages.schema import U8, U16, U32, U64, Message, message
+from journal.messages.schema import NULL, U8, U16, U32, U64, Message, Px, Seq, message
 
 
 @message(600)
@@ -28,4 +28,15 @@ class StrategyState(Message):
     state: Annotated[U8, e.StrategyStateCode] = 0
 
 
-__all__ = ["StrategyCommand", "StrategyState"]
+@message(609)
+class EmulatedTrigger(Message):
+    """TriggerType (1100): a held order is released, with the price that did it and the frame it stood in."""
+
+    order_id: U64 = 0
+    observed_px: Px = NULL
+    trigger_px: Px = NULL
+    input_seq: Seq = 0
+    trigger: Annotated[U8, e.Trigger] = 0
+
+
+__all__ = ["EmulatedTrigger", "StrategyCommand", "StrategyState"]
