@@ -238,7 +238,10 @@ def not_a_schema(header: SegmentHeader, error: SchemaError) -> JournalCorrupt:
 
 
 def map_file(path: Path, *, writable: bool = False) -> mmap.mmap:
-    """Map a whole file; the map keeps no descriptor of ours. An archived segment is unpacked into memory for that."""
+    """Map a whole file; the map keeps no descriptor of ours. An archived segment is unpacked into memory for that.
+
+    A page of it that is gone later ends the process, as the system does it; by then it says which file and where."""
+    lib.lockstep_name_gone_pages()  # if it cannot, the end comes without a word, as before
     if not writable and is_archive(path := where(path)):
         return map_archive(path)
     try:

@@ -26,6 +26,7 @@ HEADERS = [
     "blake3.h",
     "index.h",
     "scrub.h",
+    "gone.h",
 ]
 SOURCES = [
     "writer.c",
@@ -36,6 +37,7 @@ SOURCES = [
     "blake3.c",
     "index.c",
     "scrub.c",
+    "gone.c",
 ]
 for header in HEADERS:
     ffibuilder.cdef((ROOT / KERNEL / header).read_text())

@@ -1,9 +1,12 @@
-"""A page that a reader has mapped cannot be read any more: the kernel ends the reader, nobody else notices. (J12)"""
+"""A page that a reader has mapped cannot be read any more: the reader says where and ends, nobody else notices. (J12)"""
 
 import os
+import re
 import signal
 import subprocess
 import sys
+
+import pytest
 
 from journal.frames import frames
 from journal.messages import RawMessage
@@ -23,7 +26,8 @@ with JournalReader(sys.argv[1]) as reader:
 """
 
 
-def test_a_reader_dies_and_the_writer_goes_on(tmp_path):
+@pytest.mark.parametrize("options", [(), ("-X", "faulthandler")], ids=["alone", "beside another handler"])
+def test_a_reader_names_the_place_and_dies_and_the_writer_goes_on(tmp_path, options):
     """The segment before the one being written loses its pages, as of a disk that gives no block back."""
     body = RawMessage(data=bytes(30_000))
     with JournalWriter.open(tmp_path / "j", segment_bytes=1 << 20) as writer:
@@ -31,17 +35,27 @@ def test_a_reader_dies_and_the_writer_goes_on(tmp_path):
             writer.append(body, ts=writer.last_seq + 1)
             writer.sync()
             writer.prepare_next()
-        reader = subprocess.Popen([sys.executable, "-c", READER, tmp_path / "j"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        reader = subprocess.Popen(
+            [sys.executable, *options, "-c", READER, tmp_path / "j"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
         assert reader.stdin is not None
         assert reader.stdout is not None
+        assert reader.stderr is not None
         assert reader.stdout.readline() == b"mapped\n"
         first = tmp_path / "j" / segment_name(1)
         kept = first.read_bytes()
         os.truncate(first, 8192)
         reader.stdin.write(b"on\n")
         reader.stdin.close()
+        said = reader.stderr.read().decode()
         assert reader.wait(60) == -signal.SIGBUS
         reader.stdout.close()
+        reader.stderr.close()
+        named = re.search(rf"lockstep: {re.escape(str(first))}: the page with byte (\d+) cannot be read: the disk failed", said)
+        assert named, said
+        assert 8192 <= int(named[1]) < len(kept)
+        assert ("Fatal Python error: Bus error" in said) == bool(options)
         before = writer.last_seq
         for _ in range(10):
             writer.append(body, ts=writer.last_seq + 1)
