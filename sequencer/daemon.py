@@ -30,6 +30,7 @@ from journal.messages import NO_DIGEST, DurabilityPolicy, Message, Reason, Sessi
 from journal.notify import Heartbeat, Notifier, inherited_sockets
 from journal.writer import JournalWriter, overtaken
 from sequencer.attach import AttachError, socket_path
+from sequencer.background import yield_to_the_stream
 from sequencer.clock import LoopClock
 from sequencer.flow import EXIT_HALTED, News, apply_limits, apply_settings, remember_bans
 from sequencer.grants import GrantError
@@ -134,7 +135,7 @@ class Sequencer:
             self._keep.append(create(self.journal, loop, known.values(), self.settings, self.clock.now_ns()))
         self.publishers = Publishers(loop, known, self.settings.ring_bytes, writer.epoch, self.journal.resolve(), self._command)
         self._run("sync", lambda: lib.lockstep_sync_run(loop))
-        self._run("segments", lambda: lib.lockstep_prepare_run(loop))
+        self._run("segments", self._prepare)
         if self._sealing is not None:
             self._sealing.start(writer, lambda: os.eventfd_write(loop.control_fd, 1))
         self._begin()
@@ -174,6 +175,10 @@ class Sequencer:
     def _begin(self) -> None:
         """The loop has a thread of its own."""
         self._loop_thread = self._run("sequencer", self._run_loop)
+
+    def _prepare(self) -> None:
+        yield_to_the_stream()  # there is a whole segment's time for the next one
+        lib.lockstep_prepare_run(self._loop)
 
     def _run_loop(self) -> None:
         if self.settings.cpu is not None:

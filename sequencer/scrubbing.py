@@ -8,7 +8,6 @@ to people and on the stream, and the segment loses its index: no later start pas
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from journal.index.vouch import Vouch
 from journal.messages import Alert, AlertSeverity, AlertState, Reason, ScopeType
 from journal.seal import read_seal
 from journal.segment import map_file, read_header, segment_name
+from sequencer.background import yield_to_the_stream
 
 _LOG = logs.Log("sequencer")
 _NICE = 10
@@ -79,8 +79,7 @@ class Scrubbing:
             self._thread = None
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        yield_to_the_stream(nice=_NICE)
         tallies, damaged = Tallies(), 0
         with contextlib.suppress(_Stopped):
             for number, vouch in self._passed.items():

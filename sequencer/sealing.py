@@ -27,6 +27,7 @@ from journal.seal import Seal, read_seal, sealed_numbers
 from journal.segment import all_segment_files, read_header, segment_name
 from journal.signing import Key
 from journal.writer import JournalWriter
+from sequencer.background import yield_to_the_stream
 from sequencer.settings import SequencerSettings
 
 _LOG = logs.Log("sequencer")
@@ -140,8 +141,7 @@ class Sealing:
     # ---- the thread
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        yield_to_the_stream(nice=_NICE)
         wait_s = self._interval_s if self._head_file is not None else None
         while not self._stopping and not self._failed:
             with self._reported():
