@@ -71,7 +71,7 @@ def refusal(
         # Cancels always go, also while the download runs, and whatever the kill switch says.
         if not situation.logged_on:
             return Reason.GATEWAY_NOT_READY
-        return None if m.orig_request_seq in view.order_of else Reason.UNKNOWN_ORDER
+        return None if view.order_of.get(m.orig_request_seq) == m.order_id else Reason.UNKNOWN_ORDER
     if not situation.ready:
         return Reason.GATEWAY_NOT_READY
     if view.killed(m):
@@ -83,7 +83,7 @@ def refusal(
         return Reason.UNKNOWN_INSTRUMENT
     if isinstance(m, RoutedOrder) and m.order_id in view.orders:
         return Reason.DUPLICATE_ORDER_ID
-    if isinstance(m, RoutedReplace) and m.orig_request_seq not in view.order_of:
+    if isinstance(m, RoutedReplace) and view.order_of.get(m.orig_request_seq) != m.order_id:
         return Reason.UNKNOWN_ORDER
     if caps.order_age_ns and situation.now_ns - ts > caps.order_age_ns:
         return Reason.TOO_OLD_TO_SEND

@@ -168,7 +168,7 @@ class OrderView:
         """A request is ours to handle; from here until an answer its outcome is open."""
         self.order_of[seq] = m.order_id
         self.unanswered[seq] = m
-        if isinstance(m, RoutedOrder):
+        if isinstance(m, RoutedOrder) and m.order_id not in self.orders:  # an order that is open stays the one that has the id
             self.orders[m.order_id] = Order(m.order_id, seq, m.instrument, m.strategy, m.order_qty)
         if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
             self.passes[m.risk_seq].consumed = True
@@ -177,8 +177,9 @@ class OrderView:
         """One of our own messages, when published or when read back from the journal."""
         if isinstance(m, SendRefused):
             request = self.unanswered.pop(m.request_seq, None)
-            if isinstance(request, RoutedOrder):
-                self.orders.pop(m.order_id, None)
+            order = self.orders.get(m.order_id)
+            if isinstance(request, RoutedOrder) and order is not None and order.place_seq == m.request_seq:
+                del self.orders[m.order_id]
         elif isinstance(m, VenueCancelReject):
             self.unanswered.pop(m.request_seq, None)
         elif isinstance(m, VenueOrderUpdate):

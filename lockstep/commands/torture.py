@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from journal import entropy
-from lockstep.torture import boundaries, calls, determinism, fuzz, images, schemas
+from lockstep.torture import boundaries, calls, determinism, fuzz, images, passes, schemas
 from lockstep.torture.outcome import Outcome
 
 _CAMPAIGNS = {
     "images": images, "boundaries": boundaries, "calls": calls, "fuzz": fuzz, "schemas": schemas, "determinism": determinism,
+    "passes": passes,
 }  # fmt: skip
 
 

@@ -464,6 +464,24 @@ def test_a_replace_needs_its_own_pass():
     assert b.reasons() == [Reason.RISK_PASS_MISSING_OR_DIFFERENT, Reason.UNKNOWN_ORDER]
 
 
+def test_a_second_order_of_an_open_id_never_leaves_however_often_it_is_refused():
+    b = Bench()
+    b.order(1)
+    for _ in range(3):
+        b.order(1)
+    assert b.reasons() == [Reason.DUPLICATE_ORDER_ID] * 3
+    assert len(b.placed()) == 1
+
+
+def test_a_replace_or_cancel_reaches_no_order_but_the_one_it_names():
+    b = Bench()
+    first, second = b.order(1), b.order(2)
+    b.replace(1, second, 20, 5000)
+    b.cancel(2, first)
+    assert b.reasons() == [Reason.UNKNOWN_ORDER] * 2
+    assert not [r for r in b.sent if r["method"] in ("order.modify", "order.cancel")]
+
+
 def test_other_destinations_are_not_ours():
     b = Bench()
     before = len(b.frames)
