@@ -6,11 +6,11 @@ import argparse
 import json
 from typing import Any
 
-from lockstep.bench import durable, fairness, flat, latency, replay, replicate, scan, seek, sequencer, verify, zero_impact
+from lockstep.bench import durable, fairness, flat, latency, oms, replay, replicate, scan, seek, sequencer, verify, zero_impact
 
 _BENCHES = {
     "latency": latency, "durable": durable,
-    "sequencer": sequencer, "flat": flat, "fairness": fairness, "replay": replay, "scan": scan, "seek": seek,
+    "sequencer": sequencer, "flat": flat, "fairness": fairness, "oms": oms, "replay": replay, "scan": scan, "seek": seek,
     "replicate": replicate, "zero-impact": zero_impact, "verify": verify,
 }  # fmt: skip
 
