@@ -191,6 +191,15 @@ class Desk(ABC):
             return self._flush([self._shrink(order, qty, now_ns)])
         return self._flush(self._reenter(order, qty, px, now_ns))
 
+    def resume(self, order: Order, now_ns: int) -> list[VenueEvent]:
+        """An order that rested before the venue was started anew goes to the end of its queue, and trades first if it can."""
+        events: list[VenueEvent] = []
+        if self._take(order, order.px, events, now_ns):
+            events.append(_expired(order, Reason.SELF_TRADE_PREVENTED, now_ns))
+        elif order.leaves_qty:
+            self._keep(order)
+        return self._flush(events)
+
     def open_orders(self, account: int) -> list[Order]:
         return sorted((o for o in self.orders.values() if o.account == account), key=lambda o: o.order_id)
 

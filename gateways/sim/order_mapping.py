@@ -65,6 +65,7 @@ END_REASONS = {
 NEVER_EXISTED = -2013
 # Why a request was refused, by the venue's number.
 REASONS = {
+    -1003: Reason.RATE_LIMIT,
     -1008: Reason.CLOSED,
     -1020: Reason.UNSUPPORTED_AT_VENUE,
     -1102: Reason.UNSUPPORTED_AT_VENUE,

@@ -85,6 +85,13 @@ class Accounts:
     def of(self, number: int) -> Account:
         return self.accounts[number - 1]
 
+    def resume(self, account: Account) -> None:
+        """Take an account up as it was when the exchange ended."""
+        self.accounts[account.number - 1] = account
+        self._orders |= {o.order_id: o for o in account.orders}
+        self.order_count += len(account.orders)
+        self.trade_count += len(account.trades)
+
     def open_orders(self, number: int) -> list[OrderRecord]:
         return [o for o in self.of(number).orders if o.status in OPEN]
 

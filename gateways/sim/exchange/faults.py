@@ -1,22 +1,33 @@
-"""Deliberate misbehaviour, armed by the settings or by `admin.fault`; every one counts down and is gone."""
+"""Deliberate misbehaviour: armed one by one, by the settings or by `admin.fault`, counted down and gone; or drawn by lot.
+
+The lot (`chaos_per_mille`) is seeded, so that a campaign can be repeated; what happens when is still the wall clock's.
+"""
 
 from __future__ import annotations
 
+from random import Random
+
 from gateways.sim.exchange.settings import FaultSettings
+
+REQUEST_FAULTS = ("reject", "rate_limit", "lose_request", "lose_answer", "unsure", "unsure_undone", "slow_cancel")
+"""Of requests that change something, in this order where several are armed."""
+PUSH_FAULTS = ("lose_push", "duplicate_push", "late_push")
+CANCEL_ONLY, NOT_OF_CANCELS = ("slow_cancel",), ("reject",)
+LATE_MS = 100
 
 
 class Faults:
     """What is armed. The server asks at each point where it could misbehave."""
 
     def __init__(self, settings: FaultSettings) -> None:
-        self.gap = 0  # depth frames still to swallow
-        self.reject = settings.reject_orders
+        self.armed = dict.fromkeys(("gap", *REQUEST_FAULTS, *PUSH_FAULTS), 0)
+        self.armed["reject"] = settings.reject_orders
+        self.late_ms = dict.fromkeys(("slow_cancel", "late_push"), settings.chaos_ms or LATE_MS)
         self.delay_count = 0
         self.delay_ms = 0
         self.always_delay_ms = settings.delay_answers_ms
-        self.lose_answer = 0
-        self.lose_request = 0
         self._settings = settings
+        self._lot = Random(f"chaos {settings.chaos_seed}")
         self._frames = 0
 
     def on_market_frame(self) -> list[str]:
@@ -37,26 +48,32 @@ class Faults:
     def oversize_bytes(self) -> int:
         return self._settings.oversize_bytes
 
-    def take_gap(self) -> bool:
-        self.gap, fires = _counted(self.gap)
-        return fires
+    def take(self, name: str) -> bool:
+        """Whether an armed fault fires now."""
+        if not self.armed[name]:
+            return False
+        self.armed[name] -= 1
+        return True
 
-    def take_reject(self) -> bool:
-        self.reject, fires = _counted(self.reject)
-        return fires
+    def of_request(self, method: str) -> str:
+        """What befalls a request that changes something; empty: nothing."""
+        cancel = method == "order.cancel"
+        fitting = [name for name in REQUEST_FAULTS if name not in (NOT_OF_CANCELS if cancel else CANCEL_ONLY)]
+        return self._one_of(fitting)
 
-    def take_lose_answer(self) -> bool:
-        self.lose_answer, fires = _counted(self.lose_answer)
-        return fires
+    def of_push(self) -> str:
+        """What befalls a push; empty: nothing."""
+        return self._one_of(list(PUSH_FAULTS))
 
-    def take_lose_request(self) -> bool:
-        self.lose_request, fires = _counted(self.lose_request)
-        return fires
+    def _one_of(self, fitting: list[str]) -> str:
+        for name in fitting:
+            if self.take(name):
+                return name
+        share = self._settings.chaos_per_mille
+        return self._lot.choice(fitting) if share and self._lot.randrange(1000) < share else ""
 
     def take_delay_ms(self) -> int:
-        self.delay_count, fires = _counted(self.delay_count)
-        return self.delay_ms if fires else self.always_delay_ms
-
-
-def _counted(left: int) -> tuple[int, bool]:
-    return (left - 1, True) if left > 0 else (0, False)
+        if self.delay_count:
+            self.delay_count -= 1
+            return self.delay_ms
+        return self.always_delay_ms

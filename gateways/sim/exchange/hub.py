@@ -46,7 +46,7 @@ class Hub:
     def publish(self, frames: Iterable[MarketFrame]) -> None:
         for stream, text, kind in frames:
             self.frames += 1
-            swallowed = kind == "depth" and self._faults.take_gap()
+            swallowed = kind == "depth" and self._faults.take("gap")
             if not swallowed:
                 for subscriber in list(self._subscribers):
                     if subscriber.wants(stream):
@@ -62,7 +62,7 @@ class Hub:
             "oversize": lambda o: o.put(_OVERSIZE_HEAD.ljust(size - len(_OVERSIZE_TAIL), b"x") + _OVERSIZE_TAIL),
         }
         if name == "gap":
-            self._faults.gap += 1
+            self._faults.armed["gap"] += 1
             return
         for subscriber in list(self._subscribers):
             actions[name](subscriber.outlet)

@@ -9,14 +9,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from apps.venue.desk import Order
 from apps.venue.events import VenueEvent
 from apps.venue.matching import MatchingEngine
 from apps.venue.recorded import RecordedVenue
-from gateways.sim.exchange.accounts import Accounts
+from gateways.sim.exchange.accounts import Accounts, OrderRecord
 from gateways.sim.exchange.capture import Capture, Cut, WrongCapture, probe
 from gateways.sim.exchange.faults import Faults
 from gateways.sim.exchange.feed import Feed
@@ -27,6 +29,8 @@ from gateways.sim.exchange.playback import BadLine, Playback
 from gateways.sim.exchange.requests import Desk
 from gateways.sim.exchange.server import ExchangeServer
 from gateways.sim.exchange.settings import BadSettings, ExchangeSettings, checked, read_settings
+from gateways.sim.exchange.stored import load, save
+from journal.messages.enums import TimeInForce
 
 SLEEP_MIN_S = 0.001  # shorter waits are served together
 BATCH = 64  # recorded lines between two looks at the event loop
@@ -102,8 +106,14 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     else:
         market = _Generated(settings, listing, accounts, hub, ids)
     market.venue.last_trade_id = first_id
+    keep: Callable[[], None] | None = None
+    if settings.state is not None:
+        state = Path(settings.state)
+        _resume(load(state, listing.symbol, accounts), market, accounts)
+        keep = partial(save, state, listing.symbol, accounts)
+        keep()
     desk = Desk(listing, market.venue, accounts, market.view, ids)
-    server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say)
+    server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
     async with server.listening() as listener:
         host, port = next(iter(listener.sockets)).getsockname()[:2]
@@ -125,6 +135,20 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         }
     )
     return 0
+
+
+def _resume(orders: Sequence[OrderRecord], market: _Generated | _Recorded, accounts: Accounts) -> None:
+    """Open orders come back to the book; nobody is there yet to be told what that does."""
+    now_ns = time.time_ns()
+    for record in orders:
+        order = Order(
+            order_id=record.order_id, account=record.account, side=record.side, px=record.px, order_qty=record.order_qty,
+            post_only=record.tif == TimeInForce.GTX, entered_ns=now_ns,
+        )  # fmt: skip
+        order.cum_qty, order.leaves_qty = record.cum_qty, record.order_qty - record.cum_qty
+        events = market.venue.resume(order, now_ns)
+        accounts.absorb(events)
+        market.on_order_events(events, now_ns)
 
 
 class _Generated:

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +21,7 @@ from websockets.http11 import Response as HttpResponse
 
 from apps.venue.events import VenueEvent
 from gateways.sim.exchange.accounts import Push
-from gateways.sim.exchange.faults import Faults
+from gateways.sim.exchange.faults import LATE_MS, Faults
 from gateways.sim.exchange.hub import Hub, Subscriber
 from gateways.sim.exchange.outlet import Outlet
 from gateways.sim.exchange.requests import Desk, Outcome, Params, Request, RequestError, read_request
@@ -54,6 +55,7 @@ class ExchangeServer:
         *,
         on_events: Callable[[Sequence[VenueEvent], int], None],
         say: Callable[[dict[str, Any]], None],
+        keep: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._desk = desk
@@ -61,6 +63,7 @@ class ExchangeServer:
         self._faults = faults
         self._on_events = on_events
         self._say = say
+        self._keep = keep
         self._sessions: dict[Session, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.requests = 0
@@ -81,11 +84,21 @@ class ExchangeServer:
         )
 
     def push(self, pushes: Sequence[Push], delay_s: float = 0.0) -> None:
-        """To the owner's session, if it has one."""
+        """To the owner's session, if it has one, unless a fault befalls it."""
+        if pushes and self._keep is not None:
+            self._keep()
         for push in pushes:
+            fault = self._faults.of_push()
             for session in self._sessions:
-                if session.account == push.account and not session.ended:
-                    session.outlet.put(push.text, delay_s=delay_s)
+                if session.account != push.account or session.ended or fault == "lose_push":
+                    continue
+                if fault == "late_push":  # behind what comes after it
+                    late_s = self._faults.late_ms[fault] / 1000
+                    asyncio.get_running_loop().call_later(late_s, session.outlet.put, push.text)
+                    continue
+                session.outlet.put(push.text, delay_s=delay_s)
+                if fault == "duplicate_push":
+                    session.outlet.put(push.text)
 
     async def _serve(self, connection: ServerConnection) -> None:
         assert connection.request is not None
@@ -137,22 +150,37 @@ class ExchangeServer:
             del self._sessions[session]
 
     def _on_frame(self, session: Session, frame: str | bytes) -> None:
-        """Execute one request; answer, then its pushes, then the public feed."""
+        """One request of a client."""
         self.requests += 1
+        self._carry_out(session, frame)
+
+    def _carry_out(self, session: Session, frame: str | bytes, *, slowly: bool = False) -> None:
+        """Execute a request; answer, then its pushes, then the public feed. `slowly`: it has waited already."""
+        if slowly and (session.ended or session.outlet.closed):
+            return  # what a session had sent and was not executed yet never will be
         now_ns = time.time_ns()
         request: Request | None = None
         outcome = Outcome(None)
         try:
             request = read_request(frame)
             changing = request.method in CHANGING and session.account != 0
-            if changing and self._faults.take_lose_request():
+            fault = self._faults.of_request(request.method) if changing and not slowly else ""
+            if fault == "slow_cancel":  # what comes meanwhile is executed first
+                late_s = self._faults.late_ms[fault] / 1000
+                asyncio.get_running_loop().call_later(late_s, partial(self._carry_out, session, frame, slowly=True))
+                return
+            if fault == "lose_request":
                 session.outlet.cut()
                 return
-            if changing and request.method != "order.cancel" and self._faults.take_reject():
-                raise RequestError(-2010, "NEW_ORDER_REJECTED: refused on purpose.")
+            if fault in _REFUSED_BY_FAULT:
+                raise _REFUSED_BY_FAULT[fault]
             outcome = self._execute(session, request, now_ns)
-            if changing and self._faults.take_lose_answer():
+            if outcome.pushes and self._keep is not None:
+                self._keep()
+            if fault == "lose_answer":
                 session.outlet.cut()
+            elif fault == "unsure":
+                raise UNSURE
             answer: dict[str, Any] = {"id": request.id, "status": 200, "result": outcome.result}
         except RequestError as error:
             if request is None:
@@ -192,8 +220,10 @@ class ExchangeServer:
     def _arm(self, session: Session, params: Params) -> Outcome:
         fault = params.text("fault")
         count = params.integer("count", 1, 1, 10**6)
-        if fault in ("gap", "reject", "lose_answer", "lose_request"):
-            setattr(self._faults, fault, getattr(self._faults, fault) + count)
+        if fault in self._faults.armed:
+            self._faults.armed[fault] += count
+            if fault in self._faults.late_ms:
+                self._faults.late_ms[fault] = params.integer("ms", LATE_MS, 1, 600_000)
         elif fault == "delay":
             self._faults.delay_count, self._faults.delay_ms = count, params.integer("ms", 100, 1, 600_000)
         elif fault == "drop_api":
@@ -206,6 +236,14 @@ class ExchangeServer:
         else:
             raise RequestError(-1102, f"Parameter 'fault' {fault[:40]!r} is none of the documented faults.")
         return Outcome({"fault": fault})
+
+
+UNSURE = RequestError(-1007, "Timeout waiting for response; send status unknown.", 503)
+_REFUSED_BY_FAULT = {
+    "reject": RequestError(-2010, "NEW_ORDER_REJECTED: refused on purpose."),
+    "rate_limit": RequestError(-1003, "Too many requests: refused on purpose.", 429),
+    "unsure_undone": UNSURE,
+}
 
 
 def _error(request: Request | None, error: RequestError) -> dict[str, Any]:

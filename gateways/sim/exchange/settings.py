@@ -18,6 +18,11 @@ class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, fr
     oversize_bytes: int = 8 << 20
     reject_orders: int = 0
     delay_answers_ms: int = 0
+    chaos_per_mille: int = 0
+    """Of so many requests and pushes in a thousand something is done wrong, by lot."""
+    chaos_seed: int = 1
+    chaos_ms: int = 100
+    """How late what comes late comes."""
 
 
 class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -43,6 +48,8 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     taker_fee: int = 50_000
     client_queue: int = 20_000
     admin: bool = False
+    state: str | None = None
+    """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
     faults: FaultSettings = FaultSettings()
 
     @property
@@ -100,6 +107,8 @@ def checked(settings: ExchangeSettings) -> ExchangeSettings:
     for key in FaultSettings.__struct_fields__:
         if getattr(settings.faults, key) < 0:
             raise BadSettings(f"settings: faults.{key} = {getattr(settings.faults, key)}: expected 0 or more")
+    if settings.faults.chaos_per_mille > 1000:
+        raise BadSettings(f"settings: faults.chaos_per_mille = {settings.faults.chaos_per_mille}: expected 0 to 1000")
     if settings.speed != "max" and (_SPEED.fullmatch(settings.speed) is None or Decimal(settings.speed) == 0):
         raise BadSettings(f'settings: speed = {settings.speed!r}: expected "max" or a decimal above 0, as "1" or "2.5"')
     if settings.capture is not None and not all(settings.captures or ("",)):
