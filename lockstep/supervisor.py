@@ -98,6 +98,9 @@ class Process:
     def start(self) -> None:
         """Start it (again)."""
         self.started.append(time.monotonic())
+        if self.child is not None and self.child.stdout is not None:
+            self.child.stdout.close()
+            self._said = b""
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "lockstep", *self.arguments],
@@ -339,6 +342,11 @@ class Supervisor:
                 if time.monotonic() > end:
                     raise SystemFailed(f"sequencer: not reachable after {START_S:.0f} s: {error}") from None
 
+    def _forgets(self, process: Process) -> bool:
+        """An exchange without a state, started again, would deny every order there is."""
+        exchange = self.config.system.exchange.get(process.name.removeprefix("exchange-"))
+        return process.name.startswith("exchange-") and (exchange is None or exchange.state is None)
+
     def wait(self, timeout_s: float) -> None:
         """Sleep until a process ends, an exchange says something, or the time is over."""
         watched: list[int] = []
@@ -372,7 +380,7 @@ class Supervisor:
             again = code == exits.HALTED and process.halted and len(recent) > 1
             process.halted = code == exits.HALTED
             hopeless = code in exits.HOPELESS or len(recent) > RESTARTS_MAX or again
-            if hopeless or process.name.startswith("exchange-"):
+            if hopeless or self._forgets(process):
                 _LOG.error("ends the system", process=process.name, ended=code, said=process.last_words())
                 raise SystemFailed(f"{process.name}: exit code {code} ({process.last_words()}); its output: {process.log}")
             process.restarts += 1
