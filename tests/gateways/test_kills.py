@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 
 import pytest
@@ -78,6 +79,30 @@ def test_random_kills_and_faults_lose_and_double_nothing(trading, seed):
         if isinstance(m, RoutedOrder) and m.tif == TimeInForce.IOC:
             done = sum(x.last_qty for x in trades.values() if x.order_id == m.order_id)
             assert done == (0 if seq in never or seq in refused else QTY), f"order routed at {seq}"
+
+
+@pytest.mark.slow
+def test_a_gateway_that_slept_through_an_epoch_sends_nothing_twice_and_nothing_stale(trading):
+    """Stopped with orders under its nose, the sequencer begins a new epoch, it goes on: each order once or refused. (P12)"""
+    s = trading
+    s.processes["gateway"].send_signal(signal.SIGSTOP)
+    early = [s.order(qty=QTY) for _ in range(3)]
+    s.kill("sequencer")
+    s.start_sequencer()
+    late = [s.order(qty=QTY) for _ in range(2)]
+    mark = s.mark()
+    s.processes["gateway"].send_signal(signal.SIGCONT)
+    waiting = {seq for _, seq in (*early, *late)}
+    for frame in s.follow(SendRefused, VenueOrderUpdate, from_seq=mark):
+        waiting.discard(frame.message.request_seq)
+        if not waiting:
+            break
+    sent = [f.message.request_seq for f in s.all(OrderSent)]
+    refused = [f.message for f in s.all(SendRefused)]
+    assert len(set(sent)) == len(sent)
+    assert set(sent) | {m.request_seq for m in refused} == {seq for _, seq in (*early, *late)}
+    assert not set(sent) & {m.request_seq for m in refused}
+    assert not set(sent) & {seq for _, seq in early}, "an order of the epoch before was sent"
 
 
 def settle(s, marker):

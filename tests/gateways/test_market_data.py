@@ -282,6 +282,24 @@ def test_trades_and_tops():
     assert (m.bid_px, m.bid_qty, m.ask_px, m.ask_qty, m.exchange_seq) == (6183763, 3788, NULL, NULL, 9)
 
 
+@pytest.mark.parametrize("ms", [0, 1, 4, 5, 9_223_372_036_854])
+def test_whatever_time_the_venue_writes_is_kept_and_orders_nothing(ms):
+    """The past, the future, zero, the same again: recorded as it came; the book goes on, stale by our own time only. (T04)"""
+    s = session(silent_after_ns=1000)
+    s.receive(inline(10, [["1", "1"]]), 1)
+    at = MS * ms
+    for n, now in ((11, 2), (12, 3)):
+        frame = depth(n, n, n - 1, [["1", str(n)]]).replace(b'"E": 5, "T": 4', f'"E": {ms}, "T": {ms}'.encode())
+        (m,) = messages(s.receive(frame, now), MarketByPriceUpdate)
+        assert (m.exchange_ts, m.sending_ts, m.exchange_seq) == (at, at, n)
+    trade = {"e": "trade", "E": ms, "T": ms, "s": "BTCUSDT", "t": 5, "p": "1", "q": "1", "X": "MARKET", "m": True}
+    (m,) = messages(s.receive(json.dumps({"stream": "btcusdt@trade", "data": trade}).encode(), 4), TradeSummary)
+    assert m.trades[0].trade_ts == at
+    assert messages(s.on_timer(1002), BookState) == []
+    (state,) = messages(s.on_timer(1004), BookState)
+    assert (state.state, state.reason) == (BookStateCode.STALE, BookStateReason.NO_UPDATE_TOO_LONG)
+
+
 def test_unknown_trade_condition_is_kept_and_told_once():
     s = session()
     trade = {"e": "trade", "E": 9, "T": 8, "s": "BTCUSDT", "t": 5, "p": "1", "q": "1", "X": "NEW_THING", "m": True}

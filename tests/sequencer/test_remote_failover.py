@@ -4,6 +4,7 @@ remains (rows R02, R04; I-03, I-05, I-06, I-07)."""
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 
 import pytest
@@ -50,8 +51,8 @@ def texts(folder) -> list[str]:
     return [f.message.text for f in frames(folder, kinds=[LogRecord.KIND]) if f.message.text.startswith("m")]
 
 
-def two_worlds(daemon, folder, ended, until, policy):
-    """A primary that dies with frames which its follower never got; (ports, publisher, frames not replicated)."""
+def cut_off(daemon, folder, ended, until, policy):
+    """A primary with frames which its follower, behind a cut, never gets; (primary, its server, that one's port, the cut, publisher)."""
     old = daemon(SOURCES, durability=policy)
     server, port = serve(folder / "j", replication("b"), folder / "old.log")
     ended.append(server)
@@ -70,6 +71,12 @@ def two_worlds(daemon, folder, ended, until, policy):
     # Written and durable there, accepted by nobody: the outbox keeps them.
     assert publisher.accepted_source_seq == 500
     assert int(page(folder / "j").replicated_seq) < int(page(folder / "j").written_seq)
+    return old, server, port, proxy, publisher
+
+
+def two_worlds(daemon, folder, ended, until, policy):
+    """The same, and the primary dies; (primary, publisher)."""
+    old, server, _, proxy, publisher = cut_off(daemon, folder, ended, until, policy)
     old.kill()
     server.kill()
     server.wait()
@@ -135,6 +142,37 @@ def test_a_replica_takes_over(daemon, folder, ended, until):
     epochs = [f.header.epoch for f in frames(folder / "j")]
     assert epochs == sorted(epochs)
     assert set(epochs) == {1, made.epoch}
+
+
+def test_while_both_sides_of_a_cut_lead_only_one_lets_anything_out(daemon, folder, ended, until):
+    """The old writer lives and does not hear that a person has promoted its follower. (R03)"""
+    policy = DurabilityPolicy.REPLICATED
+    old, _, old_port, proxy, publisher = cut_off(daemon, folder, ended, until, policy)
+    released = int(page(folder / "j").replicated_seq)
+    made = promote(folder / "b")
+    new = daemon(SOURCES, journal=folder / "b", durability=policy)
+    new_server, port = serve(folder / "b", replication("c"), folder / "new.log")
+    ended.append(new_server)
+    ended.append(follow(port, folder / "c", "c", folder / "c.log"))
+    with old.connect("algo") as one, new.connect("algo") as other:
+        for n in range(50):
+            one.publish(LogRecord(text=f"old {n}"))
+            other.publish(LogRecord(text=f"new {n}"))
+        until(lambda: one.accepted_source_seq == 50 or page(folder / "j").written_seq >= released + 50)
+        until(lambda: other.accepted_source_seq == 50)
+    with JournalReader(folder / "j") as here, JournalReader(folder / "b") as there:
+        until(lambda: there.released_seq(policy) == there.written_seq)
+        assert here.written_seq > released
+        assert here.released_seq(policy) == released  # what was replicated before the cut, and nothing since
+        assert there.released_seq(policy) > made.last_seq
+    os.kill(old.pid, 0)  # it lives
+    # The cut heals: the old one hears of the higher epoch, and from then on lets nothing out at all.
+    assert tell_epoch(("127.0.0.1", old_port), Credentials(), page_stream(folder / "j"), made.epoch)
+    assert old._wait() == 2
+    with JournalReader(folder / "j") as here:
+        assert here.released_seq(policy) == 0
+    publisher.close()
+    proxy.close()
 
 
 def page_stream(folder) -> int:
