@@ -1,4 +1,4 @@
-"""A venue that loses, doubles, delays and denies, and is killed itself: every fill once, equal to its own list, and provable."""
+"""A venue that loses, doubles, delays and denies, and is killed itself: every fill once, as in its own list, and provable."""
 
 import pytest
 

@@ -52,7 +52,7 @@ def texts(folder) -> list[str]:
 
 
 def cut_off(daemon, folder, ended, until, policy):
-    """A primary with frames which its follower, behind a cut, never gets; (primary, its server, that one's port, the cut, publisher)."""
+    """A primary with frames which its follower, behind a cut, never gets; (primary, server, its port, the cut, publisher)."""
     old = daemon(SOURCES, durability=policy)
     server, port = serve(folder / "j", replication("b"), folder / "old.log")
     ended.append(server)
