@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from journal.messages.schema import Field, Layout
+from journal.messages.schema import Entry, Field, Layout
 
 VARIABLE = "LOCKSTEP_ACCELERATOR"
 _FIELDS_MAX = 96
@@ -40,13 +40,25 @@ def use_group(cls: type) -> None:
 
 def codec(cls: type, layout: Layout, encode: Any, decode: Any) -> tuple[Any, Any]:
     """The two functions of a kind, accelerated where it can be. Given are the generated ones, to which everything goes that is
-    not done here: encoding of integers of 128 bits, of groups, and of texts and byte strings that are not empty."""
+    not done here: what does not fit, and groups whose rows have texts."""
     if _fast is None or len(layout.fields) > _FIELDS_MAX:
         return encode, staticmethod(decode)
-    fields = [(f.name, f.offset, f.bytes, _code(f), f.entry or f.default) for f in layout.fields]
     size = layout.fixed_bytes
-    decoder = staticmethod(_fast.Decoder(cls, decode, size, fields))
-    return (encode if any(code in "wg" for *_, code, _ in fields) else _fast.Encoder(cls, encode, size, fields)), decoder
+    decoder = _fast.Decoder(cls, decode, size, [(*_place(f), f.entry or f.default) for f in layout.fields])
+    encoder = _fast.Encoder(cls, encode, size, [(*_place(f), _rows(f.entry) if f.entry else f.default) for f in layout.fields])
+    return encoder, staticmethod(decoder)
+
+
+def _place(f: Field) -> tuple[str, int, int, str]:
+    return f.name, f.offset, f.bytes, _code(f)
+
+
+def _rows(entry: type[Entry]) -> Any:
+    """The encoder of a group's rows; None: they have texts."""
+    layout = entry.LAYOUT
+    if layout.variable or not layout.fields:
+        return None
+    return _fast.Encoder(entry, entry.pack, layout.fixed_bytes, [(*_place(f), f.default) for f in layout.fields])  # type: ignore[attr-defined]
 
 
 def _code(f: Field) -> str:

@@ -1,8 +1,8 @@
 /* journal.kernel._fast: encode, decode and the wait at the tail without the interpreter between the fields.
  *
- * Only an accelerator. What it does not know for certain (to encode: a text that is not empty, a value that does not fit,
- * another class; to decode: a short buffer) it hands to the generated Python function it stands for, which does it or says
- * what is wrong. */
+ * Only an accelerator. What it does not know for certain (to encode: a value that does not fit, another class, rows that are
+ * no list of plain ones; to decode: a short buffer) it hands to the generated Python function it stands for, which does it or
+ * says what is wrong. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
@@ -22,7 +22,8 @@
 #error "the wire is little-endian, and so is this accelerator"
 #endif
 
-enum { FIELDS_MAX = 96 };
+enum { FIELDS_MAX = 96, VARIABLE_MAX = 16, TEXT_BYTES_MAX = 4096, ROWS_MAX = 0xFFFF };
+#define BODY_BYTES_MAX ((Py_ssize_t)(LOCKSTEP_FRAME_BYTES_MAX - LOCKSTEP_HEAD_BYTES))
 
 /* journal.messages.codec.Group, and where its instances hold what. */
 struct group_layout {
@@ -34,11 +35,10 @@ static struct group_layout groups;
 struct field {
     Py_ssize_t slot;    /* where the instance holds the value */
     PyObject *standard; /* the default, as object; NULL: none */
-    PyObject *row;      /* of a group: its rows' class */
+    PyObject *row;      /* of a group: to decode its rows' class, to encode their Encoder */
     const struct group_layout *group;
     uint32_t at, bytes;
-    /* s, u: integer with and without sign; d: digest; t, b: text and byte string, which are encoded here only when empty;
-     * w: integer of 128 bits; g: group; these two are only decoded here */
+    /* s, u: integer with and without sign; w: integer of 128 bits; d: digest; t, b, g: text, byte string, group of rows */
     char what;
 };
 
@@ -49,6 +49,7 @@ typedef struct {
     PyObject *reference;
     uint8_t *defaults; /* the fixed part of a message of defaults */
     Py_ssize_t bytes, n;
+    bool variable;
     struct field *fields;
 } Coder;
 
@@ -79,12 +80,34 @@ static bool store_integer(PyObject *v, const struct field *f, uint8_t *to) {
     return true;
 }
 
+static bool store_wide(PyObject *v, uint8_t *to) {
+    if (!PyLong_Check(v)) return false;
+    int overflow;
+    int64_t low = PyLong_AsLongLongAndOverflow(v, &overflow), high = low < 0 ? -1 : 0;
+    if (overflow) {
+        low = (int64_t)PyLong_AsUnsignedLongLongMask(v);
+        PyObject *bits = PyLong_FromLong(64), *upper = bits == NULL ? NULL : PyNumber_Rshift(v, bits);
+        Py_XDECREF(bits);
+        overflow = 1;
+        if (upper != NULL) high = PyLong_AsLongLongAndOverflow(upper, &overflow);
+        Py_XDECREF(upper);
+        if (PyErr_Occurred()) PyErr_Clear();
+        if (overflow) return false;
+    }
+    memcpy(to, &low, 8);
+    memcpy(to + 8, &high, 8);
+    return true;
+}
+
+/* A value of the fixed part; a variable item only when there is nothing of it. */
 static bool store(PyObject *v, const struct field *f, uint8_t *to) {
     switch (f->what) {
     case 's':
     case 'u': return store_integer(v, f, to);
+    case 'w': return store_wide(v, to);
     case 't': return PyUnicode_CheckExact(v) && PyUnicode_GET_LENGTH(v) == 0;
     case 'b': return PyBytes_CheckExact(v) && PyBytes_GET_SIZE(v) == 0;
+    case 'g': return (PyTuple_CheckExact(v) || PyList_CheckExact(v)) && PySequence_Fast_GET_SIZE(v) == 0;
     default: /* digest */
         if (!PyBytes_CheckExact(v) || PyBytes_GET_SIZE(v) != 32) return false;
         memcpy(to, PyBytes_AS_STRING(v), 32);
@@ -92,22 +115,111 @@ static bool store(PyObject *v, const struct field *f, uint8_t *to) {
     }
 }
 
+#define SLOT(object, offset) ((PyObject **)(void *)((char *)(object) + (offset)))
+
+/* What stands behind the fixed part for one field. */
+struct item {
+    const char *bytes; /* of a text or byte string */
+    PyObject *rows;    /* of a group */
+    Py_ssize_t length; /* bytes */
+};
+
+/* How much of it there is; false where that is not for us to say. */
+static bool measure(PyObject *v, const struct field *f, struct item *item) {
+    if (v == NULL) return false;
+    *item = (struct item){0};
+    if (f->what == 't') {
+        if (!PyUnicode_CheckExact(v)) return false;
+        if (PyUnicode_IS_COMPACT_ASCII(v)) {
+            item->bytes = (const char *)PyUnicode_DATA(v);
+            item->length = PyUnicode_GET_LENGTH(v);
+        } else if ((item->bytes = PyUnicode_AsUTF8AndSize(v, &item->length)) == NULL) {
+            PyErr_Clear();
+            return false;
+        }
+        return item->length <= TEXT_BYTES_MAX;
+    }
+    if (f->what == 'b') {
+        if (!PyBytes_CheckExact(v)) return false;
+        item->bytes = PyBytes_AS_STRING(v);
+        item->length = PyBytes_GET_SIZE(v);
+        return item->length <= BODY_BYTES_MAX;
+    }
+    if (!PyList_CheckExact(v) && !PyTuple_CheckExact(v)) return false;
+    const Py_ssize_t rows = PySequence_Fast_GET_SIZE(v);
+    if (rows > ROWS_MAX || (rows && f->row == NULL)) return false;
+    item->rows = v;
+    item->length = rows ? rows * ((Coder *)f->row)->bytes : 0;
+    return item->length <= BODY_BYTES_MAX;
+}
+
+/* The fixed part of one object; false where a value is not for us. */
+static bool fill(const Coder *c, PyObject *m, uint8_t *to) {
+    memcpy(to, c->defaults, (size_t)c->bytes);
+    for (const struct field *f = c->fields, *end = f + c->n; f < end; f++) {
+        PyObject *v = *SLOT(m, f->slot);
+        /* The very object that is the default has the default's bytes already; most fields of an order are that. */
+        if (v == NULL) return false; /* deleted */
+        if (v != f->standard && strchr("tbg", f->what) == NULL && !store(v, f, to + f->at)) return false;
+    }
+    return true;
+}
+
+/* The rows of a group, one behind the other. No code of theirs runs meanwhile: they stay what they are. */
+static bool fill_rows(const Coder *c, PyObject *rows, uint8_t *to) {
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(rows); i++, to += c->bytes) {
+        PyObject *row = PySequence_Fast_GET_ITEM(rows, i);
+        if (Py_TYPE(row) != c->cls || !fill(c, row, to)) return false;
+    }
+    return true;
+}
+
+/* An item to its place `at`, and its descriptor into the fixed part. */
+static bool put_item(const struct field *f, const struct item *item, uint8_t *body, uint32_t at) {
+    uint32_t shape = (uint32_t)item->length;
+    if (item->rows != NULL) {
+        if (!fill_rows((Coder *)f->row, item->rows, body + at)) return false;
+        const Py_ssize_t stride = ((Coder *)f->row)->bytes;
+        shape = (uint32_t)(item->length / stride) | (uint32_t)stride << 16;
+    } else
+        memcpy(body + at, item->bytes, (size_t)item->length);
+    memcpy(body + f->at, &at, 4);
+    memcpy(body + f->at + 4, &shape, 4);
+    return true;
+}
+
+static PyObject *encoded(const Coder *c, PyObject *m) {
+    struct item items[VARIABLE_MAX];
+    Py_ssize_t size = c->bytes, n = 0;
+    for (const struct field *f = c->fields, *end = f + c->n; c->variable && f < end; f++) {
+        if (strchr("tbg", f->what) == NULL) continue;
+        if (!measure(*SLOT(m, f->slot), f, &items[n])) return NULL;
+        size += (items[n++].length + 7) & -8;
+    }
+    if (size > BODY_BYTES_MAX) return NULL;
+    PyObject *body = PyBytes_FromStringAndSize(NULL, size);
+    if (body == NULL) return NULL;
+    uint8_t *to = (uint8_t *)PyBytes_AS_STRING(body);
+    memset(to + c->bytes, 0, (size_t)(size - c->bytes));
+    bool good = fill(c, m, to);
+    Py_ssize_t at = c->bytes;
+    n = 0;
+    for (const struct field *f = c->fields, *end = f + c->n; good && c->variable && f < end; f++) {
+        if (strchr("tbg", f->what) == NULL) continue;
+        const struct item *item = &items[n++];
+        if (item->length) good = put_item(f, item, to, (uint32_t)at);
+        at += (item->length + 7) & -8;
+    }
+    if (good) return body;
+    Py_DECREF(body);
+    return NULL;
+}
+
 static PyObject *encode(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
     const Coder *c = (Coder *)self;
     if (PyVectorcall_NARGS(nargsf) == 1 && names == NULL && Py_TYPE(args[0]) == c->cls) {
-        PyObject *body = PyBytes_FromStringAndSize(NULL, c->bytes);
-        if (body == NULL) return NULL;
-        uint8_t *to = (uint8_t *)PyBytes_AS_STRING(body);
-        memcpy(to, c->defaults, (size_t)c->bytes);
-        const struct field *f = c->fields, *end = f + c->n;
-        for (; f < end; f++) {
-            PyObject *v = *(PyObject **)(void *)((char *)args[0] + f->slot);
-            /* The very object that is the default has the default's bytes already; most fields of an order are that. */
-            if (v != f->standard && (v == NULL || !store(v, f, to + f->at))) break;
-            if (v == NULL) break; /* deleted, and without a default */
-        }
-        if (f == end) return body;
-        Py_DECREF(body);
+        PyObject *body = encoded(c, args[0]);
+        if (body != NULL || PyErr_Occurred()) return body;
     }
     return PyObject_Vectorcall(c->reference, args, nargsf, names);
 }
@@ -166,8 +278,6 @@ static bool put_wide(PyObject **slot, const uint8_t *from) {
     Py_XDECREF(up);
     return take(slot, all);
 }
-
-#define SLOT(object, offset) ((PyObject **)(void *)((char *)(object) + (offset)))
 
 /* A journal.messages.codec.Group: rows read in place, made again only when somebody kept the last one. */
 static bool put_group(PyObject **slot, const struct field *f, const struct lockstep_bytes *b, Py_ssize_t body, const uint8_t *from) {
@@ -281,8 +391,8 @@ static bool slot_offset(PyObject *member, Py_ssize_t *offset) {
 /* Bytes that `put` reads at a field. */
 static uint32_t least(char what) { return what == 'd' ? 32 : what == 'w' ? 16 : what == 's' || what == 'u' ? 1 : 8; }
 
-/* Encoder(cls, reference, fixed_bytes, [(name, at, bytes, what, default)]), Decoder the same, with the rows' class for the
- * default of a group; classes live as long as the process. */
+/* Encoder(cls, reference, fixed_bytes, [(name, at, bytes, what, default)]), Decoder the same. For the default of a group: the
+ * rows' Encoder (None: only groups without rows are encoded here), their class to decode. Classes live as long as the process. */
 static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
     PyObject *cls, *reference, *fields;
@@ -294,7 +404,7 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     c->reference = Py_NewRef(reference);
     c->bytes = bytes;
     c->call = strcmp(type->tp_name, "journal.kernel._fast.Encoder") == 0 ? encode : decode;
-    Py_ssize_t n = PyList_GET_SIZE(fields);
+    Py_ssize_t n = PyList_GET_SIZE(fields), items = 0;
     c->fields = PyMem_Calloc((size_t)n + 1, sizeof *c->fields);
     c->defaults = PyMem_Calloc(1, (size_t)bytes + 1);
     if (c->fields == NULL || c->defaults == NULL) goto out_of_memory;
@@ -310,13 +420,21 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         if (member == NULL) goto failed;
         const bool slot = slot_offset(member, &f->slot);
         Py_DECREF(member);
-        if (!slot || f->what == 0 || strchr(c->call == encode ? "sudtb" : "sudtbwg", f->what) == NULL) goto unfit;
+        if (!slot || f->what == 0 || strchr("sudtbwg", f->what) == NULL) goto unfit;
         if ((Py_ssize_t)f->at + f->bytes > bytes || f->bytes < least(f->what)) goto unfit;
-        if (f->what == 'g') {
+        if (strchr("tbg", f->what) != NULL) {
+            c->variable = true;
+            if (++items > VARIABLE_MAX) goto unfit;
+        }
+        if (f->what == 'g' && c->call == encode) {
+            if (standard != Py_None && !Py_IS_TYPE(standard, type)) goto unfit;
+            f->row = standard == Py_None ? NULL : Py_NewRef(standard);
+            if (f->row != NULL && (((Coder *)f->row)->variable || ((Coder *)f->row)->bytes == 0)) goto unfit;
+        } else if (f->what == 'g') {
             if (groups.type == NULL || !PyType_Check(standard)) goto unfit;
             f->group = &groups;
             f->row = Py_NewRef(standard);
-        } else if (f->what != 'w' && store(standard, f, c->defaults + f->at))
+        } else if (!(c->call == decode && f->what == 'w') && store(standard, f, c->defaults + f->at))
             f->standard = Py_NewRef(standard);
     }
     return (PyObject *)c;
