@@ -135,18 +135,11 @@ def _tables(summary: Summary) -> str:
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> str:
-    """A table; columns named `#…` are numbers, aligned right."""
-    right = [c.startswith("#") for c in columns]
-    head = "".join(
-        f"<th{' class=n' if r else ''}>{html.escape(c.lstrip('#'))}</th>" for c, r in zip(columns, right, strict=True)
-    )
+    """A table; columns named `#…` are numbers, aligned right, those named `~…` texts of several lines."""
+    look = [{"#": " class=n", "~": " class=w"}.get(c[:1], "") for c in columns]
+    head = "".join(f"<th{how}>{html.escape(c.lstrip('#~'))}</th>" for c, how in zip(columns, look, strict=True))
     body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{' class=n' if r else ''}>{cell if str(cell).startswith('<span class=') else html.escape(str(cell))}</td>"
-            for cell, r in zip(row, right, strict=True)
-        )
-        + "</tr>"
+        "<tr>" + "".join(f"<td{how}>{_escaped(cell)}</td>" for cell, how in zip(row, look, strict=True)) + "</tr>"
         for row in rows
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -163,7 +156,12 @@ def _escaped(value: Any) -> str:
 def money_cell(amount: Decimal, currency: str) -> _Markup:
     """An amount with its sign and colour."""
     side = "up" if amount > 0 else "down" if amount < 0 else ""
-    return _Markup(f'<span class="{side}">{amount:+,.2f} {html.escape(currency)}</span>')
+    return marked(f"{amount:+,.2f} {currency}", side)
+
+
+def marked(text: str, look: str) -> _Markup:
+    """A text in one of the page's looks: up, down, added, removed, changed."""
+    return _Markup(f'<span class="{look}">{html.escape(text)}</span>')
 
 
 def _footer(summary: Summary) -> str:
@@ -175,4 +173,4 @@ def _footer(summary: Summary) -> str:
     )
 
 
-__all__ = ["PLOTLY_MISSING", "figure", "money_cell", "page", "plotly_code", "render", "table", "write_report"]
+__all__ = ["PLOTLY_MISSING", "figure", "marked", "money_cell", "page", "plotly_code", "render", "table", "write_report"]

@@ -141,7 +141,7 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
     data: list[Any] = []
     row = 1 / len(shown)
     layout = layout_of(72 * len(shown) + 70, showlegend=False, annotations=[], hovermode="closest")
-    layout["margin"] = {"l": 230, "r": 24, "t": 8, "b": 48}
+    layout["margin"] = {"l": 12, "r": 24, "t": 8, "b": 48}
     for index, (name, took) in enumerate(shown):
         axis = "" if index == 0 else str(index + 1)
         top = 1 - index * row
@@ -167,15 +167,14 @@ def latency_plot(number: int, hops: dict[str, Array]) -> Plot | None:
                 }
             )  # fmt: skip
         layout[f"yaxis{axis}"] = {
-            "domain": [max(0.0, top - row * 0.82), top], "showticklabels": False, "showgrid": False, "zeroline": True,
+            "domain": [max(0.0, top - row), top - row * 0.34], "showticklabels": False, "showgrid": False, "zeroline": True,
             "zerolinecolor": "var:line", "fixedrange": True, "rangemode": "tozero", "anchor": "x",
         }  # fmt: skip
         layout["annotations"].append(
             {
-                "xref": "paper", "yref": "paper", "x": 0, "xanchor": "right", "xshift": -12, "y": top - row * 0.41,
-                "yanchor": "middle", "showarrow": False,
-                "align": "right", "font": {**_FONT, "color": "var:ink", "size": 13},
-                "text": f"{html.escape(name)}<br><span style='font-size:11px'>{len(took):,} · p50 {micros(p50)} · "
+                "xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "y": top - row * 0.32, "yanchor": "bottom",
+                "showarrow": False, "align": "left", "font": {**_FONT, "color": "var:ink", "size": 13},
+                "text": f"{html.escape(name)}  <span style='font-size:11px'>{len(took):,} · p50 {micros(p50)} · "
                 f"p99 {micros(p99)}</span>",
             }
         )  # fmt: skip
@@ -197,9 +196,10 @@ def layout_of(height: int, **more: Any) -> dict[str, Any]:
     """What all figures have in common, and more."""
     return {
         "height": height, "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": _FONT,
-        "margin": {"l": 70, "r": 24, "t": 8, "b": 40}, "legend": {"orientation": "h", "y": 1.06, "x": 0, "font": {"size": 12}},
+        "margin": {"l": 8, "r": 24, "t": 8, "b": 40},
+        "legend": {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         "hovermode": "closest", "hoverlabel": {"font": {"size": 12}},
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "var:mid", "activecolor": "var:accent"}, **more,
+        "modebar": {"orientation": "v", "bgcolor": "rgba(0,0,0,0)", "color": "var:mid", "activecolor": "var:accent"}, **more,
     }  # fmt: skip
 
 

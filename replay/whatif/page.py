@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from replay.report.html import PLOTLY_MISSING, figure, money_cell, page, plotly_code, table
+from replay.audit.stream import Array
+from replay.report.html import PLOTLY_MISSING, figure, marked, money_cell, page, plotly_code, table
 from replay.report.plots import AXIS, Plot, layout_of, numbers, times
 from replay.whatif.compare import Came, Comparison, Curve, Delta, What
 from replay.whatif.decisions import Decision
@@ -24,9 +25,11 @@ def write_page(out: Path, told: Comparison, base: list[Curve], other: list[Curve
     by_currency = {c.currency: c for c in other}
     currencies = list(dict.fromkeys([*(c.currency for c in base), *by_currency]))
     of_base = {c.currency: c for c in base}
-    plots = (
-        [equity_plot(n, name, of_base.get(name), by_currency.get(name)) for n, name in enumerate(currencies)] if code else []
-    )
+    parted = told.first.decision.time if told.first is not None else ""
+    plots = [
+        equity_plot(n, name, of_base.get(name), by_currency.get(name), parted)
+        for n, name in enumerate(currencies if code else [])
+    ]
     text = page(
         title=f"what if: {config}",
         heading=f"What if {config}",
@@ -42,36 +45,47 @@ def write_page(out: Path, told: Comparison, base: list[Curve], other: list[Curve
     return "" if code else PLOTLY_MISSING
 
 
-def equity_plot(number: int, currency: str, base: Curve | None, other: Curve | None) -> Plot:
-    """P&L after fees of both runs, and below it how far they are apart."""
-    shown = [(name, c) for name, c in zip(_NAMES, (base, other), strict=True) if c is not None]
-    data: list[Any] = []
-    for name, curve in shown:
-        color = "var:mid" if name == _NAMES[0] else "var:accent"
-        data.append(
-            {
-                "type": "scatter", "mode": "lines", "name": name, "x": times(curve.ts), "y": numbers(curve.total),
-                "line": {"color": color, "width": 1.8, "shape": "hv"},
-                "hovertemplate": f"%{{y:,.2f}} {html.escape(currency)}<extra>{name}</extra>",
-            }
-        )  # fmt: skip
-    ts = np.unique(np.concatenate([c.ts for _, c in shown]))
-    apart = _at(other, ts) - _at(base, ts)
-    data.append(
-        {
-            "type": "scatter", "mode": "lines", "name": "difference", "x": times(ts), "y": numbers(apart), "yaxis": "y2",
-            "line": {"color": "var:buy" if apart[-1] >= 0 else "var:sell", "width": 1.3, "shape": "hv"}, "fill": "tozeroy",
-            "hovertemplate": f"%{{y:+,.2f}} {html.escape(currency)}<extra>difference</extra>",
-        }
-    )  # fmt: skip
+def equity_plot(number: int, currency: str, base: Curve | None, other: Curve | None, parted: str = "") -> Plot:
+    """P&L after fees of both runs, and below it how far they are apart. `parted`: when their decisions first differ."""
+    # Both at the moments of either, so that what is read at one moment belongs together.
+    ts = np.unique(np.concatenate([c.ts for c in (base, other) if c is not None]))
+    before, after = _at(base, ts), _at(other, ts)
+    shown, apart, unit = times(ts), after - before, html.escape(currency)
+    data = [
+        _line(shown, values, name, color, f"%{{y:,.2f}} {unit}", width=1.8)
+        for name, values, color in ((_NAMES[0], before, "var:mid"), (_NAMES[1], after, "var:accent"))
+    ]
+    # What was won and what was lost, each an area of its own colour; one of them says the amount.
+    for values, color, says in ((np.maximum(apart, 0), "var:buy", apart), (np.minimum(apart, 0), "var:sell", None)):
+        area = {"yaxis": "y2", "fill": "tozeroy", "showlegend": False}
+        told = {"customdata": numbers(says)} if says is not None else {"hoverinfo": "skip"}
+        hover = f"%{{customdata:+,.2f}} {unit}" if says is not None else ""
+        data.append(_line(shown, values, "difference", color, hover, width=1) | area | told)
     layout = layout_of(
         520,
+        hovermode="x unified",
         xaxis={**AXIS, "type": "date", "anchor": "y2", "hoverformat": "%H:%M:%S.%L"},
-        yaxis={**AXIS, "domain": [0.36, 1], "title": {"text": f"P&L {html.escape(currency)}"}, "tickformat": ",~f"},
-        yaxis2={**AXIS, "domain": [0, 0.28], "title": {"text": "difference"}, "tickformat": "+,~f"},
+        yaxis={**AXIS, "domain": [0.36, 1], "title": {"text": f"P&L {unit}"}, "tickformat": ",~f"},
+        yaxis2={**AXIS, "domain": [0, 0.28], "title": {"text": "difference"}, "tickformat": ",~f"},
     )
-    note = "Realized and unrealized at the mid, less fees, all strategies together. Below: what if less as recorded."
+    layout["hoverlabel"] |= {"bgcolor": "var:card", "bordercolor": "var:line"}
+    if parted:
+        at = parted.rstrip("Z").replace("T", " ")
+        layout["shapes"] = [{"type": "line", "xref": "x", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1,
+                             "line": {"color": "var:soft", "width": 1, "dash": "dot"}}]  # fmt: skip
+        layout["annotations"] = [{"xref": "x", "x": at, "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "top",
+                                  "xshift": 4, "showarrow": False, "text": "decisions part"}]  # fmt: skip
+    note = (
+        "Realized and unrealized at the mid, after fees, all strategies together. Below, the difference: what if − as recorded."
+    )
     return Plot(number, f"Equity in {currency}", note, int(layout["height"]), data, layout)
+
+
+def _line(ts: Any, values: Array, name: str, color: str, hover: str, *, width: float) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": name, "x": ts, "y": numbers(values),
+        "line": {"color": color, "width": width, "shape": "hv"}, "hovertemplate": f"{hover}<extra>{name}</extra>",
+    }  # fmt: skip
 
 
 def _at(curve: Curve | None, ts: Any) -> Any:
@@ -102,10 +116,10 @@ def _tables(told: Comparison) -> str:
     shown = told.deltas[:SHOWN_MAX]
     more = f'<p class="note">The first {SHOWN_MAX:,} of {len(told.deltas):,}.</p>' if len(told.deltas) > SHOWN_MAX else ""
     decisions = table(
-        ["", "decision", "strategy", "instrument", "side", "time", "#seq", f"{_NAMES[0]}", f"{_NAMES[1]}"],
+        ["", "decision", "strategy", "instrument", "side", "time", "#seq", f"~{_NAMES[0]}", f"~{_NAMES[1]}"],
         [
-            [d.what, d.decision.kind, d.decision.strategy, d.decision.instrument, d.decision.side, d.decision.time[11:],
-             f"{d.decision.market_seq:,}", *said(d)]
+            [marked(d.what, d.what), d.decision.kind, d.decision.strategy, d.decision.instrument, d.decision.side,
+             d.decision.time[11:], f"{d.decision.market_seq:,}", *said(d)]
             for d in shown
         ],
     )  # fmt: skip

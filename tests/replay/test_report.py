@@ -279,6 +279,7 @@ def test_the_report_needs_nothing_but_itself(day: Day, day_path: Path, tmp_path:
     assert "@import" not in text.split("</style>")[0]
     assert "url(" not in text.split("</style>")[0]
     assert "Plotly" in page.scripts[1]
+    assert 'showSendToCloud: false, plotlyServerURL: ""' in page.scripts[2]  # else its bar offers to upload the plot
     btc, eth, latency = traces(page)
     names = [t["name"] for t in btc]
     assert names == ["mid", "buys", "sells", "maker1 position", "maker1 P&amp;L", "maker1 realized"]
@@ -296,9 +297,16 @@ def test_the_report_needs_nothing_but_itself(day: Day, day_path: Path, tmp_path:
         assert shown in page.text
 
 
-def test_names_from_outside_stay_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "evil",
+    [
+        "</script><script>alert(1)</script><img src=x onerror=alert(2)><span class=up>",
+        '<span class="up"><img src=x onerror=alert(1)></span>',  # begins as our own markup does
+    ],
+    ids=["ends a script", "looks like ours"],
+)
+def test_names_from_outside_stay_text(tmp_path: Path, evil: str) -> None:
     pytest.importorskip("plotly", reason="the report's plots need plotly: pip install 'lockstep[report]'")
-    evil = "</script><script>alert(1)</script><img src=x onerror=alert(2)><span class=up>"
     day = Day(6)
     day.open()
     day.trade(40)

@@ -1,10 +1,12 @@
 """What if: the same inputs twice, and nothing but decisions compared."""
 
+import base64
 import sys
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from journal.frames import frame_at, frames
@@ -24,8 +26,9 @@ from lockstep.config import parse
 from lockstep.whatif import whatif
 from replay.player import verify
 from replay.report.summary import summarize
-from replay.whatif.compare import What, differences
+from replay.whatif.compare import Curve, What, differences
 from replay.whatif.decisions import Decision
+from replay.whatif.page import equity_plot
 from tests.end_to_end.system import configuration_text, one_line
 from tests.replay.paced_strategy import paced
 
@@ -81,6 +84,27 @@ def test_another_quantity_changes_every_order_and_says_which_way(folder, tmp_pat
     assert told.other.traded == {"flips BTCUSDT": told.base.traded["flips BTCUSDT"] * 2}
     assert told.other.position_max["flips BTCUSDT"] == Decimal("0.020")
     assert told.other.fees["USDT"] == told.base.fees["USDT"] * 2
+
+
+def test_both_curves_are_drawn_at_the_same_moments():
+    """So that what the page says of a moment belongs together: before its first point a run has made nothing."""
+
+    def drawn(trace):
+        return [np.frombuffer(base64.b64decode(trace[k]["bdata"]), "<f8").tolist() for k in ("x", "y")]
+
+    ms = np.array([1, 2, 3, 4]) * 1_000_000
+    base = Curve("USDT", ms[[0, 2]], np.array([1.0, 5.0]))
+    other = Curve("USDT", ms[[1, 3]], np.array([2.0, 4.5]))
+    plot = equity_plot(0, "USDT", base, other, "2026-11-28T09:39:08.613365482Z")
+    before, after, won, lost = map(drawn, plot.data)
+    assert [t["name"] for t in plot.data] == ["as recorded", "what if", "difference", "difference"]
+    assert before == [[1, 2, 3, 4], [1, 1, 5, 5]]
+    assert after == [[1, 2, 3, 4], [0, 2, 2, 4.5]]
+    assert (won[1], lost[1]) == ([0, 1, 0, 0], [-1, 0, -3, -0.5])
+    assert plot.layout["shapes"][0]["x0"] == "2026-11-28 09:39:08.613365482"
+    alone = equity_plot(0, "USDT", None, other)
+    assert drawn(alone.data[0])[1] == [0, 0]
+    assert "shapes" not in alone.layout
 
 
 def test_other_code_and_another_pace(folder, tmp_path, capsys):
