@@ -15,11 +15,13 @@ from journal.messages.schema import Entry, Field, Layout
 
 VARIABLE = "LOCKSTEP_ACCELERATOR"
 _FIELDS_MAX = 96
+_OWN = "journal.kernel._fast"
 
 
 def extension(name: str) -> Any:
-    """The extension module of this name; None: do without."""
-    if os.environ.get(VARIABLE) == "off":
+    """The extension module of this name; None: do without. The others hand messages to the journal's decoders in C, so where
+    that one was not built, none is used."""
+    if os.environ.get(VARIABLE) == "off" or (name != _OWN and _fast is None):
         return None
     try:
         return importlib.import_module(name)
@@ -27,7 +29,7 @@ def extension(name: str) -> Any:
         return None
 
 
-_fast = extension("journal.kernel._fast")
+_fast = extension(_OWN)
 follow: Callable[[int, int, int, int, bool], bytes | None] | None = getattr(_fast, "follow", None)
 """`lockstep_reader_follow` by addresses; the refs of what came (24 bytes each), None when nothing did."""
 

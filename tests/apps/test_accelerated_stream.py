@@ -56,3 +56,14 @@ def test_the_journal_does_not_know_of_the_accelerator(tmp_path):
     fast, plain = live(tmp_path / "fast", "on"), live(tmp_path / "plain", "off")
     assert fast == plain
     assert fast[0][0] == fast[0][1]
+
+
+def test_none_is_used_without_the_one_of_the_journal():
+    """Each is optional by itself; the others are written for the journal's decoders in C."""
+    code = (
+        "import sys; sys.modules['journal.kernel._fast'] = None\n"
+        "from apps import app, group, ledger\nfrom sequencer import client\n"
+        "print([module._fast for module in (app, group, ledger, client)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=HERE.parents[1], capture_output=True, text=True)
+    assert done.stdout.strip() == "[None, None, None, None]", done.stderr
