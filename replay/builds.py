@@ -114,7 +114,7 @@ def _kernels(checkout: Path, revision: str) -> None:
     done = checkout / ".kernels-built"
     if done.exists():
         return
-    if _made_of(checkout) == _made_of(HERE):
+    if kernels_made_of(checkout) == kernels_made_of(HERE):
         for library in HERE.rglob("*.so"):
             place = checkout / library.relative_to(HERE)
             if ".venv" not in library.parts and "build" not in library.parts and place.parent.is_dir():
@@ -128,7 +128,7 @@ def _kernels(checkout: Path, revision: str) -> None:
     done.touch()
 
 
-def _made_of(checkout: Path) -> bytes:
+def kernels_made_of(checkout: Path) -> bytes:
     """A digest of all that kernels are made of: C, their build scripts, and the messages that C headers are derived from."""
     whole = hashlib.blake2b(digest_size=16)
     for folder in ("journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep"):

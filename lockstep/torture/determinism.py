@@ -24,15 +24,13 @@ from typing import Any, NamedTuple
 from journal.errors import OperatingError
 from lockstep.torture.drivers import ROOT, scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
+from lockstep.torture.pythons import HERE, interpreter, pythons
 
 SEEDS = (0, 1, 2, 3, 7, 42, 4242, 2**32 - 1)
 COLLECTORS = ("on", "off", "aggressive")
 OPTIONS = ("", "-O", "-X dev")
-MINORS = ("3.11", "3.12", "3.13")
 DIGEST_EVERY = 512
 """Instead of 4096, so that a short day has many; snapshots at every fourth."""
-HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
-_NEEDS = ("cffi", "msgspec", "numpy", "sortedcontainers", "setuptools", "rich")
 
 
 class Failed(OperatingError):
@@ -63,26 +61,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, tell: Tell) -> Outcome:
     """`lockstep torture determinism`"""
-    pythons = {minor: path for minor in MINORS if (path := interpreter(minor, make=arguments.pythons)) is not None}
-    cases = covering(tuple(pythons)) if arguments.pairs else product(tuple(pythons))
+    found = pythons(make=arguments.pythons)
+    cases = covering(tuple(found)) if arguments.pairs else product(tuple(found))
     cases = cases[: arguments.count or None]
     outcome = Outcome(
-        "determinism", {"market_seed": arguments.seed, "pythons": " ".join(pythons), "cases": len(cases)}, {"processes": 0}
+        "determinism", {"market_seed": arguments.seed, "pythons": " ".join(found), "cases": len(cases)}, {"processes": 0}
     )
     with scratch() as folder:
         config = configuration(folder, arguments.seconds, seed=arguments.seed)
         day, snapshots = folder / "day", folder / "taken"
-        decide(Case(), pythons, "backtest", config, day)
-        held = decide(Case(), pythons, "keep", day, snapshots)
-        reference = decide(Case(), pythons, "replay", day, snapshots)
+        decide(Case(), found, "backtest", config, day)
+        held = decide(Case(), found, "keep", day, snapshots)
+        reference = decide(Case(), found, "replay", day, snapshots)
         outcome.metrics |= {"decisions": reference["0"]["said"], "starts": len(reference), "snapshots": held["snapshots"]}
         if wrong := wrong_in(reference):
             outcome.finds.append(Find(wrong, _again(Case(), day, snapshots)))
-        for case, found in matrix(cases, pythons, day, snapshots, arguments.jobs):
+        for case, said in matrix(cases, found, day, snapshots, arguments.jobs):
             outcome.metrics["processes"] += 1
             tell(outcome.metrics["processes"], len(cases), str(case))
-            if found != reference:
-                outcome.finds.append(Find(f"{case}: {difference(reference, found)}", _again(case, day, snapshots)))
+            if said != reference:
+                outcome.finds.append(Find(f"{case}: {difference(reference, said)}", _again(case, day, snapshots)))
         if outcome.finds and arguments.keep is not None:
             shutil.copytree(folder, arguments.keep, dirs_exist_ok=True)
             outcome.finds = [Find(f.what, f.reproduce.replace(str(folder), str(arguments.keep)), str(arguments.keep))
@@ -108,16 +106,16 @@ def covering(minors: Sequence[str]) -> list[Case]:
     return rows
 
 
-def matrix(cases: Sequence[Case], pythons: dict[str, Path], day: Path, snapshots: Path, jobs: int) -> Any:
+def matrix(cases: Sequence[Case], interpreters: dict[str, Path], day: Path, snapshots: Path, jobs: int) -> Any:
     """(case, what its process says), in the order of the cases."""
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        yield from zip(cases, pool.map(lambda c: decide(c, pythons, "replay", day, snapshots), cases), strict=True)
+        yield from zip(cases, pool.map(lambda c: decide(c, interpreters, "replay", day, snapshots), cases), strict=True)
 
 
-def decide(case: Case, pythons: dict[str, Path], action: str, *paths: Path) -> dict[str, Any]:
+def decide(case: Case, interpreters: dict[str, Path], action: str, *paths: Path) -> dict[str, Any]:
     """What lockstep/torture/decide.py says in a process of its own."""
     done = subprocess.run(
-        _command(case, pythons.get(case.minor, Path(sys.executable)), action, *paths), env=_environment(case),
+        _command(case, interpreters.get(case.minor, Path(sys.executable)), action, *paths), env=_environment(case),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
@@ -174,39 +172,3 @@ def configuration(folder: Path, seconds: int, *, seed: int = 7, rate: int = 200)
     path = folder / "day.toml"
     path.write_text(f'{text}\n[backtest]\nmarket = "generated"\nduration = "{seconds}s"\norder_latency = "2ms"\n')
     return path
-
-
-def interpreter(minor: str, *, make: bool) -> Path | None:
-    """A Python of this version that has what a replay needs: this one, or that of a `.venv-MINOR` beside the sources. With
-    `make` it is made where that Python is found. Its kernels are built. None: there is none."""
-    if minor == HERE:
-        return Path(sys.executable)
-    python = ROOT / f".venv-{minor}" / "bin" / "python"
-    if not _can(python, "import msgspec, numpy, cffi, sortedcontainers"):
-        base = _found(minor) if make else None
-        if base is None:
-            return None
-        subprocess.run([base, "-m", "venv", str(python.parents[1])], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_NEEDS], check=True)
-    if not _can(python, "import replay.player"):
-        # Kernels have the version in their file names, so those of all versions may lie side by side.
-        subprocess.run([str(python), "setup.py", "-q", "build_ext", "--inplace"], cwd=ROOT, check=True, capture_output=True)
-    return python
-
-
-def _can(python: Path, statement: str) -> bool:
-    if not python.exists():
-        return False
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([str(python), "-c", statement], check=False, capture_output=True, env=environment).returncode == 0
-
-
-def _found(minor: str) -> str | None:
-    """On the path, or of pyenv."""
-    for python in (
-        shutil.which(f"python{minor}"),
-        *sorted(map(str, Path.home().glob(f".pyenv/versions/{minor}.*/bin/python"))),
-    ):
-        if python and _can(Path(python), "import venv"):
-            return python
-    return None

@@ -1,12 +1,15 @@
 """A day to decide again: a generated backtest of both strategies, with digests often enough for a short day."""
 
+import os
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 from lockstep.torture import determinism
-from lockstep.torture.determinism import HERE, Case
+from lockstep.torture.determinism import Case
+from lockstep.torture.pythons import HERE, NotMade, pythons
 
 THIS = {HERE: Path(sys.executable)}
 
@@ -16,6 +19,18 @@ PLAIN = Case()
 
 def decide(action, *paths, case=PLAIN):
     return determinism.decide(case, THIS, action, *paths)
+
+
+@pytest.fixture(scope="session")
+def interpreters():
+    """All that are here. Where one cannot be prepared (no network), those that are ready, unless LOCKSTEP_MATRIX=1 insists."""
+    try:
+        return pythons(make=True)
+    except NotMade as error:
+        if os.environ.get("LOCKSTEP_MATRIX") == "1":
+            raise
+        warnings.warn(f"the matrix goes without it: {error}", stacklevel=1)
+        return pythons(make=False)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@ the first frame and from every snapshot. `lockstep torture determinism` runs the
 
 import itertools
 import json
-import os
+import subprocess
+import sys
 
 import pytest
 
@@ -12,19 +13,18 @@ from journal.messages import NewOrder, SnapshotTaken, SourceDefined, StateDigest
 from lockstep import cli
 from lockstep.torture.determinism import (
     COLLECTORS,
-    HERE,
-    MINORS,
     OPTIONS,
     SEEDS,
     Case,
     configuration,
     covering,
     difference,
-    interpreter,
     matrix,
     product,
     wrong_in,
 )
+from lockstep.torture.drivers import ROOT
+from lockstep.torture.pythons import HERE, MINORS, found
 from tests.determinism.conftest import THIS, decide
 from tests.end_to_end.test_copies import PARTS
 
@@ -43,13 +43,44 @@ def test_the_day_is_worth_deciding_again(day, made, taken, reference):
 
 
 @pytest.mark.timeout(900)
-def test_every_condition_decides_the_same(day, taken, reference):
+def test_every_condition_decides_the_same(day, taken, reference, interpreters):
     """Each pair of conditions at least once; each process from all starts."""
-    make = os.environ.get("LOCKSTEP_MATRIX") == "1"
-    pythons = {minor: python for minor in MINORS if (python := interpreter(minor, make=make)) is not None}
-    cases = covering(tuple(pythons))
-    for case, found in matrix(cases, pythons, day, taken, jobs=2):
-        assert found == reference, f"{case}: {difference(reference, found)}"
+    cases = covering(tuple(interpreters))
+    for case, said in matrix(cases, interpreters, day, taken, jobs=2):
+        assert said == reference, f"{case}: {difference(reference, said)}"
+
+
+def test_the_other_pythons_decide_with_their_own_accelerators(interpreters):
+    """Else it would be the cffi path that is compared, whatever is used in production."""
+    tell = "import apps.group, journal.messages.accelerator as a; print(a._fast is not None and apps.group._fast is not None)"
+    here = subprocess.run([sys.executable, "-c", tell], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for minor, python in interpreters.items():
+        said = subprocess.run([str(python), "-c", tell], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert said == here, minor
+
+
+def test_a_python_that_does_not_run_is_none(tmp_path, monkeypatch):
+    """A name on the path that is a shim of a version manager, and one that is another version's."""
+    folder, versions = tmp_path / "bin", tmp_path / "versions"
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+
+    def script(path, line):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+
+    script(folder / "python3.99", "echo 'python3.99: command not found' >&2; exit 127")
+    assert found("3.99") is None
+    script(versions / "3.99.1" / "bin" / "python", f'exec {sys.executable} "$@"')
+    assert found("3.99") is None  # it runs, and is another
+    script(versions / f"{HERE}.1" / "bin" / "python", f'exec {sys.executable} "$@"')
+    assert found(HERE) == str(versions / f"{HERE}.1" / "bin" / "python")
+    script(folder / f"python{HERE}", "exit 127")
+    assert found(HERE) == str(versions / f"{HERE}.1" / "bin" / "python")
+    (folder / f"python{HERE}").unlink()
+    (folder / f"python{HERE}").symlink_to(sys.executable)
+    assert found(HERE) == str(folder / f"python{HERE}")
 
 
 @pytest.mark.parametrize("minors", [MINORS[:1], MINORS[:2], MINORS], ids=len)
