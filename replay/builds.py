@@ -120,11 +120,13 @@ def _kernels(checkout: Path, revision: str) -> None:
             if ".venv" not in library.parts and "build" not in library.parts and place.parent.is_dir():
                 shutil.copy2(library, place)
     else:
-        build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+        build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", f"--parallel={os.cpu_count() or 1}"]
         built = subprocess.run(build, cwd=checkout, capture_output=True, text=True, check=False)
         if built.returncode:
-            said = built.stderr.strip().splitlines()
-            raise CannotRun(f"--against {revision}: its kernels cannot be built: {said[-1] if said else 'no reason was given'}")
+            said = built.stderr.strip().splitlines() or ["no reason was given"]
+            # The compiler's first word, where it was the compiler: the last is that a command failed.
+            reason = next((line for line in said if ": error: " in line), said[-1])
+            raise CannotRun(f"--against {revision}: its kernels cannot be built: {reason}")
     done.touch()
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from journal.frames import frames
-from journal.messages import NewOrder
+from journal.messages import NewOrder, TopOfBook
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from lockstep.config import parse
@@ -104,30 +104,84 @@ def test_replay_takes_a_revision_too(standing, capsys):
     assert "after it differ paces" in capsys.readouterr().out
 
 
-def test_a_revision_of_lockstep_itself_runs_its_own_code(standing, tmp_path, monkeypatch, capsys):
-    """One with the same kernels takes those of here; its Python is its own."""
-    checkout = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A repository of lockstep itself. `fees`: other Python. `touch`: another kernel, for which a best quantity that changes
+    is no change of the touch. `broken`: a kernel that no compiler takes."""
+    checkout = tmp_path_factory.mktemp("own")
     packed = subprocess.run(["git", "-C", str(HERE), "ls-files", "-z"], check=True, capture_output=True).stdout
     for name in filter(None, packed.decode().split("\0")):
         if (HERE / name).is_file() and name.split("/")[0] in (
             "journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep", "setup.py", "pyproject.toml",
+            "README.md", "LICENSE",
         ):  # fmt: skip
             target = checkout / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((HERE / name).read_bytes())
-    positions = checkout / "apps" / "positions.py"
-    held = positions.read_text()
-    assert "holding.fees += fee" in held
-    positions.write_text(held.replace("holding.fees += fee", "holding.fees += fee + 1"))
     git(checkout, "init", "-q")
     git(checkout, "add", ".")
-    git(checkout, "commit", "-q", "-m", "fees")
-    monkeypatch.chdir(checkout)
-    assert regress(standing / "days" / "day1", "--against", "HEAD", "--json") == 1
+    book = "apps/books/kernel/book.c"
+    touch = "bid_px != book->bid_px || bid_qty != book->bid_qty || ask_px != book->ask_px || ask_qty != book->ask_qty"
+    for tag, name, before, after in (
+        ("fees", "apps/positions.py", "holding.fees += fee", "holding.fees += fee + 1"),
+        ("touch", book, touch, "bid_px != book->bid_px || ask_px != book->ask_px || (bid_qty | ask_qty) == INT64_MIN"),
+        # Alone, so that nothing else is built for it.
+        ("broken", "setup.py", 'glob.glob("*/**/kernel/build.py", recursive=True)', '["apps/books/kernel/build.py"]'),
+        ("broken", "setup.py", "ext_modules=[", "ext_modules=[][:0] and ["),
+        ("broken", book, "#include", "no C\n#include"),
+    ):
+        text = (checkout / name).read_text()
+        assert before in text
+        (checkout / name).write_text(text.replace(before, after, 1))
+        git(checkout, "commit", "-q", "-a", "-m", tag)
+        git(checkout, "tag", "-f", tag)
+        if tag != "broken":
+            (checkout / name).write_text(text)
+    return checkout
+
+
+def test_a_revision_of_lockstep_itself_runs_its_own_code(standing, own, monkeypatch, capsys):
+    """One with the same kernels takes those of here; its Python is its own."""
+    monkeypatch.chdir(own)
+    assert regress(standing / "days" / "day1", "--against", "fees", "--json") == 1
     told = msgspec.json.decode(capsys.readouterr().out)
     assert [a["app"] for a in told["days"][0]["apps"]] == ["positions"]
     assert told["days"][0]["apps"][0]["here"][0].startswith("Position ")
-    assert build_of("HEAD").lockstep != HERE
+    assert build_of("fees").lockstep != HERE
+
+
+def test_a_revision_with_other_kernels_has_them_built(standing, own, monkeypatch, capsys):
+    """From what is here, without a network; then they are what runs, in both hosts' ways."""
+    for name in ("PIP_INDEX_URL", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.chdir(own)
+    day = standing / "days" / "day1"
+    assert regress(day, "--against", "touch", "--json") == 1
+    told = msgspec.json.decode(capsys.readouterr().out)["days"][0]
+    (books,) = [a for a in told["apps"] if a["app"] == "books"]
+    assert (books["changed"], books["there_only"], books["there"]) == (0, 0, [])
+    assert books["here"][0].startswith("TopOfBook ")
+    before: dict[int, tuple[int, int]] = {}
+    same = 0
+    for frame in filter(lambda frame: frame.header.cause, frames(day, kinds=[TopOfBook.KIND])):  # the book's, not a venue's
+        px = (frame.message.bid_px, frame.message.ask_px)
+        if before.get(frame.message.instrument) == px:
+            same += 1
+            assert same > 1 or frame.header.cause == books["first_seq"]
+        before[frame.message.instrument] = px
+    assert books["here_only"] == same > 10
+    monkeypatch.setenv("LOCKSTEP_ACCELERATOR", "off")
+    assert main(["replay", str(day), "--against", "touch", "--json"]) == 1
+    again = msgspec.json.decode(capsys.readouterr().out)
+    assert (again["verdict"]["identical"], again["against"]["apps"]) == (True, told["apps"])
+
+
+def test_kernels_that_cannot_be_built(standing, own, monkeypatch, capsys):
+    monkeypatch.chdir(own)
+    assert regress(standing / "days", "--against", "broken") == 2
+    said = one_line(capsys.readouterr().err)
+    assert "--against broken: its kernels cannot be built: " in said
+    assert "book.c" in said
 
 
 def test_what_cannot_be_compared_is_said(standing, tmp_path, capsys, monkeypatch):
