@@ -69,7 +69,7 @@ def infect(place: Path, mutant: Mutant) -> None:
 
 
 def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1", "LOCKSTEP_MATRIX": "0"}
     for name in [n for n in environment if n.startswith("PYTEST_")]:
         del environment[name]
     done = subprocess.run([sys.executable, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=170)
