@@ -18,6 +18,7 @@ docs/journal-format.md:
 from __future__ import annotations
 
 import functools
+import inspect
 import struct
 import sys
 from collections.abc import Callable, Sequence
@@ -178,7 +179,7 @@ def _hints(cls: type) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         names = vars(sys.modules[base.__module__])
-        for field, annotation in base.__dict__.get("__annotations__", {}).items():
+        for field, annotation in inspect.get_annotations(base).items():
             if not field.isupper():  # what is known of the class, not a field
                 hints[field] = eval(_compiled(annotation), names) if isinstance(annotation, str) else annotation
     return hints
