@@ -1,6 +1,7 @@
 """The same frames give the same decisions: under any hash seed, garbage collector, interpreter option and Python version, from
 the first frame and from every snapshot. `lockstep torture determinism` runs the full product of them."""
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -46,8 +47,9 @@ def test_the_day_is_worth_deciding_again(day, made, taken, reference):
 def test_every_condition_decides_the_same(day, taken, reference, interpreters):
     """Each pair of conditions at least once; each process from all starts."""
     cases = covering(tuple(interpreters))
-    for case, said in matrix(cases, interpreters, day, taken, jobs=2):
-        assert said == reference, f"{case}: {difference(reference, said)}"
+    with contextlib.closing(matrix(cases, interpreters, day, taken, jobs=2)) as answers:
+        for case, said in answers:
+            assert said == reference, f"{case}: {difference(reference, said)}"
 
 
 def test_the_other_pythons_decide_with_their_own_accelerators(interpreters):

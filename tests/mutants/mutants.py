@@ -15,6 +15,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kernels import kernel
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("journal", "sequencer", "oms", "riskengine", "apps", "gateways", "replay", "lockstep", "tests")
 KERNELS = {"journal": {"journal", "sequencer"}, "sequencer": {"sequencer"}}
@@ -57,25 +59,22 @@ def copy_product(to: Path) -> None:
 
 def infect(place: Path, mutant: Mutant) -> None:
     """Edit the copy; build its kernels if they changed."""
-    kernels: set[str] = set()
+    changed: set[str] = set()
     for file, before, after in ((mutant.file, mutant.before, mutant.after), *mutant.also):
         text = (place / file).read_text()
         assert text.count(before) == 1, f"{mutant.name}: {file} no longer has this text once: {before!r}"
         (place / file).write_text(text.replace(before, after))
         if file.endswith((".c", ".h")):
-            kernels |= KERNELS[file.split("/")[0]]
-    for kernel in sorted(kernels):
-        _run(place, f"{kernel}/kernel/build.py")
+            changed.add(file)
+    for package in sorted({package for file in changed for package in KERNELS[file.split("/")[0]]}):
+        kernel(package).build(place, changed)
 
 
 def _run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1", "LOCKSTEP_MATRIX": "0"}
     for name in [n for n in environment if n.startswith("PYTEST_")]:
         del environment[name]
-    done = subprocess.run([sys.executable, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=170)
-    if arguments[0].endswith("build.py"):
-        assert done.returncode == 0, done.stderr[-2000:]
-    return done
+    return subprocess.run([sys.executable, *arguments], cwd=place, env=environment, capture_output=True, text=True, timeout=170)
 
 
 def check(mutant: Mutant, place: Path) -> str:
