@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -20,7 +21,7 @@ from apps.guard.trap import NotAFunctionOfTheStream, trapped
 from apps.ledger import Diverged, Emission, Ledger
 from journal.errors import JournalError, OperatingError
 from journal.frames import frames
-from journal.messages import REGISTRY, StateDigest
+from journal.messages import HEADER, REGISTRY, StateDigest
 from journal.reader import JournalReader
 from replay.slicing.begin import begin
 
@@ -98,17 +99,37 @@ def apps_of(path: Path, names: Iterable[str] | None = None) -> list[AppSpec]:
     return [s for s in specs if s.name in names]
 
 
+class DecisionLedger(Ledger):
+    """Compares what an app decided, and that it said a digest of its state when it did then, but not the digest."""
+
+    __slots__ = ()
+
+    def match(self, buffer: Any, offset: int, seq: int) -> None:
+        """As a ledger does, of all that is no digest."""
+        header = HEADER.unpack_from(buffer, offset)
+        said = self.pending.get(header[9])
+        if header[2] == StateDigest.KIND and said is not None and said.kind == StateDigest.KIND:
+            del self.pending[header[9]]
+            self.compared += 1
+        else:
+            super().match(buffer, offset, seq)
+
+
 class Player:
     """The apps of a journal, ready to be stepped through it."""
 
-    def __init__(self, path: Path, names: list[str] | None = None, *, specs: list[AppSpec] | None = None) -> None:
-        """`specs`: what `apps_of` found, for whoever makes many players of one journal."""
+    def __init__(
+        self, path: Path, names: list[str] | None = None, *, specs: list[AppSpec] | None = None, states: bool = True
+    ) -> None:
+        """`specs`: what `apps_of` found, for whoever makes many players of one journal. `states`: digests of states are
+        compared too; not where the apps of then kept other state."""
         self.path = path
         if specs is None:
             specs = apps_of(path, names)
         self.group = Group()
+        kept = Ledger if states else DecisionLedger
         self.slots: list[Slot] = [
-            self.group.add(s.name, build(s), source=s.source, ledger=Ledger(s.name), active_from=s.active_from) for s in specs
+            self.group.add(s.name, build(s), source=s.source, ledger=kept(s.name), active_from=s.active_from) for s in specs
         ]
         self.reader = JournalReader(path, from_seq=begin(path, self.group) + 1)
 
@@ -219,9 +240,11 @@ def judge(player: Player, to_seq: int | None = None, progress: Callable[[int], N
     return verdict
 
 
-def verify(path: Path, names: list[str] | None = None, progress: Callable[[int], None] | None = None) -> Verdict:
-    """Replay a journal and compare all decisions of its apps (or of the named ones)."""
-    player = Player(path, names)
+def verify(
+    path: Path, names: list[str] | None = None, progress: Callable[[int], None] | None = None, *, states: bool = True
+) -> Verdict:
+    """Replay a journal and compare all decisions of its apps (or of the named ones). `states`: see Player."""
+    player = Player(path, names, states=states)
     try:
         return judge(player, None, progress)
     finally:

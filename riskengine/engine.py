@@ -17,6 +17,7 @@ from journal.messages import (
     NewOrder,
     OrderCancelReject,
     OrdStatus,
+    QuantityType,
     ReplaceOrder,
     RiskDecision,
     content_hash,
@@ -24,27 +25,27 @@ from journal.messages import (
     replace_hash,
 )
 from journal.messages.orders import OWN_NUMBER_BITS
-from journal.messages.scopes import Subject
 from riskengine.checks import evaluate
-from riskengine.checks.behaviour import count_message
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
+from riskengine.finances import Finances
+from riskengine.funding import bought_by, spend
 from riskengine.ids import add, contains
 from riskengine.memory import decode
 from riskengine.numbers import clip, rescale_up
 from riskengine.proposal import Proposal
-from riskengine.world import World
+from riskengine.view import View
 
 _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
 _OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
 
 
-class RiskEngine(World):
+class RiskEngine(Finances):
     """Pre-trade risk. A pure state machine: same frames, same decisions, same bytes."""
 
     def __init__(self, ctx: Context, *, require_limits: bool = False) -> None:
         super().__init__(ctx)
-        self.require_limits = require_limits
+        self.require_limits = self.view.require_limits = require_limits
 
     # Decisions.
 
@@ -54,18 +55,26 @@ class RiskEngine(World):
         known = contains(self.memory.used.get(source, []), m.order_id & _OWN_NUMBER)
         if source == self.ctx.source:
             add(self.memory.used.setdefault(source, []), m.order_id & _OWN_NUMBER)
-        p = self._proposal(
-            self._subject(m.order_id, m.account, m.strategy, m.user, m.instrument, m.parent_order_id), m.side, m.ord_type,
-            m.exec_inst, m.order_qty, m.price_px, m.stop_px, known_id=known,
+        subject = self.view.subject(
+            m.account, m.strategy, m.user, m.instrument, source=source, order_id=m.order_id, parent=m.parent_order_id
+        )
+        i = self.memory.instruments.get(m.instrument)
+        in_amount = m.quantity_type == QuantityType.QUOTE_AMOUNT
+        p = Proposal(
+            now=self.ctx.now, source=self.ctx.source, subject=subject, side=m.side, ord_type=m.ord_type, exec_inst=m.exec_inst,
+            order_qty=bought_by(self.memory, i, m) if in_amount else m.order_qty, price_px=m.price_px, stop_px=m.stop_px,
+            known_id=known, instrument=i, order=m, display_qty=m.display_qty, expire_ts=m.expire_ts, release_ts=m.release_ts,
+            in_amount=in_amount,
         )  # fmt: skip
         if self._decide(p, NewOrder.KIND, content_hash(m)):
             held = self.memory.exposure.orders.get(m.order_id)
             if held is not None:  # a report has already made it known, for an order that is nobody's yet
-                self.memory.exposure.release(held)
-            self.memory.exposure.hold(
+                self.view.release(held)
+            self.view.hold(
                 Held(
-                    m.order_id, m.account, m.strategy, m.user, m.instrument, m.side, m.ord_type, m.order_qty, m.price_px,
-                    m.stop_px, m.display_qty, m.expire_ts,
+                    m.order_id, m.account, m.strategy, m.user, m.instrument, m.side, m.ord_type, p.order_qty, m.price_px,
+                    m.stop_px, m.display_qty, m.expire_ts, value_px=p.reference_px(self.memory)[0], exec_inst=m.exec_inst,
+                    quantity_type=m.quantity_type, list_id=m.list_id,
                 )
             )  # fmt: skip
 
@@ -78,21 +87,23 @@ class RiskEngine(World):
             display_qty=wish.display_qty, expire_ts=wish.expire_ts,
         )  # fmt: skip
         used = self.memory.used.get(order_id_source(m.order_id), [])
-        if held is None:
-            subject = self._subject(m.order_id, 0, 0, 0, 0, 0)
-            side = ord_type = 0
-        else:
-            subject = self._subject(m.order_id, held.account, held.strategy, held.user, held.instrument, 0)
-            side, ord_type = held.side, held.ord_type
-        p = self._proposal(
-            subject, side, ord_type, 0, wish.order_qty, wish.price_px, wish.stop_px,
-            known_id=contains(used, m.order_id & _OWN_NUMBER), held=held, replace=True,
+        subject = (
+            self.view.subject_of(held)
+            if held is not None
+            else self.view.subject(0, 0, 0, 0, source=order_id_source(m.order_id), order_id=m.order_id)
+        )
+        p = Proposal(
+            now=self.ctx.now, source=self.ctx.source, subject=subject, side=held.side if held else 0,
+            ord_type=held.ord_type if held else 0, exec_inst=held.exec_inst if held else 0,
+            order_qty=0 if held is not None and held.in_amount and m.order_qty != NULL else wish.order_qty,
+            price_px=wish.price_px, stop_px=wish.stop_px, known_id=contains(used, m.order_id & _OWN_NUMBER), held=held,
+            replace=True, instrument=self.memory.instruments.get(subject.instrument), display_qty=wish.display_qty,
+            expire_ts=wish.expire_ts, release_ts=m.release_ts, in_amount=held is not None and held.in_amount,
         )  # fmt: skip
         wish.passed = self._decide(p, ReplaceOrder.KIND, hashed)
         if held is not None:
-            before = held.reserved_qty
             held.wishes.append(wish)
-            self.memory.exposure.book(held, held.reserved_qty - before)
+            self.view.settle(held)
 
     def _wish(self, m: ReplaceOrder, held: Held | None) -> Wish:
         """What a replace asks for, with what it leaves as it is filled in."""
@@ -110,29 +121,12 @@ class RiskEngine(World):
         """Counts towards the rate, and is never refused."""
         held = self.memory.exposure.orders.get(m.order_id)
         if held is not None:
-            subject = self._subject(m.order_id, held.account, held.strategy, held.user, held.instrument, 0)
-            count_message(self.memory, subject, held.side, self.ctx.now)
-
-    def _subject(self, order_id: int, account: int, strategy: int, user: int, instrument: int, parent: int) -> Subject:
-        i = self.memory.instruments.get(instrument)
-        return Subject(
-            order_id=order_id, parent_order_id=parent, account=account, strategy=strategy, user=user, instrument=instrument,
-            venue=i.venue if i else 0, underlying=i.underlying if i else 0, source=order_id_source(order_id),
-        )  # fmt: skip
-
-    def _proposal(
-        self, subject: Subject, side: int, ord_type: int, exec_inst: int, order_qty: int, price_px: int, stop_px: int, *,
-        known_id: bool, held: Held | None = None, replace: bool = False,
-    ) -> Proposal:  # fmt: skip
-        return Proposal(
-            now=self.ctx.now, source=self.ctx.source, subject=subject, side=side, ord_type=ord_type, exec_inst=exec_inst,
-            order_qty=order_qty, price_px=price_px, stop_px=stop_px, known_id=known_id, held=held, replace=replace,
-            instrument=self.memory.instruments.get(subject.instrument),
-        )  # fmt: skip
+            self.count_message(self.view.subject_of(held), held.side)
 
     def _decide(self, p: Proposal, kind: int, hashed: int) -> bool:
         """Evaluate, publish, count. True when it passed."""
-        verdicts = evaluate(self.memory, p, require_limits=self.require_limits)
+        self.observe()
+        verdicts = evaluate(self.view, p)
         failure = next((v for v in verdicts if v.result == CheckResult.FAIL), None)
         warned = any(v.result == CheckResult.WARN for v in verdicts)
         decision = Decision.REJECT if failure else Decision.PASS_WITH_WARNING if warned else Decision.PASS
@@ -146,7 +140,9 @@ class RiskEngine(World):
             )
         )  # fmt: skip
         if failure is None:
-            count_message(self.memory, p.subject, p.side, self.ctx.now)
+            self.passed(p)
+        else:
+            self.refused(p, verdicts)
         return failure is None
 
     def _notional(self, p: Proposal, qty: int) -> int:
@@ -162,27 +158,35 @@ class RiskEngine(World):
         book = self.memory.exposure
         if m.exec_type == ExecType.TRADE:
             source = order_id_source(m.order_id)
-            cell = book.cell(m.account, m.strategy, m.user, source, m.instrument)
-            cell.position += direction(m.side) * m.last_qty
+            self.view.traded(book.cell(m.account, m.strategy, m.user, source, m.instrument), direction(m.side) * m.last_qty)
+            i = self.memory.instruments.get(m.instrument)
+            if i is not None:
+                spend(self.memory, i, m.account, m.side, m.last_qty, m.last_px, m.exchange_ts)
+        if m.exec_type in (ExecType.TRADE, ExecType.REJECTED):
+            self.reported(m)
         held = book.orders.get(m.order_id)
         if m.ord_status in _CLOSED:
             if held is not None:
-                book.release(held)
+                self.view.release(held)
+                self.order_closed(held)
             return
         if held is None:
             # Not decided here, or open again after an end: it can trade, so it counts.
-            book.hold(
-                Held(
-                    m.order_id, m.account, m.strategy, m.user, m.instrument, m.side, m.ord_type,
-                    max(m.order_qty, m.cum_qty), m.price_px, m.stop_px, cum_qty=m.cum_qty,
-                )
+            held = Held(
+                m.order_id, m.account, m.strategy, m.user, m.instrument, m.side, m.ord_type, max(m.order_qty, m.cum_qty),
+                m.price_px, m.stop_px, cum_qty=m.cum_qty, exec_inst=m.exec_inst, unknown=m.ord_status == OrdStatus.UNKNOWN,
             )  # fmt: skip
+            self.view.hold(held)
             return
-        before = held.reserved_qty
         self._follow(held, m)
-        held.order_qty, held.cum_qty = max(m.order_qty, m.cum_qty), m.cum_qty
-        held.price_px, held.stop_px = m.price_px, m.stop_px
-        book.book(held, held.reserved_qty - before)
+        if held.in_amount:  # the report's quantity is money
+            held.order_qty = max(held.order_qty, m.cum_qty)
+        else:
+            held.order_qty = max(m.order_qty, m.cum_qty)
+        held.cum_qty, held.price_px, held.stop_px = m.cum_qty, m.price_px, m.stop_px
+        held.triggered = held.triggered or m.exec_type == ExecType.TRIGGERED
+        self.view.known(held, m.ord_status == OrdStatus.UNKNOWN)
+        self.view.settle(held)
 
     def _follow(self, held: Held, m: ExecutionReport) -> None:
         """A replace is taken up, in force, or given up."""
@@ -207,11 +211,10 @@ class RiskEngine(World):
         if held.refusals_due:
             held.refusals_due -= 1
             return
-        before = held.reserved_qty
         refused = next((w for w in held.wishes if not w.taken_up), None)
         if refused is not None:
             held.wishes.remove(refused)
-            self.memory.exposure.book(held, held.reserved_qty - before)
+            self.view.settle(held)
 
     def on_timer(self, token: int) -> None:
         """The engine sets no timers: windows and ages are judged when they are asked about."""
@@ -225,7 +228,8 @@ class RiskEngine(World):
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""
         self.memory = decode(data)
+        self.view = View(self.memory, require_limits=self.require_limits)
 
     def check(self) -> None:
         """Assert every invariant of the exposure. O(n): for tests and the debugger."""
-        self.memory.exposure.check()
+        self.view.check()

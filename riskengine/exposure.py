@@ -1,15 +1,17 @@
 """Exposure: positions, and what every open order may still do, at its worst.
 
-An order reserves its largest possible rest: that of the terms in force or of a replace under way, whichever is larger. It is
-reserved when it is decided, before anyone has seen it; it is released by what the OMS says, and exactly once, because what is
-held is always recomputed from the order and only the difference is booked.
+An order reserves its largest possible rest: that of the terms in force or of a replace under way, whichever is larger, in
+quantity and in value. It is reserved when it is decided, before anyone has seen it; it is released by what the OMS says, and
+exactly once: an order remembers what is booked for it, and only the difference to what it holds now is ever booked.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from journal.messages import NULL, Side, order_id_source
+from journal.messages import NULL, ExecInst, QuantityType, Side, order_id_source
+
+REDUCING = ExecInst.DO_NOT_INCREASE | ExecInst.CLOSE_POSITION
 
 
 def direction(side: int) -> int:
@@ -51,35 +53,124 @@ class Held(msgspec.Struct, array_like=True):
     wishes: list[Wish] = []
     refusals_due: int = 0
     """Replaces the OMS has given up and whose OrderCancelReject is still to come."""
+    value_px: int = NULL
+    """What it is valued at where its terms have no price: the far touch when it was decided."""
+    exec_inst: int = 0
+    quantity_type: int = 0
+    list_id: int = 0
+    unknown: bool = False
+    """Its outcome is not known; it counts in full, as any open order."""
+    triggered: bool = False
+    booked_qty: int = 0
+    booked_value: int = 0
+    """What is booked for it in its cell."""
+
+    @property
+    def in_amount(self) -> bool:
+        """Its quantity was asked for as an amount of money; `order_qty` is what that may buy."""
+        return self.quantity_type == QuantityType.QUOTE_AMOUNT
 
     @property
     def reserved_qty(self) -> int:
         """The most it may still trade."""
-        return max(max((w.order_qty for w in self.wishes if w.passed), default=0), self.order_qty) - self.cum_qty
+        most = self.order_qty
+        for w in self.wishes:
+            if w.passed and w.order_qty > most:
+                most = w.order_qty
+        return most - self.cum_qty
+
+    @property
+    def reserved_value(self) -> int:
+        """The most it may still be worth: quantity times price, in mantissas of both."""
+        most = self.value_of(self.order_qty, self.price_px)
+        for w in self.wishes:
+            if w.passed:
+                most = max(most, self.value_of(w.order_qty, w.price_px))
+        return most
+
+    def value_of(self, order_qty: int, price_px: int) -> int:
+        """What it would be worth with these terms; 0 where nothing gives it a price."""
+        px = price_px if price_px != NULL else self.value_px
+        return 0 if px == NULL else (order_qty - self.cum_qty) * abs(px)
+
+    @property
+    def reducing(self) -> bool:
+        """It may only make a position smaller."""
+        return bool(self.exec_inst & REDUCING)
+
+    def best_px(self) -> int:
+        """The price at which it may trade, at its most aggressive; NULL: at any."""
+        prices = [self.price_px, *(w.price_px for w in self.wishes if w.passed)]
+        if NULL in prices:
+            return NULL
+        return max(prices) if self.side == Side.BUY else min(prices)
 
 
-class Cell(msgspec.Struct, array_like=True):
-    """What one owner has in one instrument."""
+class Sums(msgspec.Struct, array_like=True):
+    """What is held, of one owner or of a scope."""
 
-    account: int
-    strategy: int
-    user: int
-    source: int
-    instrument: int
     position: int = 0
     """Signed."""
     buying: int = 0
     selling: int = 0
     """Reserved by open orders; never negative."""
     orders: int = 0
+    buying_value: int = 0
+    selling_value: int = 0
+    """As `buying`, `selling`, times the orders' prices."""
+    buying_to_reduce: int = 0
+    selling_to_reduce: int = 0
+    """What of `buying`, `selling` may only reduce."""
+    unknown: int = 0
+    """Orders whose outcome is not known."""
 
     def adverse(self, sign: int) -> int:
         """The worst position on one side: +1 as long as it could get, -1 as short."""
         return self.position + self.buying if sign > 0 else -self.position + self.selling
 
+    def worst(self, more_bought: int = 0, more_sold: int = 0) -> int:
+        """The largest position it may lead to, on either side."""
+        return max(abs(self.position + self.buying + more_bought), abs(self.position - self.selling - more_sold))
+
+    def reserve(self, held: Held, qty: int, value: int) -> None:
+        """Book a change of one order's reservation."""
+        if held.side == Side.BUY:
+            self.buying += qty
+            self.buying_value += value
+            if held.exec_inst & REDUCING:
+                self.buying_to_reduce += qty
+        else:
+            self.selling += qty
+            self.selling_value += value
+            if held.exec_inst & REDUCING:
+                self.selling_to_reduce += qty
+
+    def add(self, other: Sums) -> None:
+        """Add what another has."""
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_SUMMED = Sums.__struct_fields__
+
+
+class Cell(Sums, array_like=True):
+    """What one owner has in one instrument."""
+
+    account: int = 0
+    strategy: int = 0
+    user: int = 0
+    source: int = 0
+    instrument: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its key in the book."""
+        return _key(self.account, self.strategy, self.user, self.source, self.instrument)
+
 
 class Book(msgspec.Struct, array_like=True):
-    """All open orders and all cells."""
+    """All open orders and all cells. Whoever changes it (riskengine.view.View) keeps sums of its cells."""
 
     orders: dict[int, Held] = {}
     cells: dict[str, Cell] = {}
@@ -89,44 +180,29 @@ class Book(msgspec.Struct, array_like=True):
         key = _key(account, strategy, user, source, instrument)
         found = self.cells.get(key)
         if found is None:
-            found = self.cells[key] = Cell(account, strategy, user, source, instrument)
+            found = self.cells[key] = Cell(account=account, strategy=strategy, user=user, source=source, instrument=instrument)
         return found
 
     def cell_of(self, held: Held) -> Cell:
         """The cell an order's exposure is booked in."""
         return self.cell(held.account, held.strategy, held.user, order_id_source(held.order_id), held.instrument)
 
-    def hold(self, held: Held) -> None:
-        """Reserve an order that is not held yet."""
-        assert held.order_id not in self.orders
-        self.orders[held.order_id] = held
-        self.cell_of(held).orders += 1
-        self.book(held, held.reserved_qty)
-
-    def release(self, held: Held) -> None:
-        """Forget an order: its reservation ends."""
-        del self.orders[held.order_id]
-        self.cell_of(held).orders -= 1
-        self.book(held, -held.reserved_qty)
-
-    def book(self, held: Held, delta: int) -> None:
-        """Book a change of one order's reservation."""
-        cell = self.cell_of(held)
-        if direction(held.side) > 0:
-            cell.buying += delta
-        else:
-            cell.selling += delta
-
     def check(self) -> None:
-        """Assert that what is booked is what the orders hold. O(orders): for tests and the debugger."""
-        sums: dict[str, list[int]] = {key: [0, 0, 0] for key in self.cells}
-        for held in self.orders.values():
+        """Assert I-42: what is booked is what the open orders hold, never negative. O(orders): for tests and the debugger."""
+        sums = {key: Sums(position=cell.position) for key, cell in self.cells.items()}
+        for order_id, held in self.orders.items():
+            assert held.order_id == order_id, held
             assert held.reserved_qty >= 0, held
-            booked = sums[_key(held.account, held.strategy, held.user, order_id_source(held.order_id), held.instrument)]
-            booked[0 if direction(held.side) > 0 else 1] += held.reserved_qty
-            booked[2] += 1
+            assert held.reserved_value >= 0, held
+            assert (held.booked_qty, held.booked_value) == (held.reserved_qty, held.reserved_value), held
+            of_cell = sums[self.cell_of(held).key]
+            of_cell.reserve(held, held.booked_qty, held.booked_value)
+            of_cell.orders += 1
+            of_cell.unknown += held.unknown
         for key, cell in self.cells.items():
-            assert [cell.buying, cell.selling, cell.orders] == sums[key], cell
+            assert cell.key == key, cell
+            assert all(getattr(cell, name) == getattr(sums[key], name) for name in _SUMMED), (cell, sums[key])
+            assert min(getattr(cell, name) for name in _SUMMED if name != "position") >= 0, cell
 
 
 def _key(account: int, strategy: int, user: int, source: int, instrument: int) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from journal.messages import NULL, InstrumentDefined
+from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
+from journal.messages.capabilities import Offer
 from riskengine.exposure import Book
 from riskengine.ids import Ranges
 from riskengine.limits import Limit
+from riskengine.windows import Part
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.json.Encoder().encode  # msgpack has no integers of more than 64 bits; sums of money do
 
 
 class Instrument(msgspec.Struct, array_like=True):
@@ -39,6 +41,13 @@ class Instrument(msgspec.Struct, array_like=True):
     expiry_ts: int
     steps: list[tuple[int, int]] = []
     """(from price, tick), ascending; empty: one tick everywhere."""
+    base_currency: int = 0
+    settlement_currency: int = 0
+    quanto_rate: int = NULL
+    quanto_rate_exp: int = 0
+    initial_rate: int = NULL
+    min_notional: int = NULL_I128
+    max_notional: int = NULL_I128
 
     @classmethod
     def of(cls, m: InstrumentDefined, seq: int) -> Instrument:
@@ -47,7 +56,9 @@ class Instrument(msgspec.Struct, array_like=True):
             m.instrument, seq, m.venue, m.instrument_status, m.instrument_type, m.contract, m.quote_currency, m.underlying,
             m.px_exp, m.qty_exp, m.multiplier if m.multiplier not in (NULL, 0) else 1, m.multiplier_exp, m.tick_px,
             m.lot_qty, m.min_qty, m.max_qty, m.market_max_qty, m.post_only_max_qty, m.min_px, m.max_px, m.max_orders,
-            m.expiry_ts,
+            m.expiry_ts, base_currency=m.base_currency, settlement_currency=m.settlement_currency, quanto_rate=m.quanto_rate,
+            quanto_rate_exp=m.quanto_rate_exp, initial_rate=m.initial_rate, min_notional=m.min_notional,
+            max_notional=m.max_notional,
         )  # fmt: skip
 
     def tick_at(self, px: int) -> int:
@@ -77,6 +88,115 @@ class Touch(msgspec.Struct, array_like=True):
     ts: int
 
 
+class Owner(msgspec.Struct, array_like=True):
+    """What the checks read of AccountDefined."""
+
+    account_type: int
+    margin_mode: int
+    currency: int
+
+    @classmethod
+    def of(cls, m: AccountDefined) -> Owner:
+        """The definition of a frame."""
+        return cls(m.account_type, m.margin_mode, m.currency)
+
+
+class Price(msgspec.Struct, array_like=True):
+    """A mantissa last seen, and the frame it is from: a mark, a conversion rate."""
+
+    value: int
+    exp: int
+    seq: int
+
+
+class Funds(msgspec.Struct, array_like=True):
+    """A balance as the venue has confirmed it, and what was spent of it since."""
+
+    balance: int
+    exp: int
+    seq: int
+    spent: list[tuple[int, int]] = []
+    """(exchange time of the fill, amount with `exp`), oldest first. What comes in counts when it is confirmed."""
+
+
+class Equity(msgspec.Struct, array_like=True):
+    """What a venue says an account is worth (MarginConfirmed)."""
+
+    equity: int
+    exp: int
+    currency: int
+    seq: int
+
+
+class Tier(msgspec.Struct, array_like=True):
+    """From this notional on (quote currency, ledger exponent), these rates."""
+
+    from_notional: int
+    initial_rate: int
+    max_leverage_rate: int
+
+
+class Holding(msgspec.Struct, array_like=True):
+    """A position and what it has made, as the positions app says (Position)."""
+
+    account: int
+    strategy: int
+    instrument: int
+    currency: int
+    qty: int
+    cost: int
+    made: int
+    """Realized, less fees, with funding."""
+    realized: int
+    seq: int
+
+    @classmethod
+    def of(cls, m: Position, seq: int) -> Holding:
+        """The position of a frame."""
+        return cls(
+            m.account, m.strategy, m.instrument, m.currency, m.long_qty - m.short_qty, m.cost,
+            m.realized - m.fees + m.funding, m.realized, seq,
+        )  # fmt: skip
+
+
+class Losses(msgspec.Struct, array_like=True):
+    """How a limit on losses stands. Amounts with the limit's exponent."""
+
+    recent: list[int] = []
+    """Profit at the last inputs, as many as the limit wants confirmed, newest last."""
+    base: int = 0
+    """Profit when the day began; the highest that was confirmed; not used by streaks."""
+    day: int = 0
+    input_seq: int = 0
+    """The newest input that has counted."""
+    streak: int = 0
+    last_ts: int = 0
+    tripped: int = 0
+    """The frame at which it tripped; until then 0."""
+
+
+class Count(msgspec.Struct, array_like=True):
+    """Events that count towards a limit."""
+
+    times: list[int] = []
+    """Of the window, ascending."""
+    total: int = 0
+    tripped: int = 0
+    """The frame at which it was too many, where that lasts."""
+
+
+class Bundle(msgspec.Struct, array_like=True):
+    """What the orders of a list need of one currency together. Amounts with `exp`."""
+
+    exp: int
+    free: int
+    """What was free when the list began."""
+    needs: int = 0
+    """Of all members that passed, filled or not."""
+    orders: list[int] = []
+    """Those still open."""
+
+
 class Memory(msgspec.Struct, array_like=True):
     """The state. Keys of two numbers are written `a/b`."""
 
@@ -99,10 +219,40 @@ class Memory(msgspec.Struct, array_like=True):
     sent: dict[int, list[int]] = {}
     """limit → times of the messages that count towards it, ascending."""
     exposure: Book = msgspec.field(default_factory=Book)
+    windows: dict[str, list[Part]] = {}
+    """limit/instrument → lowest and highest mid, twice, by parts of the window."""
+    venues: dict[int, Offer] = {}
+    accounts: dict[int, Owner] = {}
+    groups: dict[int, list[tuple[int, int]]] = {}
+    """group → (ScopeType of the member, its number)."""
+    marks: dict[int, Price] = {}
+    rates: dict[str, Price] = {}
+    """from/to → units of `to` for one of `from`."""
+    funds: dict[str, Funds] = {}
+    """account/currency."""
+    equities: dict[int, Equity] = {}
+    tiers: dict[str, list[Tier]] = {}
+    """instrument/account, account 0: every; ascending."""
+    holdings: dict[str, Holding] = {}
+    """account/strategy/instrument."""
+    losses: dict[int, Losses] = {}
+    """By limit."""
+    counts: dict[str, Count] = {}
+    """limit, or limit/venue/account."""
+    turnovers: dict[int, list[Part]] = {}
+    """limit → notional traded, with the limit's exponent, by parts of its period."""
+    fingerprints: dict[int, dict[str, list[int]]] = {}
+    """limit → terms → when such orders passed; the terms used last stand last."""
+    bundles: dict[str, Bundle] = {}
+    """list/account/currency."""
+    windowed: bool = False
+    """Some limit wants the mids of a window: every touch must be seen (apps/kernel/python/touches.c)."""
+    bans: dict[str, int] = {}
+    """limit/strategy or account → until when it has been banned, so that one breach is one ban."""
 
     def encode(self) -> bytes:
         """Canonical bytes."""
         return _encode(self)
 
 
-decode = msgspec.msgpack.Decoder(Memory).decode
+decode = msgspec.json.Decoder(Memory).decode

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from journal.messages import NULL, CheckOutcome, CheckResult, ContractType, LimitAction, OrdType, Reason, RiskCheck
+from journal.messages import NULL, CheckOutcome, CheckResult, ContractType, LimitAction, NewOrder, OrdType, Reason
 from journal.messages.scopes import Subject
-from riskengine.exposure import Held, Wish, direction
-from riskengine.limits import Limit, in_force
+from riskengine.exposure import Held, direction
+from riskengine.limits import Limit
 from riskengine.memory import Instrument, Memory
 from riskengine.numbers import clip
 
@@ -23,6 +23,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     ord_type: int
     exec_inst: int
     order_qty: int
+    """In the instrument's mantissa; of an amount of money, what it may buy at most."""
     price_px: int
     stop_px: int
     known_id: bool
@@ -30,7 +31,13 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     instrument: Instrument | None
     replace: bool = False
     held: Held | None = None
-    wish: Wish | None = None
+    order: NewOrder | None = None
+    """The request, for a new order."""
+    display_qty: int = NULL
+    expire_ts: int = 0
+    release_ts: int = 0
+    in_amount: bool = False
+    """Its quantity was asked for as an amount of money."""
 
     @property
     def sign(self) -> int:
@@ -43,17 +50,31 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         return self.ord_type in (OrdType.MARKET, OrdType.MARKET_ON_CLOSE)
 
     @property
+    def unpriced(self) -> bool:
+        """It is an amount of money that is not turned into a quantity: there is no price, or it is a replace."""
+        return self.in_amount and self.order_qty == 0
+
+    @property
     def more_qty(self) -> int:
         """By how much its acceptance raises what is reserved; never below 0, for the old terms hold until it is done."""
         if self.held is None:
             return self.order_qty
-        return max(self.order_qty - self.held.cum_qty - self.held.reserved_qty, 0)
+        return max(self.order_qty - self.held.cum_qty - self.held.booked_qty, 0)
+
+    def more_value(self, memory: Memory) -> int:
+        """As `more_qty`, in mantissas of quantity times price; 0 where there is no price."""
+        if self.held is not None:
+            return max(self.held.value_of(self.order_qty, self.price_px) - self.held.booked_value, 0)
+        px, _ = self.reference_px(memory)
+        return 0 if px == NULL else self.order_qty * abs(px)
 
     def reference_px(self, memory: Memory) -> tuple[int, int]:
-        """The price to value it at, and the frame it is from; NULL when there is none. A market order is valued at the far
-        touch."""
-        if not self.market:
+        """The price to value it at, and the frame it is from; NULL when there is none. An order without a price of its own is
+        valued at its trigger, or at the far touch."""
+        if self.price_px != NULL:
             return self.price_px, 0
+        if self.stop_px != NULL:
+            return self.stop_px, 0
         touch = memory.touches.get(self.subject.instrument)
         if touch is None:
             return NULL, 0
@@ -64,9 +85,9 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         i = self.instrument
         if i is None:
             return None
-        px, seq = self.reference_px(memory)
         if i.contract == ContractType.INVERSE:
             return qty * i.multiplier, i.qty_exp + i.multiplier_exp, i.seq
+        px, seq = self.reference_px(memory)
         if px == NULL:
             return None
         return qty * abs(px) * i.multiplier, i.px_exp + i.qty_exp + i.multiplier_exp, seq
@@ -107,17 +128,14 @@ def not_applicable(check: int) -> Verdict:
     return Verdict(check, CheckResult.NOT_APPLICABLE)
 
 
-def limit_of(memory: Memory, p: Proposal, check: int) -> Limit | None:
-    """The limit in force for a proposal."""
-    return in_force(memory.limits, check, p.subject, p.side, p.now)
-
-
-def missing(memory_requires: bool, check: int) -> Verdict:
+def missing(required: bool, check: int) -> Verdict:
     """No limit is set: refused where limits are required, else not applicable."""
-    return failed(check, Reason.LIMIT_NOT_DEFINED) if memory_requires else not_applicable(check)
+    return failed(check, Reason.LIMIT_NOT_DEFINED) if required else not_applicable(check)
 
 
-def against(limit: Limit, check: int, reason: int, *, value: int, bound: int, warn: int, seq: int, exp: int) -> Verdict:
+def against(
+    limit: Limit, check: int, reason: int, *, value: int, bound: int, warn: int = 0, seq: int = 0, exp: int = 0
+) -> Verdict:  # fmt: skip
     """A value against a limit's bounds, all three at one exponent. A value equal to its bound passes."""
     result = CheckResult.PASS
     if value > bound and limit.action != LimitAction.WARN:
@@ -125,4 +143,11 @@ def against(limit: Limit, check: int, reason: int, *, value: int, bound: int, wa
     elif value > bound or (limit.warn > 0 and value > warn):
         result = CheckResult.WARN
     why = reason if result == CheckResult.FAIL else 0
-    return Verdict(RiskCheck(check), result, why, value, bound, seq, limit.limit, exp)
+    return Verdict(check, result, why, value, bound, seq or limit.seq, limit.limit, exp)
+
+
+def refused(limit: Limit, check: int, reason: int, *, value: int = 0, bound: int = 0, seq: int = 0, exp: int = 0) -> Verdict:
+    """It may not, whatever the numbers; only warned where the limit only warns."""
+    result = CheckResult.WARN if limit.action == LimitAction.WARN else CheckResult.FAIL
+    why = reason if result == CheckResult.FAIL else 0
+    return Verdict(check, result, why, value, bound, seq or limit.seq, limit.limit, exp)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from journal.messages import (
+    NULL,
+    AccountDefined,
     BookState,
     ConnectionState,
     CurrencyDefined,
     GatewayPhase,
     GatewayStatus,
+    GroupDefined,
     InstrumentDefined,
     KillRelease,
     KillSwitch,
     MarketStatus,
+    RiskCheck,
     RiskLimitSet,
     SourceDefined,
     SourceRole,
@@ -20,10 +24,14 @@ from journal.messages import (
     StreamStatus,
     TickTable,
     TopOfBook,
+    VenueDefined,
 )
+from journal.messages.capabilities import Offer
 from riskengine.context import Context
 from riskengine.limits import Limit
-from riskengine.memory import Instrument, Memory, Seen, Touch
+from riskengine.memory import Instrument, Memory, Owner, Seen, Touch
+from riskengine.view import View
+from riskengine.windows import note
 
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
@@ -34,6 +42,7 @@ class World:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.memory = Memory()
+        self.view = View(self.memory)
 
     def on_source_defined(self, m: SourceDefined) -> None:
         """Who may do what, and whose book counts."""
@@ -54,6 +63,8 @@ class World:
         made = self.memory.instruments[m.instrument] = Instrument.of(m, self.ctx.seq)
         if before is not None:
             made.steps = before.steps
+        if before is None or (before.venue, before.underlying) != (made.venue, made.underlying):
+            self.view.reindex()
 
     def on_tick_table(self, m: TickTable) -> None:
         """Ticks that depend on the price."""
@@ -61,12 +72,39 @@ class World:
         if instrument is not None:
             instrument.steps = sorted((s.from_px, s.tick_px) for s in m.steps)
 
+    def on_venue_defined(self, m: VenueDefined) -> None:
+        """What it offers; nothing is remembered of one that does not say."""
+        offer = Offer.of(m)
+        if offer is not None:
+            self.memory.venues[m.venue] = offer
+        else:
+            self.memory.venues.pop(m.venue, None)
+
+    def on_account_defined(self, m: AccountDefined) -> None:
+        """What kind of account it is."""
+        self.memory.accounts[m.account] = Owner.of(m)
+
+    def on_group_defined(self, m: GroupDefined) -> None:
+        """Whose limits are a desk's, a book's."""
+        self.memory.groups[m.group] = sorted((row.member_type, row.member) for row in m.members)
+        self.view.reindex()
+
     def on_risk_limit_set(self, m: RiskLimitSet) -> None:
         """A limit, or a new generation of it; an older generation changes nothing."""
         before = self.memory.limits.get(m.limit)
         if before is None or m.generation >= before.generation:
-            self.memory.limits[m.limit] = Limit.of(m, self.ctx.seq)
+            limit = self.memory.limits[m.limit] = Limit.of(m, self.ctx.seq)
             self.memory.generation = max(self.memory.generation, m.generation)
+            self.view.reindex()
+            if before is None or m.generation > before.generation:
+                self.limit_set(limit, before)
+
+    def limit_set(self, limit: Limit, before: Limit | None) -> None:
+        """A limit, or a new generation of it, is in force from here."""
+        if limit.check == RiskCheck.PRICE_COLLAR_WINDOW:
+            self.memory.windowed = any(not f.off for f in self.view.limits.of(limit.check))
+            for key in [k for k in self.memory.windows if before is not None and k.partition("/")[0] == str(limit.limit)]:
+                del self.memory.windows[key]  # its period may be another
 
     def on_kill_switch(self, m: KillSwitch) -> None:
         """Blocks from this frame on."""
@@ -108,6 +146,15 @@ class World:
         """The touch, as the books app has it; as a gateway has it where nobody keeps books."""
         if self._counts():
             self.memory.touches[m.instrument] = Touch(m.bid_px, m.ask_px, self.ctx.seq, self.ctx.now)
+            if self.memory.windowed and NULL not in (m.bid_px, m.ask_px):
+                self._note_mid(m.instrument, m.bid_px + m.ask_px)
+
+    def _note_mid(self, instrument: int, mid2: int) -> None:
+        """Where the market was, for the limits that look back."""
+        for limit in self.view.limits.of(RiskCheck.PRICE_COLLAR_WINDOW):
+            if not limit.off and limit.scope.scope_instrument in (0, instrument):
+                parts = self.memory.windows.setdefault(f"{limit.limit}/{instrument}", [])
+                note(parts, self.ctx.now, limit.period_ns, mid2)
 
     def on_book_state(self, m: BookState) -> None:
         """Whether a book can be traded on."""

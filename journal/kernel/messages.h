@@ -1404,7 +1404,9 @@ struct lockstep_risk_limit_set {
     uint8_t  side;
     int8_t   exp;
     uint8_t  action;
-    uint8_t  zero0[7];
+    uint8_t  confirmations;
+    uint16_t zero16;
+    uint32_t ban_ms;
     struct lockstep_text reason;
 };
 

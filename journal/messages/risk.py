@@ -27,9 +27,11 @@ from journal.messages.schema import (
 from journal.messages.scopes import Scope
 
 
-@message(400)
+@message(400, version=2)
 class RiskLimitSet(Scope):
-    """PartyRiskLimitsDefinitionRequest (35=CS). `warn`, `hard` are mantissas with `exp`, or plain counts."""
+    """PartyRiskLimitsDefinitionRequest (35=CS). `warn`, `hard` are mantissas with `exp`, or plain counts; a `hard` of NULL
+    switches the check off for this scope. `confirmations`: so many new inputs in a row must breach a loss limit before it
+    trips. `ban_ms`: how long the action BAN lasts."""
 
     period_ns: Ns = 0
     warn: I64 = 0
@@ -43,6 +45,9 @@ class RiskLimitSet(Scope):
     side: Annotated[U8, e.Side] = 0
     exp: I8 = 0
     action: Annotated[U8, e.LimitAction] = 0
+    confirmations: U8 = 0
+    zero16: U16 = 0
+    ban_ms: U32 = 0
     reason: str = ""
 
 

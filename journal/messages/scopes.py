@@ -40,12 +40,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     underlying: int = 0
     venue: int = 0
     source: int = 0
+    groups: tuple[int, ...] | None = None
+    """The groups (GroupDefined) that one of its other numbers is a member of; None: whoever asks does not know."""
 
 
 def covers(scope: Scope, s: Subject) -> bool:
     """Whether a scope covers a subject. The type says which ids are read; all of them must match.
 
-    GROUP and DESTINATION name things a subject does not carry: they cover nothing here."""
+    DESTINATION names what a subject does not carry: it covers nothing here; nor does GROUP where the groups are not known."""
     match scope.scope_type:
         case S.GLOBAL:
             return True
@@ -57,6 +59,8 @@ def covers(scope: Scope, s: Subject) -> bool:
             return scope.scope_strategy == s.strategy
         case S.USER:
             return scope.scope_user == s.user
+        case S.GROUP:
+            return s.groups is not None and scope.scope_group in s.groups
         case S.INSTRUMENT:
             return scope.scope_instrument == s.instrument
         case S.UNDERLYING:
@@ -75,7 +79,9 @@ def covers(scope: Scope, s: Subject) -> bool:
 def kill_covers(scope: Scope, s: Subject) -> bool:
     """As `covers`, but a scope that cannot be judged here blocks: a kill that reaches too far is undone by its release,
     one that reaches too short is not undone at all."""
-    judged = scope.scope_type not in (S.UNDEFINED, S.GROUP, S.DESTINATION) and scope.scope_type in S.__members__.values()
+    if scope.scope_type == S.GROUP and s.groups is None:
+        return True
+    judged = scope.scope_type not in (S.UNDEFINED, S.DESTINATION) and scope.scope_type in S.__members__.values()
     return covers(scope, s) if judged else True
 
 

@@ -1,27 +1,114 @@
 """The pre-trade checks, in the order in which they are evaluated and listed: the first that fails gives the reason, the rest
-still say what they saw. A check reads the memory and the proposal, and changes nothing."""
+still say what they saw. A check reads the memory and the proposal, and changes nothing.
+
+To add one: a function `(view, proposal, limit) -> Verdict | None` in the module it belongs to, a row in CHECKS at the place of
+its RiskCheck, its part of docs/risk-checks.md, and a test on both sides of its boundary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from riskengine.checks.behaviour import order_rate
-from riskengine.checks.market import book_verified_fresh, price_collar
-from riskengine.checks.size import order_notional, position, working_orders
-from riskengine.checks.state import client_id_unique, gate, kill_switch, permission
-from riskengine.checks.terms import instrument_tradable, lot_step, price_increment, quantity_limits
+import msgspec
+
+from journal.messages import CheckResult, LimitAction, RiskCheck
+from riskengine.checks import behaviour, capital, conduct, funds, losses, market, optional, size, state, terms
+from riskengine.checks.behaviour import reduces
+from riskengine.limits import Limit
 from riskengine.memory import Memory
 from riskengine.proposal import Proposal, Verdict
+from riskengine.view import View
 
-_PLAIN_FIRST: tuple[Callable[[Memory, Proposal], Verdict], ...] = (
-    kill_switch, gate, permission, client_id_unique, instrument_tradable, price_increment, quantity_limits, lot_step,
-    book_verified_fresh,
-)  # fmt: skip
-# These need a limit; where limits are required, a missing one refuses.
-_LIMITED: tuple[Callable[..., Verdict], ...] = (price_collar, order_notional, working_orders, position, order_rate)
+Run = Callable[[View, Proposal, Limit | None], Verdict | None]
 
 
-def evaluate(memory: Memory, proposal: Proposal, *, require_limits: bool) -> list[Verdict]:
+class Check(NamedTuple):
+    """One check. None from `run`: there is nothing to list."""
+
+    check: RiskCheck
+    run: Run
+    by_itself: bool
+    """It runs whether or not a limit is set; else a limit switches it on."""
+    fixed: bool = False
+    """No limit switches it off."""
+
+
+def plain(run: Callable[[Memory, Proposal], Verdict | None]) -> Run:
+    """A check that knows no limits."""
+    return lambda view, p, _: run(view.memory, p)
+
+
+def _limited(run: Callable[[View, Proposal, Limit], Verdict | None]) -> Run:
+    """A check that is only there for a limit."""
+    return lambda view, p, limit: run(view, p, limit) if limit is not None else None
+
+
+CHECKS: tuple[Check, ...] = (
+    Check(RiskCheck.KILL_SWITCH, plain(state.kill_switch), by_itself=True, fixed=True),
+    Check(RiskCheck.GATE, plain(state.gate), by_itself=True, fixed=True),
+    Check(RiskCheck.PERMISSION, plain(state.permission), by_itself=True, fixed=True),
+    Check(RiskCheck.CLIENT_ID_UNIQUE, plain(state.client_id_unique), by_itself=True, fixed=True),
+    Check(RiskCheck.INSTRUMENT_TRADABLE, plain(terms.instrument_tradable), by_itself=True),
+    Check(RiskCheck.VENUE_CAPABILITY, plain(terms.venue_capability), by_itself=True),
+    Check(RiskCheck.PRICE_INCREMENT, plain(terms.price_increment), by_itself=True),
+    Check(RiskCheck.QUANTITY_LIMITS, terms.quantity_limits, by_itself=True),
+    Check(RiskCheck.LOT_STEP, plain(terms.lot_step), by_itself=True),
+    Check(RiskCheck.QUOTE_QUANTITY_CONVERSION, plain(terms.quote_quantity_conversion), by_itself=True),
+    Check(RiskCheck.NOTIONAL_LIMITS, plain(terms.notional_limits), by_itself=True),
+    Check(RiskCheck.BOOK_VERIFIED_FRESH, market.book_verified_fresh, by_itself=True),
+    Check(RiskCheck.PRICE_COLLAR, market.price_collar, by_itself=True),
+    Check(RiskCheck.PRICE_COLLAR_WINDOW, _limited(market.price_collar_window), by_itself=False),
+    Check(RiskCheck.ORDER_NOTIONAL, size.order_notional, by_itself=True),
+    Check(RiskCheck.WORKING_ORDERS, size.working_orders, by_itself=True),
+    Check(RiskCheck.POSITION, size.position, by_itself=True),
+    Check(RiskCheck.GROSS_EXPOSURE, _limited(capital.gross_exposure), by_itself=False),
+    Check(RiskCheck.NET_EXPOSURE, _limited(capital.net_exposure), by_itself=False),
+    Check(RiskCheck.FUNDS, _limited(funds.funds), by_itself=False),
+    Check(RiskCheck.MARGIN, _limited(funds.margin), by_itself=False),
+    Check(RiskCheck.CUMULATIVE_FUNDS, _limited(funds.cumulative_funds), by_itself=False),
+    Check(RiskCheck.LEVERAGE, _limited(capital.leverage), by_itself=False),
+    Check(RiskCheck.CREDIT, _limited(capital.credit), by_itself=False),
+    Check(RiskCheck.ORDER_RATE, behaviour.order_rate, by_itself=True),
+    Check(RiskCheck.RECONNECT_RATE, _limited(behaviour.reconnect_rate), by_itself=False),
+    Check(RiskCheck.DUPLICATE, _limited(behaviour.duplicate), by_itself=False),
+    Check(RiskCheck.SELF_TRADE, _limited(behaviour.self_trade), by_itself=False),
+    Check(RiskCheck.REDUCE_ONLY, behaviour.reduce_only, by_itself=True),
+    Check(RiskCheck.DAILY_LOSS, _limited(losses.daily_loss), by_itself=False),
+    Check(RiskCheck.DRAWDOWN, _limited(losses.drawdown), by_itself=False),
+    Check(RiskCheck.LOSS_STREAK, _limited(losses.loss_streak), by_itself=False),
+    Check(RiskCheck.REPEATED_EXECUTION, _limited(conduct.repeated_execution), by_itself=False),
+    Check(RiskCheck.REJECT_LOOP, _limited(conduct.reject_loop), by_itself=False),
+    Check(RiskCheck.UNKNOWN_ORDERS, _limited(conduct.unknown_orders), by_itself=False),
+    Check(RiskCheck.SHORT_SELL, _limited(optional.short_sell), by_itself=False),
+    Check(RiskCheck.RESTRICTED_LIST, _limited(optional.restricted_list), by_itself=False),
+    Check(RiskCheck.TURNOVER, _limited(optional.turnover), by_itself=False),
+    Check(RiskCheck.CONCENTRATION, _limited(capital.concentration), by_itself=False),
+)
+
+
+def evaluate(view: View, p: Proposal) -> list[Verdict]:
     """Every check's verdict."""
-    verdicts = [check(memory, proposal) for check in _PLAIN_FIRST]
-    return verdicts + [check(memory, proposal, require_limits=require_limits) for check in _LIMITED]
+    verdicts: list[Verdict] = []
+    limits = view.limits
+    for row in CHECKS:
+        limit = None
+        if limits.has(row.check):
+            limit = limits.in_force(row.check, p.subject, p.side, p.now)
+            if limit is not None and limit.off and not row.fixed:
+                verdicts.append(Verdict(row.check, CheckResult.NOT_APPLICABLE, limit=limit.limit))
+                continue
+        elif not row.by_itself:
+            continue
+        verdict = row.run(view, p, limit)
+        if verdict is None:
+            continue
+        if (
+            limit is not None
+            and limit.action == LimitAction.REDUCE_ONLY
+            and verdict.result == CheckResult.FAIL
+            and verdict.limit == limit.limit
+            and reduces(view, p)
+        ):
+            verdict = msgspec.structs.replace(verdict, result=CheckResult.WARN, reason=0)
+        verdicts.append(verdict)
+    return verdicts

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from journal.messages import NULL, BookStateCode, Reason, RiskCheck
-from riskengine.memory import Memory
+from riskengine.limits import Limit
 from riskengine.numbers import RATE_EXP, rescale_down
-from riskengine.proposal import Proposal, Verdict, against, failed, limit_of, missing, not_applicable, passed
+from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed, refused
+from riskengine.view import View
+from riskengine.windows import bounds
 
 
-def book_verified_fresh(memory: Memory, p: Proposal) -> Verdict:
+def book_verified_fresh(view: View, p: Proposal, limit: Limit | None) -> Verdict:
     """The book is LIVE, and, where a limit says so, not older than its `hard` ns. Without anyone who keeps books there is
     nothing to check."""
-    check = RiskCheck.BOOK_VERIFIED_FRESH
-    limit = limit_of(memory, p, check)
+    check, memory = RiskCheck.BOOK_VERIFIED_FRESH, view.memory
     seen = memory.books.get(p.subject.instrument)
     if seen is None:
         if not memory.books_sources and limit is None:
@@ -29,13 +30,12 @@ def book_verified_fresh(memory: Memory, p: Proposal) -> Verdict:
     )
 
 
-def price_collar(memory: Memory, p: Proposal, *, require_limits: bool) -> Verdict:
+def price_collar(view: View, p: Proposal, limit: Limit | None) -> Verdict:
     """The price is within a rate of the mid, on either side (RTS 6: price collar). Both are integers: the mid is kept times
     two, the deviation rounded up to 1e-12."""
-    check = RiskCheck.PRICE_COLLAR
-    limit = limit_of(memory, p, check)
+    check, memory = RiskCheck.PRICE_COLLAR, view.memory
     if limit is None:
-        return missing(require_limits, check)
+        return missing(view.require_limits, check)
     if p.price_px == NULL:
         return not_applicable(check)
     touch = memory.touches.get(p.subject.instrument)
@@ -46,4 +46,21 @@ def price_collar(memory: Memory, p: Proposal, *, require_limits: bool) -> Verdic
     return against(
         limit, check, Reason.PRICE_COLLAR, value=deviation, bound=rescale_down(limit.hard, limit.exp, RATE_EXP),
         warn=rescale_down(limit.warn, limit.exp, RATE_EXP), seq=touch.seq, exp=RATE_EXP,
+    )  # fmt: skip
+
+
+def price_collar_window(view: View, p: Proposal, limit: Limit) -> Verdict:
+    """The price is within a rate of every mid of the last `period_ns`: of the highest and of the lowest. So a market that runs
+    away, or is driven, takes nobody along (RTS 6: over a specified period)."""
+    check = RiskCheck.PRICE_COLLAR_WINDOW
+    if p.price_px == NULL:
+        return not_applicable(check)
+    parts = view.memory.windows.get(f"{limit.limit}/{p.subject.instrument}", [])
+    mids = bounds(parts, p.now, limit.period_ns)
+    if mids is None or mids[0] <= 0:
+        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+    deviation = max(-(-abs(2 * p.price_px - mid2) * 10**-RATE_EXP // mid2) for mid2 in mids)
+    return against(
+        limit, check, Reason.PRICE_COLLAR_WINDOW, value=deviation, bound=rescale_down(limit.hard, limit.exp, RATE_EXP),
+        warn=rescale_down(limit.warn, limit.exp, RATE_EXP), exp=RATE_EXP,
     )  # fmt: skip

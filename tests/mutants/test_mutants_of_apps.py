@@ -22,9 +22,9 @@ MUTANTS = [
     ),
     Mutant(
         "a reservation is released twice",
-        "riskengine/exposure.py",
-        "        del self.orders[held.order_id]\n",
-        "        del self.orders[held.order_id]\n        self.book(held, -held.reserved_qty)\n",
+        "riskengine/view.py",
+        "        self._book(held, 0, 0)\n",
+        "        self._book(held, 0, 0)\n        self._book(held, -held.reserved_qty, 0)\n",
         ("tests/riskengine/test_risk_checks.py::test_position",),
     ),
     Mutant(

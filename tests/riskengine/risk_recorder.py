@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from journal.messages import (
     BookState,
@@ -10,6 +10,7 @@ from journal.messages import (
     CheckOutcome,
     CheckResult,
     CurrencyDefined,
+    Decision,
     ExecType,
     ExecutionReport,
     GatewayPhase,
@@ -38,6 +39,9 @@ from riskengine.engine import RiskEngine
 SEQUENCER, LOADER, GATEWAY, OMS, BOOKS, STRATEGY, OTHER, OPERATOR = 0, 1, 4, 5, 8, 9, 10, 11
 VENUE, ACCOUNT, INSTRUMENT, USD, MAKER = 1, 7, 1001, 840, 3
 SECOND = 1_000_000_000
+
+
+M = TypeVar("M", bound=Message)
 
 
 class RiskRecorder:
@@ -144,15 +148,41 @@ class RiskRecorder:
         self.frame(ExecutionReport(**(base | terms)), OMS)
 
     def last(self) -> RiskDecision:
-        decision = self.emitted[-1]
-        assert isinstance(decision, RiskDecision)
-        return decision
+        return next(m for m in reversed(self.emitted) if isinstance(m, RiskDecision))
+
+    def said(self, kind: type[M]) -> list[M]:
+        """What was emitted of one kind."""
+        return [m for m in self.emitted if isinstance(m, kind)]
+
+    def trade(self, order_id: int, *, qty: int, cum: int, last: int, px: int = 5000, **terms: Any) -> None:
+        """A fill: partial, or the last one."""
+        status = OrdStatus.FILLED if cum == qty else OrdStatus.PARTIALLY_FILLED
+        self.report(order_id, status, qty=qty, cum=cum, last=last, px=px, last_px=px, **terms)
+
+    def holding(self, qty: int, px: int = 5000, **terms: Any) -> None:
+        """A position, by an order of before that was filled."""
+        self.numbers += 1
+        side = Side.BUY if qty > 0 else Side.SELL
+        self.trade(order_id_of(STRATEGY, self.numbers), qty=abs(qty), cum=abs(qty), last=abs(qty), px=px, side=side, **terms)
 
 
 def outcome(decision: RiskDecision, check: RiskCheck) -> CheckOutcome:
     """One check's row of a decision."""
     found: CheckOutcome = next(c for c in decision.checks if c.check == check)
     return found
+
+
+def why(r: RiskRecorder, **order: Any) -> int:
+    """The reason an order is refused with; 0 when it passes."""
+    decision = r.new(**order)
+    assert (decision.decision == Decision.REJECT) == (decision.reason != 0)
+    r.engine.check()
+    return decision.reason
+
+
+def listed(decision: RiskDecision) -> set[int]:
+    """The checks of a decision."""
+    return {c.check for c in decision.checks}
 
 
 def result(decision: RiskDecision, check: RiskCheck) -> CheckResult:

@@ -169,16 +169,19 @@ def test_client_id_unique() -> None:
         (InstrumentStatus.LIMIT_ONLY, {"ord_type": OrdType.MARKET, "px": NULL}, Reason.INSTRUMENT_NOT_TRADABLE),
         (InstrumentStatus.CLOSING_ONLY, {}, Reason.INSTRUMENT_NOT_TRADABLE),
         (InstrumentStatus.CLOSING_ONLY, {"exec_inst": int(ExecInst.DO_NOT_INCREASE)}, 0),
+        (InstrumentStatus.EXPIRED, {}, Reason.INSTRUMENT_EXPIRED),
     ],
 )
 def test_instrument_tradable(status: int, order: dict[str, Any], reason: int) -> None:
-    assert why(world(instrument_status=status), **order) == reason
+    r = world(instrument_status=status)
+    r.report(order_id_of(9, 1), OrdStatus.FILLED, qty=100, cum=100, last=100, side=Side.SELL)  # something to close
+    assert why(r, **order) == reason
 
 
 def test_instrument_expired_unknown_or_market_closed() -> None:
     r = world(expiry_ts=1_001 * SECOND)
     assert why(r) == 0
-    assert why(r, ns=1_001 * SECOND - r.now) == Reason.INSTRUMENT_NOT_TRADABLE
+    assert why(r, ns=1_001 * SECOND - r.now) == Reason.INSTRUMENT_EXPIRED
     assert why(world(), instrument=2) == Reason.UNKNOWN_INSTRUMENT
     r = world()
     r.frame(MarketStatus(instrument=INSTRUMENT, trading_status=TradingStatus.HALT), GATEWAY)
@@ -197,15 +200,15 @@ def test_instrument_expired_unknown_or_market_closed() -> None:
         ({"px": -5}, Reason.INVALID_PRICE),
         ({"px": NULL}, Reason.INVALID_PRICE),
         ({"px": 1000}, 0),
-        ({"px": 995}, Reason.INVALID_PRICE),
+        ({"px": 995}, Reason.PRICE_OUTSIDE_STATIC_LIMITS),
         ({"px": 9000}, 0),
-        ({"px": 9005}, Reason.INVALID_PRICE),
+        ({"px": 9005}, Reason.PRICE_OUTSIDE_STATIC_LIMITS),
         ({"px": 1 << 62}, Reason.ARITHMETIC_OVERFLOW),
         ({"px": 5000, "ord_type": OrdType.MARKET}, Reason.INVALID_PRICE),
         ({"px": NULL, "ord_type": OrdType.MARKET}, 0),
         ({"ord_type": 0}, Reason.INVALID_ORD_TYPE),
         ({"ord_type": 99}, Reason.INVALID_ORD_TYPE),
-        ({"ord_type": OrdType.STOP_LIMIT}, Reason.INVALID_PRICE),
+        ({"ord_type": OrdType.STOP_LIMIT}, Reason.INVALID_STOP_OR_TRIGGER),
         ({"ord_type": OrdType.STOP_LIMIT, "stop_px": 5000}, 0),
         ({"ord_type": OrdType.STOP_LIMIT, "stop_px": 5001}, Reason.PRICE_NOT_ON_TICK),
     ],

@@ -23,6 +23,7 @@ from journal.messages import (
     KillLevel,
     KillRelease,
     KillSwitch,
+    LimitAction,
     Message,
     NewOrder,
     OrdStatus,
@@ -127,6 +128,9 @@ class RiskAndOrders(RuleBasedStateMachine):
         self.r.frame(InstrumentDefined(instrument=INSTRUMENT, venue=VENUE, quote_currency=1), 1)
         scope = {"scope_type": ScopeType.ACCOUNT_INSTRUMENT, "scope_account": ACCOUNT, "scope_instrument": INSTRUMENT}
         self.r.frame(RiskLimitSet(limit=1, check=RiskCheck.POSITION, hard=LIMIT, **scope), 1)
+        # Looked at, never in the way: so that their sums and prices are kept, and checked, as well.
+        for limit, check in ((3, RiskCheck.WORKING_ORDERS), (4, RiskCheck.UNKNOWN_ORDERS), (5, RiskCheck.SELF_TRADE)):
+            self.r.frame(RiskLimitSet(limit=limit, check=check, hard=0, action=LimitAction.WARN, scope_type=1), 1)
         self.r.frame(RiskLimitSet(limit=2, check=RiskCheck.ORDER_RATE, hard=RATE, period_ns=SECOND, scope_type=1), 1)
 
     def order(self, n: int) -> int:

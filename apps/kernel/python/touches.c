@@ -9,7 +9,7 @@
 
 static struct {
     PyTypeObject *memory;
-    Py_ssize_t books_sources, touches;
+    Py_ssize_t books_sources, touches, windowed;
 } memory_at;
 static struct {
     PyTypeObject *type;
@@ -51,8 +51,9 @@ static enum handled on_top_of_book(PyObject *self, const struct turn *t) {
     if (Py_IS_TYPE(memory, memory_at.memory)) {
         PyObject *touches = *SLOT(memory, memory_at.touches);
         const int counted = counts(*SLOT(memory, memory_at.books_sources), t->ref->source);
+        const bool windowed = *SLOT(memory, memory_at.windowed) != Py_False; /* then there is more to remember */
         if (counted == 0) done = HANDLED;
-        else if (counted > 0 && touches != NULL && PyDict_CheckExact(touches)) {
+        else if (counted > 0 && !windowed && touches != NULL && PyDict_CheckExact(touches)) {
             struct lockstep_top_of_book m;
             memcpy(&m, t->bytes->at + t->body, sizeof m);
             Py_INCREF(touches);
@@ -71,7 +72,8 @@ static PyObject *touches_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     if (!PyArg_ParseTuple(args, "OO!O!", &engine, &PyType_Type, &memory, &PyType_Type, &touch)) return NULL;
     if (name_of_memory == NULL && (name_of_memory = PyUnicode_InternFromString("memory")) == NULL) return NULL;
     if (memory_at.memory != (PyTypeObject *)memory || touch_at.type != (PyTypeObject *)touch) {
-        const struct slot_name of_memory[] = {{"books_sources", &memory_at.books_sources}, {"touches", &memory_at.touches}, {0}};
+        const struct slot_name of_memory[] = {{"books_sources", &memory_at.books_sources}, {"touches", &memory_at.touches},
+                                                {"windowed", &memory_at.windowed}, {0}};
         const struct slot_name of_touch[] = {
             {"bid_px", &touch_at.bid_px}, {"ask_px", &touch_at.ask_px}, {"seq", &touch_at.seq}, {"ts", &touch_at.ts}, {0}};
         if (!lockstep_slots((PyTypeObject *)memory, of_memory) || !lockstep_slots((PyTypeObject *)touch, of_touch)) return NULL;
