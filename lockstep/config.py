@@ -28,12 +28,14 @@ from journal.messages import (
     AccountType,
     CurrencyType,
     DurabilityPolicy,
+    GroupType,
     InstrumentType,
     SessionMode,
     SourceRole,
     VenueType,
 )
 from lockstep import units
+from lockstep.risk_limits import LimitEntry, WrongLimit, limit_message
 from sequencer.grants import GrantError, effective
 from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
 from sequencer.remote.settings import SOURCE_KINDS as REPLICATION_KINDS
@@ -106,6 +108,15 @@ class Rate(Section):
     window: str
 
 
+class Group(Section):
+    """[group.NAME]: what belongs together for limits."""
+
+    type: str = "desk"
+    accounts: list[str] = []
+    strategies: list[str] = []
+    instruments: list[str] = []
+
+
 class Limits(Section):
     """[risk.default], [risk.strategy.NAME], [risk.instrument.SYMBOL]"""
 
@@ -123,6 +134,7 @@ class Risk(Section):
     default: Limits | None = None
     strategy: dict[str, Limits] = {}
     instrument: dict[str, Limits] = {}
+    limits: list[LimitEntry] = []
 
 
 class AppEntry(Section):
@@ -166,6 +178,7 @@ class System(Section):
     risk: Risk = msgspec.field(default_factory=Risk)
     backtest: BacktestPlan | None = None
     replication: ReplicationSettings | None = None
+    group: dict[str, Group] = {}
 
 
 STANDARD_APPS = {
@@ -453,6 +466,8 @@ def _check(config: Config) -> None:
         _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
     for where, limits in _limits(s.risk):
         _check_limits(config, where, limits)
+    _check_groups(config)
+    _check_risk_limits(config)
 
 
 def _check_replication(config: Config) -> None:
@@ -580,6 +595,36 @@ def _check_limits(config: Config, where: str, limits: Limits) -> None:
         if limits.max_messages.count < 1:
             raise config.error(f"{where}.max_messages.count", limits.max_messages.count, "1 or more")
         _unit(config, f"{where}.max_messages.window", limits.max_messages.window, units.duration_ns)
+
+
+def _check_groups(config: Config) -> None:
+    s = config.system
+    for name, group in s.group.items():
+        _enum(config, f"group.{name}.type", group.type, GroupType)
+        members: dict[str, dict[str, Any]] = {"accounts": s.account, "strategies": s.strategy, "instruments": s.instrument}
+        for key, known in members.items():
+            for member in getattr(group, key):
+                _name(config, f"group.{name}.{key}", member, known, key.removesuffix("s"))
+
+
+def _check_risk_limits(config: Config) -> None:
+    s = config.system
+    known: dict[str, dict[str, Any]] = {
+        "venue": s.venue, "group": s.group, "account": s.account, "strategy": s.strategy, "instrument": s.instrument,
+        "currency": s.currency,
+    }  # fmt: skip
+    for n, entry in enumerate(s.risk.limits, 1):
+        where = f"risk.limits[{n}]"
+
+        def found(kind: str, name: str, where: str = where) -> int:
+            key = f"{where}.{kind}" if kind != "currency" else f"{where}.hard"
+            _name(config, key, name, known[kind], kind)
+            return list(known[kind]).index(name) + 1
+
+        try:
+            limit_message(entry, found)
+        except WrongLimit as wrong:
+            raise config.error(f"{where}.{wrong.key}", wrong.found, wrong.expected) from None
 
 
 def _name(config: Config, key: str, found: Any, known: dict[str, Any], what: str) -> None:

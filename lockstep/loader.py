@@ -27,6 +27,9 @@ from journal.messages import (
     CurrencyDefined,
     CurrencyType,
     DestinationDefined,
+    GroupDefined,
+    GroupMember,
+    GroupType,
     IdScheme,
     InstrumentDefined,
     InstrumentStatus,
@@ -48,7 +51,8 @@ from journal.messages import (
     VenueType,
 )
 from lockstep import units
-from lockstep.config import Config, ConfigError, Instrument, Limits
+from lockstep.config import Config, ConfigError, Group, Instrument, Limits
+from lockstep.risk_limits import limit_message
 
 M = TypeVar("M", bound=Message)
 
@@ -58,9 +62,14 @@ _ID_FIELD: dict[type[Message], str] = {
     AccountDefined: "account",
     UserDefined: "user",
     StrategyDefined: "strategy",
+    GroupDefined: "group",
     InstrumentDefined: "instrument",
     DestinationDefined: "destination",
 }
+_CLASS_OF: dict[str, type[Message]] = {
+    "venue": VenueDefined, "group": GroupDefined, "account": AccountDefined, "strategy": StrategyDefined,
+    "instrument": InstrumentDefined, "currency": CurrencyDefined,
+}  # fmt: skip
 _KINDS = [SourceDefined.KIND, ConfigItem.KIND, ConfigApplied.KIND, RiskLimitSet.KIND, *[c.KIND for c in _ID_FIELD]]
 
 
@@ -189,8 +198,19 @@ class Loader:
                     name=name,
                 )
             )
+        for name, group in s.group.items():
+            self._define(self._group(name, group))
         self._risk()
         return self.out
+
+    def _group(self, name: str, group: Group) -> GroupDefined:
+        given: list[tuple[ScopeType, type[Message], list[str]]] = [
+            (ScopeType.ACCOUNT, AccountDefined, group.accounts), (ScopeType.STRATEGY, StrategyDefined, group.strategies),
+            (ScopeType.INSTRUMENT, InstrumentDefined, group.instruments),
+        ]  # fmt: skip
+        members = [GroupMember(member=self._id(cls, m), member_type=kind) for kind, cls, names in given for m in names]
+        group_type = GroupType[group.type.upper()]
+        return GroupDefined(group=self._id(GroupDefined, name), group_type=group_type, name=name, members=members)
 
     def _id(self, cls: type[Message], name: str) -> int:
         return self.known.id_of(cls, name)
@@ -259,7 +279,6 @@ class Loader:
 
     def _risk(self) -> None:
         r = self.config.system.risk
-        number = 0
         rows: list[tuple[RiskLimitSet, Limits]] = []
         if r.default:
             rows.append((RiskLimitSet(scope_type=ScopeType.GLOBAL), r.default))
@@ -269,30 +288,34 @@ class Loader:
         for name, limits in r.instrument.items():
             scope = RiskLimitSet(scope_type=ScopeType.INSTRUMENT, scope_instrument=self._id(InstrumentDefined, name))
             rows.append((scope, limits))
+        wanted: list[RiskLimitSet] = []
         for scope, limits in rows:
             for check, hard, exp, period_ns, currency in self._limits(limits):
-                number += 1
-                m = RiskLimitSet(
-                    scope_type=scope.scope_type,
-                    scope_strategy=scope.scope_strategy,
-                    scope_instrument=scope.scope_instrument,
-                    limit=number,
-                    generation=1,
-                    check=check,
-                    hard=hard,
-                    exp=exp,
-                    period_ns=period_ns,
-                    currency=currency,
-                    action=LimitAction.REJECT,
+                wanted.append(
+                    RiskLimitSet(
+                        scope_type=scope.scope_type,
+                        scope_strategy=scope.scope_strategy,
+                        scope_instrument=scope.scope_instrument,
+                        generation=1,
+                        check=check,
+                        hard=hard,
+                        exp=exp,
+                        period_ns=period_ns,
+                        currency=currency,
+                        action=LimitAction.REJECT,
+                    )
                 )
-                held = self.known.limits.get(number)
-                if held is not None:
-                    m.generation = held.generation
-                    if m == held:
-                        continue
-                    m.generation += 1
-                self.out.append(m)
-        last = number
+        wanted += [limit_message(entry, lambda kind, name: self._id(_CLASS_OF[kind], name)) for entry in r.limits]
+        for number, m in enumerate(wanted, 1):
+            m.limit = number
+            held = self.known.limits.get(number)
+            if held is not None:
+                m.generation = held.generation
+                if m == held:
+                    continue
+                m.generation += 1
+            self.out.append(m)
+        last = len(wanted)
         for number, held in self.known.limits.items():
             if number > last and held.valid_until_ts == 0:
                 # Taken out of the file: what the journal holds ends at once.

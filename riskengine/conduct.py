@@ -189,11 +189,19 @@ class Conduct(World):
         self.ctx.emit(_scoped(Ban(until_ts=until, count=count, rule=limit.check), whom))
 
     def limit_set(self, limit: Limit, before: Limit | None) -> None:
-        """A person has set the limit anew: what it had latched is open again."""
+        """A person has set the limit anew: what it had latched is open again. What had counted for another check or scope, or
+        in other units, counts no more."""
         super().limit_set(limit, before)
+        if before is not None and _meaning(before) != _meaning(limit):
+            for counted_by in (self.memory.sent, self.memory.fingerprints, self.memory.turnovers, self.memory.losses):
+                counted_by.pop(limit.limit, None)
         for held in (self.memory.counts, self.memory.bans):
             for key in [k for k in held if k.partition("/")[0] == str(limit.limit)]:
                 del held[key]
+
+
+def _meaning(limit: Limit) -> tuple[object, ...]:
+    return limit.check, limit.scope, limit.exp, limit.currency, limit.period_ns
 
 
 def counted(state: Count, now: int, period_ns: int) -> int:
