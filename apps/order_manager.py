@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from apps.app import App, Handler, handlers_of
+from oms.kills import Rules
 from oms.manager import OrderManager
 
 
@@ -14,6 +19,9 @@ class OmsApp(App):
 
     def handlers(self) -> dict[int, Handler]:
         return handlers_of(self.machine)
+
+    def configure(self, parameters: dict[str, Any]) -> None:
+        self.machine.configure(msgspec.convert(parameters, Rules, strict=True))
 
     def on_timer(self, token: int) -> None:
         self.machine.on_timer(token)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from apps.app import App, Handler, handlers_of
 from journal.messages import TopOfBook, accelerator
+from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
 from riskengine.memory import Memory, Touch
 
@@ -24,6 +27,9 @@ class RiskApp(App):
     def natives(self) -> dict[int, Any]:
         """Every touch is remembered, few are asked for."""
         return {TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch)} if _fast else {}
+
+    def configure(self, parameters: dict[str, Any]) -> None:
+        self.engine.configure(msgspec.convert(parameters, Rules, strict=True))
 
     def on_timer(self, token: int) -> None:
         self.engine.on_timer(token)

@@ -284,11 +284,16 @@ class Core:
             if not order.unknown:
                 dues.append(order.deadline if order.base == OrdStatus.PENDING_NEW else 0)
                 dues += [r.deadline for r in (order.cancel, order.replace) if r is not None]
+        dues.append(self.cancel_due(order))
         due = min((d for d in dues if d), default=0)
         if due:
             self.ctx.set_timer(due, order.order_id)
         else:
             self.ctx.cancel_timer(order.order_id)
+
+    def cancel_due(self, order: Order) -> int:
+        """When an open order has to be canceled of our own accord; 0 = it has not."""
+        raise NotImplementedError(order)
 
     # Small change.
 

@@ -1,5 +1,5 @@
 """OrderManager: the order state machine as a host sees it. This file has the world around orders: sources, definitions,
-gateways, downloads, kills, time. What is asked is in `asked`, what is answered in `answered`, the step in `core`."""
+gateways, downloads, time. What is asked is in `asked`, what is answered in `answered`, kills in `kills`, the step in `core`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from journal.messages import (
     GatewayStatus,
     InstrumentDefined,
     KillLevel,
-    KillRelease,
-    KillSwitch,
     OrdStatus,
     Reason,
     SourceDefined,
@@ -22,8 +20,7 @@ from journal.messages import (
     SourceStateCode,
     StreamStatus,
 )
-from journal.messages.scopes import kill_covers
-from oms.answered import Answered
+from oms.kills import Kills
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
 from oms.routing import is_down
@@ -32,7 +29,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Answered):
+class OrderManager(Kills):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
@@ -121,21 +118,6 @@ class OrderManager(Answered):
         for key in [k for k, seq in self.memory.overfilled.items() if k.startswith(f"{m.account}/") and seq < began]:
             del self.memory.overfilled[key]
 
-    # Kills.
-
-    def on_kill_switch(self, m: KillSwitch) -> None:
-        """What was not sent is rejected; what is open is canceled, unless the kill only blocks."""
-        self.memory.kills[m.kill] = m.encode()
-        for order in self.open_orders():
-            if not order.source or not kill_covers(m, self.subject(order)):
-                continue
-            if order.base == OrdStatus.RECEIVED or (m.level >= KillLevel.BLOCK_CANCEL and order.cancel is None):
-                self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
-
-    def on_kill_release(self, m: KillRelease) -> None:
-        """The kill of that number is over."""
-        self.memory.kills.pop(m.kill, None)
-
     # Time.
 
     def on_timer(self, token: int) -> None:
@@ -144,6 +126,7 @@ class OrderManager(Answered):
         if order is None or order.closed:
             return
         now, of = self.ctx.now, Unknown.NO
+        self.cancel_again(order)
         if order.unknown:
             if order.query_at <= now:
                 self.step(order, Event.TIMEOUT, reason=Reason.OUTCOME_UNKNOWN)
@@ -175,3 +158,4 @@ class OrderManager(Answered):
         for order_id, order in self.memory.orders.items():
             assert order.order_id == order_id
             order.check()
+        self.check_kills()

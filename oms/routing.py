@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import GatewayPhase, KillLevel, KillSwitch, NewOrder, Reason
-from journal.messages.scopes import kill_covers
+from journal.messages import GatewayPhase, KillLevel, NewOrder, Reason
 from oms.core import Core
 from oms.memory import Route
 from oms.order import Order
@@ -44,12 +43,5 @@ class Routing(Core):
         return 0 if phase == GatewayPhase.READY else Reason.GATEWAY_NOT_READY
 
     def killed(self, order: Order, *, level: int = KillLevel.BLOCK) -> bool:
-        """Whether a kill of at least this level covers the order."""
-        if not self.memory.kills:
-            return False
-        subject = self.subject(order)
-        for body in self.memory.kills.values():
-            kill = KillSwitch.decode(body)
-            if max(kill.level, KillLevel.BLOCK) >= level and kill_covers(kill, subject):
-                return True
-        return False
+        """Whether a kill of at least this level covers the order and does not want it; see oms.kills."""
+        raise NotImplementedError(order, level)

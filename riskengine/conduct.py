@@ -9,14 +9,9 @@ from bisect import bisect_right
 
 from journal.messages import (
     AlertSeverity,
-    Ban,
-    CancelAll,
     ConnectionState,
     ExecType,
     ExecutionReport,
-    KillLevel,
-    KillSwitch,
-    KillTrigger,
     LimitAction,
     Message,
     Reason,
@@ -24,8 +19,6 @@ from journal.messages import (
     Scope,
     ScopeType,
     StreamStatus,
-    TradingState,
-    TradingStateSet,
     Violation,
     order_id_source,
 )
@@ -35,7 +28,7 @@ from riskengine.funding import bundle_key, free_of, need_of
 from riskengine.limits import Limit
 from riskengine.memory import Bundle, Count
 from riskengine.money import convert, of_orders
-from riskengine.proposal import Proposal, Verdict
+from riskengine.proposal import Proposal
 from riskengine.windows import note
 from riskengine.world import World
 
@@ -63,7 +56,7 @@ class Conduct(World):
                     if m.account
                     else Scope(scope_type=ScopeType.SOURCE, scope_source=self.ctx.source)
                 )
-                self._ban_by(limit, whom, f"{key}/{self.ctx.source if not m.account else 0}", count)
+                self.carry_out(limit, limit.check, 0, whom, 0, count)
 
     def passed(self, p: Proposal) -> None:
         """An order or replace goes out: it counts, in force or shadowed by a narrower limit."""
@@ -83,15 +76,6 @@ class Conduct(World):
             times = self.memory.sent.setdefault(limit.limit, [])
             times.append(self.ctx.now)
             del times[: bisect_right(times, self.ctx.now - limit.period_ns)]
-
-    def refused(self, p: Proposal, verdicts: list[Verdict]) -> None:
-        """A rate that is breached may earn a ban, once until that is over."""
-        for v in verdicts:
-            if v.check == RiskCheck.ORDER_RATE and v.reason == Reason.ORDER_RATE and v.limit:
-                limit = self.memory.limits[v.limit]
-                if limit.action == LimitAction.BAN:
-                    whom = offender(limit, p.subject)
-                    self._ban_by(limit, whom, f"{limit.limit}/{whom.scope_type}/{whom.scope_strategy}", v.value)
 
     def _bundle(self, p: Proposal) -> None:
         """What the orders of a list need together."""
@@ -168,25 +152,11 @@ class Conduct(World):
                 whom,
             )
         )  # fmt: skip
-        if limit.action == LimitAction.BAN:
-            self._ban_by(limit, whom, f"{limit.limit}/{whom.scope_type}/{whom.scope_strategy}", count)
-        elif limit.action == LimitAction.CANCEL:
-            self.ctx.emit(_scoped(CancelAll(request=self.ctx.seq, reason=reason), whom))
-        elif limit.action == LimitAction.DISABLE_STRATEGY:
-            state = TradingStateSet(request=self.ctx.seq, reason=reason, state=TradingState.HALTED, text=f"limit {limit.limit}")
-            self.ctx.emit(_scoped(state, whom))
-        elif limit.action in (LimitAction.KILL, LimitAction.FLATTEN):
-            flatten = limit.action == LimitAction.FLATTEN
-            level = KillLevel.BLOCK_CANCEL_FLATTEN if flatten else KillLevel.BLOCK_CANCEL
-            kill = KillSwitch(kill=self.ctx.seq, level=level, trigger=KillTrigger.LIMIT, reason=f"limit {limit.limit}")
-            self.ctx.emit(_scoped(kill, whom))
+        self.carry_out(limit, limit.check, reason, whom, subject.strategy, count)
 
-    def _ban_by(self, limit: Limit, whom: Scope, key: str, count: int) -> None:
-        now = self.ctx.now
-        if now < self.memory.bans.get(key, 0):
-            return
-        until = self.memory.bans[key] = now + (limit.ban_ns or limit.period_ns)
-        self.ctx.emit(_scoped(Ban(until_ts=until, count=count, rule=limit.check), whom))
+    def carry_out(self, limit: Limit, check: int, reason: int, whom: Scope, strategy: int, count: int) -> None:
+        """Do what a limit wants done to whom it is breached by."""
+        raise NotImplementedError(limit.action)
 
     def limit_set(self, limit: Limit, before: Limit | None) -> None:
         """A person has set the limit anew: what it had latched is open again. What had counted for another check or scope, or
@@ -195,9 +165,8 @@ class Conduct(World):
         if before is not None and _meaning(before) != _meaning(limit):
             for counted_by in (self.memory.sent, self.memory.fingerprints, self.memory.turnovers, self.memory.losses):
                 counted_by.pop(limit.limit, None)
-        for held in (self.memory.counts, self.memory.bans):
-            for key in [k for k in held if k.partition("/")[0] == str(limit.limit)]:
-                del held[key]
+        for key in [k for k in self.memory.counts if k.partition("/")[0] == str(limit.limit)]:
+            del self.memory.counts[key]
 
 
 def _meaning(limit: Limit) -> tuple[object, ...]:

@@ -28,19 +28,19 @@ from journal.messages.orders import OWN_NUMBER_BITS
 from riskengine.checks import evaluate
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
-from riskengine.finances import Finances
 from riskengine.funding import bought_by, spend
 from riskengine.ids import add, contains
 from riskengine.memory import decode
 from riskengine.numbers import clip, rescale_up
 from riskengine.proposal import Proposal
 from riskengine.view import View
+from riskengine.violations import Violations
 
 _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
 _OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
 
 
-class RiskEngine(Finances):
+class RiskEngine(Violations):
     """Pre-trade risk. A pure state machine: same frames, same decisions, same bytes."""
 
     def __init__(self, ctx: Context, *, require_limits: bool = False) -> None:
@@ -141,8 +141,8 @@ class RiskEngine(Finances):
         )  # fmt: skip
         if failure is None:
             self.passed(p)
-        else:
-            self.refused(p, verdicts)
+        if failure is not None or warned:
+            self.violated(p, verdicts)
         return failure is None
 
     def _notional(self, p: Proposal, qty: int) -> int:
@@ -215,9 +215,6 @@ class RiskEngine(Finances):
         if refused is not None:
             held.wishes.remove(refused)
             self.view.settle(held)
-
-    def on_timer(self, token: int) -> None:
-        """The engine sets no timers: windows and ages are judged when they are asked about."""
 
     # State.
 

@@ -6,6 +6,7 @@ import msgspec
 
 from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
 from journal.messages.capabilities import Offer
+from riskengine.controlled import Control
 from riskengine.exposure import Book
 from riskengine.ids import Ranges
 from riskengine.limits import Limit
@@ -247,8 +248,7 @@ class Memory(msgspec.Struct, array_like=True):
     """list/account/currency."""
     windowed: bool = False
     """Some limit wants the mids of a window: every touch must be seen (apps/kernel/python/touches.c)."""
-    bans: dict[str, int] = {}
-    """limit/strategy or account → until when it has been banned, so that one breach is one ban."""
+    control: Control = msgspec.field(default_factory=Control)
 
     def encode(self) -> bytes:
         """Canonical bytes."""

@@ -1,4 +1,4 @@
-"""What the engine learns of the world: definitions, limits, kills, gateways, markets."""
+"""What the engine learns of the world: definitions, limits, gateways, markets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from journal.messages import (
     GatewayStatus,
     GroupDefined,
     InstrumentDefined,
-    KillRelease,
-    KillSwitch,
     MarketStatus,
     RiskCheck,
     RiskLimitSet,
@@ -93,11 +91,16 @@ class World:
         """A limit, or a new generation of it; an older generation changes nothing."""
         before = self.memory.limits.get(m.limit)
         if before is None or m.generation >= before.generation:
-            limit = self.memory.limits[m.limit] = Limit.of(m, self.ctx.seq)
-            self.memory.generation = max(self.memory.generation, m.generation)
-            self.view.reindex()
-            if before is None or m.generation > before.generation:
-                self.limit_set(limit, before)
+            self.put_limit(Limit.of(m, self.ctx.seq))
+
+    def put_limit(self, limit: Limit) -> None:
+        """In force from here."""
+        before = self.memory.limits.get(limit.limit)
+        self.memory.limits[limit.limit] = limit
+        self.memory.generation = max(self.memory.generation, limit.generation)
+        self.view.reindex()
+        if before is None or limit.generation > before.generation:
+            self.limit_set(limit, before)
 
     def limit_set(self, limit: Limit, before: Limit | None) -> None:
         """A limit, or a new generation of it, is in force from here."""
@@ -105,14 +108,6 @@ class World:
             self.memory.windowed = any(not f.off for f in self.view.limits.of(limit.check))
             for key in [k for k in self.memory.windows if before is not None and k.partition("/")[0] == str(limit.limit)]:
                 del self.memory.windows[key]  # its period may be another
-
-    def on_kill_switch(self, m: KillSwitch) -> None:
-        """Blocks from this frame on."""
-        self.memory.kills[m.kill] = (self.ctx.seq, m.encode())
-
-    def on_kill_release(self, m: KillRelease) -> None:
-        """The kill of that number is over."""
-        self.memory.kills.pop(m.kill, None)
 
     def on_gateway_status(self, m: GatewayStatus) -> None:
         """READY opens the gate; nothing else does."""

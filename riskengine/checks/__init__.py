@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from journal.messages import CheckResult, LimitAction, RiskCheck
-from riskengine.checks import behaviour, capital, conduct, funds, losses, market, optional, size, state, terms
+from riskengine.checks import behaviour, capital, conduct, control, funds, losses, market, optional, size, state, terms
 from riskengine.checks.behaviour import reduces
 from riskengine.limits import Limit
 from riskengine.memory import Memory
@@ -45,8 +45,10 @@ def _limited(run: Callable[[View, Proposal, Limit], Verdict | None]) -> Run:
 
 CHECKS: tuple[Check, ...] = (
     Check(RiskCheck.KILL_SWITCH, plain(state.kill_switch), by_itself=True, fixed=True),
+    Check(RiskCheck.TRADING_STATE, plain(control.trading_state), by_itself=True, fixed=True),
     Check(RiskCheck.GATE, plain(state.gate), by_itself=True, fixed=True),
     Check(RiskCheck.PERMISSION, plain(state.permission), by_itself=True, fixed=True),
+    Check(RiskCheck.BAN, plain(control.ban), by_itself=True, fixed=True),
     Check(RiskCheck.CLIENT_ID_UNIQUE, plain(state.client_id_unique), by_itself=True, fixed=True),
     Check(RiskCheck.INSTRUMENT_TRADABLE, plain(terms.instrument_tradable), by_itself=True),
     Check(RiskCheck.VENUE_CAPABILITY, plain(terms.venue_capability), by_itself=True),
@@ -79,6 +81,7 @@ CHECKS: tuple[Check, ...] = (
     Check(RiskCheck.REPEATED_EXECUTION, _limited(conduct.repeated_execution), by_itself=False),
     Check(RiskCheck.REJECT_LOOP, _limited(conduct.reject_loop), by_itself=False),
     Check(RiskCheck.UNKNOWN_ORDERS, _limited(conduct.unknown_orders), by_itself=False),
+    Check(RiskCheck.DEAD_MAN, plain(control.dead_man), by_itself=True, fixed=True),
     Check(RiskCheck.SHORT_SELL, _limited(optional.short_sell), by_itself=False),
     Check(RiskCheck.RESTRICTED_LIST, _limited(optional.restricted_list), by_itself=False),
     Check(RiskCheck.TURNOVER, _limited(optional.turnover), by_itself=False),

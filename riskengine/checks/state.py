@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from journal.messages import GatewayPhase, KillSwitch, Reason, RiskCheck, SourceRole, order_id_source
-from journal.messages.scopes import kill_covers
+from riskengine.checks.control import flattening
 from riskengine.memory import Memory, Seen
 from riskengine.proposal import Proposal, Verdict, failed, not_applicable, passed
 
 
 def kill_switch(memory: Memory, p: Proposal) -> Verdict:
-    """No kill covers it; a replace counts as new risk."""
+    """No kill covers it; a replace counts as new risk. What a kill wants flattened passes."""
     for kill, (seq, body) in memory.kills.items():
-        if kill_covers(KillSwitch.decode(body), p.subject):
+        if memory.control.latch.covers(KillSwitch.decode(body), p.subject) and not flattening(memory, p):
             return failed(RiskCheck.KILL_SWITCH, Reason.KILL_SWITCH_ACTIVE, value=kill, input_seq=seq)
     return passed(RiskCheck.KILL_SWITCH)
 

@@ -55,22 +55,31 @@ class RiskRecorder:
         self.stream: list[tuple[int, int, int, Message]] = []
         self.engine = RiskEngine(self, require_limits=require_limits)
         self.numbers = 0
+        self.timers: dict[int, int] = {}
 
     def emit(self, message: Message) -> None:
         message.encode()
         self.emitted.append(message)
 
     def set_timer(self, at: int, token: int) -> None:
-        raise AssertionError("the risk engine needs no timers")
+        self.timers[token] = at
 
     def cancel_timer(self, token: int) -> None:
-        raise AssertionError("the risk engine needs no timers")
+        self.timers.pop(token, None)
+
+    def fire(self) -> None:
+        """Timers that are due, in order of time."""
+        while self.timers and min(self.timers.values()) <= self.now:
+            token = min(self.timers, key=lambda t: (self.timers[t], t))
+            del self.timers[token]
+            self.engine.on_timer(token)
 
     def frame(self, message: Message, source: int = LOADER, *, ns: int = 1) -> int:
         self.now += ns
         self.seq += 1
         self.source = source
         self.stream.append((self.seq, self.now, source, message))
+        self.fire()
         handler = getattr(self.engine, f"on_{snake(type(message).__name__)}", None)
         if handler is not None:
             handler(message)

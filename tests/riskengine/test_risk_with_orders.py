@@ -59,6 +59,7 @@ class RiskContext:
     def __init__(self, recorder: Both) -> None:
         self.recorder = recorder
         self.now = self.seq = self.source = 0
+        self.timers: dict[int, int] = {}
 
     def emit(self, message: Message) -> None:
         message.encode()
@@ -66,10 +67,10 @@ class RiskContext:
         self.recorder.pending_of.append((RISK, message))
 
     def set_timer(self, at: int, token: int) -> None:
-        raise AssertionError
+        self.timers[token] = at
 
     def cancel_timer(self, token: int) -> None:
-        raise AssertionError
+        self.timers.pop(token, None)
 
 
 class Both(Recorder):
