@@ -10,8 +10,8 @@
         @on(TopOfBook, wake="touch_changed")
         def touch(self, m: TopOfBook) -> None: ...
 
-Reachable: `now`, `book`, `position`, `refdata`, `orders`, `buy/sell/cancel/replace/target`, `wake`, `log`. Nothing else is
-needed, and nothing else is: no clock, no I/O, no randomness.
+Reachable: `now`, `book`, `position`, `refdata`, `orders`, `buy/sell/cancel/replace/target`, `wake`, `heartbeat`, `log`. Nothing
+else is needed, and nothing else is: no clock, no I/O, no randomness.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from journal.messages import (
     ExecInst,
     ExecType,
     ExecutionReport,
+    Heartbeat,
     LogRecord,
     Message,
     NewOrder,
@@ -208,6 +209,10 @@ class Strategy(App):
     def wake(self, at: int, token: int = 0) -> None:
         """Call `on_timer(token)` when stream time reaches `at`: `self.wake(self.now + 5 * SECOND, 7)`."""
         self.set_timer(at, token)
+
+    def heartbeat(self) -> None:
+        """Hold the dead man's handles that are this strategy's ([watch.NAME] who): call it more often than their interval."""
+        self.emit(Heartbeat(counter=self.seq))
 
     def log(self, text: str) -> None:
         """A line for the record: a frame like any other."""

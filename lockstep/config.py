@@ -29,7 +29,9 @@ from journal.messages import (
     CurrencyType,
     DurabilityPolicy,
     GroupType,
+    Heartbeat,
     InstrumentType,
+    LimitAction,
     SessionMode,
     SourceRole,
     VenueType,
@@ -108,13 +110,39 @@ class Rate(Section):
     window: str
 
 
+class User(Section):
+    """[user.NAME]: a person (or program) who gives commands."""
+
+    login: str = ""
+
+
 class Group(Section):
-    """[group.NAME]: what belongs together for limits."""
+    """[group.NAME]: what belongs together for kills and limits."""
 
     type: str = "desk"
     accounts: list[str] = []
     strategies: list[str] = []
     instruments: list[str] = []
+    users: list[str] = []
+
+
+class ApprovalRules(Section):
+    """[approval]: what a second person has to approve."""
+
+    second_person: bool | None = None
+    limits: bool = False
+    valid: str = "1h"
+
+
+class WatchEntry(Section):
+    """[watch.NAME]: a dead man's handle."""
+
+    interval: str
+    who: str = ""
+    alert: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 2
+    pause: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    cancel_all: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+    kill: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
 
 
 class Limits(Section):
@@ -126,6 +154,7 @@ class Limits(Section):
     max_working_orders: int = 0
     price_collar: str = ""
     max_messages: Rate | None = None
+    action: str = "reject"
 
 
 class Risk(Section):
@@ -135,6 +164,9 @@ class Risk(Section):
     strategy: dict[str, Limits] = {}
     instrument: dict[str, Limits] = {}
     limits: list[LimitEntry] = []
+    violations: bool = True
+    ban: str = "1m"
+    flatten: bool = False
 
 
 class AppEntry(Section):
@@ -178,7 +210,10 @@ class System(Section):
     risk: Risk = msgspec.field(default_factory=Risk)
     backtest: BacktestPlan | None = None
     replication: ReplicationSettings | None = None
+    user: dict[str, User] = {}
     group: dict[str, Group] = {}
+    approval: ApprovalRules = msgspec.field(default_factory=ApprovalRules)
+    watch: dict[str, WatchEntry] = {}
 
 
 STANDARD_APPS = {
@@ -189,6 +224,9 @@ STANDARD_APPS = {
 }
 """Present in every system that has a strategy; an [app.NAME] table of the same name replaces one."""
 
+FLATTENER = {"flattener": AppEntry(class_="apps.flattener:Flattener", role="positions")}
+"""The app that closes positions when a kill wants it ([risk] flatten = true)."""
+
 MODES = ("live", "paper", "simulation")
 DURABILITIES = ("durable", "written", "replicated", "durable_and_replicated")
 """What a system may be started with; the last two need [replication] with a required follower. Other modes are what other
@@ -196,7 +234,7 @@ commands record."""
 
 DECIMALS_MAX = 12
 
-STRATEGY_KEYS = frozenset({"class", "account"})
+STRATEGY_KEYS = frozenset({"class", "account", "owner"})
 """Keys of a [strategy.NAME] table that are not parameters of its class."""
 
 
@@ -207,7 +245,8 @@ class Config:
         self.path = path
         self.system = system
         self.text = text
-        self.apps = {**(STANDARD_APPS if system.strategy else {}), **system.app}
+        flattener = FLATTENER if system.risk.flatten else {}
+        self.apps = {**(STANDARD_APPS if system.strategy else {}), **flattener, **system.app}
 
     def error(self, key: str, found: Any, expected: str) -> ConfigError:
         """The one line of a wrong value."""
@@ -239,6 +278,11 @@ class Config:
             found.append(SourceSettings(name=f"{name}-trade", role=SourceRole.TRADING))
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
+        found += [
+            SourceSettings(name=watch_source(name, watch), role=SourceRole.OPERATOR, kinds=[Heartbeat.KIND])
+            for name, watch in self.system.watch.items()
+            if not watch.who
+        ]
         copies = {app: host.copies for host in self.system.host.values() for app in host.apps}
         for source in found:
             source.copies = copies.get(source.name, 1)
@@ -308,6 +352,11 @@ class Config:
     def parameters_of(self, app: str) -> dict[str, Any]:
         """The parameters of an app or strategy, as written."""
         return {k: v for k, v in self.system.strategy.get(app, {}).items() if k not in STRATEGY_KEYS}
+
+
+def watch_source(name: str, watch: WatchEntry) -> str:
+    """Whose heartbeats count for a watch: the app named, or a publisher of the watch's own."""
+    return watch.who or f"watch-{name}"
 
 
 def load(path: Path, **overrides: Any) -> Config:
@@ -466,8 +515,39 @@ def _check(config: Config) -> None:
         _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
     for where, limits in _limits(s.risk):
         _check_limits(config, where, limits)
-    _check_groups(config)
+    _check_control(config)
     _check_risk_limits(config)
+
+
+def _check_control(config: Config) -> None:
+    """Users, groups, approvals, watches."""
+    s = config.system
+    _unit(config, "risk.ban", s.risk.ban, units.duration_ns)
+    _unit(config, "approval.valid", s.approval.valid, units.duration_ns)
+    for key, wanted in (("second_person", s.approval.second_person), ("limits", s.approval.limits)):
+        if wanted and len(s.user) < 2:
+            raise config.error(f"approval.{key}", wanted, "two [user.NAME] tables, so that there is a second person")
+    logins = [user.login or name for name, user in s.user.items()]
+    for name, user in s.user.items():
+        if logins.count(user.login or name) > 1:
+            raise config.error(f"user.{name}.login", user.login or name, "a login of its own for each user")
+    for name, group in s.group.items():
+        _enum(config, f"group.{name}.type", group.type, GroupType)
+        members: dict[str, dict[str, Any]] = {
+            "accounts": s.account, "strategies": s.strategy, "instruments": s.instrument, "users": s.user,
+        }  # fmt: skip
+        for key, known in members.items():
+            for member in getattr(group, key):
+                _name(config, f"group.{name}.{key}", member, known, key.removesuffix("s"))
+    for name, watch in s.watch.items():
+        key = f"watch.{name}"
+        _unit(config, f"{key}.interval", watch.interval, units.duration_ns)
+        if not 10**6 <= units.duration_ns(watch.interval) <= 86400 * 10**9:
+            raise config.error(f"{key}.interval", watch.interval, "'1ms' to '1d'")
+        if watch.who:
+            _name(config, f"{key}.who", watch.who, {**config.apps, **s.strategy}, "app or strategy")
+        if not (watch.alert or watch.pause or watch.cancel_all or watch.kill):
+            raise ConfigError(f"{config.path}: {key}: nothing is ever done; expected alert, pause, cancel_all or kill")
 
 
 def _check_replication(config: Config) -> None:
@@ -553,6 +633,8 @@ def _check_strategies(config: Config) -> None:
         if not isinstance(table.get("class"), str):
             raise config.error(f"{key}.class", table.get("class"), "'package.module:ClassName'")
         _name(config, f"{key}.account", table.get("account"), s.account, "account")
+        if "owner" in table:
+            _name(config, f"{key}.owner", table["owner"], s.user, "user")
         try:
             app = load_class(table["class"])()
             app.configure(config.parameters_of(name))
@@ -583,6 +665,7 @@ def _check_limits(config: Config, where: str, limits: Limits) -> None:
     for field in ("max_order_qty", "max_position"):
         if getattr(limits, field):
             _above_zero(config, f"{where}.{field}", getattr(limits, field))
+    _enum(config, f"{where}.action", limits.action, LimitAction)
     if limits.max_working_orders < 0:
         raise config.error(f"{where}.max_working_orders", limits.max_working_orders, "0 (no limit) or more")
     if limits.max_order_notional:
@@ -595,16 +678,6 @@ def _check_limits(config: Config, where: str, limits: Limits) -> None:
         if limits.max_messages.count < 1:
             raise config.error(f"{where}.max_messages.count", limits.max_messages.count, "1 or more")
         _unit(config, f"{where}.max_messages.window", limits.max_messages.window, units.duration_ns)
-
-
-def _check_groups(config: Config) -> None:
-    s = config.system
-    for name, group in s.group.items():
-        _enum(config, f"group.{name}.type", group.type, GroupType)
-        members: dict[str, dict[str, Any]] = {"accounts": s.account, "strategies": s.strategy, "instruments": s.instrument}
-        for key, known in members.items():
-            for member in getattr(group, key):
-                _name(config, f"group.{name}.{key}", member, known, key.removesuffix("s"))
 
 
 def _check_risk_limits(config: Config) -> None:

@@ -52,6 +52,7 @@ from journal.messages import (
 )
 from lockstep import units
 from lockstep.config import Config, ConfigError, Group, Instrument, Limits
+from lockstep.control import control_parameters
 from lockstep.risk_limits import limit_message
 
 M = TypeVar("M", bound=Message)
@@ -124,9 +125,11 @@ def refuse_changed_classes(config: Config) -> None:
             )
 
 
-def _items(config: Config, app: str) -> dict[str, str]:
+def _items(config: Config, app: str, known: Known) -> dict[str, str]:
     """An app's class and parameters as the stream says them."""
-    return {CLASS_ITEM: json.dumps(config.class_of(app))} | {k: json.dumps(v) for k, v in config.parameters_of(app).items()}
+    path = config.class_of(app)
+    given = config.parameters_of(app) | control_parameters(config, path, known.sources, known.ids[StrategyDefined])
+    return {CLASS_ITEM: json.dumps(path)} | {k: json.dumps(v) for k, v in given.items()}
 
 
 def _name_of(m: Any) -> str:
@@ -145,8 +148,12 @@ class Loader:
     def messages(self) -> list[Message]:
         """What the stream does not say yet."""
         s = self.config.system
+        for name in s.strategy:
+            self._id(StrategyDefined, name)  # parameters may name them
         for app in [*self.config.apps, *s.strategy]:
             self._configure(app)
+        for name in s.user:
+            self._define(UserDefined(user=self._id(UserDefined, name), name=name))
         for name, c in s.currency.items():
             self._define(
                 CurrencyDefined(
@@ -194,6 +201,7 @@ class Loader:
                 StrategyDefined(
                     strategy=self._id(StrategyDefined, name),
                     app=self.known.sources[name],
+                    owner_user=self._id(UserDefined, table["owner"]) if "owner" in table else 0,
                     default_account=self._id(AccountDefined, table["account"]),
                     name=name,
                 )
@@ -206,7 +214,7 @@ class Loader:
     def _group(self, name: str, group: Group) -> GroupDefined:
         given: list[tuple[ScopeType, type[Message], list[str]]] = [
             (ScopeType.ACCOUNT, AccountDefined, group.accounts), (ScopeType.STRATEGY, StrategyDefined, group.strategies),
-            (ScopeType.INSTRUMENT, InstrumentDefined, group.instruments),
+            (ScopeType.INSTRUMENT, InstrumentDefined, group.instruments), (ScopeType.USER, UserDefined, group.users),
         ]  # fmt: skip
         members = [GroupMember(member=self._id(cls, m), member_type=kind) for kind, cls, names in given for m in names]
         group_type = GroupType[group.type.upper()]
@@ -222,7 +230,7 @@ class Loader:
 
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]
-        items = _items(self.config, app)
+        items = _items(self.config, app, self.known)
         if self.known.config.get(owner) == items:
             return
         generation = self.known.generation.get(owner, 0) + 1
@@ -290,6 +298,7 @@ class Loader:
             rows.append((scope, limits))
         wanted: list[RiskLimitSet] = []
         for scope, limits in rows:
+            action = LimitAction[limits.action.upper()]
             for check, hard, exp, period_ns, currency in self._limits(limits):
                 wanted.append(
                     RiskLimitSet(
@@ -302,7 +311,7 @@ class Loader:
                         exp=exp,
                         period_ns=period_ns,
                         currency=currency,
-                        action=LimitAction.REJECT,
+                        action=action,
                     )
                 )
         wanted += [limit_message(entry, lambda kind, name: self._id(_CLASS_OF[kind], name)) for entry in r.limits]

@@ -33,10 +33,12 @@ class DeadMan(Bans):
     """Watches and what their silence leads to."""
 
     def on_heartbeat(self, m: Heartbeat) -> None:
-        """The handle is held."""
-        watch = next((w for w in self.control.rules.watches if w.watch == m.watch), None)
-        if watch is None or self.ctx.source != watch.source:
-            return
+        """The handle is held; number 0: whichever are this source's."""
+        for watch in self.control.rules.watches:
+            if watch.source == self.ctx.source and m.watch in (0, watch.watch):
+                self._held(watch)
+
+    def _held(self, watch: Watch) -> None:
         beat = self.control.beats.setdefault(watch.watch, Beat())
         beat.seq, beat.ts, beat.missed = self.ctx.seq, self.ctx.now, 0
         if beat.alerted:

@@ -16,12 +16,14 @@ from journal.messages import (
     Decision,
     DestinationDefined,
     EpochStart,
+    ExecInst,
     ExecType,
     InstrumentDefined,
     KillRelease,
     KillSwitch,
     Message,
     OrdStatus,
+    OrdType,
     Reason,
     RiskDecision,
     RoutedCancel,
@@ -30,6 +32,8 @@ from journal.messages import (
     ScopeType,
     SendRefused,
     SessionStart,
+    SourceDefined,
+    SourceRole,
     StreamStatus,
     VenueCancelReject,
     VenueDefined,
@@ -37,6 +41,7 @@ from journal.messages import (
     VenueOrderUpdate,
     order_id_source,
 )
+from journal.messages.latch import flattens
 
 PASSES_MAX = 65_536
 """Risk passes remembered. The OMS routes a pass at once; one that is this old is refused as missing, which is the safe side."""
@@ -89,6 +94,7 @@ class OrderView:
         """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
         self.passes: dict[int, Pass] = {}
         self.kills: dict[int, KillSwitch] = {}
+        self.roles: dict[int, int] = {}
         self.tag = ""
         """What our client order ids in the journal begin with. Under another one the venue would deny our own orders."""
         self.trades_seen: set[tuple[int, int]] = set()
@@ -127,7 +133,9 @@ class OrderView:
             self._define(m)
 
     def _define(self, m: Message) -> None:
-        if isinstance(m, SessionStart):
+        if isinstance(m, SourceDefined):
+            self.roles[m.source] = m.role
+        elif isinstance(m, SessionStart):
             self.stream_id = m.stream_id
         elif isinstance(m, VenueDefined) and m.name == self.venue_name:
             self.venue = m.venue
@@ -222,7 +230,14 @@ class OrderView:
             return False
         order = self.orders.get(m.order_id)
         strategy = m.strategy if isinstance(m, RoutedOrder) else order.strategy if order else 0
-        return any(self._in_scope(kill, m, strategy) for kill in self.kills.values())
+        held = [kill for kill in self.kills.values() if self._in_scope(kill, m, strategy)]
+        return bool(held) and not (self._closes(m) and any(flattens(kill) for kill in held))
+
+    def _closes(self, m: RoutedOrder | RoutedReplace) -> bool:
+        """A reduce-only market order of the app that closes positions: what a kill that flattens wants."""
+        if not isinstance(m, RoutedOrder) or m.ord_type != OrdType.MARKET or not m.exec_inst & ExecInst.DO_NOT_INCREASE:
+            return False
+        return self.roles.get(order_id_source(m.order_id)) == SourceRole.POSITIONS
 
     def _in_scope(self, kill: KillSwitch, m: RoutedOrder | RoutedReplace, strategy: int) -> bool:
         tests: dict[int, tuple[tuple[int, int], ...]] = {

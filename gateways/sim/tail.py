@@ -27,6 +27,7 @@ from journal.messages import (
     RoutedReplace,
     SendRefused,
     SessionStart,
+    SourceDefined,
     StreamStatus,
     VenueCancelReject,
     VenueDefined,
@@ -39,7 +40,7 @@ from sequencer.client import Publisher
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, KillSwitch, KillRelease,
+    RiskDecision, KillSwitch, KillRelease, SourceDefined,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 

@@ -29,6 +29,7 @@ from journal.messages import (
     GatewayPhase,
     GatewayStatus,
     InstrumentDefined,
+    KillLevel,
     KillRelease,
     KillSwitch,
     NewOrder,
@@ -47,6 +48,8 @@ from journal.messages import (
     ScopeType,
     SendRefused,
     Side,
+    SourceDefined,
+    SourceRole,
     StreamStatus,
     TimeInForce,
     VenueCancelReject,
@@ -55,6 +58,7 @@ from journal.messages import (
     VenueFill,
     VenueOrderUpdate,
     content_hash,
+    order_id_of,
     replace_hash,
 )
 
@@ -426,6 +430,23 @@ def test_kill_switch(scope, hit):
     b.watch(RISK, KillRelease(kill=5))
     b.order(3)
     assert len(b.reasons()) == (2 if hit else 0)
+
+
+def test_a_kill_that_flattens_lets_the_app_through_that_closes_positions():
+    view = OrderView(venue_name="sim", account_name="demo")
+    view.watch(SourceDefined(source=12, role=SourceRole.POSITIONS), seq=1, epoch=1)
+    view.watch(SourceDefined(source=9, role=SourceRole.ALGO), seq=2, epoch=1)
+    closing = {"ord_type": OrdType.MARKET, "exec_inst": int(ExecInst.DO_NOT_INCREASE), "strategy": 11}
+    mine, others = order_id_of(12, 1), order_id_of(9, 1)
+    view.watch(KillSwitch(kill=1, level=KillLevel.BLOCK_CANCEL, scope_type=ScopeType.GLOBAL), seq=3, epoch=1)
+    assert view.killed(RoutedOrder(order_id=mine, **closing))
+    flatten = {"level": KillLevel.BLOCK_CANCEL_FLATTEN, "scope_type": ScopeType.STRATEGY, "scope_strategy": 11}
+    view.watch(KillSwitch(kill=2, **flatten), seq=4, epoch=1)
+    assert not view.killed(RoutedOrder(order_id=mine, **closing))
+    assert view.killed(RoutedOrder(order_id=others, **closing))
+    assert view.killed(RoutedOrder(order_id=mine, **closing | {"exec_inst": 0}))
+    assert view.killed(RoutedOrder(order_id=mine, **closing | {"ord_type": OrdType.LIMIT}))
+    assert view.killed(RoutedOrder(order_id=mine, **closing | {"strategy": 12}))
 
 
 def test_a_pass_counts_once_for_one_order_of_one_epoch():
