@@ -1,6 +1,7 @@
 """What a running sequencer does, as numbers: two looks at its shared memory make rates. `lockstep top` shows them.
 
 Looking costs the sequencer nothing: telemetry file and control page are mapped to read, each word means something by itself.
+What people and limits have done is read from the journal, as any reader does.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 from journal.clock import SystemClock
 from journal.messages import Reason, SourceRole, SourceStateCode
 from journal.segment import CONTROL, ControlPage
+from lockstep.controls import Controls
 from sequencer.settings import IDLE
 from sequencer.telemetry import Telemetry, name_of, percentile
 
@@ -45,6 +47,7 @@ class Watch:
         self.journal = journal
         self.telemetry = Telemetry(journal)
         self.control = ControlPage(journal / CONTROL)
+        self.controls = Controls(journal)
         self._before: Look | None = None
 
     def _look(self) -> Look:
@@ -103,6 +106,7 @@ class Watch:
                 name: _summary(name, self.telemetry.page, counts, before.histograms[name] if before is not None else None)
                 for name, counts in now.histograms.items()
             },
+            "control": self.controls.look(),
             "sources": [
                 _source(name, s, before.sources.get(name) if before is not None else None, seconds, written)
                 for name, s in now.sources.items()

@@ -136,6 +136,9 @@ def screen(page: dict[str, Any], sort: str, reverse: bool) -> Group:
     )
     if loop["prepare_error"]:
         facts.append(f"\nno segment can be prepared: error {-loop['prepare_error']}", style="bold red")
+    held = _control(page["control"])
+    if held:
+        facts.append(f"\n{held}", style="bold yellow")
     times = Table("", "count", "p50", "p99", "p99.9", "max", "p99 now", box=None, header_style="dim")
     for column in times.columns[1:]:
         column.justify = "right"
@@ -144,6 +147,18 @@ def screen(page: dict[str, Any], sort: str, reverse: bool) -> Group:
         values = [show(h[key]) if h["count"] else "" for key in ("p50", "p99", "p999", "max")]
         times.add_row(HISTOGRAMS[name], f"{h['count']:,}", *values, show(h["now_p99"]) if h["now_p99"] else "")
     return Group(head, facts, Text(), times, Text(), _sources(page["sources"], sort, reverse))
+
+
+def _control(control: dict[str, Any]) -> str:
+    """One line of what stands; empty when nothing does."""
+    parts = [f"kill {kill}: {what}" for kill, what in control["kills"].items()]
+    parts += control["states"]
+    parts += [f"{control['bans']} bans"] if control["bans"] else []
+    parts += [f"{control['waiting']} requests wait for a second person"] if control["waiting"] else []
+    parts += [f"heartbeat {watch} lost: {action}" for watch, action in control["heartbeats_lost"].items()]
+    counts = ", ".join(f"{n:,} {check}" for check, n in control["violations"].items())
+    parts += [f"violations {counts}"] if counts else []
+    return "; ".join(parts)
 
 
 def _sources(sources: list[dict[str, Any]], sort: str, reverse: bool) -> Table:
