@@ -122,6 +122,8 @@ class Kills(Answered):
         """An open order that a kill wants canceled and that has no cancel under way gets one: its cancel was refused, or the
         venue has opened it again."""
         again = self.memory.again
+        if not again and not self.memory.kills:
+            return 0
         if order.closed or order.cancel is not None or not self._wanted(order):
             again.pop(order.order_id, None)
             return 0
