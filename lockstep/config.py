@@ -38,7 +38,7 @@ from journal.messages import (
 )
 from lockstep import units
 from lockstep.risk_limits import LimitEntry, WrongLimit, limit_message
-from sequencer.grants import GrantError, effective
+from sequencer.grants import GrantError, effective, granted
 from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
 from sequencer.remote.settings import SOURCE_KINDS as REPLICATION_KINDS
 from sequencer.remote.settings import ReplicationSettings, endpoint
@@ -279,7 +279,7 @@ class Config:
         found += [SourceSettings(name=name, role=SourceRole[app.role.upper()]) for name, app in self.apps.items()]
         found += [SourceSettings(name=name, role=SourceRole.ALGO) for name in self.system.strategy]
         found += [
-            SourceSettings(name=watch_source(name, watch), role=SourceRole.OPERATOR, kinds=[Heartbeat.KIND])
+            SourceSettings(name=watch_source(name, watch), role=SourceRole.CLIENT, kinds=[Heartbeat.KIND])
             for name, watch in self.system.watch.items()
             if not watch.who
         ]
@@ -545,7 +545,8 @@ def _check_control(config: Config) -> None:
         if not 10**6 <= units.duration_ns(watch.interval) <= 86400 * 10**9:
             raise config.error(f"{key}.interval", watch.interval, "'1ms' to '1d'")
         if watch.who:
-            _name(config, f"{key}.who", watch.who, {**config.apps, **s.strategy}, "app or strategy")
+            beating = {name: app for name, app in config.apps.items() if granted(SourceRole[app.role.upper()], Heartbeat.KIND)}
+            _name(config, f"{key}.who", watch.who, {**beating, **s.strategy}, "strategy, or app whose role may say heartbeats,")
         if not (watch.alert or watch.pause or watch.cancel_all or watch.kill):
             raise ConfigError(f"{config.path}: {key}: nothing is ever done; expected alert, pause, cancel_all or kill")
 

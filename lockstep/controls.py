@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,33 +10,24 @@ from journal.messages import (
     HEADER_BYTES,
     REGISTRY,
     AbsenceAction,
-    Approval,
     Ban,
     BanLifted,
-    ConfigItem,
-    GroupDefined,
     Heartbeat,
     HeartbeatLost,
     KillLevel,
-    KillRelease,
-    KillSwitch,
     Message,
-    OperatorCommand,
     RiskCheck,
     ScopeType,
     TradingState,
     TradingStateSet,
-    UserDefined,
     Violation,
 )
-from journal.messages.latch import Latch, SecondPerson
+from journal.messages.kills_in_force import KINDS as KILL_KINDS
+from journal.messages.kills_in_force import KillsInForce
 from journal.reader import JournalReader
 from riskengine.controlled import scope_key
 
-_KINDS = (
-    Approval, Ban, BanLifted, ConfigItem, GroupDefined, Heartbeat, HeartbeatLost, KillRelease, KillSwitch, OperatorCommand,
-    TradingStateSet, UserDefined, Violation,
-)  # fmt: skip
+_KINDS = (Ban, BanLifted, Heartbeat, HeartbeatLost, TradingStateSet, Violation, *KILL_KINDS)
 
 
 class Controls:
@@ -45,8 +35,7 @@ class Controls:
 
     def __init__(self, journal: Path) -> None:
         self._reader = JournalReader(journal, kinds=[cls.KIND for cls in _KINDS])
-        self.latch = Latch()
-        self.kills: dict[int, KillSwitch] = {}
+        self.in_force = KillsInForce()
         self.states: dict[str, TradingStateSet] = {}
         self.bans: dict[int, Ban] = {}
         self.lost: dict[int, int] = {}
@@ -57,9 +46,10 @@ class Controls:
         while (batch := self._reader.poll()) is not None:
             for offset, kind, source, seq, ts in batch:
                 self._take(REGISTRY[kind].decode(batch.buffer, offset + HEADER_BYTES), source, seq, ts)
+        kills = self.in_force.kills
         return {
-            "kills": {str(n): f"{KillLevel(m.level).name.lower()} of {_scope(m.scope_type)}" for n, m in self.kills.items()},
-            "waiting": len(self.latch.persons.asked),
+            "kills": {str(n): f"{KillLevel(m.level).name.lower()} of {_scope(m.scope_type)}" for n, m in kills.items()},
+            "waiting": len(self.in_force.latch.persons.asked),
             "states": [f"{TradingState(m.state).name.lower()}: {_scope(m.scope_type)}" for m in self.states.values()],
             "bans": len(self.bans),
             "heartbeats_lost": {str(n): AbsenceAction(a).name.lower() for n, a in self.lost.items()},
@@ -67,19 +57,8 @@ class Controls:
         }
 
     def _take(self, m: Message, source: int, seq: int, ts: int) -> None:
-        latch = self.latch
         if isinstance(m, Violation):
             self.violations[RiskCheck(m.check).name.lower()] += m.count
-        elif isinstance(m, KillSwitch):
-            latch.kill(m, source=source, role=0)
-            self.kills[m.kill] = m
-        elif isinstance(m, KillRelease):
-            if not latch.release(m, source=source, seq=seq, now=ts).reason:
-                self.kills.pop(m.kill, None)
-        elif isinstance(m, Approval):
-            wanted, reason = latch.approval(m, ts)
-            if wanted is not None and not reason and wanted.kind == KillRelease.KIND:
-                self.kills.pop(KillRelease.decode(wanted.body).kill, None)
         elif isinstance(m, TradingStateSet):
             if m.state in (TradingState.REDUCING, TradingState.HALTED):
                 self.states[scope_key(m)] = m
@@ -93,12 +72,8 @@ class Controls:
             self.lost[m.watch] = m.action
         elif isinstance(m, Heartbeat):
             self.lost.pop(m.watch, None)
-        elif isinstance(m, UserDefined):
-            latch.on_user_defined(m)
-        elif isinstance(m, OperatorCommand):
-            latch.on_operator_command(m, source, seq)
-        elif isinstance(m, ConfigItem) and m.name == "second_person":
-            latch.second_person = SecondPerson.of(json.loads(m.value))
+        else:
+            self.in_force.take(m, source=source, seq=seq, ts=ts)
 
     def close(self) -> None:
         """Let go of the journal."""

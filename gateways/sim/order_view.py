@@ -19,7 +19,6 @@ from journal.messages import (
     ExecInst,
     ExecType,
     InstrumentDefined,
-    KillRelease,
     KillSwitch,
     Message,
     OrdStatus,
@@ -41,6 +40,7 @@ from journal.messages import (
     VenueOrderUpdate,
     order_id_source,
 )
+from journal.messages.kills_in_force import KillsInForce
 from journal.messages.latch import flattens
 
 PASSES_MAX = 65_536
@@ -93,7 +93,7 @@ class OrderView:
         self.order_of: dict[int, int] = {}
         """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
         self.passes: dict[int, Pass] = {}
-        self.kills: dict[int, KillSwitch] = {}
+        self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
         self.tag = ""
         """What our client order ids in the journal begin with. Under another one the venue would deny our own orders."""
@@ -104,7 +104,7 @@ class OrderView:
 
     # Frames of others.
 
-    def apply(self, m: Message, *, seq: int, source: int, epoch: int) -> None:
+    def apply(self, m: Message, *, seq: int, source: int, epoch: int, ts: int = 0) -> None:
         """One sequenced frame from the past. What is handed over live goes through OrderEntry, which calls `routed`."""
         if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
             if self.is_ours(m.destination):
@@ -114,22 +114,18 @@ class OrderView:
         elif source == self.source:
             self.said(m)
         if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
-            self.watch(m, seq=seq, epoch=epoch)
+            self.watch(m, seq=seq, epoch=epoch, source=source, ts=ts)
 
-    def watch(self, m: Message, *, seq: int, epoch: int) -> None:
+    def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
         """Definitions, risk passes, kills, epochs: what holds for everything after it, past or live."""
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
                 self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts)
                 if len(self.passes) > PASSES_MAX:
                     del self.passes[next(iter(self.passes))]
-        elif isinstance(m, KillSwitch):
-            self.kills[m.kill] = m
-        elif isinstance(m, KillRelease):
-            self.kills.pop(m.kill, None)
         elif isinstance(m, EpochStart):
             self.epoch = m.new_epoch
-        else:
+        elif not self.in_force.take(m, source=source, seq=seq, ts=ts):
             self._define(m)
 
     def _define(self, m: Message) -> None:
@@ -226,11 +222,11 @@ class OrderView:
 
     def killed(self, m: RoutedOrder | RoutedReplace) -> bool:
         """Is a kill active for this request? Users, groups, underlyings are not in routed frames: risk judges those."""
-        if not self.kills:
+        if not self.in_force.kills:
             return False
         order = self.orders.get(m.order_id)
         strategy = m.strategy if isinstance(m, RoutedOrder) else order.strategy if order else 0
-        held = [kill for kill in self.kills.values() if self._in_scope(kill, m, strategy)]
+        held = [kill for kill in self.in_force.kills.values() if self._in_scope(kill, m, strategy)]
         return bool(held) and not (self._closes(m) and any(flattens(kill) for kill in held))
 
     def _closes(self, m: RoutedOrder | RoutedReplace) -> bool:

@@ -18,8 +18,6 @@ from journal.messages import (
     EpochStart,
     Header,
     InstrumentDefined,
-    KillRelease,
-    KillSwitch,
     RiskDecision,
     RoutedCancel,
     RoutedOrder,
@@ -34,13 +32,14 @@ from journal.messages import (
     VenueFill,
     VenueOrderUpdate,
 )
+from journal.messages.kills_in_force import KINDS as KILL_KINDS
 from journal.reader import JournalReader
 from sequencer.client import Publisher
 
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, KillSwitch, KillRelease, SourceDefined,
+    RiskDecision, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 
@@ -72,11 +71,11 @@ class Tail:
             epoch = Header.unpack(batch.buffer, at).epoch
             m = REGISTRY[kind].decode(batch.buffer, at + HEADER_BYTES)
             if not self._live:
-                view.apply(m, seq=seq, source=source, epoch=epoch)
+                view.apply(m, seq=seq, source=source, epoch=epoch, ts=ts)
             elif isinstance(m, REQUESTS):
                 self._held.append((m, seq, ts, epoch))
             elif isinstance(m, WATCHED):
-                view.watch(m, seq=seq, epoch=epoch)
+                view.watch(m, seq=seq, epoch=epoch, source=source, ts=ts)
         return True
 
     @property

@@ -15,7 +15,11 @@ from gateways.sim.session import Out
 from journal.messages import (
     NULL,
     AccountDefined,
+    Approval,
     Channel,
+    CommandCode,
+    ConfigApplied,
+    ConfigItem,
     CurrencyDefined,
     CxlRejResponseTo,
     Decision,
@@ -33,6 +37,7 @@ from journal.messages import (
     KillRelease,
     KillSwitch,
     NewOrder,
+    OperatorCommand,
     OrderSent,
     OrdStatus,
     OrdType,
@@ -52,6 +57,7 @@ from journal.messages import (
     SourceRole,
     StreamStatus,
     TimeInForce,
+    UserDefined,
     VenueCancelReject,
     VenueDefined,
     VenueError,
@@ -737,3 +743,22 @@ def test_crash_after_every_frame(n, venue_ahead):
     # And the new process trades.
     b.order(1000)
     assert len(b.placed()) == 1
+
+
+@pytest.mark.parametrize("second_person", [None, False])
+def test_a_gateway_ends_a_kill_only_when_those_do_who_judge_it(second_person):
+    view = OrderView(venue_name="sim", account_name="demo")
+    order = RoutedOrder(order_id=order_id_of(9, 1), strategy=11)
+    said = [UserDefined(user=1), UserDefined(user=2)]
+    if second_person is not None:
+        said += [ConfigItem(owner=6, name="second_person", value="false"), ConfigApplied(owner=6)]
+    said += [
+        OperatorCommand(request=7, user=1, command=CommandCode.KILL), KillSwitch(kill=7, scope_type=ScopeType.GLOBAL),
+        OperatorCommand(request=8, user=1, command=CommandCode.KILL_RELEASE), KillRelease(kill=7),
+    ]  # fmt: skip
+    for seq, m in enumerate(said, start=1):
+        view.watch(m, seq=seq, epoch=1, source=3, ts=seq)
+    assert view.killed(order) == (second_person is None)
+    for user, killed in ((1, True), (2, False)):
+        view.watch(Approval(request_seq=len(said), user=user, decision=1), seq=50 + user, epoch=1, source=3, ts=60)
+        assert view.killed(order) == (killed and second_person is None)
