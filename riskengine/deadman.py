@@ -11,7 +11,7 @@ from journal.messages import (
     AbsenceAction,
     AlertSeverity,
     AlertState,
-    CancelOrder,
+    CancelAll,
     Heartbeat,
     HeartbeatLost,
     KillLevel,
@@ -21,9 +21,8 @@ from journal.messages import (
     ScopeType,
     SessionEnd,
 )
-from journal.messages.scopes import Subject
 from riskengine.bans import Bans
-from riskengine.controlled import Beat, Watch
+from riskengine.controlled import Beat, Watch, scope_of
 
 WATCHES = 3 << 48
 """Timer tokens: this, and the watch's number."""
@@ -101,14 +100,7 @@ class DeadMan(Bans):
 
     def cancel_all(self, scope: Scope, reason: Reason) -> None:
         """Ask for the cancel of every order in a scope."""
-        for held in list(self.memory.exposure.orders.values()):
-            i = self.memory.instruments.get(held.instrument)
-            subject = Subject(
-                order_id=held.order_id, account=held.account, strategy=held.strategy, user=held.user,
-                instrument=held.instrument, venue=i.venue if i else 0, underlying=i.underlying if i else 0,
-            )  # fmt: skip
-            if self.control.latch.covers(scope, subject):
-                self.ctx.emit(CancelOrder(order_id=held.order_id, reason=reason))
+        self.ctx.emit(CancelAll(request=self.ctx.seq, reason=reason, **scope_of(scope)))
 
 
 def scope_of_watch(watch: Watch) -> Scope:

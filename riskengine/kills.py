@@ -15,6 +15,7 @@ from journal.messages import (
     RequestState,
     RiskLimitSet,
     Scope,
+    ScopeType,
     UserDefined,
 )
 from journal.messages.latch import Released
@@ -119,10 +120,12 @@ class Kills(Telling):
     # A kill of our own.
 
     def kill(self, scope: Scope, trigger: KillTrigger, *, level: KillLevel, reason: str) -> None:
-        """Say a kill, unless one of this scope and level is in force. It blocks at once, not only when it has come back."""
+        """Say a kill, unless one of this scope, or of everything, and level is in force. It blocks at once, not only when it
+        has come back."""
         for _, body in self.memory.kills.values():
             held = KillSwitch.decode(body)
-            if scope_of(held) == scope_of(scope) and held.level >= level:
+            wider = held.scope_type == ScopeType.GLOBAL or scope_of(held) == scope_of(scope)
+            if wider and held.level >= level:
                 return
         self.control.kills += 1
         m = KillSwitch(kill=self.control.kills, level=level, trigger=trigger, reason=reason, **scope_of(scope))

@@ -34,7 +34,8 @@ VIOLATIONS = 5 << 48
 TELL_NS = 1_000_000_000
 """Violations of one kind are told once in so long."""
 _KIND = 1 << 48
-_ONLY_REFUSED = (LimitAction.UNDEFINED, LimitAction.WARN, LimitAction.REJECT)
+_ONLY_REFUSED = (LimitAction.UNDEFINED, LimitAction.WARN, LimitAction.REJECT, LimitAction.REDUCE_ONLY)
+"""Done by the decision itself: what reduces passes a limit of REDUCE_ONLY."""
 
 
 class Violations(Approvals):
@@ -105,10 +106,8 @@ class Violations(Approvals):
         text = f"limit {limit.limit}: {RiskCheck(check).name}"
         trigger = KillTrigger.REJECT_LOOP if check == RiskCheck.REJECT_LOOP else KillTrigger.LIMIT
         match limit.action:
-            case LimitAction.REDUCE_ONLY:
-                self.restrict(whom, TradingState.REDUCING, Reason(reason), text)
             case LimitAction.BAN:
-                until = self.ctx.now + (limit.ban_ns or limit.period_ns or self.control.rules.ban_ns)
+                until = self.ctx.now + (limit.ban_ns or self.control.rules.ban_ns)
                 self.control.acted[key] = until
                 self.ban(whom, check, count=count, until=until)
             case LimitAction.DISABLE_STRATEGY:

@@ -118,8 +118,9 @@ class Latch(msgspec.Struct, array_like=True):
 
     def covers(self, scope: Scope, subject: Subject) -> bool:
         """Whether a kill is about a subject. A group that nobody has defined blocks, as every scope that cannot be judged."""
-        if scope.scope_type == ScopeType.GROUP and scope.scope_group in self.groups:
-            return any(_is_member(kind, member, subject) for kind, member in self.groups[scope.scope_group])
+        if scope.scope_type == ScopeType.GROUP:
+            members = self.groups.get(scope.scope_group)
+            return members is None or any(_is_member(kind, member, subject) for kind, member in members)
         return kill_covers(scope, subject)
 
 

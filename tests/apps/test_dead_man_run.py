@@ -1,6 +1,6 @@
 """A strategy whose heartbeat stops, in a backtest: paused, its order canceled by risk's own word, and the same in a replay."""
 
-from journal.messages import AbsenceAction, CancelOrder, OrdStatus, Reason
+from journal.messages import AbsenceAction, OrdStatus, Reason
 from lockstep.testing import backtest
 from replay.player import verify
 from tests.end_to_end.system import configuration_text
@@ -45,9 +45,10 @@ def test_silence_pauses_and_cancels(tmp_path):
     refused = [f for f in run.frames("ExecutionReport") if f.message.reason == Reason.DEAD_MAN_EXPIRED]
     assert refused
     assert all(f.header.seq > paused for f in refused)
-    canceled = {f.message.order_id for f in run.frames("CancelOrder") if isinstance(f.message, CancelOrder)}
-    last = {f.message.order_id: f.message.ord_status for f in run.frames("ExecutionReport")}
+    assert run.count("CancelAll") == 1
+    last = {f.message.order_id: f.message for f in run.frames("ExecutionReport")}
+    canceled = [m for m in last.values() if m.ord_status == OrdStatus.CANCELED]
     assert canceled
-    assert {last[order_id] for order_id in canceled} == {OrdStatus.CANCELED}
+    assert {m.reason for m in canceled} == {Reason.DEAD_MAN_EXPIRED}
     assert not [o for o, status in last.items() if status == OrdStatus.NEW]
     assert verify(tmp_path / "bt").identical

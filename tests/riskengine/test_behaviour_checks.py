@@ -78,14 +78,14 @@ def test_a_limit_that_does_not_ban_does_not() -> None:
     assert r.said(Ban) == []
 
 
-def test_a_limit_of_an_account_bans_the_account_and_for_its_window_unless_it_says_how_long() -> None:
+def test_a_limit_of_an_account_bans_the_account_and_for_a_minute_unless_it_says_how_long() -> None:
     r = world()
     r.limit(
         RiskCheck.ORDER_RATE, 0, period_ns=SECOND, action=LimitAction.BAN, scope_type=ScopeType.ACCOUNT, scope_account=ACCOUNT
     )
     assert why(r) == Reason.ORDER_RATE
     (ban,) = r.said(Ban)
-    assert (ban.scope_type, ban.scope_account, ban.until_ts) == (ScopeType.ACCOUNT, ACCOUNT, r.now + SECOND)
+    assert (ban.scope_type, ban.scope_account, ban.until_ts) == (ScopeType.ACCOUNT, ACCOUNT, r.now + 60 * SECOND)
 
 
 def lose(r: RiskRecorder, *, ns: int = 1, account: int = ACCOUNT) -> None:

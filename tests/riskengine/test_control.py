@@ -16,7 +16,7 @@ from journal.messages import (
     ApprovalDecision,
     Ban,
     BanLifted,
-    CancelOrder,
+    CancelAll,
     Clock,
     CommandCode,
     CommandResult,
@@ -279,6 +279,7 @@ def test_only_the_app_that_flattens_trades_under_a_kill_that_wants_it() -> None:
     d.frame(TradingStateSet(state=TradingState.HALTED, **GLOBAL), OPERATOR)
     flat = {"ord_type": OrdType.MARKET, "px": NULL, "exec_inst": int(ExecInst.DO_NOT_INCREASE), "side": Side.SELL}
     own = {"source": POSITIONS, "order_id": order_id_of(POSITIONS, 1)}
+    d.holding(10_000)
     assert d.blocked(**flat, **own) == 0
     assert d.blocked(**flat) == Reason.KILL_SWITCH_ACTIVE  # a strategy may not pose as it
     own["order_id"] = order_id_of(POSITIONS, 2)
@@ -332,7 +333,7 @@ def test_a_rate_limit_bans_for_its_time() -> None:
     d.limit(RiskCheck.ORDER_RATE, 2, period_ns=SECOND, action=LimitAction.BAN)
     assert [d.blocked(), d.blocked(), d.blocked()] == [0, 0, Reason.ORDER_RATE]
     (ban,) = d.said(Ban)
-    assert (ban.rule, ban.until_ts, ban.scope_type) == (RiskCheck.ORDER_RATE, d.now + 5 * SECOND, ScopeType.GLOBAL)
+    assert (ban.rule, ban.until_ts, ban.scope_type) == (RiskCheck.ORDER_RATE, d.now + 5 * SECOND, ScopeType.STRATEGY)
     seq = d.frame(ban, 6)
     assert d.blocked(ns=2 * SECOND) == Reason.RATE_BAN
     assert d.said(Ban) == [ban]  # once
@@ -395,8 +396,8 @@ def test_each_missed_interval_leads_to_more() -> None:
         assert d.said(HeartbeatLost)[-1].missed == n + 1
         if action == AbsenceAction.PAUSE:
             assert d.blocked() == Reason.DEAD_MAN_EXPIRED
-    (cancel,) = d.said(CancelOrder)
-    assert (cancel.order_id, cancel.reason) == (order_id_of(STRATEGY, 1), Reason.DEAD_MAN_EXPIRED)
+    (cancel,) = d.said(CancelAll)
+    assert (cancel.scope_type, cancel.reason) == (ScopeType.GLOBAL, Reason.DEAD_MAN_EXPIRED)
     (kill,) = d.said(KillSwitch)
     assert (kill.trigger, kill.level, kill.scope_type) == (KillTrigger.DEAD_MAN, KillLevel.BLOCK_CANCEL, ScopeType.GLOBAL)
     d.same_after_restart()
@@ -569,13 +570,13 @@ def test_nothing_is_told_where_it_is_not_configured() -> None:
     d.limit(RiskCheck.QUANTITY_LIMITS, 100, exp=-3, action=LimitAction.KILL)
     assert d.blocked(qty=110) == Reason.MAX_ORDER_QUANTITY
     assert not d.said(Violation)
-    assert not d.said(KillSwitch)
+    assert d.said(KillSwitch)  # done all the same
 
 
 @pytest.mark.parametrize(
     ("action", "then"),
     [
-        (LimitAction.REJECT, 0), (LimitAction.REDUCE_ONLY, Reason.TRADING_STATE_REDUCING), (LimitAction.CANCEL, 0),
+        (LimitAction.REJECT, 0), (LimitAction.CANCEL, 0),
         (LimitAction.DISABLE_STRATEGY, Reason.STRATEGY_DISABLED), (LimitAction.KILL, Reason.KILL_SWITCH_ACTIVE),
         (LimitAction.FLATTEN, Reason.KILL_SWITCH_ACTIVE),
     ],
@@ -589,7 +590,7 @@ def test_what_a_limit_wants_is_done_once(action: LimitAction, then: int) -> None
     assert d.blocked(side=Side.BUY) == then
     sent = {
         LimitAction.REDUCE_ONLY: TradingStateSet, LimitAction.DISABLE_STRATEGY: TradingStateSet,
-        LimitAction.CANCEL: CancelOrder, LimitAction.KILL: KillSwitch, LimitAction.FLATTEN: KillSwitch,
+        LimitAction.CANCEL: CancelAll, LimitAction.KILL: KillSwitch, LimitAction.FLATTEN: KillSwitch,
     }  # fmt: skip
     if action in sent:
         (said,) = d.said(sent[action])

@@ -70,7 +70,7 @@ def test_one_bad_tick_stops_nobody() -> None:
     assert result(r.new(), RiskCheck.DAILY_LOSS) == CheckResult.WARN  # asked for, not an input of its own
     assert r.new().reason == 0
     mark(r, 100)
-    assert why(r) == Reason.LOSS_LIMIT
+    assert result(r.new(), RiskCheck.DAILY_LOSS) == CheckResult.FAIL
     (told,) = r.said(Violation)
     assert (told.count, told.value, told.bound) == (3, 490, 20)
     assert len(r.said(KillSwitch)) == 1
