@@ -10,19 +10,15 @@ from bisect import bisect_right
 from journal.messages import (
     AlertSeverity,
     ConnectionState,
-    ExecType,
     ExecutionReport,
-    LimitAction,
     Message,
-    Reason,
-    RiskCheck,
     Scope,
-    ScopeType,
     StreamStatus,
     Violation,
     order_id_source,
 )
 from journal.messages.scopes import Subject
+from riskengine.codes import ExecType, LimitAction, Reason, RiskCheck, ScopeType
 from riskengine.exposure import Held
 from riskengine.funding import bundle_key, free_of, need_of
 from riskengine.limits import Limit
@@ -115,7 +111,7 @@ class Conduct(World):
             self._count_up(RiskCheck.REPEATED_EXECUTION, Reason.REPEATED_EXECUTION, subject, m.side)
             self._turned_over(m, subject)
 
-    def _count_up(self, check: RiskCheck, reason: Reason, subject: Subject, side: int) -> None:
+    def _count_up(self, check: int, reason: int, subject: Subject, side: int) -> None:
         for limit in self.view.limits.about(check, subject, side, self.ctx.now):
             state = self.memory.counts.setdefault(str(limit.limit), Count())
             count = counted(state, self.ctx.now, limit.period_ns)

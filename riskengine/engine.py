@@ -9,15 +9,10 @@ from __future__ import annotations
 from journal.messages import (
     NULL,
     CancelOrder,
-    CheckResult,
     CxlRejResponseTo,
-    Decision,
-    ExecType,
     ExecutionReport,
     NewOrder,
     OrderCancelReject,
-    OrdStatus,
-    QuantityType,
     ReplaceOrder,
     RiskDecision,
     content_hash,
@@ -26,6 +21,7 @@ from journal.messages import (
 )
 from journal.messages.orders import OWN_NUMBER_BITS
 from riskengine.checks import evaluate
+from riskengine.codes import CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
 from riskengine.funding import bought_by, spend
@@ -127,9 +123,13 @@ class RiskEngine(Violations):
         """Evaluate, publish, count. True when it passed."""
         self.observe()
         verdicts = evaluate(self.view, p)
-        failure = next((v for v in verdicts if v.result == CheckResult.FAIL), None)
-        warned = any(v.result == CheckResult.WARN for v in verdicts)
-        decision = Decision.REJECT if failure else Decision.PASS_WITH_WARNING if warned else Decision.PASS
+        failure, decision = None, Decision.PASS
+        for v in verdicts:
+            if v.result == CheckResult.FAIL:
+                failure, decision = v, Decision.REJECT
+                break
+            if v.result == CheckResult.WARN:
+                decision = Decision.PASS_WITH_WARNING
         reserved = 0 if failure else p.more_qty
         self.ctx.emit(
             RiskDecision(

@@ -5,19 +5,9 @@ it."""
 
 from __future__ import annotations
 
-from journal.messages import (
-    NULL,
-    ConversionRate,
-    FundsConfirmed,
-    MarginConfirmed,
-    MarginTable,
-    Mark,
-    MarkType,
-    Position,
-    Reason,
-    RiskCheck,
-)
+from journal.messages import NULL, ConversionRate, FundsConfirmed, MarginConfirmed, MarginTable, Mark, MarkType, Position
 from journal.messages.scopes import Subject, covers
+from riskengine.codes import Reason, RiskCheck
 from riskengine.conduct import Conduct
 from riskengine.limits import Limit
 from riskengine.memory import Equity, Funds, Holding, Losses, Price, Tier

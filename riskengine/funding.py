@@ -3,7 +3,8 @@ less what open orders reserve: the venue's own hold is another count of the same
 
 from __future__ import annotations
 
-from journal.messages import NULL, ContractType, InstrumentType, NewOrder, Side
+from journal.messages import NULL, NewOrder
+from riskengine.codes import ContractType, InstrumentType, Side
 from riskengine.memory import Funds, Instrument, Memory
 from riskengine.money import Amount
 from riskengine.proposal import Proposal

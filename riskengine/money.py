@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from journal.messages import NULL, ContractType
+from journal.messages import NULL
+from riskengine.codes import ContractType
 from riskengine.memory import Instrument, Memory
 
 

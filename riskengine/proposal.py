@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from journal.messages import NULL, CheckOutcome, CheckResult, ContractType, LimitAction, NewOrder, OrdType, Reason
+from journal.messages import NULL, CheckOutcome, NewOrder
 from journal.messages.scopes import Subject
+from riskengine.codes import CheckResult, ContractType, LimitAction, OrdType, Reason
 from riskengine.exposure import Held, direction
 from riskengine.limits import Limit
 from riskengine.memory import Instrument, Memory
@@ -107,10 +108,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     def outcome(self) -> CheckOutcome:
         """The row of the RiskDecision."""
-        return CheckOutcome(
-            check=self.check, result=self.result, value=clip(self.value), bound=clip(self.bound), input_seq=self.input_seq,
-            limit=self.limit, exp=self.exp,
-        )  # fmt: skip
+        return CheckOutcome(clip(self.value), clip(self.bound), self.input_seq, self.limit, self.check, self.result, self.exp)
 
 
 def passed(check: int, *, value: int = 0, bound: int = 0, input_seq: int = 0, exp: int = 0) -> Verdict:

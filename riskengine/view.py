@@ -4,9 +4,11 @@ exposure by scope, own prices by instrument. No state: it is made again from the
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from typing import Any
 
-from journal.messages import NULL, OrdType, RiskCheck, Scope, ScopeType, Side, order_id_source
+from journal.messages import NULL, Scope, order_id_source
 from journal.messages.scopes import Subject
+from riskengine.codes import OrdType, RiskCheck, ScopeType, Side
 from riskengine.exposure import Cell, Held, Sums
 from riskengine.limits import Limits, Named, named, names
 from riskengine.memory import Memory
@@ -76,6 +78,8 @@ class View:
         """Limits, groups or definitions have changed: make everything again. O(memory), and rare."""
         memory = self.memory
         self.limits = Limits(memory.limits)
+        self.rows: tuple[Any, ...] = ()
+        """The checks that run, with whether they have limits: riskengine.checks fills it."""
         self._groups: dict[tuple[int, int], tuple[int, ...]] = {}
         for group, members in sorted(memory.groups.items()):
             for kind, member in members:
@@ -83,6 +87,7 @@ class View:
                 self._groups[key] = (*self._groups.get(key, ()), group)
         self._areas: dict[int, dict[Named, Area]] = {}
         self._reached: dict[str, list[tuple[Area, Sums]]] = {}
+        self._homes: dict[int, tuple[Cell, list[tuple[Area, Sums]]]] = {}
         self._prices: dict[tuple[int, bool], Prices] | None = None
         if self.limits.has(RiskCheck.SELF_TRADE):
             self._prices = {}
@@ -141,6 +146,7 @@ class View:
                     found.orders += cell.orders
                     found.unknown += cell.unknown
             self._reached.clear()
+            self._homes.clear()
         return found
 
     def _reach(self, cell: Cell) -> list[tuple[Area, Sums]]:
@@ -165,18 +171,19 @@ class View:
 
     def hold(self, held: Held) -> None:
         """Reserve an order that is not held yet."""
-        book = self.memory.exposure
-        assert held.order_id not in book.orders
+        orders = self.memory.exposure.orders
+        assert held.order_id not in orders
         assert held.booked_qty == held.booked_value == 0
-        book.orders[held.order_id] = held
+        orders[held.order_id] = held
         self._count(held, 1, held.unknown)
         self.settle(held)
 
     def release(self, held: Held) -> None:
         """Forget an order: its reservation ends."""
-        del self.memory.exposure.orders[held.order_id]
         self._count(held, -1, -held.unknown)
         self._book(held, 0, 0)
+        del self.memory.exposure.orders[held.order_id]
+        self._homes.pop(held.order_id, None)
         if self._prices is not None:
             self._unprice(held)
 
@@ -199,20 +206,28 @@ class View:
         for _, sums in self._reach(cell):
             sums.position += qty
 
+    def _home(self, held: Held) -> tuple[Cell, list[tuple[Area, Sums]]]:
+        """The cell of an order, and what that counts in."""
+        found = self._homes.get(held.order_id)
+        if found is None:
+            cell = self.memory.exposure.cell_of(held)
+            found = self._homes[held.order_id] = (cell, self._reach(cell))
+        return found
+
     def _book(self, held: Held, qty: int, value: int) -> None:
         more, worth = qty - held.booked_qty, value - held.booked_value
         if more or worth:
             held.booked_qty, held.booked_value = qty, value
-            cell = self.memory.exposure.cell_of(held)
+            cell, reached = self._home(held)
             cell.reserve(held, more, worth)
-            for _, sums in self._reach(cell):
+            for _, sums in reached:
                 sums.reserve(held, more, worth)
 
     def _count(self, held: Held, orders: int, unknown: int) -> None:
-        cell = self.memory.exposure.cell_of(held)
+        cell, reached = self._home(held)
         cell.orders += orders
         cell.unknown += unknown
-        for area, sums in self._reach(cell):
+        for area, sums in reached:
             area.orders += orders
             area.unknown += unknown
             sums.orders += orders

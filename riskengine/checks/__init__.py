@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from journal.messages import CheckResult, LimitAction, RiskCheck
+from journal.messages import NULL, RiskCheck
 from riskengine.checks import behaviour, capital, conduct, control, funds, losses, market, optional, size, state, terms
 from riskengine.checks.behaviour import reduces
+from riskengine.codes import CheckResult, LimitAction
 from riskengine.limits import Limit
 from riskengine.memory import Memory
 from riskengine.proposal import Proposal, Verdict
@@ -50,13 +51,13 @@ CHECKS: tuple[Check, ...] = (
     Check(RiskCheck.PERMISSION, plain(state.permission), by_itself=True, fixed=True),
     Check(RiskCheck.BAN, plain(control.ban), by_itself=True, fixed=True),
     Check(RiskCheck.CLIENT_ID_UNIQUE, plain(state.client_id_unique), by_itself=True, fixed=True),
-    Check(RiskCheck.INSTRUMENT_TRADABLE, plain(terms.instrument_tradable), by_itself=True),
-    Check(RiskCheck.VENUE_CAPABILITY, plain(terms.venue_capability), by_itself=True),
-    Check(RiskCheck.PRICE_INCREMENT, plain(terms.price_increment), by_itself=True),
+    Check(RiskCheck.INSTRUMENT_TRADABLE, terms.instrument_tradable, by_itself=True),
+    Check(RiskCheck.VENUE_CAPABILITY, terms.venue_capability, by_itself=True),
+    Check(RiskCheck.PRICE_INCREMENT, terms.price_increment, by_itself=True),
     Check(RiskCheck.QUANTITY_LIMITS, terms.quantity_limits, by_itself=True),
-    Check(RiskCheck.LOT_STEP, plain(terms.lot_step), by_itself=True),
-    Check(RiskCheck.QUOTE_QUANTITY_CONVERSION, plain(terms.quote_quantity_conversion), by_itself=True),
-    Check(RiskCheck.NOTIONAL_LIMITS, plain(terms.notional_limits), by_itself=True),
+    Check(RiskCheck.LOT_STEP, terms.lot_step, by_itself=True),
+    Check(RiskCheck.QUOTE_QUANTITY_CONVERSION, terms.quote_quantity_conversion, by_itself=True),
+    Check(RiskCheck.NOTIONAL_LIMITS, terms.notional_limits, by_itself=True),
     Check(RiskCheck.BOOK_VERIFIED_FRESH, market.book_verified_fresh, by_itself=True),
     Check(RiskCheck.PRICE_COLLAR, market.price_collar, by_itself=True),
     Check(RiskCheck.PRICE_COLLAR_WINDOW, _limited(market.price_collar_window), by_itself=False),
@@ -91,27 +92,24 @@ CHECKS: tuple[Check, ...] = (
 
 def evaluate(view: View, p: Proposal) -> list[Verdict]:
     """Every check's verdict."""
-    verdicts: list[Verdict] = []
     limits = view.limits
-    for row in CHECKS:
-        limit = None
-        if limits.has(row.check):
-            limit = limits.in_force(row.check, p.subject, p.side, p.now)
-            if limit is not None and limit.off and not row.fixed:
-                verdicts.append(Verdict(row.check, CheckResult.NOT_APPLICABLE, limit=limit.limit))
-                continue
-        elif not row.by_itself:
+    if not view.rows:
+        view.rows = tuple((row, limits.has(row.check)) for row in CHECKS if row.by_itself or limits.has(row.check))
+    verdicts: list[Verdict] = []
+    for row, limited in view.rows:
+        limit = limits.in_force(row.check, p.subject, p.side, p.now) if limited else None
+        if limit is not None and limit.hard == NULL and not row.fixed:
+            verdicts.append(Verdict(row.check, CheckResult.NOT_APPLICABLE, limit=limit.limit))
             continue
         verdict = row.run(view, p, limit)
-        if verdict is None:
-            continue
-        if (
-            limit is not None
-            and limit.action == LimitAction.REDUCE_ONLY
-            and verdict.result == CheckResult.FAIL
-            and verdict.limit == limit.limit
-            and reduces(view, p)
-        ):
-            verdict = msgspec.structs.replace(verdict, result=CheckResult.WARN, reason=0)
-        verdicts.append(verdict)
+        if verdict is not None:
+            softened = limit is not None and limit.action == LimitAction.REDUCE_ONLY and verdict.result == CheckResult.FAIL
+            verdicts.append(_softened(view, p, limit, verdict) if softened and limit is not None else verdict)
     return verdicts
+
+
+def _softened(view: View, p: Proposal, limit: Limit, verdict: Verdict) -> Verdict:
+    """What only makes a position smaller passes a limit that lets it, with a warning."""
+    if verdict.limit != limit.limit or not reduces(view, p):
+        return verdict
+    return msgspec.structs.replace(verdict, result=CheckResult.WARN, reason=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from journal.messages import NULL, LimitAction, Reason, RiskCheck, ScopeType
+from journal.messages import NULL
 from journal.messages.scopes import covers
+from riskengine.codes import LimitAction, Reason, RiskCheck, ScopeType
 from riskengine.conduct import fingerprint, standing, within
 from riskengine.exposure import REDUCING
 from riskengine.limits import Limit

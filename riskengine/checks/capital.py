@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from journal.messages import Reason, RiskCheck
+from riskengine.codes import Reason, RiskCheck
 from riskengine.exposure import Sums
 from riskengine.limits import Limit
 from riskengine.memory import Instrument
@@ -66,7 +66,7 @@ def concentration(view: View, p: Proposal, limit: Limit) -> Verdict:
     return _by_equity(view, p, limit, RiskCheck.CONCENTRATION, Reason.CONCENTRATION_LIMIT, one=True)
 
 
-def _exposure(view: View, p: Proposal, limit: Limit, check: RiskCheck, reason: Reason, worth: Worth) -> Verdict:
+def _exposure(view: View, p: Proposal, limit: Limit, check: int, reason: int, worth: Worth) -> Verdict:
     i = p.instrument
     if i is None or p.order_qty <= 0:
         return not_applicable(check)
@@ -79,7 +79,7 @@ def _exposure(view: View, p: Proposal, limit: Limit, check: RiskCheck, reason: R
     return against(limit, check, reason, value=after, bound=limit.hard, warn=limit.warn, seq=seq, exp=limit.exp)
 
 
-def _by_equity(view: View, p: Proposal, limit: Limit, check: RiskCheck, reason: Reason, *, one: bool) -> Verdict:
+def _by_equity(view: View, p: Proposal, limit: Limit, check: int, reason: int, *, one: bool) -> Verdict:
     i = p.instrument
     if i is None or p.order_qty <= 0:
         return not_applicable(check)

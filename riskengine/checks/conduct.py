@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import Reason, RiskCheck
+from riskengine.codes import Reason, RiskCheck
 from riskengine.conduct import standing
 from riskengine.limits import Limit
 from riskengine.proposal import Proposal, Verdict, against, not_applicable, refused

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from journal.messages import NULL, Reason, RiskCheck, Side
+from journal.messages import NULL
+from riskengine.codes import Reason, RiskCheck, Side
 from riskengine.exposure import Sums
 from riskengine.funding import bundle_key, confirmed, free_of, need_of, paid_for, reserved, spendable
 from riskengine.limits import Limit

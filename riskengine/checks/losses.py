@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import CheckResult, Reason, RiskCheck
+from riskengine.codes import CheckResult, Reason, RiskCheck
 from riskengine.finances import profit
 from riskengine.limits import Limit
 from riskengine.memory import Losses
@@ -36,7 +36,7 @@ def loss_streak(view: View, p: Proposal, limit: Limit) -> Verdict:
     )  # fmt: skip
 
 
-def _lost(view: View, limit: Limit, check: RiskCheck) -> Verdict:
+def _lost(view: View, limit: Limit, check: int) -> Verdict:
     state = view.memory.losses.get(limit.limit) or Losses()
     found = profit(view, limit)
     if found is None:

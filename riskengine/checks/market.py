@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from journal.messages import NULL, BookStateCode, Reason, RiskCheck
+from journal.messages import NULL
+from riskengine.codes import BookStateCode, Reason, RiskCheck
 from riskengine.limits import Limit
 from riskengine.numbers import RATE_EXP, rescale_down
 from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed, refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import Reason, RiskCheck, Side
+from riskengine.codes import Reason, RiskCheck, Side
 from riskengine.limits import Limit
 from riskengine.money import convert, of_orders
 from riskengine.numbers import rescale_up

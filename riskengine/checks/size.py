@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import Reason, RiskCheck, ScopeType
+from riskengine.codes import Reason, RiskCheck, ScopeType
 from riskengine.limits import Limit
 from riskengine.numbers import MANTISSA_MAX, rescale_up
 from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed

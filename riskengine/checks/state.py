@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from journal.messages import GatewayPhase, KillSwitch, Reason, RiskCheck, SourceRole, order_id_source
+from journal.messages import KillSwitch, order_id_source
 from riskengine.checks.control import flattening
+from riskengine.codes import GatewayPhase, Reason, RiskCheck, SourceRole
 from riskengine.memory import Memory, Seen
 from riskengine.proposal import Proposal, Verdict, failed, not_applicable, passed
 

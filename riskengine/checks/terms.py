@@ -8,22 +8,16 @@ from journal.messages import (
     NULL_I128,
     AccountType,
     ExecInst,
-    InstrumentStatus,
-    InstrumentType,
     MarginMode,
     OrdType,
     PositionEffect,
-    QuantityType,
-    Reason,
-    RiskCheck,
-    Side,
     StpMode,
     TimeInForce,
-    TradingStatus,
     TrailType,
     Trigger,
 )
-from journal.messages.capabilities import Handling, capability
+from journal.messages.capabilities import OURS, Handling, capability
+from riskengine.codes import InstrumentStatus, InstrumentType, QuantityType, Reason, RiskCheck, Side, TradingStatus
 from riskengine.exposure import REDUCING
 from riskengine.limits import Limit
 from riskengine.memory import Instrument, Memory, Seen
@@ -40,8 +34,10 @@ _STOPS = (OrdType.STOP, OrdType.STOP_LIMIT, OrdType.MARKET_IF_TOUCHED, OrdType.L
 _TRAILS = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 _ENDS = (TimeInForce.GTD, TimeInForce.GOOD_FOR_TIME)
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
-_POST_ONLY = ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.POST_ONLY_SLIDE
-_KNOWN_INSTS = sum(ExecInst)
+# Plain ints: an operation with a flag costs a microsecond.
+_POST_ONLY = int(ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.POST_ONLY_SLIDE)
+_DO_NOT_INITIATE, _HIDDEN, _UNKNOWN_INSTS = int(ExecInst.PARTICIPATE_DO_NOT_INITIATE), int(ExecInst.HIDDEN), ~sum(ExecInst)
+_OURS = int(OURS)
 _TIFS, _STP_MODES, _EFFECTS = frozenset(TimeInForce), frozenset(StpMode), frozenset(PositionEffect)
 _MODES, _TRIGGERS, _TRAIL_TYPES = frozenset(MarginMode), frozenset(Trigger), frozenset(TrailType) - {0}
 _MARGIN_MODES = (MarginMode.ISOLATED, MarginMode.CROSS, MarginMode.PORTFOLIO)
@@ -52,9 +48,9 @@ _NO_ENTRY = (
 )  # fmt: skip
 
 
-def instrument_tradable(memory: Memory, p: Proposal) -> Verdict:
+def instrument_tradable(view: View, p: Proposal, _limit: Limit | None) -> Verdict:
     """It is defined, takes such orders, has not expired, and its market is not closed. A status nobody told is no bar."""
-    check, i = RiskCheck.INSTRUMENT_TRADABLE, p.instrument
+    check, i, memory = RiskCheck.INSTRUMENT_TRADABLE, p.instrument, view.memory
     if i is None:
         return failed(check, Reason.UNKNOWN_INSTRUMENT, value=p.subject.instrument)
     if i.status == InstrumentStatus.EXPIRED or (i.expiry_ts and p.now >= i.expiry_ts):
@@ -86,7 +82,7 @@ def _market_allows(status: int, p: Proposal) -> bool:
 
 def _status_allows(status: int, p: Proposal) -> bool:
     if status == InstrumentStatus.POST_ONLY:
-        return bool(p.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE)
+        return bool(p.exec_inst & _DO_NOT_INITIATE)
     if status == InstrumentStatus.LIMIT_ONLY:
         return not p.market
     if status == InstrumentStatus.CLOSING_ONLY:
@@ -94,7 +90,7 @@ def _status_allows(status: int, p: Proposal) -> bool:
     return status in (InstrumentStatus.UNDEFINED, InstrumentStatus.ACTIVE)
 
 
-def price_increment(_: Memory, p: Proposal) -> Verdict:
+def price_increment(_: View, p: Proposal, _limit: Limit | None) -> Verdict:
     """The prices its type needs, and only these, on the tick and within the instrument's static limits."""
     check, i = RiskCheck.PRICE_INCREMENT, p.instrument
     if i is None:
@@ -113,7 +109,7 @@ def price_increment(_: Memory, p: Proposal) -> Verdict:
     return passed(check, value=p.price_px if p.price_px != NULL else 0, bound=i.tick_at(p.price_px), input_seq=i.seq)
 
 
-def _trigger(p: Proposal) -> Reason | None:
+def _trigger(p: Proposal) -> int | None:
     """A stop has a trigger price and a known trigger; a trailing stop may begin without a price."""
     if p.ord_type in _STOPS and p.stop_px == NULL:
         return Reason.INVALID_STOP_OR_TRIGGER
@@ -124,7 +120,7 @@ def _trigger(p: Proposal) -> Reason | None:
     return None
 
 
-def _trail(p: Proposal) -> Reason | None:
+def _trail(p: Proposal) -> int | None:
     """A trailing stop, and only it, follows at an offset above 0 of a known kind."""
     if p.order is None:
         return None
@@ -172,7 +168,7 @@ def quantity_limits(_: View, p: Proposal, limit: Limit | None) -> Verdict:
     if i.min_qty != NULL and qty < i.min_qty:
         return failed(check, Reason.QUANTITY_BELOW_MINIMUM, value=qty, bound=i.min_qty, input_seq=i.seq, exp=i.qty_exp)
     maxima = [i.max_qty, i.market_max_qty if p.market else NULL]
-    maxima.append(i.post_only_max_qty if p.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE else NULL)
+    maxima.append(i.post_only_max_qty if p.exec_inst & _DO_NOT_INITIATE else NULL)
     for most in maxima:
         if most != NULL and qty > most:
             return failed(check, Reason.QUANTITY_ABOVE_MAXIMUM, value=qty, bound=most, input_seq=i.seq, exp=i.qty_exp)
@@ -188,14 +184,14 @@ def _display(p: Proposal) -> bool:
     """What is shown is a part of the order, on the lot; an iceberg shows something, a hidden order nothing."""
     if p.display_qty == NULL:
         return p.ord_type == OrdType.ICEBERG
-    if p.exec_inst & ExecInst.HIDDEN and p.display_qty:
+    if p.exec_inst & _HIDDEN and p.display_qty:
         return True
     lot = p.instrument.lot_qty if p.instrument is not None and p.instrument.lot_qty not in (NULL, 0) else 1
-    least = 0 if p.exec_inst & ExecInst.HIDDEN else 1
+    least = 0 if p.exec_inst & _HIDDEN else 1
     return not least <= p.display_qty <= p.order_qty or bool(p.display_qty % lot)
 
 
-def lot_step(_: Memory, p: Proposal) -> Verdict:
+def lot_step(_: View, p: Proposal, _limit: Limit | None) -> Verdict:
     """A whole number of lots. Of an amount of money the venue makes lots."""
     check, i = RiskCheck.LOT_STEP, p.instrument
     if i is None or i.lot_qty in (NULL, 0) or p.in_amount:
@@ -204,7 +200,7 @@ def lot_step(_: Memory, p: Proposal) -> Verdict:
     return verdict(check, value=p.order_qty, bound=i.lot_qty, input_seq=i.seq, exp=i.qty_exp)
 
 
-def quote_quantity_conversion(_: Memory, p: Proposal) -> Verdict | None:
+def quote_quantity_conversion(_: View, p: Proposal, _limit: Limit | None) -> Verdict | None:
     """An amount of quote currency can be turned into a quantity of the instrument, at the order's price or the far touch; from
     here on that quantity is what counts. The amount cannot be replaced."""
     check, i = RiskCheck.QUOTE_QUANTITY_CONVERSION, p.instrument
@@ -216,12 +212,13 @@ def quote_quantity_conversion(_: Memory, p: Proposal) -> Verdict | None:
     return passed(check, value=qty, input_seq=i.seq, exp=i.qty_exp)
 
 
-def notional_limits(memory: Memory, p: Proposal) -> Verdict | None:
+def notional_limits(view: View, p: Proposal, _limit: Limit | None) -> Verdict | None:
     """The instrument's own smallest and largest order value, in the ledger exponent of its quote currency. What only reduces
     may be smaller."""
     check, i = RiskCheck.NOTIONAL_LIMITS, p.instrument
     if i is None or (i.min_notional == NULL_I128 and i.max_notional == NULL_I128):
         return None
+    memory = view.memory
     exp = memory.ledger_exp.get(i.quote_currency)
     found = p.notional(memory, p.order_qty)
     if exp is None or found is None:
@@ -235,23 +232,25 @@ def notional_limits(memory: Memory, p: Proposal) -> Verdict | None:
     return passed(check, value=up, bound=bound, input_seq=i.seq, exp=exp)
 
 
-def venue_capability(memory: Memory, p: Proposal) -> Verdict | None:
+def venue_capability(view: View, p: Proposal, _limit: Limit | None) -> Verdict | None:
     """Its instructions fit one another, and the venue takes it or we can hold it: journal.messages.capabilities. `value`: how
     (Handling). Listed where the venue says what it offers, or something does not fit."""
-    check = RiskCheck.VENUE_CAPABILITY
+    check, memory = RiskCheck.VENUE_CAPABILITY, view.memory
     bad = _time(p) or (_instructions(memory, p) if p.order is not None else None)
     if bad:
         return failed(check, bad)
     if p.order is None or p.ord_type not in _TYPES:
         return None
     offer = memory.venues.get(p.subject.venue)
+    if offer is None and not p.exec_inst & _OURS:
+        return None
     ruling = capability(offer, p.order, now=p.now)
     if ruling.how == Handling.REFUSED:
         return failed(check, ruling.reason, value=ruling.how)
     return passed(check, value=ruling.how) if offer is not None else None
 
 
-def _time(p: Proposal) -> Reason | None:
+def _time(p: Proposal) -> int | None:
     """Its time in force is one, has its end where it needs it and not behind it, and it is released before that."""
     end = p.expire_ts
     if p.order is not None:
@@ -268,12 +267,12 @@ def _time(p: Proposal) -> Reason | None:
     return None
 
 
-def _instructions(memory: Memory, p: Proposal) -> Reason | None:
+def _instructions(memory: Memory, p: Proposal) -> int | None:
     """Instructions, position effect, margin and self-trade prevention: known values that do not contradict one another."""
     m = p.order
     assert m is not None
     if (
-        m.exec_inst & ~_KNOWN_INSTS
+        m.exec_inst & _UNKNOWN_INSTS
         or (m.exec_inst & _POST_ONLY and (p.market or m.tif in _AT_ONCE))
         or m.stp_mode not in _STP_MODES
     ):
