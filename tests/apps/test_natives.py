@@ -14,11 +14,15 @@ from apps.group import Group
 from apps.ledger import Ledger
 from apps.risk import RiskApp
 from journal.messages import (
+    NULL,
     BookState,
     BookStateCode,
     Level,
     MarketByPriceSnapshot,
     MarketByPriceUpdate,
+    RiskCheck,
+    RiskLimitSet,
+    ScopeType,
     SourceDefined,
     SourceRole,
     TopOfBook,
@@ -244,3 +248,22 @@ def test_a_remembered_touch_that_somebody_holds_stays_what_it_was(tmp_path):
                 held.append((touch, touch.bid_px, touch.ask_px, touch.seq, touch.ts))
     assert len(held) == 5
     assert all((t.bid_px, t.ask_px, t.seq, t.ts) == (bid, ask, seq, ts) for t, bid, ask, seq, ts in held)
+
+
+def test_touches_go_to_python_while_a_limit_looks_back(tmp_path):
+    """What the window of a price collar holds must not depend on which way a touch came."""
+    limit = RiskLimitSet(
+        limit=1, check=RiskCheck.PRICE_COLLAR_WINDOW, hard=1, exp=-2, period_ns=32, scope_type=ScopeType.GLOBAL
+    )
+    frames = list(live_market(40))
+    off = RiskLimitSet(limit=1, check=RiskCheck.PRICE_COLLAR_WINDOW, hard=NULL, generation=1, scope_type=ScopeType.GLOBAL)
+    recorded(tmp_path, [*frames[:10], (limit, 3), *frames[10:30], (off, 3), *frames[30:]])
+    fast, kept = group_of(accelerated=True), []
+    risk = next(slot.app for slot in fast.slots if slot.name == "risk")
+    with JournalReader(tmp_path) as reader:
+        while (batch := reader.poll(1)) is not None:
+            fast.run(batch.buffer, batch.refs)
+            kept.append(sum(map(len, risk.engine.memory.windows.values())))
+    assert max(kept) > 0
+    assert kept[0] == kept[-1] == 0
+    assert played(tmp_path, accelerated=True) == played(tmp_path, accelerated=False)

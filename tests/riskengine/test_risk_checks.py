@@ -35,6 +35,8 @@ from journal.messages import (
     ExecType,
     GatewayPhase,
     GatewayStatus,
+    GroupDefined,
+    GroupMember,
     InstrumentStatus,
     KillLevel,
     KillRelease,
@@ -107,6 +109,16 @@ def test_kill_switch() -> None:
     assert why(r) == Reason.KILL_SWITCH_ACTIVE
     r.frame(KillRelease(kill=9), OPERATOR)
     assert why(r) == 0
+
+
+def test_a_kill_of_a_group_covers_its_members_and_everybody_while_nobody_knows_them() -> None:
+    r = world()
+    r.frame(KillSwitch(kill=9, level=KillLevel.BLOCK, scope_type=ScopeType.GROUP, scope_group=3), OPERATOR)
+    assert why(r) == Reason.KILL_SWITCH_ACTIVE
+    r.frame(GroupDefined(group=3, members=[GroupMember(member=ACCOUNT + 1, member_type=ScopeType.ACCOUNT)]))
+    assert why(r) == 0
+    r.frame(GroupDefined(group=3, members=[GroupMember(member=ACCOUNT, member_type=ScopeType.ACCOUNT)]))
+    assert why(r) == Reason.KILL_SWITCH_ACTIVE
 
 
 def test_a_kill_blocks_replaces() -> None:
