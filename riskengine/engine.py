@@ -141,7 +141,7 @@ class RiskEngine(Violations):
         )  # fmt: skip
         if failure is None:
             self.passed(p)
-        if failure is not None or warned:
+        if decision != Decision.PASS:
             self.violated(p, verdicts)
         return failure is None
 

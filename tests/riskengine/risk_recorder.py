@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from journal.messages import (
     BookState,
@@ -34,6 +34,7 @@ from journal.messages import (
     order_id_of,
 )
 from journal.messages.derive import snake
+from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
 
 SEQUENCER, LOADER, GATEWAY, OMS, BOOKS, STRATEGY, OTHER, OPERATOR = 0, 1, 4, 5, 8, 9, 10, 11
@@ -47,15 +48,19 @@ M = TypeVar("M", bound=Message)
 class RiskRecorder:
     """Steps a RiskEngine; what it emits is kept."""
 
+    made: ClassVar[list[RiskRecorder]] = []
+    """Those of the test at hand."""
+
     def __init__(self, *, require_limits: bool = False) -> None:
         self.now = 1_000 * SECOND
         self.seq = 0
         self.source = 0
         self.emitted: list[Message] = []
-        self.stream: list[tuple[int, int, int, Message]] = []
+        self.stream: list[tuple[int, int, int, Message | Rules]] = []
         self.engine = RiskEngine(self, require_limits=require_limits)
         self.numbers = 0
         self.timers: dict[int, int] = {}
+        self.made.append(self)
 
     def emit(self, message: Message) -> None:
         message.encode()
@@ -85,6 +90,11 @@ class RiskRecorder:
             handler(message)
         return self.seq
 
+    def configure(self, rules: Rules) -> None:
+        """Parameters, as a host gives them between two frames."""
+        self.stream.append((self.seq, self.now, 0, rules))
+        self.engine.configure(rules)
+
     def replay(self, *, restart_at: int) -> RiskRecorder:
         """A fresh engine on the same stream, restarted from a snapshot before one of the frames."""
         other = RiskRecorder(require_limits=self.engine.require_limits)
@@ -93,6 +103,9 @@ class RiskRecorder:
                 held, other.engine = other.engine.snapshot(), RiskEngine(other, require_limits=self.engine.require_limits)
                 other.engine.restore(held)
                 assert other.engine.snapshot() == held
+            if isinstance(message, Rules):
+                other.configure(message)
+                continue
             other.seq, other.now = seq - 1, now - 1
             other.frame(message, source)
         return other

@@ -67,7 +67,7 @@ class Desk(RiskRecorder):
     def __init__(self, users: tuple[int, ...] = (ALICE, BOB, CAROL), **rules: Any) -> None:
         super().__init__()
         self.rules: dict[str, Any] = {"roles": ROLES, "violations": True, **rules}
-        self.engine.configure(Rules(**self.rules))
+        self.configure(Rules(**self.rules))
         self.open_world()
         for user in users:
             self.frame(UserDefined(user=user, name=f"user {user}"))
