@@ -6,12 +6,12 @@ it."""
 from __future__ import annotations
 
 from journal.messages import NULL, ConversionRate, FundsConfirmed, MarginConfirmed, MarginTable, Mark, MarkType, Position
-from journal.messages.scopes import Subject, covers
+from journal.messages.scopes import Subject
 from riskengine.codes import Reason, RiskCheck
 from riskengine.conduct import Conduct
 from riskengine.limits import Limit
 from riskengine.memory import Equity, Funds, Holding, Losses, Price, Tier
-from riskengine.money import convert, plus, unrealized
+from riskengine.money import Amount, convert, plus, unrealized
 from riskengine.view import View
 
 DAY_NS = 86_400 * 10**9
@@ -62,6 +62,7 @@ class Finances(Conduct):
         key = f"{m.account}/{m.strategy}/{m.instrument}"
         before = self.memory.holdings.get(key)
         now = self.memory.holdings[key] = Holding.of(m, self.ctx.seq)
+        self.view.position_changed()
         if now.realized != (before.realized if before is not None else 0):
             self._streaks(now, now.made - (before.made if before is not None else 0))
         self.observe()
@@ -144,18 +145,16 @@ class Finances(Conduct):
 def profit(view: View, limit: Limit) -> tuple[int, int] | None:
     """(profit of what a limit covers since the journal began, newest input), in its currency and exponent, rounded down; None
     where something has no price or no rate."""
-    memory, made, seq = view.memory, 0, 0
-    for h in memory.holdings.values():
-        if not covers(limit.scope, view.subject(h.account, h.strategy, 0, h.instrument)):
-            continue
-        i = memory.instruments.get(h.instrument)
-        open_ = unrealized(memory, i, h.qty, h.cost, h.currency) if i is not None else None
+    memory, made, newest = view.memory, 0, 0
+    for (instrument, currency), held in view.holdings(limit).items():
+        i = memory.instruments.get(instrument)
+        open_ = unrealized(memory, i, held.qty, held.cost, currency) if i is not None else None
         if open_ is None:
             return None
-        all_of_it = plus(open_, open_._replace(n=h.made, d=1, exp=memory.ledger_exp[h.currency], seq=h.seq))
-        found = convert(memory, all_of_it, limit.currency or h.currency)
+        whole = plus(open_, Amount(held.made, 1, memory.ledger_exp[currency], currency, held.seq))
+        found = convert(memory, whole, limit.currency or currency)
         if found is None:
             return None
         made += found.down(limit.exp)
-        seq = max(seq, found.seq)
-    return made, seq
+        newest = max(newest, found.seq)
+    return made, newest

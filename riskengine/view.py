@@ -7,11 +7,11 @@ from bisect import bisect_left, insort
 from typing import Any
 
 from journal.messages import NULL, Scope, order_id_source
-from journal.messages.scopes import Subject
+from journal.messages.scopes import Subject, covers
 from riskengine.codes import OrdType, RiskCheck, ScopeType, Side
 from riskengine.exposure import Cell, Held, Sums
-from riskengine.limits import Limits, Named, named, names
-from riskengine.memory import Memory
+from riskengine.limits import Limit, Limits, Named, named, names
+from riskengine.memory import Holding, Memory
 
 _WAITING = frozenset(
     {
@@ -88,6 +88,7 @@ class View:
         self._areas: dict[int, dict[Named, Area]] = {}
         self._reached: dict[str, list[tuple[Area, Sums]]] = {}
         self._homes: dict[int, tuple[Cell, list[tuple[Area, Sums]]]] = {}
+        self._holdings: dict[int, dict[tuple[int, int], Holding]] = {}
         self._prices: dict[tuple[int, bool], Prices] | None = None
         if self.limits.has(RiskCheck.SELF_TRADE):
             self._prices = {}
@@ -166,6 +167,23 @@ class View:
     def account(self, account: int) -> Area:
         """What an account holds."""
         return self.area_of(ScopeType.ACCOUNT, account)
+
+    def holdings(self, limit: Limit) -> dict[tuple[int, int], Holding]:
+        """Positions and what they made, of what a limit covers, together by instrument and currency."""
+        found = self._holdings.get(limit.limit)
+        if found is None:
+            found = self._holdings[limit.limit] = {}
+            for h in self.memory.holdings.values():
+                if covers(limit.scope, self.subject(h.account, h.strategy, 0, h.instrument)):
+                    key = (h.instrument, h.currency)
+                    held = found.setdefault(key, Holding(0, 0, h.instrument, h.currency, 0, 0, 0, 0, 0))
+                    held.qty, held.cost, held.made = held.qty + h.qty, held.cost + h.cost, held.made + h.made
+                    held.seq = max(held.seq, h.seq)
+        return found
+
+    def position_changed(self) -> None:
+        """What a position made is another sum: add up again when it is asked for."""
+        self._holdings.clear()
 
     # What changes it.
 
@@ -280,6 +298,10 @@ class View:
                         again.unknown += cell.unknown
                 assert (area.orders, area.unknown) == (again.orders, again.unknown), (kind, name)
                 assert area.by_instrument == again.by_instrument, (kind, name)
+        for limit, held in self._holdings.items():
+            assert held == View(self.memory).holdings(self.memory.limits[limit]), limit
+        for order_id, home in self._homes.items():
+            assert home[0] is book.cell_of(book.orders[order_id]), order_id
         if self._prices is not None:
             open_ = {n: h.best_px() for n, h in book.orders.items() if not _waits(h)}
             assert self._priced == open_

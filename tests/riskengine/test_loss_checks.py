@@ -141,6 +141,17 @@ def test_losses_are_of_what_the_limit_covers() -> None:
     assert why(r, strategy=MAKER + 1) == 0
 
 
+def test_positions_of_one_instrument_offset_one_another_exactly() -> None:
+    r = world()
+    r.limit(RiskCheck.DAILY_LOSS, 20, exp=0, currency=USD)
+    position(r)
+    position(r, strategy=MAKER + 1, qty=-900, cost=-45_000_000)
+    mark(r, 3000)  # 0.1 long at heart: 20 lost
+    assert why(r) == 0
+    position(r, strategy=MAKER + 2, qty=0, cost=0, realized=-1)
+    assert why(r) == Reason.LOSS_LIMIT
+
+
 def test_losses_in_another_currency_need_a_rate() -> None:
     r = world()
     r.frame(CurrencyDefined(currency=EUR, ledger_exp=-5))
