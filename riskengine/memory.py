@@ -49,6 +49,8 @@ class Instrument(msgspec.Struct, array_like=True):
     initial_rate: int = NULL
     min_notional: int = NULL_I128
     max_notional: int = NULL_I128
+    band_up_rate: int = NULL
+    band_down_rate: int = NULL
 
     @classmethod
     def of(cls, m: InstrumentDefined, seq: int) -> Instrument:
@@ -59,7 +61,7 @@ class Instrument(msgspec.Struct, array_like=True):
             m.lot_qty, m.min_qty, m.max_qty, m.market_max_qty, m.post_only_max_qty, m.min_px, m.max_px, m.max_orders,
             m.expiry_ts, base_currency=m.base_currency, settlement_currency=m.settlement_currency, quanto_rate=m.quanto_rate,
             quanto_rate_exp=m.quanto_rate_exp, initial_rate=m.initial_rate, min_notional=m.min_notional,
-            max_notional=m.max_notional,
+            max_notional=m.max_notional, band_up_rate=m.band_up_rate, band_down_rate=m.band_down_rate,
         )  # fmt: skip
 
     def tick_at(self, px: int) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from journal.messages import NULL
 from riskengine.codes import BookStateCode, Reason, RiskCheck
 from riskengine.limits import Limit
+from riskengine.memory import Memory
+from riskengine.money import twice_price
 from riskengine.numbers import RATE_EXP, rescale_down
 from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed, refused
 from riskengine.view import View
@@ -32,9 +34,12 @@ def book_verified_fresh(view: View, p: Proposal, limit: Limit | None) -> Verdict
 
 
 def price_collar(view: View, p: Proposal, limit: Limit | None) -> Verdict:
-    """The price is within a rate of the mid, on either side (RTS 6: price collar). Both are integers: the mid is kept times
-    two, the deviation rounded up to 1e-12."""
+    """The price is within the instrument's own bands around its mark (or mid), and within a rate of the mid, on either side
+    (RTS 6: price collar). All are integers: a price is kept times two, a deviation rounded up to 1e-12."""
     check, memory = RiskCheck.PRICE_COLLAR, view.memory
+    outside = _outside_bands(memory, p)
+    if outside is not None:
+        return outside
     if limit is None:
         return missing(view.require_limits, check)
     if p.price_px == NULL:
@@ -48,6 +53,22 @@ def price_collar(view: View, p: Proposal, limit: Limit | None) -> Verdict:
         limit, check, Reason.PRICE_COLLAR, value=deviation, bound=rescale_down(limit.hard, limit.exp, RATE_EXP),
         warn=rescale_down(limit.warn, limit.exp, RATE_EXP), seq=touch.seq, exp=RATE_EXP,
     )  # fmt: skip
+
+
+def _outside_bands(memory: Memory, p: Proposal) -> Verdict | None:
+    check, i = RiskCheck.PRICE_COLLAR, p.instrument
+    if i is None or p.price_px == NULL or (i.band_up_rate == NULL and i.band_down_rate == NULL):
+        return None
+    reference = twice_price(memory, i.instrument)
+    if reference is None or reference[0] <= 0:
+        return failed(check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+    px2, seq = reference
+    above = 2 * p.price_px - px2
+    bound = i.band_up_rate if above > 0 else i.band_down_rate
+    deviation = -(-abs(above) * 10**-RATE_EXP // px2)
+    if bound == NULL or deviation <= bound:
+        return None
+    return failed(check, Reason.PRICE_COLLAR, value=deviation, bound=bound, input_seq=seq, exp=RATE_EXP)
 
 
 def price_collar_window(view: View, p: Proposal, limit: Limit) -> Verdict:

@@ -42,7 +42,9 @@ from journal.messages import (
     KillRelease,
     KillSwitch,
     LimitAction,
+    Mark,
     MarketStatus,
+    MarkType,
     OrderCancelReject,
     OrdStatus,
     OrdType,
@@ -310,6 +312,22 @@ def test_price_collar(px: int, reason: int) -> None:
             assert (seen.exp, seen.bound) == (-12, 10**10)
             assert seen.value == abs(px - 5000) * 10**12 // 5000
             assert r.stream[seen.input_seq - 1][2] == BOOKS
+
+
+@pytest.mark.parametrize(
+    ("px", "reason"),
+    [(5100, 0), (5105, Reason.PRICE_COLLAR), (4950, 0), (4945, Reason.PRICE_COLLAR)],
+)
+def test_price_collar_by_the_instruments_own_bands(px: int, reason: int) -> None:
+    """Two percent above the mark, one below, with or without a limit of ours."""
+    r = world(band_up_rate=2 * 10**10, band_down_rate=10**10)
+    assert why(r, px=px) == reason
+    r.frame(Mark(instrument=INSTRUMENT, mark_px=5000 if reason else 8000, mark_type=MarkType.VENUE_MARK))
+    assert why(r, px=px) == Reason.PRICE_COLLAR
+    r = world(band_up_rate=2 * 10**10)
+    assert why(r, px=4000) == 0
+    r.touch(NULL, NULL)
+    assert why(r, px=4000) == Reason.REFERENCE_PRICE_UNAVAILABLE
 
 
 def test_price_collar_needs_both_sides_of_the_book() -> None:
