@@ -275,6 +275,8 @@ def test_a_kill_covers_its_scope(scope: dict[str, int], covers: bool) -> None:
 
 def test_only_the_app_that_flattens_trades_under_a_kill_that_wants_it() -> None:
     d = Desk()
+    for number, strategy in ((500, MAKER), (501, 99)):
+        d.report(order_id_of(STRATEGY, number), OrdStatus.FILLED, qty=200, cum=200, last=200, strategy=strategy)
     d.frame(KillSwitch(kill=1, level=KillLevel.BLOCK_CANCEL_FLATTEN, **BY_STRATEGY), OPERATOR)
     d.frame(TradingStateSet(state=TradingState.HALTED, **GLOBAL), OPERATOR)
     flat = {"ord_type": OrdType.MARKET, "px": NULL, "exec_inst": int(ExecInst.DO_NOT_INCREASE), "side": Side.SELL}
