@@ -115,7 +115,7 @@ class Desk(RiskRecorder):
         """Byte-equal emissions and state, restarted anywhere."""
         for at in range(len(self.stream)):
             other = RiskRecorder()
-            other.engine.configure(Rules(**self.rules))
+            other.configure(Rules(**self.rules))
             for n, (seq, now, source, message) in enumerate(self.stream):
                 if n == at:
                     held = other.engine.snapshot()

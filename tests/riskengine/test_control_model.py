@@ -48,7 +48,7 @@ class People(RuleBasedStateMachine):
     @initialize()
     def world(self) -> None:
         self.risk, self.oms = RiskRecorder(), Recorder()
-        self.risk.engine.configure(RULES)
+        self.risk.configure(RULES)
         self.oms.oms.configure(OmsRules(roles=ROLES, approval_valid_ns=VALID_NS))
         self.oms.now = self.risk.now
         for user in USERS:
@@ -178,7 +178,7 @@ class People(RuleBasedStateMachine):
         if not hasattr(self, "risk"):
             return
         other = RiskRecorder()
-        other.engine.configure(RULES)
+        other.configure(RULES)
         for n, (seq, now, source, message) in enumerate(self.risk.stream):
             if n == len(self.risk.stream) // 2:
                 held, other.engine = other.engine.snapshot(), type(other.engine)(other)
