@@ -36,7 +36,7 @@ from journal.messages import (
     SourceRole,
     VenueType,
 )
-from lockstep import units
+from lockstep import units, venue_offers
 from lockstep.risk_limits import LimitEntry, WrongLimit, limit_message
 from sequencer.grants import GrantError, effective, granted
 from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
@@ -74,6 +74,12 @@ class Venue(Section):
 
     type: str = "exchange"
     mic: str = ""
+    order_types: list[str] | None = None
+    """What it takes; None: a simulated venue's own lists, any other says nothing."""
+    times_in_force: list[str] | None = None
+    instructions: list[str] | None = None
+    self_trade_prevention: list[str] | None = None
+    quantity_types: list[str] | None = None
 
 
 class Account(Section):
@@ -478,6 +484,9 @@ def _check(config: Config) -> None:
             raise config.error(f"currency.{name}.ledger_decimals", currency.ledger_decimals, "0 to 18")
     for name, venue in s.venue.items():
         _enum(config, f"venue.{name}.type", venue.type, VenueType)
+        for key, enum in venue_offers.LISTS.items():
+            for found in getattr(venue, key) or ():
+                _enum(config, f"venue.{name}.{key}", found, enum)
     for name, account in s.account.items():
         _name(config, f"account.{name}.venue", account.venue, s.venue, "venue")
         _name(config, f"account.{name}.currency", account.currency, s.currency, "currency")

@@ -50,7 +50,7 @@ from journal.messages import (
     VenueDefined,
     VenueType,
 )
-from lockstep import units
+from lockstep import units, venue_offers
 from lockstep.config import Config, ConfigError, Group, Instrument, Limits
 from lockstep.control import control_parameters
 from lockstep.risk_limits import limit_message
@@ -165,7 +165,13 @@ class Loader:
             )
         for name, v in s.venue.items():
             self._define(
-                VenueDefined(venue=self._id(VenueDefined, name), venue_type=VenueType[v.type.upper()], name=name, mic=v.mic)
+                VenueDefined(
+                    venue=self._id(VenueDefined, name),
+                    venue_type=VenueType[v.type.upper()],
+                    name=name,
+                    mic=v.mic,
+                    **venue_offers.offered(v),
+                )
             )
         for name, a in s.account.items():
             self._define(

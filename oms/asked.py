@@ -105,7 +105,10 @@ class Asked(Routing):
                 expire_ts=new.expire_ts, account=new.account, instrument=new.instrument, strategy=new.strategy,
                 exec_inst=new.exec_inst, destination=route.destination, side=new.side, ord_type=new.ord_type, tif=new.tif,
                 position_effect=new.position_effect, margin_mode=new.margin_mode, quantity_type=new.quantity_type,
-                stp_mode=new.stp_mode, trigger=new.trigger,
+                stp_mode=new.stp_mode, trigger=new.trigger, trigger_direction=new.trigger_direction,
+                trail_type=new.trail_type, peg_type=new.peg_type, trail_offset_exp=new.trail_offset_exp,
+                peg_offset_exp=new.peg_offset_exp, leverage_exp=new.leverage_exp, trail_offset=new.trail_offset,
+                peg_offset=new.peg_offset, leverage=new.leverage,
             )
         )  # fmt: skip
         self.step(order, Event.RISK_PASS)

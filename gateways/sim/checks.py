@@ -12,6 +12,8 @@ from gateways.sim.mapping import Listing
 from gateways.sim.order_view import OrderView
 from journal.messages import (
     NULL,
+    EmulatedTrigger,
+    MassQuote,
     NewOrder,
     Reason,
     ReplaceOrder,
@@ -21,6 +23,10 @@ from journal.messages import (
     content_hash,
     replace_hash,
 )
+
+_REPLACE_KINDS: tuple[int, ...] = (0, ReplaceOrder.KIND)
+_NEW_KINDS: tuple[int, ...] = (0, NewOrder.KIND, EmulatedTrigger.KIND, MassQuote.KIND)
+"""What a pass for a new order may have been asked for by: the order, the release of a held one, a quote."""
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -92,9 +98,9 @@ def refusal(
 
 def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int, view: OrderView) -> Reason | None:
     if isinstance(m, RoutedOrder):
-        kind, terms = NewOrder.KIND, content_hash(m)
+        kinds, terms = _NEW_KINDS, content_hash(m)
     else:
-        kind, terms = ReplaceOrder.KIND, replace_hash(
+        kinds, terms = _REPLACE_KINDS, replace_hash(
             order_id=m.order_id, order_qty=m.order_qty, price_px=m.price_px, stop_px=m.stop_px,
             display_qty=m.display_qty, expire_ts=m.expire_ts,
         )  # fmt: skip
@@ -104,7 +110,7 @@ def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int,
     if found.consumed:
         return Reason.RISK_PASS_CONSUMED
     same = (found.order_id, found.content_hash, found.epoch) == (m.order_id, terms, epoch) and m.content_hash == terms
-    if not same or found.request_kind not in (0, kind) or 0 < found.valid_until_ts < ts:
+    if not same or found.request_kind not in kinds or 0 < found.valid_until_ts < ts:
         return Reason.RISK_PASS_MISSING_OR_DIFFERENT
     return None
 

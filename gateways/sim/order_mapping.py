@@ -21,10 +21,12 @@ from journal.messages import (
     LiquidityIndicator,
     OrdStatus,
     OrdType,
+    QuantityType,
     Reason,
     RoutedOrder,
     RoutedReplace,
     Side,
+    StpMode,
     TimeInForce,
     VenueCancelReject,
     VenueErrorCode,
@@ -62,6 +64,15 @@ END_REASONS = {
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
 }
+_ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")
+_UNSET = ("trigger", "trigger_direction", "trail_type", "peg_type", "expire_ts", "position_effect", "margin_mode")
+_ONLY: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(_ABSENT, (NULL,)),
+    **dict.fromkeys(_UNSET, (0,)),
+    "quantity_type": (QuantityType.UNDEFINED, QuantityType.UNITS),
+    "stp_mode": (StpMode.UNDEFINED, StpMode.CANCEL_TAKER),
+}
+"""Terms for which the venue has no words: the only values that can be sent. It always cancels the taker of a self-trade."""
 NEVER_EXISTED = -2013
 # Why a request was refused, by the venue's number.
 REASONS = {
@@ -128,7 +139,7 @@ def place_params(m: RoutedOrder, listing: Listing, client_id: str) -> dict[str, 
     """Parameters of order.place; Unsendable where the venue has no such order."""
     if m.side not in (Side.BUY, Side.SELL):
         raise Unsendable(Reason.INVALID_SIDE)
-    if (m.stop_px, m.display_qty, m.min_qty) != (NULL, NULL, NULL) or m.trigger or m.expire_ts:
+    if any(getattr(m, name) not in plain for name, plain in _ONLY.items()):
         raise Unsendable(Reason.NOT_SUPPORTED_BY_VENUE)
     post_only = bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE)
     if m.exec_inst & ~(ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE):

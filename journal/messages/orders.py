@@ -52,16 +52,27 @@ def order_id_text(order_id: int) -> str:
 
 
 _TERMS = struct.Struct("<IIIBBBBqqqqq")
+_MORE_TERMS = struct.Struct("<qqqqBBBBBBBbbb")
+_NO_MORE = (NULL, NULL, NULL, 0, *(0,) * 10)
+"""As in an order that uses none of them: its hash is the one from before there were any."""
 
 
 def content_hash(terms: Any) -> int:
     """64-bit hash of the economic terms of a NewOrder or RoutedOrder: equal in the risk pass and in the routed frame.
 
-    Covers account, instrument, side, type, TIF, instructions, quantities, prices, trigger; not the destination."""
+    Covers account, instrument, side, type, TIF and its end, instructions, quantities, prices, trigger, trail, peg, position
+    effect, margin, leverage, self-trade prevention; not the destination."""
     packed = _TERMS.pack(
         terms.account, terms.instrument, terms.exec_inst, terms.side, terms.ord_type, terms.tif, terms.trigger,
         terms.order_qty, terms.price_px, terms.stop_px, terms.display_qty, terms.min_qty,
     )  # fmt: skip
+    more = (
+        terms.trail_offset, terms.peg_offset, terms.leverage, terms.expire_ts, terms.position_effect, terms.margin_mode,
+        terms.quantity_type, terms.stp_mode, terms.trigger_direction, terms.trail_type, terms.peg_type,
+        terms.trail_offset_exp, terms.peg_offset_exp, terms.leverage_exp,
+    )  # fmt: skip
+    if more != _NO_MORE:
+        packed += _MORE_TERMS.pack(*more)
     return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
 
 
