@@ -55,6 +55,11 @@ class Asked(Routing):
         if not 0 < m.order_qty < QTY_MAX:
             order.order_qty = 0
             self.step(order, Event.RISK_REJECT, reason=Reason.INVALID_QUANTITY)
+        else:
+            self.accepted(order, m)
+
+    def accepted(self, order: Order, new: NewOrder) -> None:
+        """A new order that can be one, before risk has decided."""
 
     def _order_of(self, m: NewOrder) -> Order:
         return Order(
@@ -78,11 +83,16 @@ class Asked(Routing):
         if m.decision == Decision.REJECT:
             self.step(order, Event.RISK_REJECT, reason=m.reason)
         elif order.state is State.RCV:
-            self._route(order, m)
+            self.passed(order, m)
         else:
             self.step(order, Event.RISK_PASS)
 
-    def _route(self, order: Order, m: RiskDecision) -> None:
+    def passed(self, order: Order, m: RiskDecision) -> None:
+        """Risk passed a new order: it goes."""
+        self.route(order, m, risk_seq=self.ctx.seq)
+
+    def route(self, order: Order, m: RiskDecision, *, risk_seq: int) -> None:
+        """Send an order by a pass, if it is for exactly this order and the way is open."""
         new = NewOrder.decode(order.asked)
         route = self.route_for(new)
         if m.content_hash != content_hash(new):
@@ -100,7 +110,7 @@ class Asked(Routing):
         order.deadline = self.ctx.now + self.request_timeout_ns
         self.ctx.emit(
             RoutedOrder(
-                order_id=order.order_id, risk_seq=self.ctx.seq, content_hash=m.content_hash, order_qty=new.order_qty,
+                order_id=order.order_id, risk_seq=risk_seq, content_hash=m.content_hash, order_qty=new.order_qty,
                 price_px=new.price_px, stop_px=new.stop_px, display_qty=new.display_qty, min_qty=new.min_qty,
                 expire_ts=new.expire_ts, account=new.account, instrument=new.instrument, strategy=new.strategy,
                 exec_inst=new.exec_inst, destination=route.destination, side=new.side, ord_type=new.ord_type, tif=new.tif,
@@ -132,7 +142,8 @@ class Asked(Routing):
         )  # fmt: skip
         reason = self._senseless(order, request)
         if not reason:
-            reason = self.step(order, Event.REPLACE_ASKED, then=lambda: setattr(order, "replace", request)).refuse
+            event = Event.HELD_REPLACE if order.held else Event.REPLACE_ASKED
+            reason = self.step(order, event, then=lambda: setattr(order, "replace", request)).refuse
         if reason:
             self._refuse_ask(order, m, CxlRejResponseTo.REPLACE, reason)
         else:
@@ -141,7 +152,7 @@ class Asked(Routing):
     def _senseless(self, order: Order, request: Request) -> int:
         if order.closed:
             return 0  # the table has the better reason
-        if not order.routed_seq and order.base not in (OrdStatus.RECEIVED, OrdStatus.PENDING_NEW):
+        if not order.routed_seq and not order.held and order.base not in (OrdStatus.RECEIVED, OrdStatus.PENDING_NEW):
             return Reason.ORDER_OUTCOME_UNKNOWN  # the venue works what we never sent: there is no request to replace
         if not 0 < request.order_qty < QTY_MAX:
             return Reason.INVALID_QUANTITY
@@ -165,6 +176,9 @@ class Asked(Routing):
             return
         elif m.content_hash != wanted:
             reason = Reason.RISK_PASS_MISSING_OR_DIFFERENT
+        elif order.held:
+            self.held_replaced(order, request)
+            return
         else:
             reason = self.shut(order) or self.step(order, Event.REPLACE_PASS).refuse
         if reason:
@@ -181,6 +195,16 @@ class Asked(Routing):
             )
         )  # fmt: skip
         self.arm(order)
+
+    def held_replaced(self, order: Order, request: Request) -> None:
+        """New terms of a held order are in force at once: no venue knows the old ones."""
+
+        def terms() -> None:
+            order.replace = None
+            order.order_qty, order.price_px, order.stop_px = request.order_qty, request.price_px, request.stop_px
+            order.display_qty, order.expire_ts, order.version = request.display_qty, request.expire_ts, request.version
+
+        self.step(order, Event.HELD_REPLACED, then=terms)
 
     # Cancel.
 
@@ -201,16 +225,17 @@ class Asked(Routing):
         else:
             order.last_version = max(order.last_version, version)
 
-    def cancel(self, order: Order, event: Event, *, version: int, reason: int) -> int:
-        """Set the cancel overlay and route it; a reason if the table refuses."""
+    def cancel(self, order: Order, event: Event, *, version: int, reason: int, end: int = OrdStatus.CANCELED) -> int:
+        """Set the cancel overlay and route it; a reason if the table refuses. `end`: what a held order becomes, at once."""
+        held = order.held
 
         def overlay() -> None:
-            if order.base != OrdStatus.RECEIVED:
+            if order.base != OrdStatus.RECEIVED and not held:
                 due = self.ctx.now + self.request_timeout_ns
                 order.cancel = Request(request_seq=self.ctx.seq, version=version, reason=reason, deadline=due)
                 self.route_cancel(order)
 
-        return self.step(order, event, then=overlay, reason=reason).refuse
+        return self.step(order, event, then=overlay, reason=reason, end=end if held else 0).refuse
 
     def route_cancel(self, order: Order) -> None:
         """Send the cancel under way. It names the frame the New was routed with, so it waits until that has come back."""

@@ -37,6 +37,7 @@ _CANCEL_ANSWERS = (Event.CANCEL_REFUSED, Event.CANCEL_TOO_LATE, Event.CANCEL_UNK
 _REPLACE_ANSWERS = (
     Event.REPLACE_FAIL, Event.REPLACE_REFUSED, Event.REPLACE_TOO_LATE, Event.REPLACE_UNKNOWN, Event.REPLACE_OTHER,
 )  # fmt: skip
+_REPLACED = (Event.VENUE_REPLACED, Event.HELD_REPLACED)
 _PROVES_IT_WORKS = (
     Event.VENUE_NEW, Event.FILL, Event.VENUE_REPLACED, Event.VENUE_TRIGGERED, Event.VENUE_RESTATED, Event.QUERY_OPEN,
 )  # fmt: skip
@@ -46,6 +47,12 @@ _EXEC_TYPE = {
     Event.RISK_PASS: ExecType.PENDING_NEW,
     Event.CANCEL_ASKED: ExecType.PENDING_CANCEL,
     Event.KILL: ExecType.PENDING_CANCEL,
+    Event.POLICY_CANCEL: ExecType.PENDING_CANCEL,
+    Event.HOLD: ExecType.SUSPENDED,
+    Event.RELEASE: ExecType.TRIGGERED,
+    Event.HELD_REPLACE: ExecType.PENDING_REPLACE,
+    Event.HELD_REPLACED: ExecType.REPLACED,
+    Event.RESIZED: ExecType.RESTATED,
     Event.REPLACE_ASKED: ExecType.PENDING_REPLACE,
     Event.VENUE_NEW: ExecType.NEW,
     Event.VENUE_SUSPENDED: ExecType.SUSPENDED,
@@ -117,7 +124,11 @@ class Core:
         if cell.query or contradiction:
             self.ask(order)
         self.arm(order)
+        self.moved(order)
         return cell
+
+    def moved(self, order: Order) -> None:
+        """An order has taken a step: for those whose business depends on another's."""
 
     def _move(self, order: Order, event: Event, to: str, end: int, of: int) -> bool:
         """Do what the cell says with base and overlays. True when the venue contradicted itself."""
@@ -134,6 +145,8 @@ class Core:
             self._lose(order, of)
         elif to == "PN":
             order.base = OrdStatus.PENDING_NEW
+        elif to == "RCV":
+            order.base = OrdStatus.RECEIVED
         elif to == "SUS":
             order.base = OrdStatus.SUSPENDED
             self._know(order)
@@ -195,7 +208,7 @@ class Core:
         if cancel is not None and order.cancel is None and order.base != OrdStatus.CANCELED:
             why = reason if event in _CANCEL_ANSWERS and reason else Reason.TOO_LATE
             self.refuse(order, CxlRejResponseTo.CANCEL, cancel.version, why)
-        if replace is not None and order.replace is None and event is not Event.VENUE_REPLACED:
+        if replace is not None and order.replace is None and event not in _REPLACED:
             why = reason if event in (*_REPLACE_ANSWERS, Event.CANCEL_NEW_FAILED) and reason else Reason.TOO_LATE
             # Open with the old terms: the replace went down with the connection.
             why = Reason.DISCONNECTED if event is Event.QUERY_OPEN else why
@@ -284,12 +297,17 @@ class Core:
             if not order.unknown:
                 dues.append(order.deadline if order.base == OrdStatus.PENDING_NEW else 0)
                 dues += [r.deadline for r in (order.cancel, order.replace) if r is not None]
+            dues.append(self.due(order))
         dues.append(self.cancel_due(order))
         due = min((d for d in dues if d), default=0)
         if due:
             self.ctx.set_timer(due, order.order_id)
         else:
             self.ctx.cancel_timer(order.order_id)
+
+    def due(self, order: Order) -> int:  # noqa: ARG002 - for who has something
+        """When something else is due for an open order, ns; 0: nothing."""
+        return 0
 
     def cancel_due(self, order: Order) -> int:
         """When an open order has to be canceled of our own accord; 0 = it has not."""

@@ -20,6 +20,7 @@ from journal.messages import (
     SourceStateCode,
     StreamStatus,
 )
+from oms.held import Held
 from oms.kills import Kills
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
@@ -29,7 +30,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills):
+class OrderManager(Kills, Held):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
@@ -45,6 +46,7 @@ class OrderManager(Kills):
     def on_instrument_defined(self, m: InstrumentDefined) -> None:
         """Where an instrument trades."""
         self.memory.instrument_venue[m.instrument] = m.venue
+        super().on_instrument_defined(m)
 
     def on_destination_defined(self, m: DestinationDefined) -> None:
         """A way to a venue."""
@@ -121,7 +123,8 @@ class OrderManager(Kills):
     # Time.
 
     def on_timer(self, token: int) -> None:
-        """A request's answer, or the next query, is due."""
+        """A request's answer, the next query, or something of its instructions is due."""
+        super().on_timer(token)
         order = self.memory.orders.get(token)
         if order is None or order.closed:
             return
@@ -159,3 +162,4 @@ class OrderManager(Kills):
             assert order.order_id == order_id
             order.check()
         self.check_kills()
+        self.check_instructions()

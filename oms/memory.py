@@ -9,14 +9,13 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages.latch import Latch
+from oms.instructions import Instructions
 from oms.order import Order
 
 CLOSED_AT_HAND_NS = 60_000_000_000
 """How long a closed order stays decoded: the echoes of an end arrive within seconds."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_ALWAYS = 13
-"""Fields of Memory that are always written: those up to `alerts`."""
 _decode_order = msgspec.msgpack.Decoder(Order).decode
 
 
@@ -62,6 +61,7 @@ class Memory(msgspec.Struct, array_like=True):
     """Who may end the kills."""
     again: dict[int, int] = {}
     """Open order under a kill without a cancel under way → when it is canceled again, ns."""
+    instructions: Instructions = msgspec.field(default_factory=Instructions)
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""
@@ -90,13 +90,8 @@ class Memory(msgspec.Struct, array_like=True):
         del self.closed[:done]
 
     def encode(self) -> bytes:
-        """Canonical bytes. What was added after `alerts` is left out as long as nothing is in it, from the end on: a stream
-        that does not use it has the bytes that it always had."""
-        held, first = msgspec.structs.astuple(self), msgspec.structs.astuple(Memory())
-        used = len(held)
-        while used > _ALWAYS and held[used - 1] == first[used - 1]:
-            used -= 1
-        return _encode(held[:used])
+        """Canonical bytes."""
+        return _encode(self)
 
 
 decode = msgspec.msgpack.Decoder(Memory).decode

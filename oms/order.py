@@ -129,6 +129,11 @@ class Order(msgspec.Struct, array_like=True):
         return self.base in CLOSED
 
     @property
+    def held(self) -> bool:
+        """We keep it back: passed by risk, known to no venue."""
+        return self.base == OrdStatus.SUSPENDED and not self.destination
+
+    @property
     def leaves_qty(self) -> int:
         """What may still trade."""
         return 0 if self.closed else max(self.order_qty - self.cum_qty, 0)
@@ -165,6 +170,8 @@ class Order(msgspec.Struct, array_like=True):
         """The state as reported: closed > UNKNOWN > PENDING_CANCEL > PENDING_REPLACE > base."""
         if self.closed:
             return _STATE_OF_BASE[self.base]
+        if self.held:
+            return State.RCV
         if self.unknown:
             return State.U
         if self.cancel is not None:
@@ -177,6 +184,8 @@ class Order(msgspec.Struct, array_like=True):
     def ord_status(self) -> int:
         """The reported state as OrdStatus (39)."""
         state = self.state
+        if self.held and self.replace is not None:
+            return OrdStatus.PENDING_REPLACE
         if state is State.U:
             return OrdStatus.UNKNOWN
         if state is State.PC:

@@ -11,6 +11,7 @@ Cells. What happens, then marks:
     bo           as b if it was this very request whose outcome was unknown; else UNKNOWN stays
     PC PR        the overlay is set, or stays; the base state below follows the event
     U            outcome unknown
+    h            an order we hold stays held: terms or overlays follow the event (a held order has column RCV, see State)
     F C E R      closed
     R0           rejected if nothing was filled; else the venue contradicts itself: stays, alert, query
     Rn           rejected if nothing was filled and the New was never acknowledged; else UNKNOWN, alert, query
@@ -30,7 +31,7 @@ import msgspec
 class State(Enum):
     """An order's state as reported: the columns."""
 
-    RCV = "received, not sent"
+    RCV = "received, not sent"  # also what we hold: it is reported as SUSPENDED
     PN = "pending new"
     N = "new, working"
     PF = "partially filled"
@@ -53,6 +54,12 @@ class Event(Enum):
 
     RISK_PASS = "risk passed it"
     RISK_REJECT = "risk refused it"
+    HOLD = "risk passed it, we hold it"
+    RELEASE = "what it waited for is there"
+    HELD_REPLACE = "our replace of a held order asked"
+    HELD_REPLACED = "risk passed the replace of a held order"
+    RESIZED = "its list changed the quantity of a held order"
+    POLICY_CANCEL = "a rule of ours ends it: its time, list or quote"
     REPLACE_PASS = "risk passed its replace"
     REPLACE_FAIL = "risk refused its replace"
     CANCEL_ASKED = "our cancel asked"
@@ -100,9 +107,16 @@ _ROWS: dict[Event, str] = {
     # A cancel or a kill may close an order while its risk decision is under way: the pass is then not used.
     Event.RISK_PASS:           " PN     x      x      x      x      x      x      x      =      =      =      =     ",
     Event.RISK_REJECT:         " R      =      =      =      =      =      =      =      =      =      =      =     ",
+    # A held order was never sent, so it needs no venue for any of these. RELEASE: risk decides once more, on what is sent.
+    Event.HOLD:                " SUS    x      x      x      x      x      x      x      =      =      =      =     ",
+    Event.RELEASE:             " RCV    x      x      x      x      x      x      x      =      =      =      =     ",
+    Event.HELD_REPLACE:        " h      x      x      x      x      x      x      x      rj302  rj302  rj302  rj302 ",
+    Event.HELD_REPLACED:       " h      x      x      x      x      x      x      x      =      =      =      =     ",
+    Event.RESIZED:             " h      x      x      x      x      x      x      x      =      =      =      =     ",
+    Event.POLICY_CANCEL:       " C      PC     PC     PC     =      PC     U      PC     =      =      =      =     ",
     # The cancel came between the replace and its risk decision: cancels win, the replace is not sent.
     Event.REPLACE_PASS:        " x      x      x      x      rj303  =      rj304  x      x      x      x      x     ",
-    Event.REPLACE_FAIL:        " x      x      x      x      PC     b      U      x      x      x      x      x     ",
+    Event.REPLACE_FAIL:        " h      x      x      x      PC     b      U      x      x      x      x      x     ",
     # PN: sent at once, for the venue takes our own ids. U: cancels always go.
     Event.CANCEL_ASKED:        " C      PC     PC     PC     rj303  PC     U      PC     rj302  rj302  rj302  rj302 ",
     # RCV, PN: the risk pass under way is for the old terms. One replace at a time.
@@ -155,7 +169,7 @@ _ROWS: dict[Event, str] = {
     Event.NOT_FOUND:           " =      U?     =?     =?     U?     U?     =?     =      =      =      =      =     ",
 }  # fmt: skip
 
-_CELL = re.compile(r"^(=|x|b[no]?|R[0n]?|PN|N|PF|SUS|PC|PR|U|F|C|E|rj(\d{3}))(\+L)?(!)?(\?)?$")
+_CELL = re.compile(r"^(=|x|h|b[no]?|R[0n]?|RCV|PN|N|PF|SUS|PC|PR|U|F|C|E|rj(\d{3}))(\+L)?(!)?(\?)?$")
 
 
 class Cell(msgspec.Struct, frozen=True):

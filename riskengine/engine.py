@@ -10,6 +10,7 @@ from journal.messages import (
     NULL,
     CancelOrder,
     CxlRejResponseTo,
+    EmulatedTrigger,
     ExecutionReport,
     NewOrder,
     OrderCancelReject,
@@ -24,6 +25,7 @@ from riskengine.checks import evaluate
 from riskengine.codes import CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
+from riskengine.forms import Forming
 from riskengine.funding import bought_by, spend
 from riskengine.ids import add, contains
 from riskengine.memory import decode
@@ -36,7 +38,7 @@ _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, Or
 _OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
 
 
-class RiskEngine(Violations):
+class RiskEngine(Violations, Forming):
     """Pre-trade risk. A pure state machine: same frames, same decisions, same bytes."""
 
     def __init__(self, ctx: Context, *, require_limits: bool = False) -> None:
@@ -62,7 +64,8 @@ class RiskEngine(Violations):
             known_id=known, instrument=i, order=m, display_qty=m.display_qty, expire_ts=m.expire_ts, release_ts=m.release_ts,
             in_amount=in_amount,
         )  # fmt: skip
-        if self._decide(p, NewOrder.KIND, content_hash(m)):
+        if self._decide(p, NewOrder.KIND, content_hash(self.decided(m))):
+            self.keep_form(m)
             held = self.memory.exposure.orders.get(m.order_id)
             if held is not None:  # a report has already made it known, for an order that is nobody's yet
                 self.view.release(held)
@@ -73,6 +76,23 @@ class RiskEngine(Violations):
                     quantity_type=m.quantity_type, list_id=m.list_id,
                 )
             )  # fmt: skip
+
+    def on_emulated_trigger(self, m: EmulatedTrigger) -> None:
+        """Decide on what a held order is sent as. It is reserved already, so nothing more is."""
+        held = self.memory.exposure.orders.get(m.order_id)
+        form = self.released(m, held)
+        if held is None or form is None:
+            return  # it ended before this frame
+        p = Proposal(
+            now=self.ctx.now, source=order_id_source(m.order_id),  # the OMS asks in its owner's name
+            subject=self.view.subject_of(held), side=held.side, ord_type=form.ord_type, exec_inst=form.exec_inst,
+            order_qty=form.order_qty, price_px=form.price_px, stop_px=form.stop_px, known_id=True, held=held, replace=True,
+            instrument=self.memory.instruments.get(held.instrument), display_qty=form.display_qty, expire_ts=form.expire_ts,
+            in_amount=held.in_amount,
+        )  # fmt: skip
+        if self._decide(p, EmulatedTrigger.KIND, content_hash(form)):
+            held.ord_type, held.price_px, held.stop_px = form.ord_type, form.price_px, form.stop_px
+            self.view.settle(held)
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
         """Decide on new terms; until they are in force or refused, the larger of both is reserved."""
@@ -169,6 +189,7 @@ class RiskEngine(Violations):
             if held is not None:
                 self.view.release(held)
                 self.order_closed(held)
+            self.memory.forms.pop(m.order_id, None)
             return
         if held is None:
             # Not decided here, or open again after an end: it can trade, so it counts.

@@ -251,6 +251,8 @@ class Memory(msgspec.Struct, array_like=True):
     windowed: bool = False
     """Some limit wants the mids of a window: every touch must be seen (apps/kernel/python/touches.c)."""
     control: Control = msgspec.field(default_factory=Control)
+    forms: dict[int, bytes] = {}
+    """Open order that the OMS may hold → its NewOrder (body)."""
 
     def encode(self) -> bytes:
         """Canonical bytes."""

@@ -66,7 +66,7 @@ def step(r: Recorder, order: Order, event: Event) -> None:
     def then() -> None:
         if event in _FILL_QTY:
             order.add_fill("another", _FILL_QTY[event] or rest, 5000)
-        elif event in (Event.CANCEL_ASKED, Event.KILL) and order.base != OrdStatus.RECEIVED:
+        elif event in (Event.CANCEL_ASKED, Event.KILL, Event.POLICY_CANCEL) and order.base != OrdStatus.RECEIVED:
             order.cancel = request
         elif event is Event.REPLACE_ASKED:
             order.replace = request
@@ -87,7 +87,7 @@ def expected(order: Order, event: Event, acknowledged: bool) -> set[State]:
                                       Event.CANCEL_TOO_LATE, Event.REPLACE_TOO_LATE, Event.VENUE_PENDING_NEW):  # fmt: skip
         base = State.PN
     match cell.to:
-        case "=" | "x" | "rj":
+        case "=" | "x" | "rj" | "h":
             return {was}
         case "b":
             return {base}

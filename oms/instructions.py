@@ -1,0 +1,64 @@
+"""What the OMS remembers of orders that are more than sent: held ones, lives, lists, sweeps, schedules, quotes.
+
+It stands beside the orders, not in them: most orders have nothing of it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from journal.messages import NULL
+from journal.messages.capabilities import Offer
+
+
+class Wait(IntEnum):
+    """What a held order waits for."""
+
+    LIST = 1  # until its list is complete and passed
+    FILL = 2  # until another order of its list has filled
+    TIME = 3  # until its release time
+    PRICE = 4  # until its trigger
+    GATE = 5  # only for the gate: all else is there
+    RISK = 6  # for the decision on what is to be sent
+
+
+class Hold(msgspec.Struct, array_like=True):
+    """An order we hold. Prices are mantissas of the instrument."""
+
+    asked: bytes
+    """The NewOrder's body, with the terms in force."""
+    wait: int
+    stop_px: int = NULL
+    """Where the stop stands; NULL: of a trail that has not seen a price."""
+    not_before: int = 0
+    """A release that was refused for a while is not tried again before this time, ns."""
+    trigger_seq: int = 0
+    """The EmulatedTrigger on which risk is asked; 0 until it has come back."""
+    pass_body: bytes = b""
+    """Of a member of a list that is not complete: the RiskDecision that passed it, and its frame."""
+    pass_seq: int = 0
+
+
+class Grid(msgspec.Struct, array_like=True):
+    """What prices of an instrument are."""
+
+    px_exp: int
+    tick_px: int
+
+
+class Instructions(msgspec.Struct, array_like=True):
+    """State of everything that is more than an order sent."""
+
+    offers: dict[int, Offer] = {}
+    """What the venues take that say so."""
+    grids: dict[int, Grid] = {}
+    """Instruments of these venues."""
+    holds: dict[int, Hold] = {}
+    watched: dict[int, list[int]] = {}
+    """Instrument → held orders that wait for its price, in the order they came."""
+    ends: dict[int, int] = {}
+    """Order → when we end its life, ns."""
+    closes: dict[str, list[int]] = {}
+    """venue/instrument (0: all) → times at which its trading day ends, ascending."""
