@@ -28,6 +28,7 @@ from oms.order import Order, Request, Unknown
 from oms.routing import Routing
 from oms.transitions import Event, State
 
+_MAY_REPLACE = (SourceRole.OPERATOR, SourceRole.OMS)
 _MAY_CANCEL = (SourceRole.OPERATOR, SourceRole.RISK)
 QTY_MAX = 1 << 62
 
@@ -255,7 +256,7 @@ class Asked(Routing):
         if order is None:
             return Reason.UNKNOWN_ORDER
         role = self.memory.roles.get(self.ctx.source, 0)
-        if self.ctx.source != order.source and not (role == SourceRole.OPERATOR if replace else role in _MAY_CANCEL):
+        if self.ctx.source != order.source and role not in (_MAY_REPLACE if replace else _MAY_CANCEL):
             return Reason.NOT_OWNER
         if order.source == 0:
             return Reason.FOREIGN_ORDER

@@ -81,7 +81,14 @@ class Held(Answered):
     def on_instrument_defined(self, m: InstrumentDefined) -> None:
         """The grid of an instrument for whose venue we may hold."""
         if m.venue in self.memory.instructions.offers:
-            self.memory.instructions.grids[m.instrument] = Grid(m.px_exp, m.tick_px if m.tick_px not in (NULL, 0) else 1)
+            tick = m.tick_px if m.tick_px not in (NULL, 0) else 1
+            lot = m.lot_qty if m.lot_qty not in (NULL, 0) else 1
+            self.memory.instructions.grids[m.instrument] = Grid(m.px_exp, tick, lot)
+
+    def lot(self, instrument: int) -> int:
+        """Quantity step; 1 where none is known."""
+        grid = self.memory.instructions.grids.get(instrument)
+        return grid.lot_qty if grid is not None else 1
 
     def on_trading_calendar(self, m: TradingCalendar) -> None:
         """When trading days end."""
@@ -126,7 +133,10 @@ class Held(Answered):
         new = NewOrder.decode(order.asked)
         wait = self.first_wait(order, new)
         if wait:
-            self.hold(order, Hold(order.asked, wait, new.stop_px))
+            hold = Hold(order.asked, wait, new.stop_px)
+            if wait == Wait.LIST:
+                hold.pass_body, hold.pass_seq = m.encode(), self.ctx.seq
+            self.hold(order, hold)
         else:
             self.route(order, m, risk_seq=self.ctx.seq)
 

@@ -46,6 +46,44 @@ class Grid(msgspec.Struct, array_like=True):
 
     px_exp: int
     tick_px: int
+    lot_qty: int
+
+
+class Leg(msgspec.Struct, array_like=True):
+    """A member of a list."""
+
+    order_id: int
+    role: int
+    qty: int = 0
+    """As asked; 0 until its NewOrder is here."""
+    asked_qty: int = 0
+    """The total we have last asked the venue for, through a ReplaceOrder."""
+    asking: bool = False
+    """That ReplaceOrder has not come back yet."""
+    told: bool = False
+    """A person was told that it was refused."""
+
+
+class Dependency(msgspec.Struct, array_like=True):
+    """A list of orders that depend on one another."""
+
+    list_id: int
+    contingency: int
+    trigger_mode: int
+    legs: list[Leg]
+    status: int
+    deadline: int = 0
+    """Until when it must be complete, or is remembered, ns; 0: as long as it lives."""
+    reason: int = 0
+    winner: int = 0
+    """Of an OCO: the member that filled or ended first; the others go."""
+    alerted: bool = False
+    busy: bool = False
+    """Within a step of one of its members; never between frames."""
+
+    def leg(self, order_id: int) -> Leg | None:
+        """The member of an order."""
+        return next((leg for leg in self.legs if leg.order_id == order_id), None)
 
 
 class Instructions(msgspec.Struct, array_like=True):
@@ -62,3 +100,6 @@ class Instructions(msgspec.Struct, array_like=True):
     """Order → when we end its life, ns."""
     closes: dict[str, list[int]] = {}
     """venue/instrument (0: all) → times at which its trading day ends, ascending."""
+    lists: dict[int, Dependency] = {}
+    list_of: dict[int, int] = {}
+    """Order → its list."""

@@ -20,8 +20,8 @@ from journal.messages import (
     SourceStateCode,
     StreamStatus,
 )
-from oms.held import Held
 from oms.kills import Kills
+from oms.lists import Lists
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
 from oms.routing import is_down
@@ -30,7 +30,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Held):
+class OrderManager(Kills, Lists):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.

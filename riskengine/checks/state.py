@@ -28,9 +28,10 @@ def gate(memory: Memory, p: Proposal) -> Verdict:
 
 
 def permission(memory: Memory, p: Proposal) -> Verdict:
-    """An order id bears the number of the source that asks; an operator may replace anyone's."""
+    """An order id bears the number of the source that asks; an operator and the OMS (for a list) may replace
+    anyone's."""
     owner = order_id_source(p.subject.order_id)
-    operator = p.replace and memory.roles.get(p.source) == SourceRole.OPERATOR
+    operator = p.replace and memory.roles.get(p.source) in (SourceRole.OPERATOR, SourceRole.OMS)
     if p.subject.order_id != 0 and (owner == p.source or operator):
         return passed(RiskCheck.PERMISSION, value=p.source, bound=owner)
     return failed(RiskCheck.PERMISSION, Reason.NOT_OWNER, value=p.source, bound=owner)
