@@ -75,7 +75,7 @@ class Asked(Routing):
         order = self.memory.find(m.order_id)
         if m.request_kind == ReplaceOrder.KIND:
             if order is not None and order.replace is not None and order.replace.request_seq == m.request_seq:
-                self._replace_decided(order, order.replace, m)
+                self.replace_decided(order, order.replace, m, risk_seq=self.ctx.seq)
             return
         if order is None or order.request_seq != m.request_seq:
             if m.decision != Decision.REJECT:
@@ -165,7 +165,8 @@ class Asked(Routing):
         wanted = (request.order_qty, request.price_px, request.stop_px, request.display_qty, request.expire_ts)
         return Reason.REPLACE_HAS_NO_EFFECT if now == wanted else 0
 
-    def _replace_decided(self, order: Order, request: Request, m: RiskDecision) -> None:
+    def replace_decided(self, order: Order, request: Request, m: RiskDecision, *, risk_seq: int) -> None:
+        """Risk's word on a replace that is pending."""
         wanted = replace_hash(
             order_id=order.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
             display_qty=request.display_qty, expire_ts=request.expire_ts,
@@ -188,7 +189,7 @@ class Asked(Routing):
         request.routed, request.deadline = True, self.ctx.now + self.request_timeout_ns
         self.ctx.emit(
             RoutedReplace(
-                order_id=order.order_id, risk_seq=self.ctx.seq, content_hash=wanted, orig_request_seq=order.current_seq,
+                order_id=order.order_id, risk_seq=risk_seq, content_hash=wanted, orig_request_seq=order.current_seq,
                 order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
                 display_qty=request.display_qty, expire_ts=request.expire_ts, account=order.account,
                 instrument=order.instrument, version=request.version, destination=order.destination,

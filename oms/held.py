@@ -103,6 +103,8 @@ class Held(Answered):
         offer = i.offers.get(order.venue)
         ruling = capability(offer, new, now=self.ctx.now)
         reason = ruling.reason
+        if not reason and 0 < new.expire_ts <= new.release_ts:
+            reason = Reason.INVALID_RELEASE_TIME
         if not reason and ruling.held and self._offset(new, new.stop_px) is None:
             reason = Reason.INVALID_TRAILING_OFFSET
         if ruling.how == Handling.REFUSED or reason:

@@ -86,6 +86,37 @@ class Dependency(msgspec.Struct, array_like=True):
         return next((leg for leg in self.legs if leg.order_id == order_id), None)
 
 
+class Sweep(msgspec.Struct, array_like=True):
+    """A CancelAll that has orders without an end."""
+
+    asked: bytes
+    request_seq: int
+    matched: int = 0
+    canceled: int = 0
+    rejected: int = 0
+    pending: list[int] = []
+    busy: bool = False
+    """While it asks; never between frames."""
+
+
+class Later(msgspec.Struct, array_like=True):
+    """A replace that is sent at a time."""
+
+    at: int
+    pass_body: bytes = b""
+    pass_seq: int = 0
+    """Frame of the RiskDecision that passed it; 0: not yet."""
+
+
+class Scheduled(msgspec.Struct, array_like=True, order=True):
+    """A cancel that is asked at a time."""
+
+    at: int
+    order_id: int
+    version: int
+    reason: int
+
+
 class Instructions(msgspec.Struct, array_like=True):
     """State of everything that is more than an order sent."""
 
@@ -103,3 +134,10 @@ class Instructions(msgspec.Struct, array_like=True):
     lists: dict[int, Dependency] = {}
     list_of: dict[int, int] = {}
     """Order → its list."""
+    sweeps: dict[int, Sweep] = {}
+    """CancelAll's frame → how far it is."""
+    swept: dict[int, list[int]] = {}
+    """Order → the sweeps it is pending in."""
+    later: dict[int, Later] = {}
+    """Order → its replace that waits for its time."""
+    scheduled: list[Scheduled] = []

@@ -21,16 +21,16 @@ from journal.messages import (
     StreamStatus,
 )
 from oms.kills import Kills
-from oms.lists import Lists
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
+from oms.release import Releasing
 from oms.routing import is_down
 from oms.transitions import Event
 
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Lists):
+class OrderManager(Kills, Releasing):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
