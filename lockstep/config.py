@@ -175,6 +175,14 @@ class Risk(Section):
     flatten: bool = False
 
 
+class Mmp(Section):
+    """[mmp]: market-maker protection by the OMS, of every group of quotes."""
+
+    window: str
+    fills: int = 0
+    quantity: int = 0
+
+
 class AppEntry(Section):
     """[app.NAME]: an app that is no strategy."""
 
@@ -214,6 +222,7 @@ class System(Section):
     strategy: dict[str, dict[str, Any]] = {}
     host: dict[str, HostEntry] = {}
     risk: Risk = msgspec.field(default_factory=Risk)
+    mmp: Mmp | None = None
     backtest: BacktestPlan | None = None
     replication: ReplicationSettings | None = None
     user: dict[str, User] = {}
@@ -357,6 +366,9 @@ class Config:
 
     def parameters_of(self, app: str) -> dict[str, Any]:
         """The parameters of an app or strategy, as written."""
+        mmp = self.system.mmp
+        if mmp is not None and app in self.apps and self.apps[app].role.upper() == SourceRole.OMS.name:
+            return {"mmp": {"window_ns": units.duration_ns(mmp.window), "fills": mmp.fills, "qty": mmp.quantity}}
         return {k: v for k, v in self.system.strategy.get(app, {}).items() if k not in STRATEGY_KEYS}
 
 
@@ -487,6 +499,10 @@ def _check(config: Config) -> None:
         for key, enum in venue_offers.LISTS.items():
             for found in getattr(venue, key) or ():
                 _enum(config, f"venue.{name}.{key}", found, enum)
+    if s.mmp is not None:
+        _unit(config, "mmp.window", s.mmp.window, units.duration_ns)
+        if min(s.mmp.fills, s.mmp.quantity) < 0 or not s.mmp.fills + s.mmp.quantity:
+            raise config.error("mmp", {"fills": s.mmp.fills, "quantity": s.mmp.quantity}, "fills or quantity above 0")
     for name, account in s.account.items():
         _name(config, f"account.{name}.venue", account.venue, s.venue, "venue")
         _name(config, f"account.{name}.currency", account.currency, s.currency, "currency")

@@ -117,6 +117,34 @@ class Scheduled(msgspec.Struct, array_like=True, order=True):
     reason: int
 
 
+class Quote(msgspec.Struct, array_like=True):
+    """What an asker quotes on one of its entries: an order a side, 0 where it does not quote."""
+
+    quote_id: int
+    source: int
+    account: int
+    entry: int
+    instrument: int
+    set: int
+    mmp_group: int
+    bid_order_id: int
+    ask_order_id: int
+    status: int = 0
+    """As last said."""
+    why: int = 0
+    """Reason of the last end of a side."""
+
+
+class Protection(msgspec.Struct, array_like=True):
+    """Market-maker protection of a group of quotes."""
+
+    fills: list[tuple[int, int]] = []
+    """(time, quantity) within the window."""
+    frozen: bool = False
+    until: int = 0
+    """When it thaws by itself, ns; 0: not before it is told."""
+
+
 class Instructions(msgspec.Struct, array_like=True):
     """State of everything that is more than an order sent."""
 
@@ -141,3 +169,8 @@ class Instructions(msgspec.Struct, array_like=True):
     later: dict[int, Later] = {}
     """Order → its replace that waits for its time."""
     scheduled: list[Scheduled] = []
+    quotes: dict[str, Quote] = {}
+    """source/account/entry → the quote that stands there."""
+    quote_of: dict[int, str] = {}
+    protections: dict[str, Protection] = {}
+    """source/account/group."""

@@ -23,14 +23,14 @@ from journal.messages import (
 from oms.kills import Kills
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
-from oms.release import Releasing
+from oms.quotes import Quotes
 from oms.routing import is_down
 from oms.transitions import Event
 
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Releasing):
+class OrderManager(Kills, Quotes):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.

@@ -12,6 +12,7 @@ from journal.messages import (
     CxlRejResponseTo,
     EmulatedTrigger,
     ExecutionReport,
+    MassQuote,
     NewOrder,
     OrderCancelReject,
     ReplaceOrder,
@@ -21,6 +22,7 @@ from journal.messages import (
     replace_hash,
 )
 from journal.messages.orders import OWN_NUMBER_BITS
+from journal.messages.quoting import quote_orders, valid_quote
 from riskengine.checks import evaluate
 from riskengine.codes import CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
@@ -49,9 +51,18 @@ class RiskEngine(Violations, Forming):
 
     def on_new_order(self, m: NewOrder) -> None:
         """Decide on a new order; reserve it if it passes."""
+        self._new(m, NewOrder.KIND)
+
+    def on_mass_quote(self, m: MassQuote) -> None:
+        """Decide on each of the orders that a quote stands for."""
+        if valid_quote(m, self.ctx.now):
+            for new in quote_orders(m, self.ctx.seq, self.ctx.source):
+                self._new(new, MassQuote.KIND)
+
+    def _new(self, m: NewOrder, kind: int) -> None:
         source = order_id_source(m.order_id)
         known = contains(self.memory.used.get(source, []), m.order_id & _OWN_NUMBER)
-        if source == self.ctx.source:
+        if source == self.ctx.source and kind == NewOrder.KIND:  # a quote's ids are the stream's: never used before
             add(self.memory.used.setdefault(source, []), m.order_id & _OWN_NUMBER)
         subject = self.view.subject(
             m.account, m.strategy, m.user, m.instrument, source=source, order_id=m.order_id, parent=m.parent_order_id
@@ -64,7 +75,7 @@ class RiskEngine(Violations, Forming):
             known_id=known, instrument=i, order=m, display_qty=m.display_qty, expire_ts=m.expire_ts, release_ts=m.release_ts,
             in_amount=in_amount,
         )  # fmt: skip
-        if self._decide(p, NewOrder.KIND, content_hash(self.decided(m))):
+        if self._decide(p, kind, content_hash(self.decided(m))):
             self.keep_form(m)
             held = self.memory.exposure.orders.get(m.order_id)
             if held is not None:  # a report has already made it known, for an order that is nobody's yet
