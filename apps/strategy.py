@@ -10,14 +10,15 @@
         @on(TopOfBook, wake="touch_changed")
         def touch(self, m: TopOfBook) -> None: ...
 
-Reachable: `now`, `book`, `position`, `refdata`, `orders`, `buy/sell/cancel/replace/target`, `wake`, `heartbeat`, `log`. Nothing
-else is needed, and nothing else is: no clock, no I/O, no randomness.
+Reachable: `now`, `book`, `position`, `refdata`, `orders`, `buy/sell/cancel/replace/target`, lists of
+orders (`draft`, `oco`, `oto`, `ouo`, `bracket`), `mass_cancel`, `mass_quote`, `wake`, `heartbeat`, `log`. Nothing else is
+needed, and nothing else is: no clock, no I/O, no randomness.
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar, get_origin
 
@@ -28,30 +29,40 @@ from apps.books.app import Books
 from apps.books.book import Book
 from apps.instruments import Instruments
 from apps.positions import Positions
+from apps.terms import fields_of
 from journal.messages import (
     NULL,
     AlertSeverity,
+    CancelAll,
     CancelOrder,
+    CancelQuotes,
     CommandCode,
+    ContingencyType,
     CxlRejResponseTo,
-    ExecInst,
     ExecType,
     ExecutionReport,
+    Flag,
     Heartbeat,
+    ListMember,
+    ListRole,
     LogRecord,
+    MassQuote,
     Message,
     NewOrder,
     OrderCancelReject,
+    OrderList,
     OrdStatus,
-    OrdType,
+    QuoteEntry,
     Reason,
     ReplaceOrder,
+    ScopeType,
     Side,
     StrategyCommand,
     StrategyDefined,
     StrategyState,
     StrategyStateCode,
     TimeInForce,
+    TrailType,
     order_id_of,
     order_id_source,
 )
@@ -152,22 +163,130 @@ class Strategy(App):
     # What a user does.
 
     def buy(self, instrument: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> int:
-        """Send a buy order; limit when a price is given, else market. Terms: `tif`, `post_only`, `reduce_only`. Returns its
-        order id, 0 when the strategy is stopped."""
-        return self._new(Side.BUY, instrument, qty, px, **terms)
+        """Send a buy order; limit when a price is given, else market. Returns its order id, 0 when the strategy is stopped.
+
+        Terms: `tif`; `post_only`, `reduce_only`, `hidden`; `stop` (a stop, or with a price a stop-limit), `touched`
+        (if-touched), `trail` with `trail_type` (a trailing stop), `trigger` (which price is watched); `display` (iceberg);
+        `expire` (GTD), `release` (sent at that time); the rest in apps.terms."""
+        return self._one(Side.BUY, instrument, qty, px, terms)
 
     def sell(self, instrument: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> int:
         """Send a sell order; see `buy`."""
-        return self._new(Side.SELL, instrument, qty, px, **terms)
+        return self._one(Side.SELL, instrument, qty, px, terms)
 
-    def cancel(self, order_id: int) -> None:
-        """Ask to cancel one of our orders; asking twice sends once."""
+    def _one(self, side: Side, instrument: int, qty: int | Decimal, px: int | Decimal | None, terms: dict[str, Any]) -> int:
+        if not self.enabled or self._definition is None:
+            return 0
+        return self._send([self.draft(side, instrument, qty, px, **terms)])[0]
+
+    def draft(self, side: Side, instrument: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> NewOrder:
+        """An order that is not sent yet: what `oco`, `oto` and `ouo` take. Terms as of `buy`."""
+        d = self._definition or StrategyDefined()
+        for name in ("stop", "touched"):
+            if terms.get(name) is not None:
+                terms[name] = self._px(instrument, terms[name])
+        if terms.get("display") is not None:
+            terms["display"] = self._qty(instrument, terms["display"])
+        if terms.get("trail") is not None:
+            terms |= self._trail(instrument, terms["trail"], terms.get("trail_type") or TrailType.PRICE)
+        return NewOrder(
+            order_id=self._number(),
+            account=d.default_account,
+            strategy=d.strategy,
+            user=d.owner_user,
+            instrument=instrument,
+            side=side,
+            order_qty=self._qty(instrument, qty),
+            price_px=self._px(instrument, px) if px is not None else NULL,
+            book_seq=self.book(instrument).seq,
+            **fields_of(terms, limit=px is not None),
+        )
+
+    def _trail(self, instrument: int, trail: int | Decimal, trail_type: TrailType) -> dict[str, Any]:
+        """A distance: in prices by the instrument's exponent, in anything else by the number's own."""
+        if trail_type == TrailType.PRICE:
+            return {
+                "trail": self._px(instrument, trail),
+                "trail_type": trail_type,
+                "trail_exp": self.refdata[instrument].px_exp,
+            }
+        if isinstance(trail, int):
+            return {"trail": trail, "trail_type": trail_type}
+        exp = min(int(trail.as_tuple().exponent), 0)
+        return {"trail": int(trail.scaleb(-exp)), "trail_type": trail_type, "trail_exp": exp}
+
+    def oco(self, *drafts: NewOrder) -> list[int]:
+        """Orders of which the first that fills, or ends, cancels the others. Order ids; none when the strategy is stopped."""
+        return self._list(ContingencyType.OCO, drafts, [ListRole.SIBLING] * len(drafts), 0)
+
+    def ouo(self, *drafts: NewOrder, proportional: bool = False) -> list[int]:
+        """Orders that take from each other's quantity what they fill."""
+        kind = ContingencyType.OUO_PROPORTIONAL if proportional else ContingencyType.OUO_ABSOLUTE
+        return self._list(kind, drafts, [ListRole.SIBLING] * len(drafts), 0)
+
+    def oto(self, first: NewOrder, *others: NewOrder, at_first_fill: bool = False) -> list[int]:
+        """An order, and others that are held until it has filled."""
+        roles = [ListRole.PRIMARY, *[ListRole.SIBLING] * len(others)]
+        return self._list(ContingencyType.OTO, [first, *others], roles, int(at_first_fill))
+
+    def bracket(
+        self, entry: NewOrder, *, stop: NewOrder | None = None, profit: NewOrder | None = None, at_first_fill: bool = False
+    ) -> list[int]:
+        """An entry, and what closes it: a stop loss, a profit taken, or both, for as much as the entry has filled."""
+        children = [(stop, ListRole.STOP_LOSS), (profit, ListRole.TAKE_PROFIT)]
+        members = [(entry, ListRole.PRIMARY), *((d, r) for d, r in children if d is not None)]
+        return self._list(ContingencyType.BRACKET, [d for d, _ in members], [r for _, r in members], int(at_first_fill))
+
+    def mass_cancel(self, *, instrument: int = 0, side: int = 0) -> int:
+        """Cancel all that we have open with one request (of an instrument, a side); its number, for the CancelAllReports."""
+        d = self._definition or StrategyDefined()
+        request = self._number()
+        self.emit(
+            CancelAll(
+                request=request,
+                scope_type=ScopeType.STRATEGY_INSTRUMENT if instrument else ScopeType.STRATEGY,
+                scope_strategy=d.strategy,
+                scope_instrument=instrument,
+                side=side,
+                reason=Reason.USER_REQUEST,
+            )
+        )
+        return request
+
+    def mass_quote(self, *entries: QuoteEntry, group: int = 0, reset: bool = False, until: int = 0) -> int:
+        """Quote two-sided, each entry in place of the one with its number; its quote id, 0 when the strategy is stopped.
+
+        `group`: under market-maker protection, `reset` after it has tripped; `until`: ns. QuoteStatusReports say what came of
+        it; fills come as execution reports."""
+        d = self._definition
+        if not self.enabled or d is None:
+            return 0
+        quote_id = self._number()
+        self.emit(
+            MassQuote(
+                quote_id=quote_id,
+                account=d.default_account,
+                strategy=d.strategy,
+                entries=list(entries),
+                mmp_group=group,
+                mmp_reset=int(reset),
+                valid_until_ts=until,
+            )
+        )
+        return quote_id
+
+    def pull_quotes(self, *, instrument: int = 0, quote_id: int = 0) -> None:
+        """Pull our quotes (of an instrument, of one MassQuote)."""
+        self.emit(CancelQuotes(quote_id=quote_id, instrument=instrument, reason=Reason.USER_REQUEST))
+
+    def cancel(self, order_id: int, *, at: int = 0) -> None:
+        """Ask to cancel one of our orders, at a time where one is given; asking twice sends once."""
         order = self.orders.get(order_id)
         if order is None or order.canceling:
             return
-        order.canceling = True
+        order.canceling = not at
         order.version += 1
-        self.emit(CancelOrder(order_id=order_id, version=order.version, reason=Reason.USER_REQUEST))
+        self.emit(CancelOrder(order_id=order_id, version=order.version, reason=Reason.USER_REQUEST, release_ts=at))
 
     def cancel_all(self, instrument: int = 0) -> None:
         """Ask to cancel all our orders (of an instrument)."""
@@ -175,9 +294,17 @@ class Strategy(App):
             if instrument in (0, order.instrument):
                 self.cancel(order.order_id)
 
-    def replace(self, order_id: int, *, qty: int | Decimal | None = None, px: int | Decimal | None = None) -> None:
-        """Ask for new terms of one of our orders: total quantity, price. Not given: left as it is. Nothing while another change
-        is pending."""
+    def replace(
+        self,
+        order_id: int,
+        *,
+        qty: int | Decimal | None = None,
+        px: int | Decimal | None = None,
+        stop: int | Decimal | None = None,
+        at: int = 0,
+    ) -> None:
+        """Ask for new terms of one of our orders: total quantity, price, stop. Not given: left as it is. Nothing while another
+        change is pending. `at`: when it is to be sent."""
         order = self.orders.get(order_id)
         if order is None or order.canceling or order.replacing:
             return
@@ -189,6 +316,8 @@ class Strategy(App):
                 version=order.version,
                 order_qty=NULL if qty is None else self._qty(order.instrument, qty),
                 price_px=NULL if px is None else self._px(order.instrument, px),
+                stop_px=NULL if stop is None else self._px(order.instrument, stop),
+                release_ts=at,
             )
         )
 
@@ -262,51 +391,35 @@ class Strategy(App):
             self._started = True
             self.start()
 
-    def _new(
-        self,
-        side: Side,
-        instrument: int,
-        qty: int | Decimal,
-        px: int | Decimal | None,
-        *,
-        tif: TimeInForce | None = None,
-        post_only: bool = False,
-        reduce_only: bool = False,
-    ) -> int:
-        d = self._definition
-        if not self.enabled or d is None:
-            return 0
-        self._order_number += 1
-        order_id = order_id_of(self.me, self._order_number)
-        limit = px is not None
-        order = OpenOrder(
-            order_id=order_id,
-            instrument=instrument,
-            side=side,
-            qty=self._qty(instrument, qty),
-            px=self._px(instrument, px) if px is not None else NULL,
-            leaves_qty=self._qty(instrument, qty),
-            status=OrdStatus.RECEIVED,
-        )
-        self.orders[order_id] = order
-        inst = (ExecInst.PARTICIPATE_DO_NOT_INITIATE if post_only else 0) | (ExecInst.DO_NOT_INCREASE if reduce_only else 0)
-        self.emit(
-            NewOrder(
-                order_id=order_id,
-                account=d.default_account,
-                strategy=d.strategy,
-                user=d.owner_user,
-                instrument=instrument,
-                side=side,
-                ord_type=OrdType.LIMIT if limit else OrdType.MARKET,
-                tif=tif if tif is not None else (TimeInForce.GTC if limit else TimeInForce.IOC),
-                exec_inst=int(inst),
-                order_qty=order.qty,
-                price_px=order.px,
-                book_seq=self.book(instrument).seq,
+    def _send(self, drafts: Sequence[NewOrder], first: Message | None = None) -> list[int]:
+        """Send orders as one decision: consecutive frames, LAST on the last of them."""
+        if first is not None:
+            self.emit(first, 0)
+        for new in drafts:
+            self.orders[new.order_id] = OpenOrder(
+                order_id=new.order_id,
+                instrument=new.instrument,
+                side=new.side,
+                qty=new.order_qty,
+                px=new.price_px,
+                leaves_qty=new.order_qty,
+                status=OrdStatus.RECEIVED,
             )
-        )
-        return order_id
+            self.emit(new, int(Flag.LAST) if new is drafts[-1] else 0)
+        return [new.order_id for new in drafts]
+
+    def _number(self) -> int:
+        """A number of our own, for orders, lists, quotes and requests alike."""
+        self._order_number += 1
+        return order_id_of(self.me, self._order_number)
+
+    def _list(self, kind: ContingencyType, drafts: Sequence[NewOrder], roles: Sequence[ListRole], mode: int) -> list[int]:
+        if not self.enabled or not drafts:
+            return []
+        list_id = self._number()
+        members = [ListMember(order_id=d.order_id, role=r) for d, r in zip(drafts, roles, strict=True)]
+        asked = OrderList(list_id=list_id, contingency=kind, trigger_mode=mode, members=members)
+        return self._send([msgspec.structs.replace(d, list_id=list_id) for d in drafts], asked)
 
     def _qty(self, instrument: int, qty: int | Decimal) -> int:
         return qty if isinstance(qty, int) else self.refdata.qty(instrument, qty)
@@ -322,6 +435,7 @@ class Strategy(App):
             self.orders.pop(m.order_id, None)
         elif order is not None:
             order.status = m.ord_status
+            order.version = max(order.version, m.version)  # the OMS may have asked for a change, for a list
             order.replacing &= m.exec_type not in _REPLACE_ENDS
             order.leaves_qty = m.leaves_qty
             order.qty = m.order_qty
