@@ -7,8 +7,20 @@ from typing import Any
 import msgspec
 
 from apps.app import App, Handler, handlers_of
+from journal.messages import Mark, MarketStatus, Message, TopOfBook, TradeSummary, accelerator
 from oms.kills import Rules
 from oms.manager import OrderManager
+
+_fast = accelerator.extension("apps.kernel._fast")
+_WATCHED = ("memory", "instructions", "watched")
+_ENDS = ("memory", "instructions", "ends")
+_IDLE_WITHOUT: dict[type[Message], tuple[str, ...]] = {
+    TopOfBook: _WATCHED,
+    TradeSummary: _WATCHED,
+    Mark: _WATCHED,
+    MarketStatus: _ENDS,
+}
+"""Kinds that matter only while something is held: nothing is to be done while this is empty."""
 
 
 class Mmp(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,6 +45,10 @@ class OmsApp(App):
 
     def handlers(self) -> dict[int, Handler]:
         return handlers_of(self.machine)
+
+    def natives(self) -> dict[int, Any]:
+        """Markets tick all day, and mostly nothing is held."""
+        return {cls.KIND: _fast.Idle(self.machine, path) for cls, path in _IDLE_WITHOUT.items()} if _fast else {}
 
     def configure(self, parameters: dict[str, Any]) -> None:
         found = msgspec.convert(parameters, Settings, strict=True)

@@ -17,12 +17,12 @@ EXTENSIONS = {
     "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
     "apps.kernel._fast": [
-        *(f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say", "native", "books", "touches")),
+        *(f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say", "native", "books", "touches", "idle")),
         "apps/books/kernel/book.c",
     ],
 }
 TESTS = ["tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py"]
-STEP_TESTS = ["tests/apps/test_group_run.py", "tests/apps/test_natives.py"]
+STEP_TESTS = ["tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py"]
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
          "-I.", f"-I{sysconfig.get_path('include')}"]  # fmt: skip

@@ -44,7 +44,8 @@ PyMODINIT_FUNC PyInit__fast(void) {
         return PyErr_Format(PyExc_ImportError, "built beside another journal.kernel._fast; build both again");
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL || PyModule_AddType(module, &lockstep_runner_type) < 0 ||
-        PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0) {
+        PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
+        PyModule_AddType(module, &lockstep_idle_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }
