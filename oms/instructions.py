@@ -61,7 +61,10 @@ class Leg(msgspec.Struct, array_like=True):
     asking: bool = False
     """That ReplaceOrder has not come back yet."""
     told: bool = False
-    """A person was told that it was refused."""
+    """A person was told that it was not done."""
+    tries: int = 0
+    retry_at: int = 0
+    """When it is asked for again, ns; 0: not before something moves."""
 
 
 class Dependency(msgspec.Struct, array_like=True):

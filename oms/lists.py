@@ -25,12 +25,14 @@ from journal.messages import (
     Trigger,
     order_id_source,
 )
-from oms.held import Held
+from oms.held import RETRY_NS, Held
 from oms.instructions import Dependency, Hold, Leg, Wait
 from oms.order import Order, Request
 from oms.transitions import Event
 
 MEMBERS_MAX = 64
+TRIES_MAX = 5
+"""So often a quantity is asked for that the venue or risk does not give, at growing distances."""
 KEPT_NS = 60_000_000_000
 """How long a list that is done is remembered: late fills of its members are told as its races."""
 SHARED_TIMER = 1 << 47
@@ -212,13 +214,27 @@ class Lists(Held):
             return
         if order.replace is not None or leg.asking or order.unknown or order.base == OrdStatus.PENDING_NEW or order.cancel:
             return  # its end brings us here again
-        if leg.asked_qty == wanted:
+        if self.shut(order):
+            self._try_again(leg, order, RETRY_NS)
+            return
+        if leg.asked_qty != wanted:
+            leg.told, leg.tries, leg.retry_at = False, 0, 0
+        elif leg.tries >= TRIES_MAX or leg.retry_at > self.ctx.now:
+            return
+        elif not leg.retry_at:
             if not leg.told:
                 leg.told = True
-                self.alert(order, Reason.CONTINGENCY, f"its list wants a quantity of {wanted}, which was refused")
+                self.alert(order, Reason.CONTINGENCY, f"its list wants a quantity of {wanted}, which was not done")
+            self._try_again(leg, order, RETRY_NS << leg.tries)
             return
-        leg.asked_qty, leg.asking, leg.told = wanted, True, False
+        leg.asked_qty, leg.asking, leg.retry_at = wanted, True, 0
+        leg.tries += 1
         self.ctx.emit(ReplaceOrder(order_id=order.order_id, order_qty=wanted))
+
+    def _try_again(self, leg: Leg, order: Order, after_ns: int) -> None:
+        if leg.retry_at <= self.ctx.now:
+            leg.retry_at = self.ctx.now + after_ns
+            self.arm(order)
 
     def _shrink(self, order: Order, qty: int) -> None:
         self.step(order, Event.RESIZED, then=lambda: setattr(order, "order_qty", qty), reason=Reason.CONTINGENCY)
@@ -261,6 +277,19 @@ class Lists(Held):
         if token == SHARED_TIMER:
             self.shared_due()
             self.arm_shared()
+        made = self.memory.instructions.lists.get(self.memory.instructions.list_of.get(token, 0))
+        leg = made.leg(token) if made is not None else None
+        if made is not None and leg is not None and 0 < leg.retry_at <= self.ctx.now:
+            made.busy = True
+            self._follow(made)
+            made.busy = False
+
+    def due(self, order: Order) -> int:
+        """As before, or when its quantity is asked for again."""
+        due, made = super().due(order), self._list(order)
+        leg = made.leg(order.order_id) if made is not None else None
+        again = leg.retry_at if leg is not None and leg.retry_at > self.ctx.now else 0
+        return min((d for d in (due, again) if d), default=0)
 
     def shared_due(self) -> None:
         """What is due of everything that is not one order's."""

@@ -15,6 +15,7 @@ from journal.messages import (
     ContingencyType,
     EmulatedTrigger,
     ExecType,
+    GatewayPhase,
     ListMember,
     ListRole,
     ListStatus,
@@ -225,6 +226,26 @@ def test_ouo_a_reduction_that_the_venue_refuses_is_told_and_not_repeated_for_eve
     assert desk.count(RoutedReplace) == 1
     desk.fill(first, 10)  # another wish, another try
     assert [m.order_qty for m in desk.said(RoutedReplace)] == [70, 60]
+    for _ in range(12):
+        asked = desk.routed(second, RoutedReplace)
+        refused = VenueCancelReject(order_id=second, request_seq=asked, response_to=CxlRejResponseTo.REPLACE, reason=419)
+        desk.frame(refused, 4)
+        desk.frame(Clock(), 0, ns=40 * SECOND)
+    assert [m.order_qty for m in desk.said(RoutedReplace)] == [70, *[60] * 5]
+
+
+def test_a_reduction_lost_with_the_connection_is_asked_again(desk: Desk) -> None:
+    first, second = begin(desk, C.OUO_ABSOLUTE, sibling(), sibling(price_px=4800))
+    desk.ack(first)
+    desk.ack(second)
+    desk.fill(first, 30)
+    desk.disconnect()
+    desk.phase(GatewayPhase.DISCONNECTED)
+    desk.phase(GatewayPhase.READY)
+    for order_id, cum in ((first, 30), (second, 0)):
+        desk.update(order_id, ExecType.ORDER_STATUS, ord_status=S.NEW, order_qty=100, cum_qty=cum, price_px=4800, channel=4)
+    desk.frame(Clock(), 0, ns=3 * SECOND)
+    assert [m.order_qty for m in desk.said(RoutedReplace)] == [70, 70]
 
 
 def test_ouo_proportional_takes_the_same_share_rounded_against_the_rest(desk: Desk) -> None:
