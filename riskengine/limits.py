@@ -117,6 +117,8 @@ class Limits:
             for check, kinds in found.items()
         }  # fmt: skip
         """check → narrow to wide: (what a subject is called there, name → limits)."""
+        self.lasting = not any(f.valid_until_ts or f.scope.scope_type == ScopeType.ORDER_TREE for f in limits.values())
+        """Which limit holds depends on whose order it is and on nothing else."""
 
     def has(self, check: int) -> bool:
         """Whether any limit is about a check."""

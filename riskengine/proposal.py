@@ -10,7 +10,7 @@ from riskengine.codes import CheckResult, ContractType, LimitAction, OrdType, Re
 from riskengine.exposure import Held, direction
 from riskengine.limits import Limit
 from riskengine.memory import Instrument, Memory
-from riskengine.numbers import clip
+from riskengine.numbers import MANTISSA_MAX, clip
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +108,10 @@ class Verdict(msgspec.Struct, frozen=True):
 
     def outcome(self) -> CheckOutcome:
         """The row of the RiskDecision."""
-        return CheckOutcome(clip(self.value), clip(self.bound), self.input_seq, self.limit, self.check, self.result, self.exp)
+        value, bound = self.value, self.bound
+        if not (-MANTISSA_MAX < value < MANTISSA_MAX and -MANTISSA_MAX < bound < MANTISSA_MAX):
+            value, bound = clip(value), clip(bound)
+        return CheckOutcome(value, bound, self.input_seq, self.limit, self.check, self.result, self.exp)
 
 
 def passed(check: int, *, value: int = 0, bound: int = 0, input_seq: int = 0, exp: int = 0) -> Verdict:

@@ -78,8 +78,8 @@ class View:
         """Limits, groups or definitions have changed: make everything again. O(memory), and rare."""
         memory = self.memory
         self.limits = Limits(memory.limits)
-        self.rows: tuple[Any, ...] = ()
-        """The checks that run, with whether they have limits: riskengine.checks fills it."""
+        self.plans: dict[tuple[int, ...], Any] = {}
+        """Whose order, and its side → the checks that run with their limits: riskengine.checks fills it."""
         self._groups: dict[tuple[int, int], tuple[int, ...]] = {}
         for group, members in sorted(memory.groups.items()):
             for kind, member in members:
@@ -136,16 +136,19 @@ class View:
         return self.area_of(scope.scope_type, named(scope))
 
     def area_of(self, kind: int, name: Named) -> Area:
-        """As `area`, of a kind of scope and what it names."""
-        row = self._areas.setdefault(kind, {})
-        found = row.get(name)
-        if found is None:
-            found = row[name] = Area()
-            for cell in self.memory.exposure.cells.values():
-                if name in names(kind, self._subject_of_cell(cell)):
-                    found.join(cell.instrument).add(cell)
-                    found.orders += cell.orders
-                    found.unknown += cell.unknown
+        """As `area`, of a kind of scope and what it names. One that holds nothing is not kept: names can be made up."""
+        row = self._areas.get(kind)
+        found = row.get(name) if row is not None else None
+        if found is not None:
+            return found
+        found = Area()
+        for cell in self.memory.exposure.cells.values():
+            if name in names(kind, self._subject_of_cell(cell)):
+                found.join(cell.instrument).add(cell)
+                found.orders += cell.orders
+                found.unknown += cell.unknown
+        if found.by_instrument:
+            self._areas.setdefault(kind, {})[name] = found
             self._reached.clear()
             self._homes.clear()
         return found

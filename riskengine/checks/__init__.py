@@ -34,6 +34,10 @@ class Check(NamedTuple):
     """No limit switches it off."""
 
 
+_PLANS_MOST = 4096
+Plan = tuple[tuple[Check, Limit | None], ...]
+
+
 def plain(run: Callable[[Memory, Proposal], Verdict | None]) -> Run:
     """A check that knows no limits."""
     return lambda view, p, _: run(view.memory, p)
@@ -92,12 +96,8 @@ CHECKS: tuple[Check, ...] = (
 
 def evaluate(view: View, p: Proposal) -> list[Verdict]:
     """Every check's verdict."""
-    limits = view.limits
-    if not view.rows:
-        view.rows = tuple((row, limits.has(row.check)) for row in CHECKS if row.by_itself or limits.has(row.check))
     verdicts: list[Verdict] = []
-    for row, limited in view.rows:
-        limit = limits.in_force(row.check, p.subject, p.side, p.now) if limited else None
+    for row, limit in _plan(view, p):
         if limit is not None and limit.hard == NULL and not row.fixed:
             verdicts.append(Verdict(row.check, CheckResult.NOT_APPLICABLE, limit=limit.limit))
             continue
@@ -106,6 +106,25 @@ def evaluate(view: View, p: Proposal) -> list[Verdict]:
             softened = limit is not None and limit.action == LimitAction.REDUCE_ONLY and verdict.result == CheckResult.FAIL
             verdicts.append(_softened(view, p, limit, verdict) if softened and limit is not None else verdict)
     return verdicts
+
+
+def _plan(view: View, p: Proposal) -> Plan:
+    """The checks that run for a proposal, each with the limit in force: found once for all orders of an owner, unless a limit
+    is for a time or for single orders."""
+    s, limits = p.subject, view.limits
+    key = (s.account, s.strategy, s.user, s.source, s.instrument, p.side)
+    plan: Plan | None = view.plans.get(key) if limits.lasting else None
+    if plan is None:
+        plan = tuple(
+            (row, limits.in_force(row.check, s, p.side, p.now))
+            for row in CHECKS
+            if row.by_itself or limits.has(row.check)
+        )  # fmt: skip
+        if limits.lasting:
+            if len(view.plans) >= _PLANS_MOST:  # whoever makes up owners shall not fill the memory
+                view.plans.clear()
+            view.plans[key] = plan
+    return plan
 
 
 def _softened(view: View, p: Proposal, limit: Limit, verdict: Verdict) -> Verdict:

@@ -223,6 +223,21 @@ def test_self_trade_looks_only_at_what_the_limit_covers() -> None:
     assert r.new(px=4990, side=Side.SELL).decision == Decision.PASS_WITH_WARNING
 
 
+# What is made up.
+
+
+def test_owners_that_somebody_makes_up_fill_no_memory() -> None:
+    r = world(max_orders=5)
+    r.limit(RiskCheck.FUNDS, 0)
+    r.new()
+    for n in range(5000):
+        r.new(account=10_000 + n, user=n, exec_inst=REDUCE)
+    view = r.engine.view
+    assert len(view.plans) <= 4096
+    assert sum(len(row) for row in view._areas.values()) <= 3
+    assert len(r.engine.snapshot()) < 20_000
+
+
 # Reduce only.
 
 
