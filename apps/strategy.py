@@ -174,10 +174,13 @@ class Strategy(App):
         """Send a sell order; see `buy`."""
         return self._one(Side.SELL, instrument, qty, px, terms)
 
-    def _one(self, side: Side, instrument: int, qty: int | Decimal, px: int | Decimal | None, terms: dict[str, Any]) -> int:
+    def _one(
+        self, side: Side, instrument: int, qty: int | Decimal, px: int | Decimal | None, terms: dict[str, Any], **own: Any
+    ) -> int:
         if not self.enabled or self._definition is None:
             return 0
-        return self._send([self.draft(side, instrument, qty, px, **terms)])[0]
+        draft = self.draft(side, instrument, qty, px, **terms)
+        return self._send([msgspec.structs.replace(draft, **own) if own else draft])[0]
 
     def draft(self, side: Side, instrument: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> NewOrder:
         """An order that is not sent yet: what `oco`, `oto` and `ouo` take. Terms as of `buy`."""

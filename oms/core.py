@@ -33,7 +33,7 @@ PACE_MAX = 12
 QUERIES_BEFORE_ALERT = 10
 """So many unanswered queries, and a person is told; the exposure stays."""
 
-_CANCEL_ANSWERS = (Event.CANCEL_REFUSED, Event.CANCEL_TOO_LATE, Event.CANCEL_UNKNOWN, Event.CANCEL_OTHER)
+CANCEL_ANSWERS = (Event.CANCEL_REFUSED, Event.CANCEL_TOO_LATE, Event.CANCEL_UNKNOWN, Event.CANCEL_OTHER)
 _REPLACE_ANSWERS = (
     Event.REPLACE_FAIL, Event.REPLACE_REFUSED, Event.REPLACE_TOO_LATE, Event.REPLACE_UNKNOWN, Event.REPLACE_OTHER,
 )  # fmt: skip
@@ -105,7 +105,7 @@ class Core:
         cancel, replace = order.cancel, order.replace
         if then is not None and (cell.to != "=" or event in _FILLS):
             then()
-        if event in _CANCEL_ANSWERS:
+        if event in CANCEL_ANSWERS:
             order.cancel = None
         if event in _REPLACE_ANSWERS:
             order.replace = None
@@ -206,7 +206,7 @@ class Core:
     def _answer(self, order: Order, cancel: Request | None, replace: Request | None, event: Event, reason: int) -> None:
         """Tell the asker of a cancel or replace that it was not done, once."""
         if cancel is not None and order.cancel is None and order.base != OrdStatus.CANCELED:
-            why = reason if event in _CANCEL_ANSWERS and reason else Reason.TOO_LATE
+            why = reason if event in CANCEL_ANSWERS and reason else Reason.TOO_LATE
             self.refuse(order, CxlRejResponseTo.CANCEL, cancel.version, why)
         if replace is not None and order.replace is None and event not in _REPLACED:
             why = reason if event in (*_REPLACE_ANSWERS, Event.CANCEL_NEW_FAILED) and reason else Reason.TOO_LATE

@@ -23,6 +23,7 @@ from journal.messages import (
 from oms.kills import Kills
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
+from oms.parents import Parents
 from oms.quotes import Quotes
 from oms.routing import is_down
 from oms.transitions import Event
@@ -30,7 +31,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Quotes):
+class OrderManager(Kills, Parents, Quotes):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
@@ -47,6 +48,7 @@ class OrderManager(Kills, Quotes):
         """Where an instrument trades."""
         self.memory.instrument_venue[m.instrument] = m.venue
         super().on_instrument_defined(m)
+        self.learn_kin(m)
 
     def on_destination_defined(self, m: DestinationDefined) -> None:
         """A way to a venue."""
@@ -123,7 +125,10 @@ class OrderManager(Kills, Quotes):
     # Time.
 
     def on_timer(self, token: int) -> None:
-        """A request's answer, the next query, or something of its instructions is due."""
+        """A request's answer, the next query, or something of its instructions is due; or a parent's time is up."""
+        if token in self.memory.parents:
+            self.parent_due(token)
+            return
         super().on_timer(token)
         order = self.memory.orders.get(token)
         if order is None or order.closed:
@@ -163,3 +168,4 @@ class OrderManager(Kills, Quotes):
             order.check()
         self.check_kills()
         self.check_instructions()
+        self.check_parents()

@@ -11,6 +11,7 @@ import msgspec
 from journal.messages.latch import Latch
 from oms.instructions import Instructions
 from oms.order import Order
+from oms.parent import Parent
 
 CLOSED_AT_HAND_NS = 60_000_000_000
 """How long a closed order stays decoded: the echoes of an end arrive within seconds."""
@@ -62,6 +63,10 @@ class Memory(msgspec.Struct, array_like=True):
     again: dict[int, int] = {}
     """Open order under a kill without a cancel under way → when it is canceled again, ns."""
     instructions: Instructions = msgspec.field(default_factory=Instructions)
+
+    parents: dict[int, Parent] = {}
+    kin: dict[int, tuple[int, ...]] = {}
+    """Instrument → what its like on another venue has alike; kept where accounts of several venues are defined."""
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -6,6 +6,8 @@ use the same room. What the OMS reports releases it.
 
 from __future__ import annotations
 
+import msgspec
+
 from journal.messages import (
     NULL,
     CancelOrder,
@@ -15,12 +17,15 @@ from journal.messages import (
     MassQuote,
     NewOrder,
     OrderCancelReject,
+    ParentOrder,
     ReplaceOrder,
+    ReportFlag,
     RiskDecision,
     content_hash,
     order_id_source,
     replace_hash,
 )
+from journal.messages.family import Wanted
 from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import quote_orders, valid_quote
 from riskengine.checks import evaluate
@@ -75,6 +80,12 @@ class RiskEngine(Violations, Forming):
             known_id=known, instrument=i, order=m, display_qty=m.display_qty, expire_ts=m.expire_ts, release_ts=m.release_ts,
             in_amount=in_amount,
         )  # fmt: skip
+        if m.parent_order_id:
+            child = Wanted(
+                side=m.side, order_qty=m.order_qty, price_px=m.price_px, tif=m.tif, expire_ts=m.expire_ts,
+                quantity_type=m.quantity_type,
+            )  # fmt: skip
+            p = msgspec.structs.replace(p, child=child)
         if self._decide(p, kind, content_hash(self.decided(m))):
             self.keep_form(m)
             held = self.memory.exposure.orders.get(m.order_id)
@@ -87,6 +98,15 @@ class RiskEngine(Violations, Forming):
                     quantity_type=m.quantity_type, list_id=m.list_id,
                 )
             )  # fmt: skip
+            if m.parent_order_id:
+                self.memory.families.passed(m, self.memory.exposure.orders[m.order_id])
+
+    def on_parent_order(self, m: ParentOrder) -> None:
+        """A parent is worked by its children, and these are decided on; its own id is used up."""
+        source = order_id_source(m.order_id)
+        if source == self.ctx.source:
+            add(self.memory.used.setdefault(source, []), m.order_id & _OWN_NUMBER)
+        self.memory.families.asked(m, self.ctx.seq, self.ctx.source)
 
     def on_emulated_trigger(self, m: EmulatedTrigger) -> None:
         """Decide on what a held order is sent as. It is reserved already, so nothing more is."""
@@ -107,6 +127,8 @@ class RiskEngine(Violations, Forming):
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
         """Decide on new terms; until they are in force or refused, the larger of both is reserved."""
+        if m.order_id in self.memory.families.parents:
+            return  # its children are decided on
         held = self.memory.exposure.orders.get(m.order_id)
         wish = self._wish(m, held)
         hashed = replace_hash(
@@ -119,6 +141,9 @@ class RiskEngine(Violations, Forming):
             if held is not None
             else self.view.subject(0, 0, 0, 0, source=order_id_source(m.order_id), order_id=m.order_id)
         )
+        parent = self.memory.families.parent_of.get(m.order_id, 0)
+        if parent:
+            subject = msgspec.structs.replace(subject, parent_order_id=parent)
         p = Proposal(
             now=self.ctx.now, source=self.ctx.source, subject=subject, side=held.side if held else 0,
             ord_type=held.ord_type if held else 0, exec_inst=held.exec_inst if held else 0,
@@ -127,10 +152,14 @@ class RiskEngine(Violations, Forming):
             replace=True, instrument=self.memory.instruments.get(subject.instrument), display_qty=wish.display_qty,
             expire_ts=wish.expire_ts, release_ts=m.release_ts, in_amount=held is not None and held.in_amount,
         )  # fmt: skip
+        if subject.parent_order_id:
+            child = Wanted(side=p.side, order_qty=wish.order_qty, price_px=wish.price_px, expire_ts=wish.expire_ts)
+            p = msgspec.structs.replace(p, child=child)
         wish.passed = self._decide(p, ReplaceOrder.KIND, hashed)
         if held is not None:
             held.wishes.append(wish)
             self.view.settle(held)
+            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty)
 
     def _wish(self, m: ReplaceOrder, held: Held | None) -> Wish:
         """What a replace asks for, with what it leaves as it is filled in."""
@@ -186,6 +215,16 @@ class RiskEngine(Violations, Forming):
 
     def on_execution_report(self, m: ExecutionReport) -> None:
         """The truth: fills move positions, and the rest is what is reserved from now on."""
+        if m.report_flags & ReportFlag.PARENT:
+            self.memory.families.reported(m, self.ctx.seq)
+            return
+        self._reserve(m)
+        if m.parent_order_id:
+            unknown = m.ord_status == OrdStatus.UNKNOWN
+            held = self.memory.exposure.orders.get(m.order_id)
+            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, unknown=unknown)
+
+    def _reserve(self, m: ExecutionReport) -> None:
         book = self.memory.exposure
         if m.exec_type == ExecType.TRADE:
             source = order_id_source(m.order_id)
@@ -247,6 +286,7 @@ class RiskEngine(Violations, Forming):
         if refused is not None:
             held.wishes.remove(refused)
             self.view.settle(held)
+            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty)
 
     # State.
 
@@ -262,3 +302,4 @@ class RiskEngine(Violations, Forming):
     def check(self) -> None:
         """Assert every invariant of the exposure. O(n): for tests and the debugger."""
         self.view.check()
+        self.memory.families.check()

@@ -8,6 +8,7 @@ from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined,
 from journal.messages.capabilities import Offer
 from riskengine.controlled import Control
 from riskengine.exposure import Book
+from riskengine.family import Families
 from riskengine.ids import Ranges
 from riskengine.limits import Limit
 from riskengine.windows import Part
@@ -253,6 +254,8 @@ class Memory(msgspec.Struct, array_like=True):
     control: Control = msgspec.field(default_factory=Control)
     forms: dict[int, bytes] = {}
     """Open order that the OMS may hold → its NewOrder (body)."""
+
+    families: Families = msgspec.field(default_factory=Families)
 
     def encode(self) -> bytes:
         """Canonical bytes."""

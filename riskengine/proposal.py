@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import NULL, CheckOutcome, NewOrder
+from journal.messages.family import Wanted
 from journal.messages.scopes import Subject
 from riskengine.codes import CheckResult, ContractType, LimitAction, OrdType, Reason
 from riskengine.exposure import Held, direction
@@ -39,6 +40,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     release_ts: int = 0
     in_amount: bool = False
     """Its quantity was asked for as an amount of money."""
+    child: Wanted | None = None
 
     @property
     def sign(self) -> int:

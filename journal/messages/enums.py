@@ -256,6 +256,8 @@ class ReportFlag(IntFlag):
     EXTERNAL = 1 << 2
     DUPLICATE_SUPPRESSED = 1 << 3
     POSITION_FINAL = 1 << 4
+    PARENT = 1 << 5
+    """Of a parent: its quantities are those of its children, whose own reports are the trades."""
 
 
 class PegType(IntEnum):

@@ -1,0 +1,164 @@
+"""Algo: a strategy that works parent orders by children. One parent is one intention; the children are how it is done.
+
+    self.work = self.parent(Side.BUY, instrument, "2.5", limit="101.0", end=self.now + 600 * SECOND, algo=AlgoType.TWAP)
+    self.slice(self.work, "0.1", book.ask_px)
+
+What the children may not do (docs/parent-child.md) the OMS holds at every event; `room` and `slice` keep an algo from asking
+for it in the first place.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from apps.strategy import Strategy
+from journal.messages import (
+    NULL,
+    AlgoType,
+    AlgoVenue,
+    CancelOrder,
+    ExecutionReport,
+    OrdStatus,
+    ParentOrder,
+    Reason,
+    ReplaceOrder,
+    ReportFlag,
+    Side,
+    order_id_source,
+)
+
+_OVER = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED})
+
+
+class OpenParent(msgspec.Struct):
+    """One of the algo's own parents that has not ended. Prices and quantities are its instrument's mantissas."""
+
+    order_id: int
+    instrument: int
+    side: int
+    qty: int
+    limit_px: int
+    end_ts: int
+    status: int = OrdStatus.RECEIVED
+    cum_qty: int = 0
+    version: int = 0
+    children: list[int] = []
+    """Orders of it that may be open."""
+
+    @property
+    def takes_children(self) -> bool:
+        """The OMS has taken it, and nothing ends it."""
+        return self.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
+
+
+class Algo(Strategy):
+    """Base of strategies with parents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parents: dict[int, OpenParent] = {}
+
+    # What a user overrides.
+
+    def parent_changed(self, parent: OpenParent, m: ExecutionReport) -> None:
+        """Something happened to one of our parents; it is over when its status says so."""
+
+    # What a user does.
+
+    def parent(
+        self, side: Side, instrument: int, qty: int | Decimal, limit: int | Decimal | None = None, *, start: int = 0,
+        end: int = 0, algo: AlgoType = AlgoType.UNDEFINED, max_slice: int | Decimal | None = None, venues: tuple[int, ...] = (),
+    ) -> int:  # fmt: skip
+        """Ask for a parent order of `qty`, no worse than `limit` (none: any price), from `start` to `end` (ns of the stream; 0:
+        now, until canceled), in pieces no larger than `max_slice`, on its own venue and `venues`. Returns its order id, 0 when
+        the strategy is stopped."""
+        d = self._definition
+        if not self.enabled or d is None:
+            return 0
+        order_id = self._number()
+        own = OpenParent(
+            order_id, instrument, side, self._qty(instrument, qty), NULL if limit is None else self._px(instrument, limit), end
+        )
+        self.parents[order_id] = own
+        self.emit(
+            ParentOrder(
+                order_id=order_id, account=d.default_account, strategy=d.strategy, user=d.owner_user, instrument=instrument,
+                side=side, order_qty=own.qty, limit_px=own.limit_px, start_ts=start, end_ts=end, algo=algo,
+                max_slice_qty=NULL if max_slice is None else self._qty(instrument, max_slice),
+                venues=[AlgoVenue(venue=venue) for venue in venues],
+            )
+        )  # fmt: skip
+        return order_id
+
+    def room(self, parent_id: int) -> int:
+        """What the children do not hold of a parent yet (mantissa)."""
+        parent = self.parents.get(parent_id)
+        if parent is None or not parent.takes_children:
+            return 0
+        working = sum(self.orders[child].leaves_qty for child in parent.children if child in self.orders)
+        return max(parent.qty - parent.cum_qty - working, 0)
+
+    def slice(self, parent_id: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> int:
+        """Send a child of a parent: at most what there is room for, never beyond its limit. Terms as in `buy`. Returns its
+        order id, 0 when nothing was sent."""
+        room = self.room(parent_id)
+        if room == 0:
+            return 0
+        parent = self.parents[parent_id]
+        instrument = parent.instrument
+        wanted = min(self._qty(instrument, qty), room)
+        price = None if px is None else self._px(instrument, px)
+        if parent.limit_px != NULL:
+            bound = min if parent.side == Side.BUY else max
+            price = parent.limit_px if price is None else bound(price, parent.limit_px)
+        child = self._one(Side(parent.side), instrument, wanted, price, terms, parent_order_id=parent_id)
+        if child:
+            parent.children = [*(c for c in parent.children if c in self.orders), child]
+        return child
+
+    def cancel_parent(self, parent_id: int) -> None:
+        """Ask to end a parent; the OMS cancels its children."""
+        parent = self.parents.get(parent_id)
+        if parent is not None and parent.status != OrdStatus.PENDING_CANCEL:
+            parent.version += 1
+            self.emit(CancelOrder(order_id=parent_id, version=parent.version, reason=Reason.USER_REQUEST))
+
+    def replace_parent(
+        self, parent_id: int, *, qty: int | Decimal | None = None, limit: int | Decimal | None = None, end: int = 0
+    ) -> None:
+        """Ask for new terms of a parent: total quantity, limit, end. Not given: left as it is."""
+        parent = self.parents.get(parent_id)
+        if parent is None:
+            return
+        parent.version += 1
+        self.emit(
+            ReplaceOrder(
+                order_id=parent_id, version=parent.version, expire_ts=end,
+                order_qty=NULL if qty is None else self._qty(parent.instrument, qty),
+                price_px=NULL if limit is None else self._px(parent.instrument, limit),
+            )
+        )  # fmt: skip
+
+    def cancel_all(self, instrument: int = 0) -> None:
+        """Ask to end all our parents (of an instrument), and cancel what is no child."""
+        for parent in list(self.parents.values()):
+            if instrument in (0, parent.instrument):
+                self.cancel_parent(parent.order_id)
+        super().cancel_all(instrument)
+
+    # The machinery.
+
+    def _execution_report(self, m: ExecutionReport) -> None:
+        if not m.report_flags & ReportFlag.PARENT:
+            super()._execution_report(m)
+            return
+        parent = self.parents.get(m.order_id)
+        if parent is None or order_id_source(m.order_id) != self.me:
+            return
+        parent.status, parent.cum_qty, parent.qty, parent.limit_px = m.ord_status, m.cum_qty, m.order_qty, m.price_px
+        if m.ord_status in _OVER:
+            del self.parents[m.order_id]
+        self.parent_changed(parent, m)
