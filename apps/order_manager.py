@@ -8,6 +8,7 @@ import msgspec
 
 from apps.app import App, Handler, handlers_of
 from journal.messages import Mark, MarketStatus, Message, TopOfBook, TradeSummary, accelerator
+from oms.budgets import Rule
 from oms.kills import Rules
 from oms.manager import OrderManager
 
@@ -32,9 +33,10 @@ class Mmp(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Settings(Rules):
-    """What the configuration says to the OMS."""
+    """What the configuration says to the OMS, with ids for names."""
 
     mmp: Mmp | None = None
+    budgets: tuple[Rule, ...] = ()
 
 
 class OmsApp(App):
@@ -54,6 +56,7 @@ class OmsApp(App):
         found = msgspec.convert(parameters, Settings, strict=True)
         mmp, m = found.mmp or Mmp(0), self.machine
         m.configure(found)
+        m.set_budgets(list(found.budgets))
         m.mmp_window_ns, m.mmp_fills, m.mmp_qty = mmp.window_ns, mmp.fills, mmp.qty
 
     def on_timer(self, token: int) -> None:

@@ -37,6 +37,8 @@ from journal.messages import (
     VenueType,
 )
 from lockstep import units, venue_offers
+from lockstep.budgets import Budget, BudgetError
+from lockstep.budgets import rule as budget_rule
 from lockstep.risk_limits import LimitEntry, WrongLimit, limit_message
 from sequencer.grants import GrantError, effective, granted
 from sequencer.remote.settings import SOURCE as REPLICATION_SOURCE
@@ -80,6 +82,7 @@ class Venue(Section):
     instructions: list[str] | None = None
     self_trade_prevention: list[str] | None = None
     quantity_types: list[str] | None = None
+    budget: dict[str, Budget] = {}
 
 
 class Account(Section):
@@ -499,6 +502,11 @@ def _check(config: Config) -> None:
         for key, enum in venue_offers.LISTS.items():
             for found in getattr(venue, key) or ():
                 _enum(config, f"venue.{name}.{key}", found, enum)
+        for budget, table in venue.budget.items():
+            try:
+                budget_rule(table, name=budget, venue=1)
+            except BudgetError as error:
+                raise ConfigError(f"{config.path}: venue.{name}.budget.{budget}.{error}") from None
     if s.mmp is not None:
         _unit(config, "mmp.window", s.mmp.window, units.duration_ns)
         if min(s.mmp.fills, s.mmp.quantity) < 0 or not s.mmp.fills + s.mmp.quantity:

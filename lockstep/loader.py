@@ -43,6 +43,7 @@ from journal.messages import (
     RiskLimitSet,
     ScopeType,
     SourceDefined,
+    SourceRole,
     StrategyDefined,
     Transport,
     UserDefined,
@@ -51,6 +52,7 @@ from journal.messages import (
     VenueType,
 )
 from lockstep import units, venue_offers
+from lockstep.budgets import rule as budget_rule
 from lockstep.config import Config, ConfigError, Group, Instrument, Limits
 from lockstep.control import control_parameters
 from lockstep.risk_limits import limit_message
@@ -234,9 +236,20 @@ class Loader:
         if self.known.said.get(key) != message:
             self.out.append(message)
 
+    def _settings(self, app: str) -> dict[str, str]:
+        """What other tables of the file say to an app, as it gets it: ids instead of names."""
+        if app not in self.config.apps or self.config.apps[app].role.upper() != SourceRole.OMS.name:
+            return {}
+        rules = [
+            budget_rule(budget, name=f"{venue}.{name}", venue=self._id(VenueDefined, venue))
+            for venue, v in self.config.system.venue.items()
+            for name, budget in v.budget.items()
+        ]
+        return {"budgets": json.dumps(msgspec.to_builtins(rules))} if rules else {}
+
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]
-        items = _items(self.config, app, self.known)
+        items = _items(self.config, app, self.known) | self._settings(app)
         if self.known.config.get(owner) == items:
             return
         generation = self.known.generation.get(owner, 0) + 1

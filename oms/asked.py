@@ -24,8 +24,9 @@ from journal.messages import (
     order_id_source,
     replace_hash,
 )
+from oms.budgets import Action, Waiting
 from oms.order import Order, Request, Unknown
-from oms.routing import Routing
+from oms.pacing import Pacing
 from oms.transitions import Event, State
 
 _MAY_REPLACE = (SourceRole.OPERATOR, SourceRole.OMS)
@@ -33,7 +34,7 @@ _MAY_CANCEL = (SourceRole.OPERATOR, SourceRole.RISK)
 QTY_MAX = 1 << 62
 
 
-class Asked(Routing):
+class Asked(Pacing):
     """Handlers of the asked kinds and of our own routed frames."""
 
     def on_new_order(self, m: NewOrder) -> None:
@@ -106,6 +107,9 @@ class Asked(Routing):
             reason = self.shut(order)
         if reason or route is None:
             self.step(order, Event.RISK_REJECT, reason=reason)
+            return
+        asked = order.request_seq
+        if self.held_back(order, Action.NEW, asked, risk_seq=risk_seq, hashed=m.content_hash, until=m.valid_until_ts):
             return
         order.destination, order.asked = route.destination, b""
         order.deadline = self.ctx.now + self.request_timeout_ns
@@ -185,11 +189,17 @@ class Asked(Routing):
             reason = self.shut(order) or self.step(order, Event.REPLACE_PASS).refuse
         if reason:
             self.step(order, Event.REPLACE_FAIL, reason=reason)
+        else:
+            self.send_replace(order, request, wanted, risk_seq=risk_seq)
+
+    def send_replace(self, order: Order, request: Request, hashed: int, *, risk_seq: int) -> None:
+        """Send a replace that has its pass."""
+        if self.held_back(order, Action.REPLACE, request.request_seq, risk_seq=risk_seq, hashed=hashed):
             return
         request.routed, request.deadline = True, self.ctx.now + self.request_timeout_ns
         self.ctx.emit(
             RoutedReplace(
-                order_id=order.order_id, risk_seq=risk_seq, content_hash=wanted, orig_request_seq=order.current_seq,
+                order_id=order.order_id, risk_seq=risk_seq, content_hash=hashed, orig_request_seq=order.current_seq,
                 order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
                 display_qty=request.display_qty, expire_ts=request.expire_ts, account=order.account,
                 instrument=order.instrument, version=request.version, destination=order.destination,
@@ -243,6 +253,9 @@ class Asked(Routing):
         """Send the cancel under way. It names the frame the New was routed with, so it waits until that has come back."""
         if order.cancel is None or not order.routed_seq:
             return
+        if self.held_back(order, Action.CANCEL, order.cancel.request_seq):
+            order.cancel.deadline = 0
+            return
         order.cancel.routed, order.cancel.routed_seq = True, 0
         order.cancel.deadline = self.ctx.now + self.request_timeout_ns
         self.ctx.emit(
@@ -252,6 +265,22 @@ class Asked(Routing):
                 reason=order.cancel.reason,
             )
         )  # fmt: skip
+
+    def send_waiting(self, order: Order, waiting: Waiting) -> None:
+        """What waited for its budget goes, or meets what has happened meanwhile."""
+        if waiting.action == Action.NEW:
+            risk = RiskDecision(content_hash=waiting.content_hash, valid_until_ts=waiting.valid_until_ts)
+            self.route(order, risk, risk_seq=waiting.risk_seq)
+        elif waiting.action == Action.CANCEL:
+            self.route_cancel(order)
+            self.arm(order)
+        elif order.replace is not None:
+            pending = Reason.ALREADY_PENDING if order.cancel is not None else 0
+            reason = pending or (Reason.ORDER_OUTCOME_UNKNOWN if order.unknown else self.shut(order))
+            if reason:
+                self.step(order, Event.REPLACE_FAIL, reason=reason)
+            else:
+                self.send_replace(order, order.replace, waiting.content_hash, risk_seq=waiting.risk_seq)
 
     def _not_allowed(self, order: Order | None, m: CancelOrder | ReplaceOrder, *, replace: bool) -> int:
         if order is None:

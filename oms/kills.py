@@ -124,12 +124,12 @@ class Kills(Answered):
         again = self.memory.again
         if not again and not self.memory.kills:
             return 0
-        if order.closed or order.cancel is not None or not self._wanted(order):
+        if order.closed or order.cancel is not None or not self.wanted_canceled(order):
             again.pop(order.order_id, None)
             return 0
         return again.setdefault(order.order_id, self.ctx.now + CANCEL_AGAIN_NS)
 
-    def _wanted(self, order: Order) -> bool:
+    def wanted_canceled(self, order: Order) -> bool:
         return (
             bool(self.memory.kills)
             and order.source != 0
@@ -143,14 +143,14 @@ class Kills(Answered):
         if due is None or due > self.ctx.now:
             return
         del self.memory.again[order.order_id]
-        if not order.closed and order.cancel is None and self._wanted(order):
+        if not order.closed and order.cancel is None and self.wanted_canceled(order):
             self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
             self.arm(order)
 
     def check_kills(self) -> None:
         """Assert I-43 of the orders at hand."""
         for order in self.open_orders():
-            if self._wanted(order):
+            if self.wanted_canceled(order):
                 assert order.cancel is not None or order.order_id in self.memory.again, order
         for order_id in self.memory.again:
             known = self.memory.orders.get(order_id)

@@ -23,6 +23,7 @@ from journal.messages import (
 from oms.kills import Kills
 from oms.memory import Gate, Route, decode
 from oms.order import Order, Unknown
+from oms.pacing import PACING_TOKEN
 from oms.parents import Parents
 from oms.quotes import Quotes
 from oms.routing import is_down
@@ -126,6 +127,9 @@ class OrderManager(Kills, Parents, Quotes):
 
     def on_timer(self, token: int) -> None:
         """A request's answer, the next query, or something of its instructions is due; or a parent's time is up."""
+        if token == PACING_TOKEN:
+            self.release_waiting()
+            return
         if token in self.memory.parents:
             self.parent_due(token)
             return
@@ -169,3 +173,4 @@ class OrderManager(Kills, Parents, Quotes):
         self.check_kills()
         self.check_instructions()
         self.check_parents()
+        self.check_pace()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages.latch import Latch
+from oms.budgets import Pace
 from oms.instructions import Instructions
 from oms.order import Order
 from oms.parent import Parent
@@ -67,6 +68,7 @@ class Memory(msgspec.Struct, array_like=True):
     parents: dict[int, Parent] = {}
     kin: dict[int, tuple[int, ...]] = {}
     """Instrument → what its like on another venue has alike; kept where accounts of several venues are defined."""
+    pace: Pace = msgspec.field(default_factory=Pace)
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -219,6 +219,8 @@ class RiskEngine(Violations, Forming):
             self.memory.families.reported(m, self.ctx.seq)
             return
         self._reserve(m)
+        if self.memory.usage.told:
+            self.memory.usage.reported(m, self.ctx.now)
         if m.parent_order_id:
             unknown = m.ord_status == OrdStatus.UNKNOWN
             held = self.memory.exposure.orders.get(m.order_id)

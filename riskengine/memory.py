@@ -11,6 +11,7 @@ from riskengine.exposure import Book
 from riskengine.family import Families
 from riskengine.ids import Ranges
 from riskengine.limits import Limit
+from riskengine.usage import Usage
 from riskengine.windows import Part
 
 _encode = msgspec.json.Encoder().encode  # msgpack has no integers of more than 64 bits; sums of money do
@@ -256,6 +257,7 @@ class Memory(msgspec.Struct, array_like=True):
     """Open order that the OMS may hold → its NewOrder (body)."""
 
     families: Families = msgspec.field(default_factory=Families)
+    usage: Usage = msgspec.field(default_factory=Usage)
 
     def encode(self) -> bytes:
         """Canonical bytes."""

@@ -13,6 +13,7 @@ from journal.messages import (
     GroupDefined,
     InstrumentDefined,
     MarketStatus,
+    RateLimitUsage,
     RiskCheck,
     RiskLimitSet,
     SourceDefined,
@@ -128,6 +129,10 @@ class World:
 
     def _gate(self, venue: int, account: int, phase: int) -> None:
         self.memory.gates[f"{venue}/{account}"] = Seen(phase, self.ctx.seq, self.ctx.now, self.ctx.source)
+
+    def on_rate_limit_usage(self, m: RateLimitUsage) -> None:
+        """What a venue counts."""
+        self.memory.usage.tell(m, self.ctx.seq, self.ctx.now)
 
     def on_market_status(self, m: MarketStatus) -> None:
         """Trading phase of an instrument."""

@@ -12,7 +12,21 @@ from typing import NamedTuple
 import msgspec
 
 from journal.messages import NULL, RiskCheck
-from riskengine.checks import behaviour, capital, conduct, control, funds, losses, market, optional, parents, size, state, terms
+from riskengine.checks import (
+    behaviour,
+    budget,
+    capital,
+    conduct,
+    control,
+    funds,
+    losses,
+    market,
+    optional,
+    parents,
+    size,
+    state,
+    terms,
+)
 from riskengine.checks.behaviour import reduces
 from riskengine.codes import CheckResult, LimitAction
 from riskengine.limits import Limit
@@ -81,6 +95,7 @@ CHECKS: tuple[Check, ...] = (
     Check(RiskCheck.SELF_TRADE, _limited(behaviour.self_trade), by_itself=False),
     Check(RiskCheck.REDUCE_ONLY, behaviour.reduce_only, by_itself=True),
     Check(RiskCheck.PARENT_INVARIANTS, plain(parents.parent_invariants), by_itself=True, fixed=True),
+    Check(RiskCheck.VENUE_RATE_BUDGET, plain(budget.venue_rate_budget), by_itself=True),
     Check(RiskCheck.DAILY_LOSS, _limited(losses.daily_loss), by_itself=False),
     Check(RiskCheck.DRAWDOWN, _limited(losses.drawdown), by_itself=False),
     Check(RiskCheck.LOSS_STREAK, _limited(losses.loss_streak), by_itself=False),
