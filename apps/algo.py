@@ -10,11 +10,13 @@ for it in the first place.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from apps.app import App
 from apps.strategy import Strategy
+from apps.venue_watch import VenueWatch
 from journal.messages import (
     NULL,
     AlgoType,
@@ -26,9 +28,13 @@ from journal.messages import (
     Reason,
     ReplaceOrder,
     ReportFlag,
+    RoutingDecision,
     Side,
     order_id_source,
 )
+from oms.destinations import BY_TURNS
+from oms.parents import kin_of
+from oms.venues import Place
 
 _OVER = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED})
 
@@ -47,6 +53,10 @@ class OpenParent(msgspec.Struct):
     version: int = 0
     children: list[int] = []
     """Orders of it that may be open."""
+    venues: list[int] = []
+    """Where it may be worked besides its own venue."""
+    turn: int = 0
+    """The venue its last child went to, where there was a choice."""
 
     @property
     def takes_children(self) -> bool:
@@ -56,6 +66,8 @@ class OpenParent(msgspec.Struct):
 
 class Algo(Strategy):
     """Base of strategies with parents."""
+
+    requires: ClassVar[tuple[type[App], ...]] = (*Strategy.requires, VenueWatch)
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,6 +94,7 @@ class Algo(Strategy):
         own = OpenParent(
             order_id, instrument, side, self._qty(instrument, qty), NULL if limit is None else self._px(instrument, limit), end
         )
+        own.venues = list(venues)
         self.parents[order_id] = own
         self.emit(
             ParentOrder(
@@ -101,23 +114,54 @@ class Algo(Strategy):
         working = sum(self.orders[child].leaves_qty for child in parent.children if child in self.orders)
         return max(parent.qty - parent.cum_qty - working, 0)
 
-    def slice(self, parent_id: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> int:
+    def slice(
+        self, parent_id: int, qty: int | Decimal, px: int | Decimal | None = None, *, place: Place | None = None, **terms: Any
+    ) -> int:
         """Send a child of a parent: at most what there is room for, never beyond its limit. Terms as in `buy`. Returns its
         order id, 0 when nothing was sent."""
         room = self.room(parent_id)
         if room == 0:
             return 0
         parent = self.parents[parent_id]
-        instrument = parent.instrument
+        instrument, account = (place.instrument, place.account) if place is not None else (parent.instrument, 0)
         wanted = min(self._qty(instrument, qty), room)
         price = None if px is None else self._px(instrument, px)
         if parent.limit_px != NULL:
             bound = min if parent.side == Side.BUY else max
             price = parent.limit_px if price is None else bound(price, parent.limit_px)
-        child = self._one(Side(parent.side), instrument, wanted, price, terms, parent_order_id=parent_id)
+        own = {"parent_order_id": parent_id} | ({"account": account} if account else {})
+        child = self._one(Side(parent.side), instrument, wanted, price, terms, **own)
         if child:
             parent.children = [*(c for c in parent.children if c in self.orders), child]
         return child
+
+    def slice_anywhere(self, parent_id: int, qty: int | Decimal, px: int | Decimal | None = None, **terms: Any) -> int:
+        """As `slice`, on the venue whose turn it is among those of the parent that are up; 0 when none is, or nothing is left.
+        The choice is a RoutingDecision on the stream."""
+        parent = self.parents.get(parent_id)
+        if parent is None or self.room(parent_id) == 0:
+            return 0
+        place, rows = self.uses(VenueWatch).venues.select(parent.turn, self._places(parent), self.now)
+        decision = RoutingDecision(order_id=parent_id, rule=BY_TURNS, candidates=rows)
+        if place is None:
+            self.emit(decision)
+            return 0
+        parent.turn, decision.venue = place.venue, place.venue
+        child = self.slice(parent_id, qty, px, place=place, **terms)
+        decision.order_id = child
+        self.emit(decision)
+        return child
+
+    def _places(self, parent: OpenParent) -> list[Place]:
+        """Where children of a parent may be: its own instrument, and those alike on its venues."""
+        ref, d = self.refdata, self._definition
+        own = ref[parent.instrument]
+        places = [Place(own.venue, d.default_account if d is not None else 0, parent.instrument)]
+        for i in ref.instruments.values():
+            if i.venue in parent.venues and i.venue != own.venue and kin_of(i) == kin_of(own):
+                account = next((a.account for a in ref.accounts.values() if a.venue == i.venue), 0)
+                places += [Place(i.venue, account, i.instrument)] if account else []
+        return places
 
     def cancel_parent(self, parent_id: int) -> None:
         """Ask to end a parent; the OMS cancels its children."""

@@ -24,6 +24,13 @@ _IDLE_WITHOUT: dict[type[Message], tuple[str, ...]] = {
 """Kinds that matter only while something is held: nothing is to be done while this is empty."""
 
 
+class Routing(msgspec.Struct, forbid_unknown_fields=True):
+    """When a connection counts as down."""
+
+    failures_before_down: int = 3
+    down_ns: int = 10_000_000_000
+
+
 class Mmp(msgspec.Struct, forbid_unknown_fields=True):
     """Market-maker protection: so many fills, or so much filled (mantissas), within the window freeze a group; 0: off."""
 
@@ -37,6 +44,7 @@ class Settings(Rules):
 
     mmp: Mmp | None = None
     budgets: tuple[Rule, ...] = ()
+    routing: Routing = msgspec.field(default_factory=Routing)
 
 
 class OmsApp(App):
@@ -58,6 +66,7 @@ class OmsApp(App):
         m.configure(found)
         m.set_budgets(list(found.budgets))
         m.mmp_window_ns, m.mmp_fills, m.mmp_qty = mmp.window_ns, mmp.fills, mmp.qty
+        m.set_routing(found.routing.failures_before_down, found.routing.down_ns)
 
     def on_timer(self, token: int) -> None:
         self.machine.on_timer(token)

@@ -32,6 +32,7 @@ from journal.messages import (
     Heartbeat,
     InstrumentType,
     LimitAction,
+    Priority,
     SessionMode,
     SourceRole,
     VenueType,
@@ -186,6 +187,13 @@ class Mmp(Section):
     quantity: int = 0
 
 
+class Routing(Section):
+    """[routing]"""
+
+    failures_before_down: Annotated[int, msgspec.Meta(ge=1)] = 3
+    down_for: str = "10s"
+
+
 class AppEntry(Section):
     """[app.NAME]: an app that is no strategy."""
 
@@ -226,6 +234,7 @@ class System(Section):
     host: dict[str, HostEntry] = {}
     risk: Risk = msgspec.field(default_factory=Risk)
     mmp: Mmp | None = None
+    routing: Routing | None = None
     backtest: BacktestPlan | None = None
     replication: ReplicationSettings | None = None
     user: dict[str, User] = {}
@@ -517,7 +526,10 @@ def _check(config: Config) -> None:
         _enum(config, f"account.{name}.type", account.type, AccountType)
     for name, instrument in s.instrument.items():
         _check_instrument(config, f"instrument.{name}", instrument)
+    if s.routing is not None:
+        _unit(config, "routing.down_for", s.routing.down_for, units.duration_ns)
     for name, gateway in s.gateway.items():
+        _enum(config, f"gateway.{name}.priority", gateway.priority, Priority)
         _name(config, f"gateway.{name}.venue", gateway.venue, s.venue, "venue")
         _name(config, f"gateway.{name}.account", gateway.account, s.account, "account")
     for name, exchange in s.exchange.items():

@@ -135,7 +135,7 @@ def _items(config: Config, app: str, known: Known) -> dict[str, str]:
 
 
 def _name_of(m: Any) -> str:
-    return f"{m.venue}/{m.account}" if isinstance(m, DestinationDefined) else m.name
+    return f"{m.venue}/{m.account}/{m.gateway}" if isinstance(m, DestinationDefined) else m.name
 
 
 class Loader:
@@ -191,17 +191,22 @@ class Loader:
         for name, i in s.instrument.items():
             self._define(self._instrument(name, i))
         # A backtest has no gateways: its trading source stands for all of them.
-        gateways = self.known.sources
+        gateways, destinations = self.known.sources, set[int]()
         for name, g in s.gateway.items():
             venue, account = self._id(VenueDefined, g.venue), self._id(AccountDefined, g.account)
+            gateway = gateways.get(f"{name}-trade", gateways.get("trading", 0))
+            destination = self._id(DestinationDefined, f"{venue}/{account}/{gateway}")
+            if destination in destinations:
+                continue
+            destinations.add(destination)
             self._define(
                 DestinationDefined(
-                    destination=self._id(DestinationDefined, f"{venue}/{account}"),
+                    destination=destination,
                     venue=venue,
                     account=account,
-                    gateway=gateways.get(f"{name}-trade", gateways.get("trading", 0)),
+                    gateway=gateway,
                     transport=Transport.TCP,
-                    priority=Priority.PRIMARY,
+                    priority=Priority[g.priority.upper()],
                 )
             )
         for name, table in s.strategy.items():
@@ -245,7 +250,11 @@ class Loader:
             for venue, v in self.config.system.venue.items()
             for name, budget in v.budget.items()
         ]
-        return {"budgets": json.dumps(msgspec.to_builtins(rules))} if rules else {}
+        items = {"budgets": json.dumps(msgspec.to_builtins(rules))} if rules else {}
+        if (routing := self.config.system.routing) is not None:
+            down_ns = units.duration_ns(routing.down_for)
+            items["routing"] = json.dumps({"failures_before_down": routing.failures_before_down, "down_ns": down_ns})
+        return items
 
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]

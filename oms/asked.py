@@ -102,15 +102,18 @@ class Asked(Pacing):
         elif m.valid_until_ts and self.ctx.now > m.valid_until_ts:
             reason = Reason.TOO_OLD_TO_SEND
         elif route is None:
-            reason = Reason.NO_ROUTE
+            reason = self.no_route(new)
         else:
             reason = self.shut(order)
         if reason or route is None:
+            if route is None:
+                self.decided(order, new, None)
             self.step(order, Event.RISK_REJECT, reason=reason)
             return
         asked = order.request_seq
         if self.held_back(order, Action.NEW, asked, risk_seq=risk_seq, hashed=m.content_hash, until=m.valid_until_ts):
             return
+        self.decided(order, new, route)
         order.destination, order.asked = route.destination, b""
         order.deadline = self.ctx.now + self.request_timeout_ns
         self.ctx.emit(

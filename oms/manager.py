@@ -6,7 +6,6 @@ from __future__ import annotations
 from journal.messages import (
     AccountDefined,
     ConnectionState,
-    DestinationDefined,
     DownloadBegin,
     DownloadEnd,
     GatewayPhase,
@@ -19,9 +18,10 @@ from journal.messages import (
     SourceState,
     SourceStateCode,
     StreamStatus,
+    VenueStatus,
 )
 from oms.kills import Kills
-from oms.memory import Gate, Route, decode
+from oms.memory import Gate, decode
 from oms.order import Order, Unknown
 from oms.pacing import PACING_TOKEN
 from oms.parents import Parents
@@ -51,15 +51,14 @@ class OrderManager(Kills, Parents, Quotes):
         super().on_instrument_defined(m)
         self.learn_kin(m)
 
-    def on_destination_defined(self, m: DestinationDefined) -> None:
-        """A way to a venue."""
-        self.memory.routes[m.destination] = Route(m.destination, m.venue, m.account, m.priority)
-
     # Gateways.
 
     def on_gateway_status(self, m: GatewayStatus) -> None:
         """READY opens the gate, and only that; everything unknown is asked for then."""
         if not m.account:
+            return
+        if self.several(m.venue, m.account):
+            self._one_of_several(self.destination_status(m), m.phase)
             return
         gate = self.memory.gates.setdefault(f"{m.venue}/{m.account}", Gate())
         gate.phase, gate.source = m.phase, self.ctx.source
@@ -73,6 +72,12 @@ class OrderManager(Kills, Parents, Quotes):
         """A trading connection lost: every order there has an unknown outcome until the venue was asked."""
         if not m.account or m.connection != ConnectionState.DISCONNECTED:
             return
+        if self.several(m.venue, m.account):
+            destination = self.link_of(m.venue, m.account, self.ctx.source)
+            if destination:
+                self.link_phase(destination, GatewayPhase.DISCONNECTED)
+                self._one_of_several(destination, GatewayPhase.DISCONNECTED)
+            return
         self.memory.gates.setdefault(f"{m.venue}/{m.account}", Gate()).phase = GatewayPhase.DISCONNECTED
         self._lose_all(m.venue, m.account)
 
@@ -85,6 +90,23 @@ class OrderManager(Kills, Parents, Quotes):
                 gate.phase = GatewayPhase.DISCONNECTED
                 venue, _, account = key.partition("/")
                 self._lose_all(int(venue), int(account))
+        for destination, link in self.memory.ways.links.items():
+            if link.gateway == m.source and not is_down(link.phase):
+                self.link_phase(destination, GatewayPhase.DISCONNECTED)
+                self._one_of_several(destination, GatewayPhase.DISCONNECTED)
+
+    def _one_of_several(self, destination: int, phase: int) -> None:
+        """One of several connections to a venue was lost or is READY: only the orders that went by it are concerned."""
+        route = self.memory.routes.get(destination)
+        for order in self._open_at(route.venue, route.account) if route is not None else ():
+            if order.destination == destination and is_down(phase):
+                self.step(order, Event.DISCONNECT, reason=Reason.DISCONNECTED)
+            elif order.destination == destination and phase == GatewayPhase.READY:
+                self._resume(order)
+
+    def on_venue_status(self, m: VenueStatus) -> None:
+        """A venue that takes nothing new."""
+        self.memory.ways.venues.on_venue_status(m)
 
     def _open_at(self, venue: int, account: int) -> list[Order]:
         """Our open orders there, oldest first."""

@@ -13,6 +13,7 @@ from oms.budgets import Pace
 from oms.instructions import Instructions
 from oms.order import Order
 from oms.parent import Parent
+from oms.ways import Ways
 
 CLOSED_AT_HAND_NS = 60_000_000_000
 """How long a closed order stays decoded: the echoes of an end arrive within seconds."""
@@ -69,6 +70,7 @@ class Memory(msgspec.Struct, array_like=True):
     kin: dict[int, tuple[int, ...]] = {}
     """Instrument → what its like on another venue has alike; kept where accounts of several venues are defined."""
     pace: Pace = msgspec.field(default_factory=Pace)
+    ways: Ways = msgspec.field(default_factory=Ways)
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -7,8 +7,8 @@ import msgspec
 
 from journal.messages import ExecType, RateLimitUsage, Reason
 from oms.budgets import Action, Gauge, Per, Policy, Rule, Waiting
+from oms.destinations import Destinations
 from oms.order import Order
-from oms.routing import Routing
 from oms.transitions import Event, State
 
 PACING_TOKEN = (0xFFFF << 48) + 1
@@ -24,7 +24,7 @@ class Piece(msgspec.Struct, frozen=True):
     cost: int
 
 
-class Pacing(Routing):
+class Pacing(Destinations):
     """What may go now, and what goes later."""
 
     _turn = 0

@@ -150,6 +150,7 @@ class OrderEntry:
     ) -> list[Action]:  # fmt: skip
         """A request at the head of the stream: send it, or refuse it with the reason."""
         if not self.view.is_ours(m.destination):
+            self.view.sent_by_another(m, seq)
             return []
         if isinstance(m, RoutedQuery):
             return self._query(m, seq, now_ns)

@@ -27,6 +27,7 @@ from journal.messages import (
     RiskDecision,
     RoutedCancel,
     RoutedOrder,
+    RoutedQuery,
     RoutedReplace,
     ScopeType,
     SendRefused,
@@ -86,7 +87,7 @@ class OrderView:
         self.account = 0
         self.currencies: dict[str, int] = {}
         self._listings: dict[int, tuple[int, Listing]] = {}  # instrument: (venue, listing)
-        self._destinations: dict[int, tuple[int, int]] = {}  # destination: (venue, account)
+        self._destinations: dict[int, tuple[int, int, int]] = {}  # destination: (venue, account, gateway)
         self.orders: dict[int, Order] = {}
         self.unanswered: dict[int, Routed] = {}
         """Routed requests (seq: message) without an answer of the venue or a refusal of ours."""
@@ -109,6 +110,8 @@ class OrderView:
         if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
             if self.is_ours(m.destination):
                 self.routed(m, seq)
+            else:
+                self.sent_by_another(m, seq)
         elif isinstance(m, StreamStatus):
             self.last_connection_epochs[source, m.stream] = m.connection_epoch
         elif source == self.source:
@@ -142,7 +145,7 @@ class OrderView:
         elif isinstance(m, InstrumentDefined):
             self._listings[m.instrument] = (m.venue, Listing.of(m))
         elif isinstance(m, DestinationDefined):
-            self._destinations[m.destination] = (m.venue, m.account)
+            self._destinations[m.destination] = (m.venue, m.account, m.gateway)
 
     def listing(self, instrument: int) -> Listing | None:
         """The listing of an instrument of our venue."""
@@ -159,8 +162,18 @@ class OrderView:
 
     def is_ours(self, destination: int) -> bool:
         """Does a routed frame of this destination concern us?"""
-        venue, account = self._destinations.get(destination, (0, 0))
-        return venue != 0 and venue == self.venue and account in (0, self.account)
+        venue, account, gateway = self._destinations.get(destination, (0, 0, 0))
+        return venue != 0 and venue == self.venue and account in (0, self.account) and self._serves(gateway)
+
+    def _serves(self, gateway: int) -> bool:
+        """Several gateways may serve one account: each sends what is routed to it, and nothing of the others'."""
+        return gateway == 0 or self.source in (0, gateway)
+
+    def sent_by_another(self, m: Routed | RoutedQuery, seq: int) -> None:
+        """A request that another gateway of our account sends: the venue will tell us of it too."""
+        venue, account, _ = self._destinations.get(m.destination, (0, 0, 0))
+        if venue != 0 and (venue, account) == (self.venue, self.account) and not isinstance(m, RoutedQuery):
+            self.order_of[seq] = m.order_id
 
     def has_destination(self) -> bool:
         """Has the stream defined a way to our venue and account?"""

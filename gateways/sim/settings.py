@@ -28,6 +28,8 @@ class SimGatewaySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
     api_key: str = "lockstep"
     api_key_file: str = ""
     """Where the key is kept apart from the configuration; its first line is taken."""
+    priority: str = "primary"
+    """Among several gateways of one account: orders go by those that are `primary` while any of them is up, in turns."""
     tag: str = ""
     """Begins every client order id, and tells streams on one account apart. Empty: made of the stream's id."""
     raw_market_data: bool = True
