@@ -30,6 +30,7 @@ from journal.messages import (
     DurabilityPolicy,
     GroupType,
     Heartbeat,
+    IdScheme,
     InstrumentType,
     LimitAction,
     Priority,
@@ -93,6 +94,8 @@ class Account(Section):
     currency: str
     type: str = "simulated"
     external_ref: str = ""
+    id_scheme: str = "decimal"
+    owners: dict[str, str] = {}
 
 
 class Instrument(Section):
@@ -524,6 +527,10 @@ def _check(config: Config) -> None:
         _name(config, f"account.{name}.venue", account.venue, s.venue, "venue")
         _name(config, f"account.{name}.currency", account.currency, s.currency, "currency")
         _enum(config, f"account.{name}.type", account.type, AccountType)
+        _enum(config, f"account.{name}.id_scheme", account.id_scheme, IdScheme)
+        for symbol, strategy in account.owners.items():
+            _name(config, f"account.{name}.owners", symbol, s.instrument, "instrument")
+            _name(config, f"account.{name}.owners.{symbol}", strategy, s.strategy, "strategy")
     for name, instrument in s.instrument.items():
         _check_instrument(config, f"instrument.{name}", instrument)
     if s.routing is not None:

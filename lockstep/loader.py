@@ -36,6 +36,7 @@ from journal.messages import (
     InstrumentType,
     LimitAction,
     Message,
+    OwnershipDefined,
     PositionMode,
     Priority,
     QuantityType,
@@ -73,7 +74,8 @@ _CLASS_OF: dict[str, type[Message]] = {
     "venue": VenueDefined, "group": GroupDefined, "account": AccountDefined, "strategy": StrategyDefined,
     "instrument": InstrumentDefined, "currency": CurrencyDefined,
 }  # fmt: skip
-_KINDS = [SourceDefined.KIND, ConfigItem.KIND, ConfigApplied.KIND, RiskLimitSet.KIND, *[c.KIND for c in _ID_FIELD]]
+_DEFINING: list[type[Message]] = [SourceDefined, ConfigItem, ConfigApplied, RiskLimitSet, OwnershipDefined, *_ID_FIELD]
+_KINDS = [c.KIND for c in _DEFINING]
 
 
 class Known:
@@ -86,6 +88,7 @@ class Known:
         self.config: dict[int, dict[str, str]] = {}
         self.generation: dict[int, int] = {}
         self.limits: dict[int, RiskLimitSet] = {}
+        self.owners: dict[tuple[int, int], int] = {}
         items: dict[int, dict[str, str]] = {}
         for frame in frames(journal, kinds=_KINDS):
             m = frame.message
@@ -98,6 +101,10 @@ class Known:
                 self.generation[m.owner] = m.generation
             elif isinstance(m, RiskLimitSet):
                 self.limits[m.limit] = m
+            elif isinstance(m, OwnershipDefined):
+                self.owners.pop((m.account, m.instrument), None)
+                if m.exclusive:
+                    self.owners[m.account, m.instrument] = m.strategy
             elif m is not None:
                 number = getattr(m, _ID_FIELD[type(m)])
                 self.said[type(m), number] = m
@@ -105,7 +112,7 @@ class Known:
 
     def forget(self) -> None:
         """Names keep their ids, and everything is said again: for another stream than the one that was read."""
-        for said in (self.said, self.config, self.generation, self.limits):
+        for said in (self.said, self.config, self.generation, self.limits, self.owners):
             said.clear()
 
     def id_of(self, cls: type[Message], name: str) -> int:
@@ -183,7 +190,7 @@ class Loader:
                     currency=self._id(CurrencyDefined, a.currency),
                     account_type=AccountType[a.type.upper()],
                     position_mode=PositionMode.NETTING,
-                    id_scheme=IdScheme.DECIMAL,
+                    id_scheme=IdScheme[a.id_scheme.upper()],
                     name=name,
                     external_ref=a.external_ref,
                 )
@@ -221,6 +228,7 @@ class Loader:
             )
         for name, group in s.group.items():
             self._define(self._group(name, group))
+        self._ownership()
         self._risk()
         return self.out
 
@@ -232,6 +240,19 @@ class Loader:
         members = [GroupMember(member=self._id(cls, m), member_type=kind) for kind, cls, names in given for m in names]
         group_type = GroupType[group.type.upper()]
         return GroupDefined(group=self._id(GroupDefined, name), group_type=group_type, name=name, members=members)
+
+    def _ownership(self) -> None:
+        """Who alone may trade what on an account; what the file does not say any more is given up."""
+        wanted = {
+            (self._id(AccountDefined, name), self._id(InstrumentDefined, symbol)): self._id(StrategyDefined, strategy)
+            for name, account in self.config.system.account.items()
+            for symbol, strategy in account.owners.items()
+        }
+        for (account, instrument), strategy in wanted.items():
+            if self.known.owners.get((account, instrument)) != strategy:
+                self.out.append(OwnershipDefined(account=account, instrument=instrument, strategy=strategy, exclusive=1))
+        for account, instrument in self.known.owners.keys() - wanted.keys():
+            self.out.append(OwnershipDefined(account=account, instrument=instrument))
 
     def _id(self, cls: type[Message], name: str) -> int:
         return self.known.id_of(cls, name)

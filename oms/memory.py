@@ -71,6 +71,8 @@ class Memory(msgspec.Struct, array_like=True):
     """Instrument → what its like on another venue has alike; kept where accounts of several venues are defined."""
     pace: Pace = msgspec.field(default_factory=Pace)
     ways: Ways = msgspec.field(default_factory=Ways)
+    owners: dict[str, int] = {}
+    """account/instrument → the strategy that alone may trade it there."""
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -33,10 +33,10 @@ from journal.messages import (
 )
 from journal.messages.family import Held, Wanted, fault, outlives, worse
 from journal.messages.scopes import Subject, kill_covers
-from oms.answered import Answered
 from oms.asked import QTY_MAX
 from oms.core import CANCEL_ANSWERS
 from oms.order import Order, Unknown
+from oms.ownership import Ownership
 from oms.parent import Child, Parent, split
 from oms.transitions import Cell, Event
 
@@ -56,7 +56,7 @@ def kin_of(m: InstrumentDefined) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-class Parents(Answered):
+class Parents(Ownership):
     """Handlers of parents, and the watch over their children."""
 
     def learn_kin(self, m: InstrumentDefined) -> None:

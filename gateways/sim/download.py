@@ -17,7 +17,6 @@ import msgspec
 from gateways.sim.order_mapping import (
     NEVER_EXISTED,
     OPEN_STATUSES,
-    ClientIds,
     Known,
     downloaded_fill,
     never_existed,
@@ -38,6 +37,7 @@ from journal.messages import (
     VenueCancelReject,
     VenueErrorCode,
 )
+from journal.messages.client_ids import ClientIds
 
 IN_FLIGHT_MAX = 16
 TRADES_PAGE = 1000

@@ -22,14 +22,14 @@ from apps import exits
 from gateways.network import Line
 from gateways.sim.market_data import MARKET_STREAM, MarketDataSession
 from gateways.sim.order_entry import ORDER_STREAM, Action, OrderEntry
-from gateways.sim.order_mapping import ClientIds
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import Out
 from gateways.sim.settings import SimGatewaySettings
 from gateways.sim.tail import Tail
 from journal import logs
 from journal.clock import Clock, SystemClock
-from journal.messages import OWN_CAUSE, AlertSeverity, DurabilityPolicy, Flag, LogRecord, RawMessage, Reason
+from journal.messages import OWN_CAUSE, AlertSeverity, DurabilityPolicy, Flag, IdScheme, LogRecord, RawMessage, Reason
+from journal.messages.client_ids import TERMS, ClientIds
 from journal.notify import Heartbeat, Notifier
 from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
@@ -145,16 +145,21 @@ class Gateway:
     def _start(self) -> None:
         """The past is read and everything is defined: open the lines."""
         view, s, epochs = self.view, self.settings, self.view.last_connection_epochs
-        tag = s.tag_of(view.stream_id)
-        if view.tag not in ("", tag):
-            raise ValueError(f"tag {tag!r}: the journal's orders were sent as {view.tag!r}; keep it, or start a new journal")
+        ids = ClientIds(s.tag_of(view.stream_id), view.id_scheme)
+        if misfit := ids.misfit(TERMS["sim"]):
+            raise ValueError(f"tag {ids.tag!r}, id_scheme {IdScheme(view.id_scheme).name}: {misfit}")
+        if view.client_ref and not ids.seq(view.client_ref):
+            raise ValueError(
+                f"tag {ids.tag!r}: the journal's orders were sent as {view.client_ref!r}; keep it and the id_scheme, "
+                "or start a new journal"
+            )
         self.tail.go_live()
         self.market = MarketDataSession(
             self.tail.listings(), venue=view.venue, last_epoch=epochs.get((self.market_source.source, MARKET_STREAM), 0),
             raw=s.raw_market_data, silent_after_ns=s.silent_after_ms * 1_000_000,
         )  # fmt: skip
         self.orders = OrderEntry(
-            view, ids=ClientIds(tag), api_key=s.key(), caps=s.caps(), gateway=self.trading_source.source,
+            view, ids=ids, api_key=s.key(), caps=s.caps(), gateway=self.trading_source.source,
             last_epoch=epochs.get((self.trading_source.source, ORDER_STREAM), 0),
             answer_within_ns=s.answer_within_ms * 1_000_000,
         )  # fmt: skip

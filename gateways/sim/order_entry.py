@@ -18,7 +18,6 @@ from gateways.sim.checks import HardCaps, Situation, refusal
 from gateways.sim.download import Ask, Download, QuestionFailed
 from gateways.sim.order_mapping import (
     END_REASONS,
-    ClientIds,
     Known,
     Unsendable,
     modify_params,
@@ -56,6 +55,7 @@ from journal.messages import (
     Transport,
     VenueErrorCode,
 )
+from journal.messages.client_ids import ClientIds
 
 ORDER_STREAM = 2
 DOWNLOAD_CONTENTS = 0b111  # orders, trades, orders of other sessions

@@ -33,6 +33,7 @@ from journal.messages import (
     VenueFill,
     VenueOrderUpdate,
 )
+from journal.messages.client_ids import ClientIds
 
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
@@ -51,7 +52,6 @@ EXECS = {
     "AMENDMENT": ExecType.REPLACED,
     "TRADE": ExecType.TRADE,
 }
-SEQ_DIGITS_MAX = 20
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
 # Why an order ended, in the venue's word.
 END_REASONS = {
@@ -112,22 +112,6 @@ class Unsendable(Exception):
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.name)
         self.reason = reason
-
-
-class ClientIds(msgspec.Struct, frozen=True):
-    """Client ids at the venue: the stream's tag and the seq of the routed frame, so that an id is the journal line."""
-
-    tag: str
-
-    def text(self, seq: int) -> str:
-        """The id under which the request routed at `seq` is known to the venue."""
-        return f"{self.tag}{seq}"
-
-    def seq(self, client_id: str) -> int:
-        """The routed frame behind a client id; 0 when it is not of this stream."""
-        digits = client_id.removeprefix(self.tag)
-        ours = client_id.startswith(self.tag) and digits.isdigit() and digits.isascii() and len(digits) <= SEQ_DIGITS_MAX
-        return int(digits) if ours and not digits.startswith("0") else 0
 
 
 def request(request_id: str, method: str, params: dict[str, Any] | None = None) -> bytes:

@@ -96,8 +96,9 @@ class OrderView:
         self.passes: dict[int, Pass] = {}
         self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
-        self.tag = ""
-        """What our client order ids in the journal begin with. Under another one the venue would deny our own orders."""
+        self.id_scheme = 0
+        self.client_ref = ""
+        """A client order id of ours in the journal. Ids made otherwise would make the venue deny our own orders."""
         self.trades_seen: set[tuple[int, int]] = set()
         self.last_trade_no = 0
         self.last_connection_epochs: dict[tuple[int, int], int] = {}
@@ -139,7 +140,7 @@ class OrderView:
         elif isinstance(m, VenueDefined) and m.name == self.venue_name:
             self.venue = m.venue
         elif isinstance(m, AccountDefined) and m.name == self.account_name:
-            self.account = m.account
+            self.account, self.id_scheme = m.account, m.id_scheme
         elif isinstance(m, CurrencyDefined):
             self.currencies[m.name] = m.currency
         elif isinstance(m, InstrumentDefined):
@@ -207,7 +208,7 @@ class OrderView:
     def _updated(self, m: VenueOrderUpdate) -> None:
         self.unanswered.pop(m.request_seq, None)
         if m.order_id and m.client_ref:
-            self.tag = m.client_ref.rstrip("0123456789")
+            self.client_ref = m.client_ref
         order = self.orders.get(m.order_id)
         if order is None:
             return

@@ -9,10 +9,10 @@ import msgspec
 
 from gateways.sim.checks import Cap, HardCaps
 from gateways.sim.decimals import NotExact, decimal_pair
-from gateways.sim.order_mapping import SEQ_DIGITS_MAX
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
 CLIENT_ID_CHARACTERS_MAX = 36
+SEQ_DIGITS_MAX = 20
 
 
 class SimGatewaySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

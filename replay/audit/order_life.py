@@ -25,6 +25,7 @@ from journal.messages import (
     OrderSent,
     Position,
     RawMessage,
+    RoutedCancel,
     RoutedOrder,
     RoutedReplace,
     SourceDefined,
@@ -32,6 +33,7 @@ from journal.messages import (
     VenueOrderUpdate,
     order_id_text,
 )
+from journal.messages.client_ids import readings
 from replay.audit.definitions import Definitions
 from replay.audit.render import Renderer, duration_text, time_text
 from replay.audit.stream import Stream
@@ -39,7 +41,6 @@ from replay.causes import follows_from
 
 _NEAREST = 5
 _TYPED = re.compile(r"\s*(\d{1,5})\s*[·.:]\s*(\d{1,15})\s*")
-_CLIENT_ID = re.compile(r"[A-Za-z][A-Za-z0-9]*-?(\d+)")
 
 # What one wants to know of each kind, in reading order.
 _TELLING: dict[str, tuple[str, ...]] = {
@@ -184,10 +185,10 @@ def _by_reference(stream: Stream, ref: str) -> int | None:
             hits = ids[(texts == ref) & (ids > 0)]
             if len(hits):
                 return int(hits[0])
-    if made_of := _CLIENT_ID.fullmatch(ref):
-        for routed in (RoutedOrder, RoutedReplace):
+    for seq in readings(ref):
+        for routed in (RoutedOrder, RoutedReplace, RoutedCancel):
             rows = stream.columns(routed)
-            hits = rows["order_id"][rows["seq"] == min(int(made_of[1]), 2**64 - 1)]
+            hits = rows["order_id"][rows["seq"] == seq]
             if len(hits):
                 return int(hits[0])
     return None

@@ -238,4 +238,4 @@ def test_another_tag_on_the_same_journal_is_refused(trading):
     assert s.terminate("gateway") == 0
     s.start_gateway(tag="U-")
     assert s.processes["gateway"].wait(10) == 2
-    assert "'T-'" in (s.journal.parent / "stderr.txt").read_text()
+    assert "'T-" in (s.journal.parent / "stderr.txt").read_text()

@@ -9,7 +9,6 @@ import pytest
 
 from gateways.sim.checks import Cap, HardCaps
 from gateways.sim.order_entry import OrderEntry
-from gateways.sim.order_mapping import ClientIds
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import Out
 from journal.messages import (
@@ -67,6 +66,7 @@ from journal.messages import (
     order_id_of,
     replace_hash,
 )
+from journal.messages.client_ids import ClientIds
 
 TRADE, RISK, OMS, LOADER = 4, 6, 5, 2
 KEY = "secret-key"

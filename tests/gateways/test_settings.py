@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from gateways.sim.checks import Cap
-from gateways.sim.order_mapping import ClientIds
 from gateways.sim.settings import SimGatewaySettings
+from journal.messages.client_ids import ClientIds
 
 GOOD = {"venue": "sim", "account": "demo"}
 

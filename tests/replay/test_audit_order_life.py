@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from journal.messages import ExecutionReport, NewOrder, Position, VenueOrderUpdate, order_id_text
+from journal.messages import ExecutionReport, IdScheme, NewOrder, Position, VenueOrderUpdate, order_id_text
+from journal.messages.client_ids import ClientIds
 from replay.audit import Stream, UnknownOrder, life_lines, order_life
 from tests.replay.sample_day import Day
 
@@ -68,7 +69,10 @@ def test_an_order_is_found_by_any_of_its_names(day: Day, stream: Stream) -> None
     for name in ("9·42", "9.42", "9:42", " 9 · 42 ", str(number), said.client_ref, said.venue_order_ref, "F88003"):
         assert order_life(stream, name).order_no == number, name
     # A client id that the venue never repeated still names the frame it was made of: tag + seq of the RoutedOrder.
-    assert order_life(stream, "OTHER-" + said.client_ref.split("-")[1]).order_no == number
+    seq = int(said.client_ref.split("-")[1])
+    assert order_life(stream, f"OTHER-{seq}").order_no == number
+    for scheme in IdScheme:
+        assert order_life(stream, ClientIds("X", scheme).text(seq)).order_no == number, scheme
     assert order_life(stream, "c1").order_id == "10·1"
 
 
