@@ -19,6 +19,7 @@ import msgspec
 
 from apps.app import App
 from apps.instruments import Instruments
+from apps.rights import RightsBook
 from apps.valuation import AMOUNT_MAX, Terms, Unvalued, div_half_away, rescale, terms_of, value
 from journal.messages import (
     NULL,
@@ -28,12 +29,15 @@ from journal.messages import (
     CurrencyDefined,
     ExecType,
     ExecutionReport,
+    Flag,
     InstrumentDefined,
+    OrderStatusRequest,
     Position,
     PositionSide,
     ReportFlag,
     ScopeType,
     Side,
+    SourceRole,
 )
 
 QTY_MAX = 1 << 62
@@ -86,7 +90,7 @@ class HeldFill(msgspec.Struct):
 class Positions(App):
     """Folds trades into positions; says Position after each. Read by strategies as a mute instance."""
 
-    requires: ClassVar[tuple[type[App], ...]] = (Instruments,)
+    requires: ClassVar[tuple[type[App], ...]] = (Instruments, RightsBook)
 
     def __init__(self) -> None:
         self.holdings: dict[Key, Holding] = {}
@@ -136,6 +140,20 @@ class Positions(App):
         if waits:
             self._alert(m, self.seq, AlertState.RAISED, "waits behind an earlier fill of the instrument")
 
+    def on_order_status_request(self, m: OrderStatusRequest) -> None:
+        """The positions that belong to a download: those that the asker may see, as SNAPSHOT frames."""
+        ref, rights = self.uses(Instruments), self.uses(RightsBook).rights
+        for holding in self.holdings.values():
+            if ref.roles.get(self.source) != SourceRole.OPERATOR:
+                strategy = ref.strategies.get(holding.strategy)
+                seen = strategy is not None and strategy.app == self.source
+            else:
+                seen = not m.scope_user or rights.sees(
+                    m.scope_user, account=holding.account, strategy=holding.strategy, instrument=holding.instrument
+                )
+            if seen:
+                self.emit(self._position(holding), int(Flag.LAST | Flag.SNAPSHOT))
+
     def on_instrument_defined(self, _m: InstrumentDefined) -> None:
         """A definition may make a fill in suspense valuable."""
         self._retry()
@@ -180,22 +198,23 @@ class Positions(App):
         elif fee:
             holding.fees_elsewhere[fee_currency] = holding.fees_elsewhere.get(fee_currency, 0) + fee
         holding.last_fill_seq = seq
-        self.emit(
-            Position(
-                account=m.account,
-                strategy=m.strategy,
-                instrument=m.instrument,
-                position_side=PositionSide.NET,
-                long_qty=max(holding.qty, 0),
-                short_qty=max(-holding.qty, 0),
-                cost=holding.cost,
-                realized=holding.realized,
-                fees=holding.fees,
-                currency=holding.currency,
-                last_fill_seq=seq,
-            )
-        )
+        self.emit(self._position(holding))
         return True
+
+    def _position(self, holding: Holding) -> Position:
+        return Position(
+            account=holding.account,
+            strategy=holding.strategy,
+            instrument=holding.instrument,
+            position_side=PositionSide.NET,
+            long_qty=max(holding.qty, 0),
+            short_qty=max(-holding.qty, 0),
+            cost=holding.cost,
+            realized=holding.realized,
+            fees=holding.fees,
+            currency=holding.currency,
+            last_fill_seq=holding.last_fill_seq,
+        )
 
     def _settle_units(self, holding: Holding, terms: Terms) -> None:
         """A position keeps its units while it is open: a redefinition under it would change what we own."""

@@ -31,6 +31,7 @@ _MODULES = {
     "lint": ("lint",),
     "service": ("service",),
     "top": ("top",),
+    "dropcopy": ("dropcopy",),
     "bench": ("bench",),
     "torture": ("torture",),
 }

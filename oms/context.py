@@ -22,8 +22,8 @@ class Context(Protocol):
     def source(self) -> int:
         """Publisher of the current frame."""
 
-    def emit(self, message: Message) -> None:
-        """Publish."""
+    def emit(self, message: Message, flags: int = ..., /) -> None:
+        """Publish, with the frame's flags (LAST when none are given)."""
 
     def set_timer(self, at: int, token: int) -> None:
         """Call `on_timer(token)` when stream time has reached `at`; the same token again moves it."""

@@ -20,11 +20,11 @@ from journal.messages import (
     StreamStatus,
     VenueStatus,
 )
+from oms.downloads import Downloads
 from oms.kills import Kills
 from oms.memory import Gate, decode
 from oms.order import Order, Unknown
 from oms.pacing import PACING_TOKEN
-from oms.parents import Parents
 from oms.quotes import Quotes
 from oms.routing import is_down
 from oms.transitions import Event
@@ -32,7 +32,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Parents, Quotes):
+class OrderManager(Kills, Downloads, Quotes):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
@@ -128,11 +128,15 @@ class OrderManager(Kills, Parents, Quotes):
 
     def on_download_begin(self, m: DownloadBegin) -> None:
         """Remember where it began: an order the venue does not mention from here on is missing there."""
+        if not m.account:
+            return  # a user's download, and our own answer
         venue = self.memory.account_venue.get(m.account, 0)
         self.memory.gates.setdefault(f"{venue}/{m.account}", Gate()).download_seq = self.ctx.seq
 
     def on_download_end(self, m: DownloadEnd) -> None:
         """Ask for every order that was at the venue before and was not in the download; open what an overfill had shut."""
+        if not m.account:
+            return
         venue = self.memory.account_venue.get(m.account, 0)
         gate = self.memory.gates.setdefault(f"{venue}/{m.account}", Gate())
         began, gate.download_seq = gate.download_seq, 0

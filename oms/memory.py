@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages.latch import Latch
+from journal.messages.rights import Rights
 from oms.budgets import Pace
 from oms.instructions import Instructions
 from oms.order import Order
@@ -73,6 +74,7 @@ class Memory(msgspec.Struct, array_like=True):
     ways: Ways = msgspec.field(default_factory=Ways)
     owners: dict[str, int] = {}
     """account/instrument → the strategy that alone may trade it there."""
+    rights: Rights = msgspec.field(default_factory=Rights)
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -19,7 +19,6 @@ import msgspec
 
 from gateways.sim.checks import HardCaps
 from gateways.sim.order_entry import OrderEntry
-from gateways.sim.order_mapping import ClientIds
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import Out
 from journal.messages import (
@@ -49,6 +48,7 @@ from journal.messages import (
     order_id_of,
     replace_hash,
 )
+from journal.messages.client_ids import ClientIds
 from lockstep.torture.outcome import Find, Outcome, Tell
 
 COUNTS = ("orders", "left", "refused", "ignored")

@@ -95,7 +95,7 @@ CHECKS: tuple[Check, ...] = (
     Check(RiskCheck.SELF_TRADE, _limited(behaviour.self_trade), by_itself=False),
     Check(RiskCheck.REDUCE_ONLY, behaviour.reduce_only, by_itself=True),
     Check(RiskCheck.PARENT_INVARIANTS, plain(parents.parent_invariants), by_itself=True, fixed=True),
-    Check(RiskCheck.VENUE_RATE_BUDGET, plain(budget.venue_rate_budget), by_itself=True),
+    Check(RiskCheck.VENUE_RATE_BUDGET, plain(budget.venue_rate_budget), by_itself=True, fixed=True),
     Check(RiskCheck.DAILY_LOSS, _limited(losses.daily_loss), by_itself=False),
     Check(RiskCheck.DRAWDOWN, _limited(losses.drawdown), by_itself=False),
     Check(RiskCheck.LOSS_STREAK, _limited(losses.loss_streak), by_itself=False),

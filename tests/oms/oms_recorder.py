@@ -48,13 +48,15 @@ class Recorder:
         self.timers: dict[int, tuple[int, int]] = {}
         self.requests = 0
         self.emitted: list[Message] = []
+        self.flags: list[int] = []
         self.stream: list[tuple[int, int, Message]] = []
         self.times: list[int] = []
         self.pending: list[Message] = []
         self.oms = OrderManager(self)
 
-    def emit(self, message: Message) -> None:
+    def emit(self, message: Message, flags: int = 1) -> None:
         message.encode()  # what cannot be encoded must not be emitted
+        self.flags.append(flags)
         self.emitted.append(message)
         self.pending.append(message)
 
