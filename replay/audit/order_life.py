@@ -45,6 +45,10 @@ _TYPED = re.compile(r"\s*(\d{1,5})\s*[·.:]\s*(\d{1,15})\s*")
 # What one wants to know of each kind, in reading order.
 _TELLING: dict[str, tuple[str, ...]] = {
     "NewOrder": ("strategy", "account", "instrument", "side", "ord_type", "tif", "exec_inst", "order_qty", "price_px"),
+    "ParentOrder": (
+        "strategy", "account", "instrument", "side", "algo", "order_qty", "limit_px", "max_slice_qty", "start_ts", "end_ts",
+    ),
+    "RoutingDecision": ("venue", "destination", "rule"),
     "ReplaceOrder": ("order_qty", "price_px", "stop_px", "version"),
     "CancelOrder": ("reason", "version"),
     "RiskDecision": ("decision", "reason", "reserved_qty", "reserved_notional"),

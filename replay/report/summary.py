@@ -194,7 +194,8 @@ def _journal(stream: Stream) -> JournalInfo:
 def _orders(stream: Stream) -> OrderCounts:
     reports = stream.columns(ExecutionReport)
     duplicate = reports["reason"] == enums.Reason.DUPLICATE_ORDER_ID
-    told = reports[~duplicate]
+    # A parent is no order of its own: its children are counted.
+    told = reports[~duplicate & (reports["report_flags"] & enums.ReportFlag.PARENT == 0)]
     # The last report of each order says where it stands; an order nobody has reported on is still RECEIVED.
     ids, last = np.unique(told["order_id"][::-1], return_index=True)
     status, n = np.unique(told["ord_status"][::-1][last], return_counts=True)
