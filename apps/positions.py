@@ -44,6 +44,9 @@ QTY_MAX = 1 << 62
 FEE_MAX = 1 << 96
 """Ledger units; sums of 2^31 such fees still fit the wire."""
 Key = tuple[int, int, int]
+_MOVES = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
+"""Reports that move a position. A trade taken back is a trade the other way at its price, its fee comes back; nothing that was
+booked is edited."""
 
 
 class Holding(msgspec.Struct):
@@ -127,8 +130,8 @@ class Positions(App):
     # What happens.
 
     def on_execution_report(self, m: ExecutionReport) -> None:
-        """A fill of ours; all else a report can say does not change what we hold."""
-        if m.exec_type != ExecType.TRADE or m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED:
+        """A fill of ours, or one that the venue takes back or restates; all else a report says does not change what we hold."""
+        if m.exec_type not in _MOVES or m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED:
             return
         if m.last_qty in (NULL, 0) or m.last_px == NULL:
             return
@@ -187,12 +190,13 @@ class Positions(App):
             terms = self._terms(m.instrument)
             self._settle_units(holding, terms)
             fee_currency, fee = self._fee(m, terms.currency)
-            holding.fill(terms, m.last_px, _signed(m))
+            holding.fill(terms, m.last_px, _MOVES[ExecType(m.exec_type)] * _signed(m))
         except Unvalued as problem:
             if not again:
                 self._alert(m, seq, AlertState.RAISED, str(problem))
             return False
         self.holdings[key] = holding
+        fee *= _MOVES[ExecType(m.exec_type)]
         if fee_currency == holding.currency:
             holding.fees += fee
         elif fee:

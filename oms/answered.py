@@ -8,6 +8,7 @@ from journal.messages import (
     NULL,
     Channel,
     CxlRejResponseTo,
+    DkReason,
     ExecType,
     KillLevel,
     OrderSent,
@@ -246,12 +247,17 @@ class Answered(External):
 
     # Fills.
 
+    def overfilled(self, order: Order) -> None:
+        """The venue filled more than was ordered: nothing new there until a complete download."""
+        self.memory.overfilled[f"{order.account}/{order.instrument}"] = self.ctx.seq
+
     def on_venue_fill(self, m: VenueFill) -> None:
         """A distinct fill is applied whatever the state; the same one again changes nothing."""
         if not 0 < m.last_qty < QTY_MAX or not -QTY_MAX < m.last_px < QTY_MAX:
             self.alert(
                 None, Reason.INVALID_VALUE, f"fill of order {m.order_id}: quantity {m.last_qty}, price {m.last_px}; not applied"
             )
+            self.dont_know(m, DkReason.OTHER)
             return
         order = self.memory.find(m.order_id) if m.order_id else None
         if order is None:
@@ -266,6 +272,7 @@ class Answered(External):
             return
         if order.cum_qty + m.last_qty >= QTY_MAX:
             self.alert(order, Reason.ARITHMETIC_OVERFLOW, f"fill of {m.last_qty} upon {order.cum_qty}; not applied")
+            self.dont_know(m, DkReason.QUANTITY_EXCEEDS_ORDER)
             return
         if m.side and order.side and m.side != order.side:
             self.alert(
@@ -275,7 +282,7 @@ class Answered(External):
         event = Event.FILL if after < order.order_qty else Event.FILL_LAST
         if after > order.order_qty:
             event = Event.FILL_OVER
-            self.memory.overfilled[f"{order.account}/{order.instrument}"] = self.ctx.seq
+            self.overfilled(order)
         self.step(
             order, event, then=lambda: order.add_fill(trade, m.last_qty, m.last_px),
             reason=Reason.OVERFILL if event is Event.FILL_OVER else 0, news=news | self.fill_news(m),

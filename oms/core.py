@@ -40,9 +40,12 @@ _REPLACE_ANSWERS = (
 _REPLACED = (Event.VENUE_REPLACED, Event.HELD_REPLACED)
 _PROVES_IT_WORKS = (
     Event.VENUE_NEW, Event.FILL, Event.VENUE_REPLACED, Event.VENUE_TRIGGERED, Event.VENUE_RESTATED, Event.QUERY_OPEN,
+    Event.TRADE_CANCEL, Event.TRADE_CORRECT,
 )  # fmt: skip
 _LIFTS_SUSPENSION = (Event.VENUE_NEW, Event.FILL, Event.VENUE_TRIGGERED)
 _FILLS = (Event.FILL, Event.FILL_LAST, Event.FILL_OVER)
+_RESTATES = (Event.TRADE_CANCEL, Event.TRADE_CORRECT)
+"""They change what was filled, whatever else they do: always applied, always reported."""
 _EXEC_TYPE = {
     Event.RISK_PASS: ExecType.PENDING_NEW,
     Event.CANCEL_ASKED: ExecType.PENDING_CANCEL,
@@ -90,10 +93,12 @@ class Core:
         reason: int = 0,
         of: int = Unknown.ORDER,
         news: dict[str, Any] | None = None,
+        first: Callable[[], None] | None = None,
     ) -> Cell:
         """Move one order by one event. `then` does what the event brings with it (a fill, new terms, an overlay), unless the
         cell says that nothing moves. `end`: which closed state exactly; `of`: whose outcome an UNKNOWN is about; `news`:
-        what the report carries of the venue's message. A report goes out only when the order changed."""
+        what the report carries of the venue's message; `first`: what is said before it. A report goes out only when the
+        order changed."""
         before, was = order.essence(), order.state
         cell = TABLE[event][was]
         news = news or {}
@@ -103,7 +108,7 @@ class Core:
         if cell.to == "rj":
             return cell
         cancel, replace = order.cancel, order.replace
-        if then is not None and (cell.to != "=" or event in _FILLS):
+        if then is not None and (cell.to != "=" or event in _FILLS or event in _RESTATES):
             then()
         if event in CANCEL_ANSWERS:
             order.cancel = None
@@ -112,7 +117,9 @@ class Core:
         contradiction = self._move(order, event, cell.to, end or 0, of)
         if not order.closed and order.leaves_qty == 0 and order.cum_qty:
             self._close(order, OrdStatus.FILLED)
-        if order.essence() != before:
+        if order.essence() != before or event in _RESTATES:
+            if first is not None:
+                first()
             flags = ReportFlag.LATE_FILL if cell.late else 0
             turned = replace or order.replace
             if turned is not None and (replace is None) != (order.replace is None):
@@ -193,6 +200,8 @@ class Core:
     def _exec_type(self, order: Order, event: Event, was: State) -> int:
         if event in _FILLS:
             return ExecType.TRADE
+        if event in _RESTATES:
+            return ExecType.TRADE_CANCEL if event is Event.TRADE_CANCEL else ExecType.TRADE_CORRECT
         if event is Event.VENUE_REPLACED:
             return ExecType.REPLACED
         if order.closed:

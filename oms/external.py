@@ -1,4 +1,5 @@
-"""Orders that are not ours: another session's, a person's at the venue's own desk. Recorded, told, never dropped.
+"""Orders that are not ours: another session's, a person's at the venue's own desk. Recorded, told, never dropped. A fill that
+nothing had announced is said to be one we do not know (DontKnowTrade).
 
 Such a record has an id of source 0 and no strategy: its positions end in suspense, and a person is told once.
 """
@@ -7,7 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from journal.messages import AlertSeverity, ExecType, OrdStatus, Reason, ReportFlag, VenueFill, VenueOrderUpdate
+from journal.messages import (
+    AlertSeverity,
+    DkReason,
+    DontKnowTrade,
+    ExecType,
+    OrdStatus,
+    Reason,
+    ReportFlag,
+    VenueFill,
+    VenueOrderUpdate,
+    VenueTradeCorrection,
+)
 from oms.asked import QTY_MAX, Asked
 from oms.order import CLOSED, Order
 
@@ -33,12 +45,10 @@ class External(Asked):
 
     def _record(self, m: VenueOrderUpdate | VenueFill) -> tuple[Order, bool]:
         """Our record of a foreign order, and whether it is new."""
-        ref = m.venue_order_ref or m.client_ref or (f"#{m.order_id}" if m.order_id else f"?{m.instrument}")
-        key = f"{m.account}/{ref}"
-        number = self.memory.external.get(key)
-        order = self.memory.find(number) if number is not None else None
+        order = self.foreign_order(m)
         if order is not None:
             return order, False
+        key, ref = _key(m), _ref(m)
         number = self.memory.external[key] = len(self.memory.external) + 1
         order = self.memory.orders[number] = Order(
             order_id=number, source=0, account=m.account, instrument=m.instrument, order_qty=0, side=m.side,
@@ -47,6 +57,11 @@ class External(Asked):
         )  # fmt: skip
         self.alert(order, Reason.FOREIGN_ORDER, f"an order that is not ours: {ref}", severity=AlertSeverity.CRITICAL)
         return order, True
+
+    def foreign_order(self, m: VenueOrderUpdate | VenueFill | VenueTradeCorrection) -> Order | None:
+        """Our record of a foreign order, if there is one."""
+        number = self.memory.external.get(_key(m))
+        return self.memory.find(number) if number is not None else None
 
     def external_update(self, m: VenueOrderUpdate) -> None:
         """The venue speaks of a foreign order: the record follows its word, but quantities filled come from fills alone."""
@@ -71,6 +86,9 @@ class External(Asked):
     def external_fill(self, m: VenueFill) -> None:
         """A fill of a foreign order: applied, for the position is real."""
         order, new = self._record(m)
+        if new:
+            known = m.instrument in self.memory.instrument_venue
+            self.dont_know(m, DkReason.NO_MATCHING_ORDER if known else DkReason.UNKNOWN_SYMBOL)
         trade = self.trade_of(m)
         news = {"venue_frame_seq": self.ctx.seq, "exchange_ts": m.exchange_ts}
         if trade in order.fills or order.cum_qty + m.last_qty >= QTY_MAX:
@@ -88,7 +106,25 @@ class External(Asked):
         flags = ReportFlag.LATE_FILL if late and not new else 0
         self.report(order, ExecType.TRADE, reason=Reason.FOREIGN_ORDER, flags=flags, **news, **self.fill_news(m))
 
+    def dont_know(self, m: VenueFill | VenueTradeCorrection, reason: DkReason) -> None:
+        """Say that a trade has no place here; what it moves is nobody's until a person decides."""
+        ref = m.venue_trade_ref or (str(m.trade_no) if m.trade_no else "")
+        self.ctx.emit(
+            DontKnowTrade(
+                venue_frame_seq=self.ctx.seq, last_qty=m.last_qty, last_px=m.last_px, account=m.account,
+                instrument=m.instrument, dk_reason=reason, venue_trade_ref=ref,
+            )
+        )  # fmt: skip
+
     def _settle(self, order: Order, base: int) -> None:
         if base in CLOSED and not order.closed:
             self.memory.closed.append((self.ctx.now, order.order_id))
         order.base = base
+
+
+def _ref(m: VenueOrderUpdate | VenueFill | VenueTradeCorrection) -> str:
+    return m.venue_order_ref or m.client_ref or (f"#{m.order_id}" if m.order_id else f"?{m.instrument}")
+
+
+def _key(m: VenueOrderUpdate | VenueFill | VenueTradeCorrection) -> str:
+    return f"{m.account}/{_ref(m)}"

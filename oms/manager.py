@@ -20,6 +20,7 @@ from journal.messages import (
     StreamStatus,
     VenueStatus,
 )
+from oms.corrections import Corrections
 from oms.downloads import Downloads
 from oms.kills import Kills
 from oms.memory import Gate, decode
@@ -32,7 +33,7 @@ from oms.transitions import Event
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Downloads, Quotes):
+class OrderManager(Kills, Downloads, Quotes, Corrections):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.

@@ -160,9 +160,25 @@ class Order(msgspec.Struct, array_like=True):
 
     def add_fill(self, trade: str, qty: int, px: int) -> None:
         """Apply one distinct fill to the quantities."""
+        self._restate(trade, qty, px)
+
+    def restate_fill(self, trade: str, qty: int, px: int) -> None:
+        """A fill is not what it was said to be; quantity 0: it never was. Its id stays known, so that its echoes stay
+        echoes."""
+        less = self.fills[trade][0] - qty
+        self._restate(trade, qty, px)
+        # What the venue had counted, it counts without it now.
+        self.venue_cum = max(self.venue_cum - less, 0)
+        if self.ending is not None:
+            self.ending.cum_qty -= less
+        if self.base == OrdStatus.PARTIALLY_FILLED and not self.cum_qty:
+            self.base = OrdStatus.NEW
+
+    def _restate(self, trade: str, qty: int, px: int) -> None:
+        was_qty, was_px = self.fills.get(trade, (0, 0))
         self.fills[trade] = (qty, px)
-        self.cum_qty += qty
-        total = self.cum_notional + qty * px
+        self.cum_qty += qty - was_qty
+        total = self.cum_notional + qty * px - was_qty * was_px
         self.notional_high, self.notional_low = total >> _NOTIONAL_WORD, total & ((1 << _NOTIONAL_WORD) - 1)
 
     @property

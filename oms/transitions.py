@@ -77,6 +77,8 @@ class Event(Enum):
     FILL_LAST = "fill, nothing left"
     FILL_OVER = "fill beyond the order quantity"
     FILL_AGAIN = "the same trade id again"
+    TRADE_CANCEL = "the venue takes a trade back"
+    TRADE_CORRECT = "the venue restates a trade"
     VENUE_CANCELED_ASKED = "venue: CANCELED, as we asked"
     VENUE_CANCELED = "venue: CANCELED, not asked"
     VENUE_EXPIRED = "venue: EXPIRED or DONE_FOR_DAY"
@@ -138,6 +140,11 @@ _ROWS: dict[Event, str] = {
     Event.FILL_LAST:           " F!     F      F      F      F      F      F      F      x      F+L    F+L    F!    ",
     Event.FILL_OVER:           " F!     F!     F!     F!     F!     F!     F!     F!     F!     F!     F!     F!    ",
     Event.FILL_AGAIN:          " =      =      =      =      =      =      =      =      =      =      =      =     ",
+    # x: nothing there has traded, so nothing can be taken back. F: what was taken back is canceled; if the venue works it
+    # again, a person says so. Of an open order it counts as open, which is the worst case, until the venue's next word.
+    # C, E: closed in whatever way the quantity says now, FILLED included.
+    Event.TRADE_CANCEL:        " x      x      x      PF?    PC?    PR?    =?     =?     C!     =      =      x     ",
+    Event.TRADE_CORRECT:       " x      x      x      PF     PC     PR     =      =      C      C      E      x     ",
     # PN: cancel-ack before new-ack. F: crossed on the wire, the fill had it all.
     Event.VENUE_CANCELED_ASKED:" x      C      C      C      C      C      C      C      =      =      =      =     ",
     Event.VENUE_CANCELED:      " x      C      C      C      C      C      C      C      =      =      =      =     ",

@@ -42,6 +42,8 @@ from riskengine.view import View
 from riskengine.violations import Violations
 
 _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
+_MOVES: dict[int, int] = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
+"""Reports that move a position; a trade taken back moves it back."""
 _OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
 
 
@@ -228,11 +230,12 @@ class RiskEngine(Violations, Forming):
 
     def _reserve(self, m: ExecutionReport) -> None:
         book = self.memory.exposure
-        if m.exec_type == ExecType.TRADE:
+        if m.exec_type in _MOVES:
             source = order_id_source(m.order_id)
-            self.view.traded(book.cell(m.account, m.strategy, m.user, source, m.instrument), direction(m.side) * m.last_qty)
+            cell = book.cell(m.account, m.strategy, m.user, source, m.instrument)
+            self.view.traded(cell, _MOVES[m.exec_type] * direction(m.side) * m.last_qty)
             i = self.memory.instruments.get(m.instrument)
-            if i is not None:
+            if i is not None and m.exec_type == ExecType.TRADE:
                 spend(self.memory, i, m.account, m.side, m.last_qty, m.last_px, m.exchange_ts)
         if m.exec_type in (ExecType.TRADE, ExecType.REJECTED):
             self.reported(m)

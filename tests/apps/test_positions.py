@@ -352,3 +352,41 @@ def test_a_restored_app_goes_on_as_the_old_one(stage, fills, at):
     for m in frames[at:]:
         assert other.frame(m) == on.frame(m)
     assert other.app.snapshot() == on.app.snapshot()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([Side.BUY, Side.SELL]), st.integers(1, 50), st.integers(900, 1100), st.integers(-5, 5)),
+        min_size=1, max_size=12,
+    ),
+    st.lists(st.tuples(st.integers(0, 11), st.integers(0, 40), st.integers(900, 1100)), max_size=4),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_trades_taken_back_and_restated_leave_what_never_was(stage, trades, corrections):
+    """The reversal is booked, not edited in: quantity, cash (realized less cost) and fees end as if the trades had always been
+    what they are now. V16, I-52."""
+    on = defined(stage)
+    for side, qty, px, fee in trades:
+        on.frame(fill(side, qty, px, fee=fee, fee_exp=-2, fee_currency=USD))
+    for at, qty, px in corrections:
+        side, old_qty, old_px, old_fee = trades[at % len(trades)]
+        if not old_qty:
+            continue
+        taken = fill(side, old_qty, old_px, fee=old_fee, fee_exp=-2, fee_currency=USD)
+        taken.exec_type = ExecType.TRADE_CANCEL
+        on.frame(taken)
+        if qty:
+            stands = fill(side, qty, px, fee=1, fee_exp=-2, fee_currency=USD)
+            stands.exec_type = ExecType.TRADE_CORRECT
+            on.frame(stands)
+        trades[at % len(trades)] = (side, qty, px, 1 if qty else 0)
+    signed = [(qty if side == Side.BUY else -qty, px) for side, qty, px, _ in trades]
+    now = held(on)
+    assert now.qty == sum(qty for qty, _ in signed)
+    assert now.realized - now.cost == -sum(qty * px for qty, px in signed) * 1000
+    assert now.fees == sum(fee for *_, fee in trades) * 10**6
+    assert on.said[-1] == Position(
+        account=ACCOUNT, strategy=STRATEGY, instrument=LINEAR, position_side=1, long_qty=max(now.qty, 0),
+        short_qty=max(-now.qty, 0), cost=now.cost, realized=now.realized, fees=now.fees, currency=USD,
+        last_fill_seq=now.last_fill_seq,
+    )  # fmt: skip

@@ -34,9 +34,11 @@ from journal.messages import (
     ScopeType,
     SendRefused,
     Side,
+    TradeCorrectionAction,
     VenueCancelReject,
     VenueFill,
     VenueOrderUpdate,
+    VenueTradeCorrection,
 )
 
 _CLASS = {"new": RoutedOrder, "cancel": RoutedCancel, "replace": RoutedReplace}
@@ -124,6 +126,17 @@ class Life:
                       last_px=5000, trade_no=int(trade) if trade else 1000 + self.trade),
             GATEWAY,
         )  # fmt: skip
+
+    def do_bust(self, trade: str) -> None:
+        self._correct(TradeCorrectionAction.CANCEL, trade, NULL, NULL)
+
+    def do_correct(self, trade: str, qty: str, px: str = "5000") -> None:
+        self._correct(TradeCorrectionAction.CORRECT, trade, int(qty), int(px))
+
+    def _correct(self, action: int, trade: str, qty: int, px: int) -> None:
+        m = VenueTradeCorrection(order_id=self.order_id, account=ACCOUNT, instrument=INSTRUMENT, action=action,
+                                 last_qty=qty, last_px=px, trade_no=int(trade))  # fmt: skip
+        self.r.frame(m, GATEWAY)
 
     def do_canceled(self, cum: str = "") -> None:
         self.update(ExecType.CANCELED, cum_qty=int(cum) if cum else NULL)

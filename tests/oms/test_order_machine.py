@@ -38,14 +38,17 @@ from journal.messages import (
     ScopeType,
     SendRefused,
     Side,
+    TradeCorrectionAction,
     VenueCancelReject,
     VenueFill,
     VenueOrderUpdate,
+    VenueTradeCorrection,
 )
 from oms.order import CLOSED
 
 pick = st.integers(0, 1000)
 INSTRUMENT_SHUT = f"{ACCOUNT}/{INSTRUMENT}"
+MOVES = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
 EXEC_TYPES = [
     ExecType.NEW, ExecType.PENDING_NEW, ExecType.SUSPENDED, ExecType.REJECTED, ExecType.CANCELED, ExecType.EXPIRED,
     ExecType.DONE_FOR_DAY, ExecType.REPLACED, ExecType.TRIGGERED, ExecType.RESTATED, ExecType.TRADE, ExecType.UNDEFINED,
@@ -192,6 +195,20 @@ class OrderMachine(RuleBasedStateMachine):
         self.trades.setdefault(order_id, {}).setdefault(trade, (qty, px))
 
     @precondition(lambda self: self.ids)
+    @rule(n=pick, trade=st.integers(1, 12), qty=st.sampled_from([0, 0, 5, 60]), px=st.sampled_from([4999, 5000]))
+    def correct(self, n: int, trade: int, qty: int, px: int) -> None:
+        """A trade taken back (0) or restated; of a trade nobody knows it means nothing."""
+        order_id = self.order(n)
+        self.venue(
+            VenueTradeCorrection(
+                order_id=order_id, account=ACCOUNT, instrument=INSTRUMENT, trade_no=trade, last_qty=qty or NULL, last_px=px,
+                action=TradeCorrectionAction.CORRECT if qty else TradeCorrectionAction.CANCEL,
+            )
+        )  # fmt: skip
+        if trade in self.trades.get(order_id, {}):
+            self.trades[order_id][trade] = (qty, px)
+
+    @precondition(lambda self: self.ids)
     @rule(n=pick, which=pick, reason=st.sampled_from(REASONS), of=st.sampled_from(list(CxlRejResponseTo)))
     def cancel_reject(self, n: int, which: int, reason: int, of: int) -> None:
         order_id = self.order(n)
@@ -278,6 +295,7 @@ def check_history(stream: list[tuple[int, int, Message]]) -> None:
     pending_replace: dict[int, int] = {}
     routed: dict[int, int] = {}
     asked: dict[int, Any] = {}
+    sums: dict[int, list[int]] = {}
     for seq, _, m in stream:
         if isinstance(m, NewOrder):
             asked.setdefault(m.order_id, m)
@@ -294,6 +312,12 @@ def check_history(stream: list[tuple[int, int, Message]]) -> None:
                 del pending_replace[m.order_id]
         elif isinstance(m, ExecutionReport):
             _check_report(last, pending_replace, m)
+            if m.exec_type in MOVES:
+                totals = sums.setdefault(m.order_id, [0, 0])
+                totals[0] += MOVES[ExecType(m.exec_type)] * m.last_qty
+                totals[1] += MOVES[ExecType(m.exec_type)] * m.last_qty * m.last_px
+    for order_id, totals in sums.items():
+        assert totals == [last[order_id].cum_qty, last[order_id].cum_notional]  # I-19, also for whoever only adds up reports
 
 
 def _check_report(last: dict[int, ExecutionReport], pending_replace: dict[int, int], m: ExecutionReport) -> None:
@@ -311,10 +335,11 @@ def _check_report(last: dict[int, ExecutionReport], pending_replace: dict[int, i
         pending_replace.pop(m.order_id, None)
     echo = m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED or m.reason in (Reason.DUPLICATE_ORDER_ID, Reason.NOT_OWNER)
     if before is not None:
-        assert m.cum_qty >= before.cum_qty
         numbers = [(x.ord_status, x.cum_qty, x.leaves_qty, x.cxl_qty, x.order_qty, x.price_px) for x in (before, m)]
         moved = m.cum_qty - before.cum_qty
-        if m.exec_type == ExecType.TRADE:
+        if m.exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT):
+            pass
+        elif m.exec_type == ExecType.TRADE:
             assert moved == m.last_qty
             if before.ord_status in CLOSED and m.ord_status in CLOSED and before.ord_status != OrdStatus.FILLED:
                 late = m.report_flags & ReportFlag.LATE_FILL or m.report_flags & ReportFlag.OVERFILL
