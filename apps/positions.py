@@ -13,11 +13,13 @@ opening part is valued as the whole less the closing part.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar
 
 import msgspec
 
 from apps.app import App
+from apps.confirmed import Confirmed, Tolerance
 from apps.instruments import Instruments
 from apps.rights import RightsBook
 from apps.valuation import AMOUNT_MAX, Terms, Unvalued, div_half_away, rescale, terms_of, value
@@ -27,13 +29,17 @@ from journal.messages import (
     AlertSeverity,
     AlertState,
     CurrencyDefined,
+    DifferenceType,
     ExecType,
     ExecutionReport,
     Flag,
+    FundsConfirmed,
     InstrumentDefined,
     OrderStatusRequest,
     Position,
+    PositionConfirmed,
     PositionSide,
+    ReconcileFinished,
     ReportFlag,
     ScopeType,
     Side,
@@ -95,9 +101,24 @@ class Positions(App):
 
     requires: ClassVar[tuple[type[App], ...]] = (Instruments, RightsBook)
 
+    confirmed: Confirmed | None = None
+    """Where reconciliation is configured: the comparison with the venue's word."""
+
     def __init__(self) -> None:
         self.holdings: dict[Key, Holding] = {}
         self.held: list[HeldFill] = []
+
+    def configure(self, parameters: dict[str, Any]) -> None:
+        """`reconcile`: the tolerances of the [reconcile] table; without it the venue's word is not looked at."""
+        table = parameters.pop("reconcile", None)
+        if table is not None:
+            position, balance = (_decimal(str(table[name])) for name in ("position_tolerance", "balance_tolerance"))
+            held = self.confirmed or Confirmed(Tolerance())
+            held.tolerance = Tolerance(*position, *balance)
+            self.confirmed = held
+        elif self.confirmed is not None:
+            del self.confirmed
+        super().configure(parameters)
 
     # What readers ask.
 
@@ -157,6 +178,35 @@ class Positions(App):
             if seen:
                 self.emit(self._position(holding), int(Flag.LAST | Flag.SNAPSHOT))
 
+    def on_position_confirmed(self, m: PositionConfirmed) -> None:
+        """The venue's word on a position."""
+        definition = self.uses(Instruments).instruments.get(m.instrument)
+        if self.confirmed is not None and definition is not None:
+            self.confirmed.position(m, self.seq, definition.qty_exp)
+
+    def on_funds_confirmed(self, m: FundsConfirmed) -> None:
+        """The venue's word on a balance."""
+        money = self.uses(Instruments).currencies.get(m.currency)
+        if self.confirmed is not None and money is not None:
+            self.confirmed.funds(m, self.seq, money.ledger_exp)
+
+    def on_reconcile_finished(self, m: ReconcileFinished) -> None:
+        """The OMS is through with a run: all its fills are here, so now ours and the venue's are compared."""
+        if self.confirmed is None or self.source == self.me:
+            return
+        ours = {DifferenceType.POSITION: self._account_qty, DifferenceType.BALANCE: self.cash}
+        for message in self.confirmed.compare(m, ours):
+            self.emit(message)
+
+    def _account_qty(self, account: int, instrument: int) -> int:
+        return self.net_qty(instrument, account=account)
+
+    def cash(self, account: int, currency: int) -> int:
+        """What trading has brought in, less fees, in an account and currency; ledger units."""
+        held = [h for h in self.holdings.values() if h.account == account]
+        own = sum(h.realized - h.cost - h.fees for h in held if h.currency == currency)
+        return own - sum(h.fees_elsewhere.get(currency, 0) for h in held)
+
     def on_instrument_defined(self, _m: InstrumentDefined) -> None:
         """A definition may make a fill in suspense valuable."""
         self._retry()
@@ -185,23 +235,30 @@ class Positions(App):
     def _take(self, seq: int, m: ExecutionReport, *, again: bool = False) -> bool:
         """Fold one fill and say the position; False, with an alert the first time, if it cannot be valued."""
         key = (m.account, m.strategy, m.instrument)
+        sign = _MOVES[ExecType(m.exec_type)]
         holding = self.holdings.get(key) or Holding(*key)
         try:
             terms = self._terms(m.instrument)
             self._settle_units(holding, terms)
             fee_currency, fee = self._fee(m, terms.currency)
-            holding.fill(terms, m.last_px, _MOVES[ExecType(m.exec_type)] * _signed(m))
+            cash = holding.cost - holding.realized
+            holding.fill(terms, m.last_px, sign * _signed(m))
+            cash += holding.realized - holding.cost
         except Unvalued as problem:
             if not again:
                 self._alert(m, seq, AlertState.RAISED, str(problem))
             return False
         self.holdings[key] = holding
-        fee *= _MOVES[ExecType(m.exec_type)]
+        fee *= sign
         if fee_currency == holding.currency:
             holding.fees += fee
         elif fee:
             holding.fees_elsewhere[fee_currency] = holding.fees_elsewhere.get(fee_currency, 0) + fee
         holding.last_fill_seq = seq
+        if self.confirmed is not None:
+            self.confirmed.moved(DifferenceType.POSITION, f"{m.account}/{m.instrument}", sign * _signed(m), m.venue_frame_seq)
+            self.confirmed.moved(DifferenceType.BALANCE, f"{m.account}/{holding.currency}", cash, m.venue_frame_seq)
+            self.confirmed.moved(DifferenceType.BALANCE, f"{m.account}/{fee_currency}", -fee, m.venue_frame_seq)
         self.emit(self._position(holding))
         return True
 
@@ -256,6 +313,13 @@ class Positions(App):
                 text=f"fill at seq {seq} in suspense: {text}" if state == AlertState.RAISED else f"fill at seq {seq}: {text}",
             )
         )
+
+
+def _decimal(text: str) -> tuple[int, int]:
+    sign, digits, exponent = Decimal(text).as_tuple()
+    if sign or not isinstance(exponent, int):
+        raise ValueError(f"{text!r}: expected a decimal number of 0 or more")
+    return int("".join(map(str, digits))), exponent
 
 
 def _signed(m: ExecutionReport) -> int:

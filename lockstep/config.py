@@ -9,9 +9,10 @@ import copy
 import datetime
 import re
 import tomllib
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -212,6 +213,34 @@ class HostEntry(HostSettings):
     """Processes that run them at once. What one says first counts, the other is compared with it."""
 
 
+class Reconcile(Section):
+    """[reconcile]"""
+
+    interval: str = "60s"
+    lookback: str = "24h"
+    overlap: str = "5m"
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    backoff: str = "1s"
+    max_unknown_orders: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10
+    missing_orders: Literal["ask", "close"] = "ask"
+    second_person: bool = False
+    position_tolerance: str = "0"
+    balance_tolerance: str = "0"
+
+    def of_orders(self) -> dict[str, Any]:
+        """As the OMS takes it."""
+        return {
+            "interval_ns": units.duration_ns(self.interval), "lookback_ns": units.duration_ns(self.lookback),
+            "overlap_ns": units.duration_ns(self.overlap), "attempts": self.attempts,
+            "backoff_ns": units.duration_ns(self.backoff), "max_unknown": self.max_unknown_orders,
+            "close_missing": self.missing_orders == "close", "approval": self.second_person,
+        }  # fmt: skip
+
+    def of_positions(self) -> dict[str, Any]:
+        """As the positions app takes it."""
+        return {"position_tolerance": self.position_tolerance, "balance_tolerance": self.balance_tolerance}
+
+
 class BacktestPlan(Section):
     """[backtest]"""
 
@@ -238,6 +267,7 @@ class System(Section):
     risk: Risk = msgspec.field(default_factory=Risk)
     mmp: Mmp | None = None
     routing: Routing | None = None
+    reconcile: Reconcile | None = None
     backtest: BacktestPlan | None = None
     replication: ReplicationSettings | None = None
     user: dict[str, User] = {}
@@ -380,10 +410,15 @@ class Config:
         return self.apps[app].class_
 
     def parameters_of(self, app: str) -> dict[str, Any]:
-        """The parameters of an app or strategy, as written."""
-        mmp = self.system.mmp
+        """The parameters of an app or strategy, as written; of the standard apps what other tables say of them."""
+        mmp, reconcile = self.system.mmp, self.system.reconcile
+        found: dict[str, Any] = {}
         if mmp is not None and app in self.apps and self.apps[app].role.upper() == SourceRole.OMS.name:
-            return {"mmp": {"window_ns": units.duration_ns(mmp.window), "fills": mmp.fills, "qty": mmp.quantity}}
+            found["mmp"] = {"window_ns": units.duration_ns(mmp.window), "fills": mmp.fills, "qty": mmp.quantity}
+        if reconcile is not None and app in ("oms", "positions"):
+            found["reconcile"] = reconcile.of_orders() if app == "oms" else reconcile.of_positions()
+        if found:
+            return found
         return {k: v for k, v in self.system.strategy.get(app, {}).items() if k not in STRATEGY_KEYS}
 
 
@@ -490,6 +525,8 @@ def _choices(at: str) -> list[str]:
     """The values that the key at this path may have."""
     found: Any = System
     for part in at.split("."):
+        if isinstance(found, types.UnionType):  # a table that may be left out
+            found = get_args(found)[0]
         if get_origin(found) is dict:
             found = get_args(found)[1]
         else:
@@ -565,6 +602,15 @@ def _check(config: Config) -> None:
     if s.backtest is not None:
         _unit(config, "backtest.duration", s.backtest.duration, units.duration_ns)
         _unit(config, "backtest.order_latency", s.backtest.order_latency, units.duration_ns)
+    if s.reconcile is not None:
+        for field in ("interval", "lookback", "overlap", "backoff"):
+            _unit(config, f"reconcile.{field}", getattr(s.reconcile, field), units.duration_ns)
+        for field in ("position_tolerance", "balance_tolerance"):
+            _unit(config, f"reconcile.{field}", getattr(s.reconcile, field), units.decimal)
+            if units.decimal(getattr(s.reconcile, field))[0] < 0:
+                raise config.error(f"reconcile.{field}", getattr(s.reconcile, field), "0 or more")
+        if not units.duration_ns(s.reconcile.backoff):
+            raise config.error("reconcile.backoff", s.reconcile.backoff, "above 0")
     for where, limits in _limits(s.risk):
         _check_limits(config, where, limits)
     _check_control(config)

@@ -12,6 +12,7 @@ from journal.messages import (
     CxlRejResponseTo,
     ExecType,
     ExecutionReport,
+    Flag,
     GatewayPhase,
     OrderCancelReject,
     OrdStatus,
@@ -40,7 +41,7 @@ _REPLACE_ANSWERS = (
 _REPLACED = (Event.VENUE_REPLACED, Event.HELD_REPLACED)
 _PROVES_IT_WORKS = (
     Event.VENUE_NEW, Event.FILL, Event.VENUE_REPLACED, Event.VENUE_TRIGGERED, Event.VENUE_RESTATED, Event.QUERY_OPEN,
-    Event.TRADE_CANCEL, Event.TRADE_CORRECT,
+    Event.TRADE_CANCEL, Event.TRADE_CORRECT, Event.CORRECTED_OPEN,
 )  # fmt: skip
 _LIFTS_SUSPENSION = (Event.VENUE_NEW, Event.FILL, Event.VENUE_TRIGGERED)
 _FILLS = (Event.FILL, Event.FILL_LAST, Event.FILL_OVER)
@@ -80,6 +81,8 @@ class Core:
         self.ctx = ctx
         self.request_timeout_ns = request_timeout_ns
         self.memory = Memory()
+        self.synthetic = False
+        """What is reported now follows from a correction of ours, not from a frame of the venue."""
 
     # The step.
 
@@ -99,7 +102,7 @@ class Core:
         cell says that nothing moves. `end`: which closed state exactly; `of`: whose outcome an UNKNOWN is about; `news`:
         what the report carries of the venue's message; `first`: what is said before it. A report goes out only when the
         order changed."""
-        before, was = order.essence(), order.state
+        before, was, lost = order.essence(), order.state, order.unknown
         cell = TABLE[event][was]
         news = news or {}
         if cell.to == "x":
@@ -125,6 +128,8 @@ class Core:
             if turned is not None and (replace is None) != (order.replace is None):
                 news = news | {"exec_ref_seq": turned.request_seq}  # a replace begins or ends
             self.report(order, self._exec_type(order, event, was), reason=reason, flags=flags, **news)
+        if bool(lost) != bool(order.unknown):
+            self.turned(order)
         self._answer(order, cancel, replace, event, reason)
         if cell.alert or contradiction:
             self.alert(order, reason or Reason.ILLEGAL_TRANSITION, f"{event.value} at an order that was {was.value}")
@@ -136,6 +141,9 @@ class Core:
 
     def moved(self, order: Order) -> None:
         """An order has taken a step: for those whose business depends on another's."""
+
+    def turned(self, order: Order) -> None:
+        """An order's outcome has become unknown, or is known again: for whoever counts these."""
 
     def _move(self, order: Order, event: Event, to: str, end: int, of: int) -> bool:
         """Do what the cell says with base and overlays. True when the venue contradicted itself."""
@@ -234,7 +242,7 @@ class Core:
         elif exec_type == ExecType.PENDING_REPLACE and order.replace is not None:
             version = order.replace.version
         assert order.cum_qty + order.leaves_qty + order.cxl_qty == max(order.order_qty, order.cum_qty), order
-        self.ctx.emit(
+        self._tell(
             ExecutionReport(
                 order_id=order.order_id, parent_order_id=order.parent_order_id, account=order.account,
                 strategy=order.strategy, user=order.user, instrument=order.instrument, side=order.side,
@@ -244,6 +252,12 @@ class Core:
                 exec_type=exec_type, ord_status=order.ord_status, reason=reason, report_flags=flags, **news,
             )
         )  # fmt: skip
+
+    def _tell(self, report: ExecutionReport) -> None:
+        if self.synthetic:
+            self.ctx.emit(report, Flag.SYNTHETIC | Flag.LAST)
+        else:
+            self.ctx.emit(report)
 
     def refuse(self, order: Order, response_to: int, version: int, reason: int) -> None:
         """A cancel or replace was not done; the order is as it is."""

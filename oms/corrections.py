@@ -57,7 +57,7 @@ class Corrections(Answered):
         old_qty, old_px = order.fills[trade]
         ref = m.venue_trade_ref or trade
         of: dict[str, Any] = {"venue_frame_seq": self.ctx.seq, "exchange_ts": m.exchange_ts, "venue_trade_ref": ref}
-        old: dict[str, Any] = of | {"last_qty": old_qty, "last_px": old_px} | _fee_taken(m)
+        old: dict[str, Any] = of | {"last_qty": old_qty, "last_px": old_px} | (_fee_taken(m) or self.fee_of(order, trade))
         new = of | {"last_qty": qty, "last_px": px, "fee": m.fee, "fee_exp": m.fee_exp, "fee_currency": m.fee_currency}
         reason = m.reason or Reason.VENUE_OTHER
 
@@ -93,6 +93,20 @@ class Corrections(Answered):
         order.order_qty = max(order.order_qty, order.cum_qty)
         if order.base == OrdStatus.FILLED and order.cum_qty < order.order_qty:
             order.base = OrdStatus.CANCELED
+
+    def reverse_fill(self, order: Order, trade: str, reason: int) -> None:
+        """Take a fill back that the venue does not know: a person's correction."""
+        qty, px = order.fills[trade]
+        news: dict[str, Any] = {"last_qty": qty, "last_px": px, "venue_trade_ref": trade} | self.fee_of(order, trade)
+        if order.source:
+            self._corrected(order, Event.TRADE_CANCEL, trade, 0, px, news=news, reason=reason)
+        else:
+            self._restate_foreign(order, trade, 0, px)
+            self.report(order, ExecType.TRADE_CANCEL, reason=reason, **news)
+
+    def fee_of(self, _order: Order, _trade: str) -> dict[str, int]:
+        """What a fill had cost, as far as it is noted: where reconciliation is configured."""
+        return {}
 
 
 def _fee_taken(m: VenueTradeCorrection) -> dict[str, int]:

@@ -66,6 +66,7 @@ class External(Asked):
     def external_update(self, m: VenueOrderUpdate) -> None:
         """The venue speaks of a foreign order: the record follows its word, but quantities filled come from fills alone."""
         order, new = self._record(m)
+        order.heard_seq = self.ctx.seq
         before = order.essence()
         if 0 < m.order_qty < QTY_MAX:
             order.order_qty = max(m.order_qty, order.cum_qty)
@@ -86,6 +87,7 @@ class External(Asked):
     def external_fill(self, m: VenueFill) -> None:
         """A fill of a foreign order: applied, for the position is real."""
         order, new = self._record(m)
+        order.heard_seq = self.ctx.seq
         if new:
             known = m.instrument in self.memory.instrument_venue
             self.dont_know(m, DkReason.NO_MATCHING_ORDER if known else DkReason.UNKNOWN_SYMBOL)
@@ -115,6 +117,13 @@ class External(Asked):
                 instrument=m.instrument, dk_reason=reason, venue_trade_ref=ref,
             )
         )  # fmt: skip
+
+    def close_foreign(self, order: Order) -> None:
+        """The venue does not have it any more: what became of it we shall not hear."""
+        self._settle(order, OrdStatus.CANCELED)
+        self.synthetic = True
+        self.report(order, ExecType.CANCELED, reason=Reason.CANCELED_ELSEWHERE)
+        self.synthetic = False
 
     def _settle(self, order: Order, base: int) -> None:
         if base in CLOSED and not order.closed:

@@ -96,6 +96,10 @@ class Kills(Answered):
             del self.memory.kills[key]
         for order_id in list(self.memory.again):
             self.arm(self.memory.orders[order_id])
+        self.kills_changed()
+
+    def kills_changed(self) -> None:
+        """A kill has ended: for whoever depends on it."""
 
     def killed(self, order: Order, *, level: int = KillLevel.BLOCK) -> bool:
         """Whether a kill of at least this level covers the order and does not want it."""

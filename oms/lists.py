@@ -58,7 +58,7 @@ class Lists(Held):
             m.list_id, m.contingency, m.trigger_mode, [Leg(x.order_id, x.role) for x in m.members],
             ListStatusCode.RECEIVED, self.ctx.now + self.request_timeout_ns,
         )  # fmt: skip
-        self._tell(made)
+        self._tell_list(made)
         self.arm_shared()
 
     def accepted(self, order: Order, new: NewOrder) -> None:
@@ -95,7 +95,7 @@ class Lists(Held):
             self._deny(made, Reason.INVALID_ORDER_LIST)
             return
         made.status, made.deadline = ListStatusCode.EXECUTING, 0
-        self._tell(made)
+        self._tell_list(made)
         self.arm_shared()
         for leg in made.legs:
             order = self.memory.orders[leg.order_id]
@@ -128,10 +128,10 @@ class Lists(Held):
             order = self.memory.orders.get(leg.order_id)
             if order is not None and not order.closed:
                 self.step(order, Event.RISK_REJECT, reason=reason)
-        self._tell(made)
+        self._tell_list(made)
         self.arm_shared()
 
-    def _tell(self, made: Dependency) -> None:
+    def _tell_list(self, made: Dependency) -> None:
         members = []
         for leg in made.legs:
             order = self.memory.peek(leg.order_id)
@@ -169,7 +169,7 @@ class Lists(Held):
                        severity=AlertSeverity.CRITICAL)  # fmt: skip
         if made.status == ListStatusCode.EXECUTING and all(o.closed for _, o in legs):
             made.status, made.deadline = ListStatusCode.ALL_DONE, self.ctx.now + KEPT_NS
-            self._tell(made)
+            self._tell_list(made)
             self.arm_shared()
 
     def _adjust(self, made: Dependency, leg: Leg, order: Order, legs: list[tuple[Leg, Order]]) -> None:

@@ -5,35 +5,40 @@ from __future__ import annotations
 
 from journal.messages import (
     AccountDefined,
+    Approval,
     ConnectionState,
     DownloadBegin,
     DownloadEnd,
     GatewayPhase,
     GatewayStatus,
+    GroupDefined,
     InstrumentDefined,
     KillLevel,
+    KillSwitch,
+    OperatorCommand,
     OrdStatus,
     Reason,
     SourceDefined,
     SourceState,
     SourceStateCode,
     StreamStatus,
+    UserDefined,
     VenueStatus,
 )
-from oms.corrections import Corrections
 from oms.downloads import Downloads
 from oms.kills import Kills
 from oms.memory import Gate, decode
 from oms.order import Order, Unknown
 from oms.pacing import PACING_TOKEN
 from oms.quotes import Quotes
+from oms.reconcile import Reconcile
 from oms.routing import is_down
 from oms.transitions import Event
 
 _GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
-class OrderManager(Kills, Downloads, Quotes, Corrections):
+class OrderManager(Kills, Downloads, Quotes, Reconcile):
     """Orders in, truth out. A pure state machine: same frames, same emissions, same bytes."""
 
     # Definitions.
@@ -52,6 +57,38 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
         super().on_instrument_defined(m)
         self.learn_kin(m)
 
+    # People: each of these concerns kills, and something else besides.
+
+    def on_user_defined(self, m: UserDefined) -> None:
+        """Somebody who may ask, approve and look."""
+        Kills.on_user_defined(self, m)
+        Downloads.on_user_defined(self, m)
+
+    def on_group_defined(self, m: GroupDefined) -> None:
+        """Who belongs together."""
+        Kills.on_group_defined(self, m)
+        Downloads.on_group_defined(self, m)
+
+    def on_operator_command(self, m: OperatorCommand) -> None:
+        """Whose word comes next, and what it asks of us."""
+        Kills.on_operator_command(self, m)
+        Reconcile.on_operator_command(self, m)
+
+    def on_approval(self, m: Approval) -> None:
+        """The second person's word, on a release or on a correction."""
+        Kills.on_approval(self, m)
+        Reconcile.on_approval(self, m)
+
+    def on_kill_switch(self, m: KillSwitch) -> None:
+        """What is in its scope ends, parents too."""
+        super().on_kill_switch(m)
+        self.kill_parents(m)
+        self.turn_gates()
+
+    def kills_changed(self) -> None:
+        """A kill has ended."""
+        self.turn_gates()
+
     # Gateways.
 
     def on_gateway_status(self, m: GatewayStatus) -> None:
@@ -68,6 +105,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
         elif m.phase == GatewayPhase.READY:
             for order in self._open_at(m.venue, m.account):
                 self._resume(order)
+        self.gateway_turned(m.account)
 
     def on_stream_status(self, m: StreamStatus) -> None:
         """A trading connection lost: every order there has an unknown outcome until the venue was asked."""
@@ -81,6 +119,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
             return
         self.memory.gates.setdefault(f"{m.venue}/{m.account}", Gate()).phase = GatewayPhase.DISCONNECTED
         self._lose_all(m.venue, m.account)
+        self.gateway_turned(m.account)
 
     def on_source_state(self, m: SourceState) -> None:
         """A gateway that died says nothing: its sources' end is its connection's end."""
@@ -91,6 +130,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
                 gate.phase = GatewayPhase.DISCONNECTED
                 venue, _, account = key.partition("/")
                 self._lose_all(int(venue), int(account))
+                self.gateway_turned(int(account))
         for destination, link in self.memory.ways.links.items():
             if link.gateway == m.source and not is_down(link.phase):
                 self.link_phase(destination, GatewayPhase.DISCONNECTED)
@@ -133,6 +173,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
             return  # a user's download, and our own answer
         venue = self.memory.account_venue.get(m.account, 0)
         self.memory.gates.setdefault(f"{venue}/{m.account}", Gate()).download_seq = self.ctx.seq
+        self.download_began(m)
 
     def on_download_end(self, m: DownloadEnd) -> None:
         """Ask for every order that was at the venue before and was not in the download; open what an overfill had shut."""
@@ -141,6 +182,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
         venue = self.memory.account_venue.get(m.account, 0)
         gate = self.memory.gates.setdefault(f"{venue}/{m.account}", Gate())
         began, gate.download_seq = gate.download_seq, 0
+        self.download_ended(m)
         if not m.complete or not began:
             return
         for order in self._open_at(venue, m.account):
@@ -149,6 +191,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
                 self.arm(order)
         for key in [k for k, seq in self.memory.overfilled.items() if k.startswith(f"{m.account}/") and seq < began]:
             del self.memory.overfilled[key]
+            self.turn_instrument(m.account, int(key.partition("/")[2]), shut=False)
 
     # Time.
 
@@ -163,6 +206,7 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
         super().on_timer(token)
         order = self.memory.orders.get(token)
         if order is None or order.closed:
+            self.reconcile_due(token)
             return
         now, of = self.ctx.now, Unknown.NO
         self.cancel_again(order)
@@ -201,3 +245,4 @@ class OrderManager(Kills, Downloads, Quotes, Corrections):
         self.check_instructions()
         self.check_parents()
         self.check_pace()
+        self.check_gates()

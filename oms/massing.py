@@ -47,11 +47,11 @@ class Massing(Lists):
                 self.cancel(order, Event.CANCEL_ASKED, version=0, reason=m.reason or Reason.USER_REQUEST)
         sweep.busy = False
         for order in matched:
-            self._count(sweep, order)
+            self._count_sweep(sweep, order)
         if sweep.pending:
             self._say(sweep)
         else:
-            self._finish(sweep)
+            self._finish_sweep(sweep)
 
     def moved(self, order: Order) -> None:
         """An order of a sweep has ended, or its cancel was refused."""
@@ -60,11 +60,11 @@ class Massing(Lists):
         for seq in list(i.swept.get(order.order_id, ())) if i.swept else ():
             sweep = i.sweeps[seq]
             if not sweep.busy:
-                self._count(sweep, order)
+                self._count_sweep(sweep, order)
                 if not sweep.pending:
-                    self._finish(sweep)
+                    self._finish_sweep(sweep)
 
-    def _count(self, sweep: Sweep, order: Order) -> None:
+    def _count_sweep(self, sweep: Sweep, order: Order) -> None:
         if order.order_id not in sweep.pending or (not order.closed and order.cancel is not None):
             return
         sweep.pending.remove(order.order_id)
@@ -77,7 +77,7 @@ class Massing(Lists):
         if not swept[order.order_id]:
             del swept[order.order_id]
 
-    def _finish(self, sweep: Sweep) -> None:
+    def _finish_sweep(self, sweep: Sweep) -> None:
         del self.memory.instructions.sweeps[sweep.request_seq]
         self._say(sweep, final=True)
 

@@ -11,6 +11,7 @@ import msgspec
 from journal.messages.latch import Latch
 from journal.messages.rights import Rights
 from oms.budgets import Pace
+from oms.differences import Reconciling
 from oms.instructions import Instructions
 from oms.order import Order
 from oms.parent import Parent
@@ -75,6 +76,7 @@ class Memory(msgspec.Struct, array_like=True):
     owners: dict[str, int] = {}
     """account/instrument → the strategy that alone may trade it there."""
     rights: Rights = msgspec.field(default_factory=Rights)
+    reconcile: Reconciling | None = None
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

@@ -102,6 +102,8 @@ class Event(Enum):
     QUERY_OPEN = "query: open at the venue"
     NEVER_EXISTED = "query: never existed, definite"
     NOT_FOUND = "query: not found, indefinite"
+    CORRECTED_END = "a correction of ours: the venue has it no more"
+    CORRECTED_OPEN = "a correction of ours: the venue works it"
 
 
 _ROWS: dict[Event, str] = {
@@ -174,6 +176,9 @@ _ROWS: dict[Event, str] = {
     Event.QUERY_OPEN:          " x      b      b      b      PC     PR     b      SUS    =!     =!     =!     =!    ",
     Event.NEVER_EXISTED:       " =      R      U!?    U!?    Rn     U!?    Rn     =      =!     =      =      =     ",
     Event.NOT_FOUND:           " =      U?     =?     =?     U?     U?     =?     =      =      =      =      =     ",
+    # Reconciliation's, by policy or by a person: the only way back from an end, and the only end without the venue's frame.
+    Event.CORRECTED_END:       " x      C      C      C      C      C      C      C      =      =      =      =     ",
+    Event.CORRECTED_OPEN:      " x      =      =      =      =      =      =      =      x      b      b      b     ",
 }  # fmt: skip
 
 _CELL = re.compile(r"^(=|x|h|b[no]?|R[0n]?|RCV|PN|N|PF|SUS|PC|PR|U|F|C|E|rj(\d{3}))(\+L)?(!)?(\?)?$")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from apps.venue import events as v
 from apps.venue.recorded import RecordedVenue
 from apps.venue.rules import FEE_EXP, Rules
@@ -11,6 +13,8 @@ from journal.messages import (
     NULL,
     Channel,
     CxlRejResponseTo,
+    DownloadBegin,
+    DownloadEnd,
     ExecInst,
     ExecType,
     FeeType,
@@ -21,6 +25,9 @@ from journal.messages import (
     Message,
     OrdStatus,
     OrdType,
+    PositionConfirmed,
+    PositionSide,
+    QueryType,
     Reason,
     RoutedCancel,
     RoutedOrder,
@@ -34,6 +41,7 @@ from journal.messages import (
     VenueOrderUpdate,
 )
 
+_CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
 Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
 
 
@@ -73,6 +81,8 @@ class BacktestVenue:
         self._by_venue_id: dict[int, _Known] = {}
         self._venue_ids = 0
         self._trade_no = 0
+        self._downloads = 0
+        self._fills: list[VenueFill] = []
 
     def define(self, instrument: InstrumentDefined) -> None:
         """An instrument that is traded here."""
@@ -100,9 +110,9 @@ class BacktestVenue:
             return self._new(m, seq, now_ns)
         known = self._orders.get(m.order_id)
         if isinstance(m, RoutedQuery):
-            return [self._status(known, m, seq, now_ns)]
+            return self._download(m, now_ns) if m.query == QueryType.OPEN_ORDERS else [self._status(known, m, seq, now_ns)]
         response_to = CxlRejResponseTo.CANCEL if isinstance(m, RoutedCancel) else CxlRejResponseTo.REPLACE
-        if known is None or known.status in (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED):
+        if known is None or known.status in _CLOSED:
             reason = Reason.UNKNOWN_AT_VENUE if known is None else Reason.TOO_LATE_AT_VENUE
             status = OrdStatus.UNDEFINED if known is None else known.status
             return [
@@ -147,6 +157,34 @@ class BacktestVenue:
                 exchange_ts=now_ns,
             )
         return self._update(known, ExecType.ORDER_STATUS, seq, now_ns, channel=Channel.QUERY)
+
+    def _download(self, m: RoutedQuery, now_ns: int) -> list[Message]:
+        """Everything there is of an account: fills since a time, open orders, positions."""
+        self._downloads += 1
+        rows: list[Message] = [
+            msgspec.structs.replace(fill, channel=Channel.DOWNLOAD)
+            for fill in self._fills
+            if fill.account == m.account and fill.exchange_ts >= m.from_ts
+        ]
+        rows += [
+            self._update(known, ExecType.ORDER_STATUS, known.request_seq, now_ns, channel=Channel.QUERY)
+            for known in self._orders.values()
+            if known.routed.account == m.account and known.status not in _CLOSED
+        ]
+        held: dict[int, int] = {}
+        for fill in self._fills:
+            if fill.account == m.account:
+                signed = fill.last_qty if fill.side == Side.BUY else -fill.last_qty
+                held[fill.instrument] = held.get(fill.instrument, 0) + signed
+        rows += [
+            PositionConfirmed(
+                account=m.account, instrument=instrument, position_side=PositionSide.NET, long_qty=max(qty, 0),
+                short_qty=max(-qty, 0), exchange_ts=now_ns,
+            )
+            for instrument, qty in held.items()
+        ]  # fmt: skip
+        begin = DownloadBegin(account=m.account, download=self._downloads)
+        return [begin, *rows, DownloadEnd(account=m.account, download=self._downloads, rows=len(rows), complete=1)]
 
     def _said(
         self,
@@ -204,7 +242,7 @@ class BacktestVenue:
         reason: Reason = Reason.UNDEFINED,
         channel: Channel = Channel.ORDER_STREAM,
     ) -> VenueOrderUpdate:
-        closed = known.status in (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
+        closed = known.status in _CLOSED
         partly = not closed and known.cum_qty > 0
         return VenueOrderUpdate(
             request_seq=seq or known.request_seq,
@@ -231,7 +269,7 @@ class BacktestVenue:
         if event.leaves_qty == 0:
             known.status = OrdStatus.FILLED
         self._trade_no += 1
-        return VenueFill(
+        fill = VenueFill(
             request_seq=known.request_seq,
             order_id=known.routed.order_id,
             account=known.routed.account,
@@ -249,3 +287,5 @@ class BacktestVenue:
             trade_no=self._trade_no,
             venue_order_ref=str(known.venue_id),
         )
+        self._fills.append(fill)
+        return fill

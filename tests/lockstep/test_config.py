@@ -33,6 +33,11 @@ def test_the_template_is_valid():
 
 
 WRONG = {
+    "no duration": ({"reconcile__interval": "soon"}, "reconcile.interval", "expected a duration"),
+    "no backoff": ({"reconcile__backoff": "0s"}, "reconcile.backoff = '0s'", "above 0"),
+    "no attempt": ({"reconcile__attempts": 0}, "reconcile.attempts = 0", ">= 1"),
+    "missing orders": ({"reconcile__missing_orders": "guess"}, "reconcile.missing_orders", "ask"),
+    "negative tolerance": ({"reconcile__position_tolerance": "-1"}, "reconcile.position_tolerance", "0 or more"),
     "unknown key": ({"session__jurnal": "x"}, "session.jurnal", "unknown key"),
     "unknown table": ({"sesion": {"a": 1}}, "sesion", "unknown key"),
     "wrong type": ({"sequencer__ring_bytes": "big"}, "sequencer.ring_bytes = 'big'", "int"),

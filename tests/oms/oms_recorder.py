@@ -10,6 +10,7 @@ from journal.messages import (
     Decision,
     DestinationDefined,
     ExecutionReport,
+    Flag,
     GatewayPhase,
     GatewayStatus,
     InstrumentDefined,
@@ -49,14 +50,17 @@ class Recorder:
         self.requests = 0
         self.emitted: list[Message] = []
         self.flags: list[int] = []
+        self.synthetic: list[Message] = []
         self.stream: list[tuple[int, int, Message]] = []
         self.times: list[int] = []
         self.pending: list[Message] = []
         self.oms = OrderManager(self)
 
-    def emit(self, message: Message, flags: int = 1) -> None:
+    def emit(self, message: Message, flags: int = Flag.LAST) -> None:
         message.encode()  # what cannot be encoded must not be emitted
         self.flags.append(flags)
+        if flags & Flag.SYNTHETIC:
+            self.synthetic.append(message)
         self.emitted.append(message)
         self.pending.append(message)
 
@@ -108,6 +112,8 @@ class Recorder:
     def replay(self, *, restart_at: int = 0) -> list[Message]:
         """What a fresh order manager says of the same stream; with a restart from a snapshot before one of the frames."""
         other = Recorder()
+        if self.oms.memory.reconcile is not None:
+            other.oms.reconcile_by(self.oms.memory.reconcile.settings)
         for at, ((seq, source, message), now) in enumerate(zip(self.stream, self.times, strict=True)):
             if at == restart_at:
                 held, other.oms = other.oms.snapshot(), OrderManager(other)

@@ -86,6 +86,8 @@ def expected(order: Order, event: Event, acknowledged: bool) -> set[State]:
     base = State.PF if (order.cum_qty and event is not Event.TRADE_CANCEL) or event is Event.FILL else State.N
     if was is State.SUS or order.base == OrdStatus.SUSPENDED:
         base = State.SUS if event not in (Event.FILL, Event.VENUE_NEW, Event.VENUE_TRIGGERED) else base
+    if event is Event.CORRECTED_OPEN and was in CLOSED_STATES:
+        base = State.PF if order.cum_qty else State.N
     if not acknowledged and event in (Event.CANCEL_REFUSED, Event.REPLACE_REFUSED, Event.CANCEL_OTHER, Event.REPLACE_OTHER,
                                       Event.CANCEL_TOO_LATE, Event.REPLACE_TOO_LATE, Event.VENUE_PENDING_NEW):  # fmt: skip
         base = State.PN
@@ -154,7 +156,8 @@ def test_a_closed_order_reopens_only_when_the_venue_works_what_we_called_rejecte
     r = recorder_with(order)
     step(r, order, event)
     reopened = not order.closed
-    assert reopened == (state is State.R and event in (Event.VENUE_NEW, Event.FILL))
+    by_venue = state is State.R and event in (Event.VENUE_NEW, Event.FILL)
+    assert reopened == (by_venue or (event is Event.CORRECTED_OPEN and state is not State.F))
 
 
 def test_a_bad_cell_names_itself() -> None:

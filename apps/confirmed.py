@@ -1,0 +1,128 @@
+"""The venue's word on positions and balances, compared with ours; never copied.
+
+Both are compared when the OMS has finished a run (ReconcileFinished): by then its reports of every fill the venue counted are
+here. Fills that came after the venue's word are taken off again, so what is in flight is no difference. What the venue had when
+this journal first heard of it and we did not make is its opening: said, accepted by policy, never added to what we hold; from
+then on every deviation counts (V29).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from apps.valuation import rescale
+from journal.messages import (
+    NULL,
+    CorrectionAction,
+    DifferenceType,
+    FundsConfirmed,
+    Message,
+    PositionConfirmed,
+    Reason,
+    ReconcileCorrection,
+    ReconcileDifference,
+    ReconcileFinished,
+    ReconcileResult,
+)
+
+
+class Tolerance(msgspec.Struct, array_like=True):
+    """How far both may be apart: mantissa and exponent, quantity and currency units."""
+
+    position: int = 0
+    position_exp: int = 0
+    balance: int = 0
+    balance_exp: int = 0
+
+
+class Word(msgspec.Struct, array_like=True):
+    """What the venue said last."""
+
+    seq: int
+    theirs: int
+    exp: int
+    """Of `theirs`: the instrument's or the ledger's."""
+    after: int = 0
+    """What came after it, in the same units."""
+
+
+class Confirmed(msgspec.Struct, array_like=True):
+    """State of the comparison; exists only where reconciliation is configured. Keys are `account/instrument` or
+    `account/currency`."""
+
+    tolerance: Tolerance
+    positions: dict[str, Word] = {}
+    balances: dict[str, Word] = {}
+    openings: dict[str, int] = {}
+    """What the venue had and we did not make, by `position/…` and `balance/…`."""
+
+    # The venue's word.
+
+    def position(self, m: PositionConfirmed, seq: int, qty_exp: int) -> None:
+        """A position there, net."""
+        long, short = (0 if q == NULL else q for q in (m.long_qty, m.short_qty))
+        self.positions[f"{m.account}/{m.instrument}"] = Word(seq, long - short, qty_exp)
+
+    def funds(self, m: FundsConfirmed, seq: int, ledger_exp: int) -> None:
+        """A balance there. Unvalued if it has more decimals than the ledger."""
+        if m.balance != NULL:
+            self.balances[f"{m.account}/{m.currency}"] = Word(seq, rescale(m.balance, m.exp, ledger_exp), ledger_exp)
+
+    # Ours.
+
+    def moved(self, kind: DifferenceType, key: str, amount: int, venue_frame_seq: int) -> None:
+        """Something of ours changed by a frame of the venue; what came after its word is not in it."""
+        word = self._words(kind).get(key)
+        if word is not None and venue_frame_seq > word.seq:
+            word.after += amount
+
+    def compare(self, m: ReconcileFinished, ours: Mapping[DifferenceType, Callable[[int, int], int]]) -> list[Message]:
+        """What to say after a run: each difference, each opening, and how it ended; nothing without a word of the venue.
+        `ours`: our own number of an account and instrument, or currency."""
+        said: list[Message] = []
+        heard = 0
+        for kind, number in ours.items():
+            words = self._words(kind)
+            for key in [k for k in words if int(k.partition("/")[0]) == m.account]:
+                heard += 1
+                word, what = words.pop(key), int(key.partition("/")[2])
+                said += self._compare(m, kind, what, word, number(m.account, what) - word.after)
+        if heard:
+            count = sum(isinstance(x, ReconcileDifference) for x in said)
+            result = ReconcileResult.DIFFERENCES_OPEN if count else ReconcileResult.CONVERGED
+            said.append(
+                ReconcileFinished(run=m.run, account=m.account, differences=count, open=count, venue=m.venue, result=result)
+            )
+        return said
+
+    def _compare(self, m: ReconcileFinished, kind: DifferenceType, what: int, word: Word, ours: int) -> list[Message]:
+        name = f"{kind}/{m.account}/{what}"
+        opening = self.openings.get(name)
+        if opening is None:
+            opening = self.openings[name] = word.theirs - ours
+            # Said by its correction alone: there is nothing that anybody could repair.
+            text = f"opening {kind.name.lower()} of {what}: {opening}e{word.exp} at the venue that we did not make"
+            action = CorrectionAction.ACCEPT_DIFFERENCE
+            accepted = ReconcileCorrection(
+                run=m.run, difference_seq=word.seq, reason=Reason.RECONCILING, action=action, text=text
+            )
+            return [accepted] if opening else []
+        t = self.tolerance
+        limit, exp = (t.position, t.position_exp) if kind == DifferenceType.POSITION else (t.balance, t.balance_exp)
+        finer = min(exp, word.exp)
+        if abs(word.theirs - ours - opening) * 10 ** (word.exp - finer) <= limit * 10 ** (exp - finer):
+            return []
+        difference = ReconcileDifference(
+            run=m.run, account=m.account, difference=kind, ours=ours + opening, theirs=word.theirs, exp=word.exp,
+            tolerance=limit * 10 ** (exp - finer) // 10 ** (word.exp - finer), venue_frame_seq=word.seq,
+        )  # fmt: skip
+        if kind == DifferenceType.POSITION:
+            difference.instrument = what
+        else:
+            difference.currency = what
+        return [difference]
+
+    def _words(self, kind: DifferenceType) -> dict[str, Word]:
+        return self.positions if kind == DifferenceType.POSITION else self.balances
