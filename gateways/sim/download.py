@@ -5,7 +5,9 @@ asked for it by its client id. The venue promises that after a logon "never acce
 "Client order ids"), so every question has a definite answer.
 
 Order of a download: trades missed (so that cumulative quantities agree), then per order its unanswered replaces and
-cancels, the order itself, then what did *not* happen to it, then orders of other sessions.
+cancels, the order itself, then what did *not* happen to it, then orders of other sessions. One that is asked for by a
+reconciliation has all trades since a time, also known ones, also those of our orders that we hold for closed and the venue does
+not, and at its end positions and balances.
 """
 
 from __future__ import annotations
@@ -14,23 +16,35 @@ from collections import deque
 
 import msgspec
 
+from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     NEVER_EXISTED,
     OPEN_STATUSES,
     Known,
     downloaded_fill,
+    funds_confirmed,
     never_existed,
+    position_confirmed,
     request,
     status_update,
 )
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import SNAPSHOT_ROW, Out
-from gateways.sim.wire import BadFrame, Response, decode_order, decode_orders, decode_trades
+from gateways.sim.wire import (
+    BadFrame,
+    Response,
+    decode_balances,
+    decode_order,
+    decode_orders,
+    decode_positions,
+    decode_trades,
+)
 from journal.messages import (
     Channel,
     CxlRejResponseTo,
     ExecType,
     Flag,
+    QueryType,
     Reason,
     RoutedCancel,
     RoutedOrder,
@@ -42,16 +56,18 @@ from journal.messages.client_ids import ClientIds
 IN_FLIGHT_MAX = 16
 TRADES_PAGE = 1000
 FILL_ROW = SNAPSHOT_ROW | int(Flag.POSS_RESEND)
+_METHODS = {"open": "openOrders", "positions": "account.position", "funds": "account.balance"}
 DERIVED_ROW = SNAPSHOT_ROW | int(Flag.SYNTHETIC)
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open"."""
+    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open", "positions", "funds"."""
 
     what: str
     seq: int = 0
     order_id: int = 0
     from_id: int = 0
+    from_ms: int = 0
 
 
 class QuestionFailed(Exception):
@@ -65,9 +81,11 @@ def _unknown_symbol(what: str, symbol: str) -> BadFrame:
 class Download:
     """A run of questions. `due` hands them out, `answered` takes the answers in the same order."""
 
-    def __init__(self, view: OrderView, ids: ClientIds, asks: list[Ask]) -> None:
+    def __init__(self, view: OrderView, ids: ClientIds, asks: list[Ask], *, compares: bool = False) -> None:
         self.view = view
         self.ids = ids
+        self.compares = compares
+        """What is known already is told too, for a comparison; trading goes on meanwhile."""
         self.rows = 0
         self._asks = deque(asks)
         self._after_trades: list[Ask] = []
@@ -83,6 +101,24 @@ class Download:
         asks: list[Ask] = []
         if view.order_of:  # without any order of ours there is nothing that we could have missed
             asks.append(Ask("trades", from_id=view.last_trade_no + 1))
+        return cls(view, ids, asks + cls._of_orders(view))
+
+    @classmethod
+    def compared(cls, view: OrderView, ids: ClientIds, query: int, from_ts: int) -> Download:
+        """What a reconciliation asks for: everything, or one part of it."""
+        trades = [Ask("trades", from_ms=from_ts // NS_PER_MS)]
+        funds, positions = [Ask("funds")], [Ask("positions")]
+        asks = {
+            QueryType.OPEN_ORDERS: [*trades, *cls._of_orders(view), *positions, *funds],
+            QueryType.FILLS: trades,
+            QueryType.POSITIONS: positions,
+            QueryType.FUNDS: funds,
+        }
+        return cls(view, ids, asks[QueryType(query)], compares=True)
+
+    @staticmethod
+    def _of_orders(view: OrderView) -> list[Ask]:
+        asks: list[Ask] = []
         of_orders: dict[int, list[Ask]] = {order_id: [] for order_id in view.orders}
         for seq, m in view.unanswered.items():
             if not isinstance(m, RoutedOrder):
@@ -91,8 +127,7 @@ class Download:
             asks += requests
             if order_id in view.orders:
                 asks.append(Ask("order", view.orders[order_id].place_seq, order_id))
-        asks.append(Ask("open"))
-        return cls(view, ids, asks)
+        return [*asks, Ask("open")]
 
     @classmethod
     def of_order(cls, view: OrderView, ids: ClientIds, *, order_id: int, request_seq: int) -> Download:
@@ -121,12 +156,13 @@ class Download:
     def text(self, ask: Ask, request_id: str) -> bytes:
         """The question in the venue's words."""
         if ask.what == "trades":
-            return request(request_id, "myTrades", {"fromId": ask.from_id, "limit": TRADES_PAGE})
-        if ask.what == "open":
-            return request(request_id, "openOrders")
+            since = {"startTime": ask.from_ms} if ask.from_ms else {}
+            return request(request_id, "myTrades", {"fromId": ask.from_id, "limit": TRADES_PAGE} | since)
+        if ask.what in _METHODS:
+            return request(request_id, _METHODS[ask.what])
         return request(request_id, "order.status", {"origClientOrderId": self.ids.text(ask.seq)})
 
-    def answered(self, ask: Ask, response: Response) -> list[Out]:
+    def answered(self, ask: Ask, response: Response, now_ns: int) -> list[Out]:
         """What the answer means. QuestionFailed if it is none."""
         self._in_flight -= 1
         code = response.error.code if response.error else 0 if response.status == 200 else response.status
@@ -136,6 +172,10 @@ class Download:
             out = self._trades(response)
         elif ask.what == "open":
             out = self._foreign(response)
+        elif ask.what == "positions":
+            out = self._positions(response, now_ns)
+        elif ask.what == "funds":
+            out = self._funds(response, now_ns)
         elif ask.what == "request":
             out = self._request(ask, None if code else response)
         else:
@@ -153,8 +193,10 @@ class Download:
             order_id = self.view.order_of.get(seq, 0)
             if listing is None:
                 raise _unknown_symbol("trade", row.symbol)
-            # Trades of other sessions before our first one are history, not news.
-            if (listing.instrument, row.id) in self.view.trades_seen or (first_look and not order_id):
+            seen = (listing.instrument, row.id) in self.view.trades_seen
+            # Trades of other sessions before our first one are history, not news; so are older ones in a lookback.
+            history = not order_id and (first_look or (self.compares and not seen and row.id <= self.view.last_trade_no))
+            if history or (seen and not self.compares):
                 continue
             known = Known(seq if order_id else 0, order_id, self.view.account)
             fill = downloaded_fill(row, listing, known, self.view.currencies)
@@ -214,9 +256,27 @@ class Download:
         out = []
         for row in decode_orders(response.result):
             listing = self.view.listing_named(row.symbol)
-            if self.ids.seq(row.orig_client_order_id) in self.view.order_of or listing is None:
+            seq = self.ids.seq(row.orig_client_order_id)
+            order_id = self.view.order_of.get(seq, 0)
+            # Ours are asked for one by one; one that we hold for closed shows only here.
+            if listing is None or (order_id and (not self.compares or order_id in self.view.orders)):
                 continue
-            known = Known(account=self.view.account)
+            known = Known(seq if order_id else 0, order_id, self.view.account)
             update = status_update(row, listing, known, exec_type=ExecType.ORDER_STATUS, channel=Channel.DOWNLOAD)
             out.append(Out(update, flags=SNAPSHOT_ROW))
         return out
+
+    def _positions(self, response: Response, now_ns: int) -> list[Out]:
+        out = []
+        for row in decode_positions(response.result):
+            listing = self.view.listing_named(row.symbol)
+            if listing is not None:
+                out.append(Out(position_confirmed(row, listing, self.view.account, now_ns), flags=SNAPSHOT_ROW))
+        return out
+
+    def _funds(self, response: Response, now_ns: int) -> list[Out]:
+        return [
+            Out(funds_confirmed(row, self.view.currencies[row.asset], self.view.account, now_ns), flags=SNAPSHOT_ROW)
+            for row in decode_balances(response.result)
+            if row.asset in self.view.currencies
+        ]

@@ -59,6 +59,8 @@ from journal.messages.client_ids import ClientIds
 
 ORDER_STREAM = 2
 DOWNLOAD_CONTENTS = 0b111  # orders, trades, orders of other sessions
+COMPARED_CONTENTS = 0b11000  # positions, balances
+_QUERIES = (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS, QueryType.POSITIONS, QueryType.FUNDS)
 SUPPORTED = int(
     SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
     | SupportType.ORDER | SupportType.TRADE
@@ -191,7 +193,7 @@ class OrderEntry:
         return place_params(m, listing, self.ids.text(seq))
 
     def _query(self, m: RoutedQuery, seq: int, now_ns: int) -> list[Action]:
-        if m.query not in (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS):
+        if m.query not in _QUERIES:
             refused = SendRefused(request_seq=seq, order_id=m.order_id, reason=Reason.NOT_SUPPORTED_BY_VENUE)
             return [self._say(refused, cause=seq)]
         if self.phase != GatewayPhase.READY:
@@ -199,7 +201,9 @@ class OrderEntry:
         if m.query == QueryType.ORDER:
             asks = Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=m.orig_request_seq)
             return self._ask(asks, now_ns)
-        return self._begin_download(now_ns)
+        if m.query == QueryType.FILLS and m.order_id:
+            return self._begin_download(now_ns)
+        return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts))
 
     # Frames of the venue.
 
@@ -275,16 +279,21 @@ class OrderEntry:
 
     # Questions.
 
-    def _begin_download(self, now_ns: int) -> list[Action]:
+    def _begin_download(self, now_ns: int, compared: Download | None = None) -> list[Action]:
+        """What may have been missed, which stops trading until it is here; or what is only compared, which does not."""
+        out: list[Action] = []
         if self.download is not None:
-            return []
+            if compared is not None or not self.download.compares:
+                return []
+            out += self._end_download(complete=False)
         self._downloads += 1
         self._download_at = NEVER
-        self.download = Download.whole(self.view, self.ids)
-        begin = DownloadBegin(
-            account=self.view.account, download=self._downloads, contents=DOWNLOAD_CONTENTS, gateway=self.gateway
-        )
-        return [self._status(GatewayPhase.DOWNLOADING), Out(begin), *self._ask(self.download, now_ns)]
+        self.download = compared or Download.whole(self.view, self.ids)
+        contents = DOWNLOAD_CONTENTS | (COMPARED_CONTENTS if compared else 0)
+        begin = DownloadBegin(account=self.view.account, download=self._downloads, contents=contents, gateway=self.gateway)
+        if compared is None:
+            out.append(self._status(GatewayPhase.DOWNLOADING))
+        return [*out, Out(begin), *self._ask(self.download, now_ns)]
 
     def _ask(self, download: Download, now_ns: int) -> list[Action]:
         out: list[Action] = []
@@ -297,17 +306,20 @@ class OrderEntry:
     def _asked_for(self, ask: Ask, download: Download, m: Response, now_ns: int) -> list[Action]:
         out: list[Action] = []
         try:
-            out += download.answered(ask, m)
+            out += download.answered(ask, m, now_ns)
         except (QuestionFailed, BadFrame) as error:
             bad = error if isinstance(error, BadFrame) else BadFrame(VenueErrorCode.PROTOCOL, f"ask {ask.what}", str(error))
             out += self.complaints.of(bad)
             if download is self.download:
                 out += self._end_download(complete=False)
-                self._download_at = now_ns + DOWNLOAD_AGAIN_NS
+                if not download.compares:  # else whoever compares asks again
+                    self._download_at = now_ns + DOWNLOAD_AGAIN_NS
             return out
         out += self._ask(download, now_ns)
         if download is self.download and download.done:
-            out += [*self._end_download(complete=True), self._status(GatewayPhase.READY)]
+            out += self._end_download(complete=True)
+            if not download.compares:
+                out.append(self._status(GatewayPhase.READY))
         return out
 
     def _end_download(self, *, complete: bool) -> list[Action]:

@@ -11,16 +11,19 @@ import msgspec
 
 from gateways.sim.decimals import NotExact, decimal_pair, decimal_text, mantissa
 from gateways.sim.mapping import NS_PER_MS, Listing
-from gateways.sim.wire import BadFrame, ErrorBody, OrderRow, OrderTradeUpdate, TradeRow
+from gateways.sim.wire import BadFrame, BalanceRow, ErrorBody, OrderRow, OrderTradeUpdate, PositionRow, TradeRow
 from journal.messages import (
     NULL,
     Channel,
     CxlRejResponseTo,
     ExecInst,
     ExecType,
+    FundsConfirmed,
     LiquidityIndicator,
     OrdStatus,
     OrdType,
+    PositionConfirmed,
+    PositionSide,
     QuantityType,
     Reason,
     RoutedOrder,
@@ -264,6 +267,27 @@ def _fill(
         liquidity=LiquidityIndicator.MAKER if maker else LiquidityIndicator.TAKER,
         venue_trade_ref=str(trade), venue_order_ref=str(order), client_ref=client[:64],
     )  # fmt: skip
+
+
+def position_confirmed(row: PositionRow, listing: Listing, account: int, now_ns: int) -> PositionConfirmed:
+    """The venue's word on a position."""
+    try:
+        qty = mantissa(row.position_amt, listing.qty_exp)
+    except NotExact as error:
+        raise BadFrame(VenueErrorCode.UNPARSED, "position numbers", f"position of {row.symbol[:64]!r}: {error}") from None
+    return PositionConfirmed(
+        account=account, instrument=listing.instrument, position_side=PositionSide.NET, long_qty=max(qty, 0),
+        short_qty=max(-qty, 0), exchange_ts=now_ns,
+    )  # fmt: skip
+
+
+def funds_confirmed(row: BalanceRow, currency: int, account: int, now_ns: int) -> FundsConfirmed:
+    """The venue's word on a balance."""
+    try:
+        balance, exp = decimal_pair(row.balance)
+    except NotExact as error:
+        raise BadFrame(VenueErrorCode.UNPARSED, "balance numbers", f"balance of {row.asset[:64]!r}: {error}") from None
+    return FundsConfirmed(account=account, currency=currency, balance=balance, exp=exp, exchange_ts=now_ns)
 
 
 def reason_of(error: ErrorBody) -> Reason:

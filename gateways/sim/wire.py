@@ -161,6 +161,20 @@ class TradeRow(msgspec.Struct, rename="camel"):
     maker: bool
 
 
+class PositionRow(msgspec.Struct, rename="camel"):
+    """A position as `account.position` shows it: positive long."""
+
+    symbol: str
+    position_amt: str
+
+
+class BalanceRow(msgspec.Struct):
+    """A balance as `account.balance` shows it."""
+
+    asset: str
+    balance: str
+
+
 class OrderTradeUpdate(msgspec.Struct):
     """A push about one of the account's orders."""
 
@@ -275,6 +289,8 @@ def decode_api(data: bytes) -> Response | OrderTradeUpdate:
 _ORDER = msgspec.json.Decoder(OrderRow)
 _ORDERS = msgspec.json.Decoder(list[OrderRow])
 _TRADES = msgspec.json.Decoder(list[TradeRow])
+_POSITIONS = msgspec.json.Decoder(list[PositionRow])
+_BALANCES = msgspec.json.Decoder(list[BalanceRow])
 
 
 def decode_order(result: msgspec.Raw) -> OrderRow:
@@ -299,6 +315,22 @@ def decode_trades(result: msgspec.Raw) -> list[TradeRow]:
         return _TRADES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("trades", error)
+
+
+def decode_positions(result: msgspec.Raw) -> list[PositionRow]:
+    """The result of `account.position`, or BadFrame."""
+    try:
+        return _POSITIONS.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("positions", error)
+
+
+def decode_balances(result: msgspec.Raw) -> list[BalanceRow]:
+    """The result of `account.balance`, or BadFrame."""
+    try:
+        return _BALANCES.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("balances", error)
 
 
 def _unique_keys(data: bytes, what: str) -> None:

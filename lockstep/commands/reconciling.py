@@ -42,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
     command.add_argument("--approval", type=int, default=0, metavar="SEQ",
                          help="the frame of a second person's approval, where the configuration wants one")  # fmt: skip
     command = _parser(subparsers, "approve-correction", "agree to another person's correction",
-                      "Where the configuration wants a second person; `lockstep correct --approval` names it.")  # fmt: skip
+                      "Where the configuration wants a second person; `correct --approval` names its frame.")  # fmt: skip
     _difference(command)
 
 

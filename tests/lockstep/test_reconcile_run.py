@@ -1,15 +1,34 @@
-"""A backtest whose file has a [reconcile] table: compared from start to end, and decided again alike."""
+"""A system whose file has a [reconcile] table, in a backtest and in real processes: compared from start to end, and decided
+again alike."""
 
 from __future__ import annotations
 
+import time
 import tomllib
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 
-from journal.messages import GateState, ReconcileResult
+from journal.frames import Frame, frames
+from journal.messages import (
+    FundsConfirmed,
+    Gate,
+    GateState,
+    Message,
+    ReconcileDifference,
+    ReconcileFinished,
+    ReconcileResult,
+    ReconcileStarted,
+    ReconcileTrigger,
+    VenueFill,
+)
+from lockstep import cli
+from lockstep.config import parse
+from lockstep.supervisor import Supervisor
 from lockstep.testing import Run, backtest
 from replay.player import verify
 
@@ -39,4 +58,56 @@ def test_every_run_converges_and_the_gate_opens_once(run: Run) -> None:
 
 def test_it_is_decided_again_as_it_was(run: Run) -> None:
     verdict = verify(Path(run.journal))
+    assert verdict.identical, verdict.difference
+
+
+# Real processes: the simulated exchange answers, an operator commands.
+
+WITHIN_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    folder = tmp_path_factory.mktemp("live")
+    raw = tomllib.loads(TEMPLATE) | {"reconcile": {"interval": "1s", "overlap": "5s"}}
+    raw["session"]["journal"] = str(folder / "day")
+    del raw["strategy"]["cross"]
+    system = Supervisor(parse(folder / "demo.toml", tomli_w.dumps(raw).encode()))
+    try:
+        system.start()
+        system.until_ready()
+        yield system
+    finally:
+        system.kill()
+
+
+def wait_for(journal: Path, kind: type[Message], wanted: Callable[[Any], bool], from_seq: int = 1) -> Frame:
+    """The first frame of a kind that is wanted."""
+    until = time.monotonic() + WITHIN_S
+    while time.monotonic() < until:
+        for frame in frames(journal, from_seq=from_seq, kinds=[kind.KIND]):
+            if wanted(frame.message):
+                return frame
+        time.sleep(0.05)
+    raise AssertionError(f"no such {kind.__name__} within {WITHIN_S} s")
+
+
+def test_real_processes_agree_and_an_operator_may_ask(system: Supervisor, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = system.config.journal
+    wait_for(journal, VenueFill, lambda m: True)
+    first = wait_for(journal, FundsConfirmed, lambda m: True)
+    wait_for(journal, Gate, lambda m: m.state == GateState.OPEN)
+    assert cli.main(["reconcile", str(journal), "--account", "demo", "--reason", "a look"]) == 0
+    asked = wait_for(journal, ReconcileStarted, lambda m: m.trigger == ReconcileTrigger.OPERATOR)
+    wait_for(journal, ReconcileFinished, lambda m: m.run == asked.message.run, first.header.seq)
+    assert capsys.readouterr().out.startswith("reconcile ")
+    for wrong in (["--account", "rich"], []):
+        command = ["reconcile", str(journal), *wrong] if wrong else ["correct", str(journal), "1", "--action", "close_ours"]
+        assert cli.main([*command, "--reason", "x"]) == 2
+    system.stop()
+    results = [(f.header.source, f.message.result) for f in frames(journal, kinds=[ReconcileFinished.KIND])]
+    assert {result for _, result in results} == {ReconcileResult.CONVERGED}
+    assert len({source for source, _ in results}) == 2
+    assert not list(frames(journal, kinds=[ReconcileDifference.KIND]))
+    verdict = verify(journal)
     assert verdict.identical, verdict.difference

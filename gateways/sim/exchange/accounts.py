@@ -57,6 +57,8 @@ class Account(msgspec.Struct, kw_only=True):
     orders: list[OrderRecord] = []  # by order id
     trades: list[TradeRecord] = []  # by trade id
     position: int = 0  # bought minus sold, quantity mantissa
+    spent: int = 0  # sum of px * qty bought minus that sold, notional mantissa
+    fees: int = 0
     events: int = 0  # pushes numbered so far
 
 
@@ -167,7 +169,10 @@ class Accounts:
         order.cum_qty = event.cum_qty
         order.cum_quote += event.px * event.qty
         order.status = "FILLED" if event.leaves_qty == 0 else "PARTIALLY_FILLED"
-        account.position += event.qty if event.side == Side.BUY else -event.qty
+        bought = event.qty if event.side == Side.BUY else -event.qty
+        account.position += bought
+        account.spent += event.px * bought
+        account.fees += event.fee
         self.trade_count += 1
         account.trades.append(
             TradeRecord(
@@ -222,6 +227,13 @@ class Accounts:
             "maker": trade.maker,
             "buyer": trade.side == Side.BUY,
         }
+
+    def position_json(self, account: Account) -> dict[str, Any]:
+        return {"symbol": self._listing.symbol, "positionAmt": self._listing.qty(account.position)}
+
+    def balance_json(self, account: Account) -> dict[str, Any]:
+        """What trading has brought in, less fees; every account began with nothing."""
+        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, -account.fees)}
 
     def _push(self, order: OrderRecord, client_id: str, exec_type: str, reason: str, fill: Filled | None, number: int) -> bytes:
         listing = self._listing

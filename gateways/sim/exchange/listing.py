@@ -34,6 +34,12 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     def fee(self, value: int) -> str:
         return text_of(value, FEE_EXP)
 
+    def balance(self, notional: int, fees: int) -> str:
+        """A sum of px * qty and of fees, exact."""
+        exps = (self.rules.px_exp + self.rules.qty_exp, FEE_EXP)
+        exp = min(exps)
+        return text_of(sum(x * 10 ** (e - exp) for x, e in zip((notional, fees), exps, strict=True)), exp)
+
     def px_mantissa(self, text: str) -> int:
         return mantissa(text, self.rules.px_exp)
 

@@ -104,7 +104,9 @@ class Desk:
             "order.cancel": (self._cancel, "origClientOrderId newClientOrderId", True),
             "order.status": (self._status, "origClientOrderId", True),
             "openOrders": (self._open_orders, "", True),
-            "myTrades": (self._my_trades, "fromId limit", True),
+            "myTrades": (self._my_trades, "fromId limit startTime", True),
+            "account.position": (self._position, "", True),
+            "account.balance": (self._balance, "", True),
         }
 
     def execute(self, request: Request, account: int, now_ns: int) -> Outcome:
@@ -206,9 +208,18 @@ class Desk:
     def _my_trades(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
         assert account is not None
         first, limit = params.integer("fromId", 0, 0, 2**63 - 1), params.integer("limit", 1000, 1, 1000)
+        since = params.integer("startTime", 0, 0, 2**63 - 1)
         # Ids ascend; an account's trades are few enough for a scan.
-        found = [t for t in account.trades if t.trade_id >= first][:limit]
+        found = [t for t in account.trades if t.trade_id >= first and t.time_ms >= since][:limit]
         return Outcome([self._accounts.trade_json(t) for t in found])
+
+    def _position(self, account: Account | None, _params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        return Outcome([self._accounts.position_json(account)])
+
+    def _balance(self, account: Account | None, _params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        return Outcome([self._accounts.balance_json(account)])
 
     # Parts.
 
