@@ -141,8 +141,6 @@ class Reconcile(Repair):
         if complete and not left:
             result = ReconcileResult.CONVERGED
             c.settled, c.last_ts = True, c.began_ts
-            if c.trigger == ReconcileTrigger.OPERATOR:
-                c.halted = False
             if not c.of_positions():
                 c.attempt = 0
         else:
@@ -212,11 +210,14 @@ class Reconcile(Repair):
                 )
                 continue
             c.attempt = 0
+            if c.halted:
+                c.halted = c.settled = False  # as after a connect: shut until it has converged
             if c.run:
                 c.trigger = ReconcileTrigger.OPERATOR
             else:
                 self._start(c, ReconcileTrigger.OPERATOR)
                 self._ask_all(c)
+            self.turn_gate(account)
 
     # Rows.
 
@@ -242,8 +243,7 @@ class Reconcile(Repair):
             self.held().note(m.account, order.order_id, trade, noted, self.ctx.now)
 
     def _known_fill(self, c: Compared, order: Order, trade: str, m: VenueFill) -> None:
-        """A lookback shows what we have; no echo of it goes out."""
-        order.heard_seq = self.ctx.seq
+        """A lookback shows what we have; no echo of it goes out, and it says nothing of what the order is now."""
         qty, px = order.fills[trade]
         if qty != m.last_qty:
             self.differs(c, DifferenceType.FILL_DIFFERS, order, qty, m.last_qty, trade=trade)
@@ -326,6 +326,8 @@ class Reconcile(Repair):
             # Ours: at the venue before the download began. One not acknowledged yet is asked for at its own deadline.
             if not order.source or (0 < order.routed_seq < c.began_seq and order.state is not State.PN):
                 self.differs(c, DifferenceType.ORDER_MISSING_AT_VENUE, order, order.ord_status, NOT_MENTIONED)
+            if not order.source:
+                self.close_foreign(order)  # of a foreign order we keep a record, no more
 
     def _absent_trades(self, c: Compared) -> None:
         for key, noted in self.held().trades.items():

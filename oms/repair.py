@@ -112,7 +112,7 @@ class Repair(Gates):
         else:
             c.open.pop(key_of(m.difference, m.order_id, ref), None)
             action = _POLICY[DifferenceType(m.difference)]
-            self._correct(c, self.ctx.seq, action, "as the venue's own frame says")
+            self._correct(c, self.ctx.seq, action, "as the venue's word is")
         self.turn_gate(m.account)
 
     # Corrections.
@@ -122,12 +122,7 @@ class Repair(Gates):
         if o.difference != DifferenceType.ORDER_MISSING_AT_VENUE or order is None:
             return
         definite = o.theirs != NOT_MENTIONED and c.attempt and not order.fills_missing
-        if not order.source:
-            # Of a foreign order we keep a record, no more.
-            self._correct(c, o.seq, CorrectionAction.CLOSE_OURS, "a complete download does not mention it")
-            self.close_foreign(order)
-            c.open.pop(o.key, None)
-        elif self.held().settings.close_missing and definite:
+        if self.held().settings.close_missing and definite:
             self._correct(c, o.seq, CorrectionAction.CLOSE_OURS, "the venue has said twice that it has no such order")
             self._synthetic(order, Event.CORRECTED_END, Reason.UNKNOWN_AT_VENUE)
             c.open.pop(o.key, None)

@@ -1,4 +1,4 @@
-"""What a reconciliation asks of the gateway, at the simulated exchange itself: rows between DownloadBegin and DownloadEnd, while
+"""What a reconciliation asks of the gateway, at the simulated exchange: rows between DownloadBegin and DownloadEnd, while
 trading goes on."""
 
 from __future__ import annotations
