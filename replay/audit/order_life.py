@@ -63,6 +63,8 @@ _TELLING: dict[str, tuple[str, ...]] = {
         "venue_order_ref", "text",
     ),
     "VenueFill": ("side", "last_qty", "last_px", "liquidity", "fee", "fee_currency", "channel", "trade_no", "venue_trade_ref"),
+    "VenueTradeCorrection": ("action", "last_qty", "last_px", "fee", "fee_currency", "reason", "trade_no", "venue_trade_ref"),
+    "ReconcileDifference": ("difference", "ours", "theirs", "tolerance", "venue_trade_ref", "venue_order_ref"),
     "VenueCancelReject": ("response_to", "ord_status", "reason", "venue_code", "text"),
     "ExecutionReport": (
         "exec_type", "ord_status", "last_qty", "last_px", "order_qty", "price_px", "cum_qty", "leaves_qty", "cxl_qty",

@@ -1,6 +1,6 @@
 """No order disappears, ours or the venue's, whatever is lost on the way: a venue that pushes what it likes, restarts, forgets,
-and answers with downloads that are reordered, doubled, cut short or interrupted. In the end, once it answers honestly, both sides
-agree or the account is halted with the differences named; and no fill is ever ours that the venue did not make.
+and answers with downloads that are reordered, doubled, cut short or interrupted. In the end, once it answers honestly, both
+sides agree or the account is halted with the differences named; and no fill is ever ours that the venue did not make.
 
 The model is the venue's own list of orders and trades, nothing else."""
 

@@ -1,0 +1,299 @@
+"""Oddities of venues, each a journal that is decided anew and whose page is as recorded. What users of other systems reported
+as lost fills, doubled fills and orders gone after restarts is here by name; docs/order-life.md says what happens in each.
+
+LOCKSTEP_REWRITE_GOLDEN=1 writes the pages anew; read the difference before committing it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from odd_venue import OddVenue
+
+from journal.messages import (
+    Alert,
+    Channel,
+    ExecType,
+    Gate,
+    GateState,
+    OrderCancelReject,
+    OrdStatus,
+    Position,
+    Reason,
+    ReconcileDifference,
+    ReconcileFinished,
+    ReconcileResult,
+    RoutedCancel,
+    RoutedOrder,
+    RoutedReplace,
+    order_id_text,
+)
+from replay.audit import Stream, life_lines, order_life
+from replay.player import verify
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "oddities"
+N, PF, F, C, R = OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED
+Ending = tuple[int, int, int, int]
+ODDITIES: dict[str, tuple[Callable[[OddVenue], None], Ending]] = {}
+
+
+def oddity(*ending: int) -> Callable[[Callable[[OddVenue], None]], Callable[[OddVenue], None]]:
+    """How the order ends: status, cum, leaves, cxl."""
+
+    def named(script: Callable[[OddVenue], None]) -> Callable[[OddVenue], None]:
+        ODDITIES[script.__name__] = (script, ending)  # type: ignore[assignment]
+        return script
+
+    return named
+
+
+@oddity(F, 100, 0, 0)
+def kraken_filled_apart(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(40)
+    o.fill(60)
+    o.update(ExecType.TRADE, ord_status=OrdStatus.PARTIALLY_FILLED, cum_qty=100)
+    o.update(ExecType.ORDER_STATUS, ord_status=OrdStatus.FILLED, cum_qty=100)
+
+
+@oddity(PF, 40, 60, 0)
+def fill_before_ack(o: OddVenue) -> None:
+    o.new()
+    o.fill(40)
+    o.ack()
+
+
+@oddity(C, 0, 0, 100)
+def cancel_ack_before_new_ack(o: OddVenue) -> None:
+    o.new()
+    o.cancel()
+    o.canceled(of=RoutedCancel)
+    o.ack()
+
+
+@oddity(C, 30, 0, 70)
+def fill_after_cancel_ack(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.cancel()
+    o.canceled(of=RoutedCancel)
+    o.fill(30)
+
+
+@oddity(F, 100, 0, 0)
+def fill_crosses_our_cancel(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.cancel()
+    o.fill(100)
+    o.refuse_cancel(Reason.UNKNOWN_AT_VENUE)
+    assert [m.reason for m in o.said(OrderCancelReject)] == [Reason.TOO_LATE]
+
+
+@oddity(PF, 50, 10, 0)
+def fill_crosses_our_replace(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.replace(60)
+    o.fill(50)
+    o.update(ExecType.REPLACED, of=RoutedReplace, ord_status=OrdStatus.NEW, order_qty=60)
+
+
+@oddity(C, 0, 0, 100)
+def binance_expire_on_self_trade(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.update(ExecType.SELF_TRADE_PREVENTED, ord_status=OrdStatus.EXPIRED, reason=Reason.SELF_TRADE_PREVENTED)
+    assert o.last().reason == Reason.SELF_TRADE_PREVENTED
+
+
+@oddity(C, 40, 0, 60)
+def unsolicited_cancel(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(40)
+    o.cancel()
+    o.update(ExecType.LIQUIDATION, ord_status=OrdStatus.CANCELED, reason=Reason.LIQUIDATION)
+    o.cancel()
+    assert [m.reason for m in o.said(OrderCancelReject)] == [Reason.TOO_LATE]
+
+
+@oddity(R, 0, 0, 100)
+def outcome_unknown_then_never_existed(o: OddVenue) -> None:
+    o.new()
+    o.wait(6)
+    o.update(ExecType.ORDER_STATUS, channel=Channel.QUERY)  # not found, yet: says nothing
+    o.wait(6)
+    o.never_existed()
+    assert len(o.said(RoutedOrder)) == 1
+
+
+@oddity(N, 0, 100, 0)
+def outcome_unknown_then_working(o: OddVenue) -> None:
+    o.new()
+    o.wait(6)
+    o.status(OrdStatus.NEW)
+    assert len(o.said(RoutedOrder)) == 1
+
+
+@oddity(PF, 40, 60, 0)
+def fill_by_two_channels(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(40, 1)
+    o.fill(40, 1, channel=Channel.DROP_COPY)
+    o.fill(40, 1, channel=Channel.HISTORY)
+    assert [m.long_qty for m in o.said(Position)] == [40]
+
+
+@oddity(PF, 40, 60, 0)
+def duplicate_fills_after_restart(o: OddVenue) -> None:
+    o.download()
+    o.new()
+    o.ack()
+    o.fill(40, 1)
+    o.lost()
+    o.back(o.row_fill(40, 1), o.row_status(PF, 40))
+    o.download(o.row_fill(40, 1), o.row_status(PF, 40))
+    assert [m.long_qty for m in o.said(Position)] == [40]
+    assert not o.said(ReconcileDifference)
+    assert o.said(ReconcileFinished)[-1].result == ReconcileResult.CONVERGED
+
+
+@oddity(PF, 70, 30, 0)
+def fills_lost_on_the_stream(o: OddVenue) -> None:
+    o.download()
+    o.new()
+    o.ack()
+    o.fill(10, 1)
+    o.wait(11)
+    o.download(o.row_fill(10, 1), o.row_fill(25, 2), o.row_fill(35, 3), o.row_status(PF, 70))
+    assert [m.theirs for m in o.said(ReconcileDifference)] == [25, 35]
+    assert [m.long_qty for m in o.said(Position)] == [10, 35, 70]
+
+
+@oddity(PF, 40, 60, 0)
+def restart_with_orders_there(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(40)
+    o.lost()
+    o.back(o.row_status(PF, 40))
+
+
+@oddity(C, 40, 0, 60)
+def restart_with_orders_gone(o: OddVenue) -> None:
+    o.download()
+    o.new()
+    o.ack()
+    o.fill(40, 1)
+    o.lost()
+    o.back(o.row_fill(40, 1), o.never_existed)
+    for _ in range(3):
+        o.download(o.row_fill(40, 1), o.never_existed)
+        o.wait(4)
+    o.download(o.row_fill(40, 1))
+    assert o.said(ReconcileFinished)[-1].result == ReconcileResult.CONVERGED
+    assert o.said(Gate)[-1].state == GateState.OPEN
+
+
+@oddity(N, 0, 100, 0)
+def venue_works_what_we_believe_rejected(o: OddVenue) -> None:
+    o.new()
+    o.refused_by_gateway()
+    o.ack()
+    assert o.said(Alert)
+
+
+@oddity(C, 10, 0, 30)
+def working_order_unknown_to_us(o: OddVenue) -> None:
+    o.order_id = 0
+    o.update(ExecType.NEW, ord_status=OrdStatus.NEW, order_qty=40, price_px=4000, side=2)
+    o.fill(10)
+    o.canceled()
+    o.order_id = 1  # our record of it
+    assert [m.rule for m in o.said(Alert)] == [Reason.FOREIGN_ORDER]
+
+
+@oddity(C, 40, 0, 60)
+def end_before_its_fills(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.canceled(cum_qty=40)
+    o.fill(15)
+    o.fill(25)
+
+
+@oddity(PF, 60, 40, 0)
+def status_out_of_order(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(20)
+    o.fill(40)
+    o.status(PF, 20)
+
+
+@oddity(C, 20, 0, 80)
+def cancel_on_disconnect(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.lost()
+    o.back()
+    o.canceled(reason=Reason.DISCONNECTED)
+    o.fill(20)
+
+
+@oddity(C, 0, 0, 100)
+def cancel_silently_lost(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.cancel()
+    o.wait(6)
+    o.status(OrdStatus.NEW)
+    assert len(o.said(RoutedCancel)) == 2
+    o.canceled(of=RoutedCancel)
+
+
+@oddity(F, 120, 0, 0)
+def overfill(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(120)
+
+
+@oddity(C, 50, 0, 50)
+def bust_and_correction(o: OddVenue) -> None:
+    o.new()
+    o.ack()
+    o.fill(40, 1)
+    o.fill(60, 2)
+    o.correct(1)
+    o.correct(2, 50, 4990)
+    assert [m.long_qty for m in o.said(Position)] == [40, 100, 60, 0, 50]
+
+
+COMPARED = ("duplicate_fills_after_restart", "fills_lost_on_the_stream", "restart_with_orders_gone")
+
+
+@pytest.mark.parametrize("name", ODDITIES)
+def test_the_journal_and_its_page_are_as_recorded(name: str, tmp_path: Path) -> None:
+    script, ending = ODDITIES[name]
+    o = OddVenue(tmp_path / "j", reconcile=name in COMPARED)
+    try:
+        script(o)
+        last = o.last()
+        assert (last.ord_status, last.cum_qty, last.leaves_qty, last.cxl_qty) == ending
+    finally:
+        o.close()
+    verdict = verify(o.path)
+    assert verdict.identical, verdict.difference
+    assert verdict.decisions > 1
+    page = "\n".join(life_lines(order_life(Stream(o.path), order_id_text(o.order_id)))) + "\n"
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("LOCKSTEP_REWRITE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(page, encoding="utf-8")
+    assert page == file.read_text(encoding="utf-8")
