@@ -148,6 +148,12 @@ def test_a_download_that_never_ends_is_incomplete_and_then_halts() -> None:
     assert results(venue.r)[1:] == [ReconcileResult.INCOMPLETE, ReconcileResult.HALTED]
     alerts = [m for m in venue.r.said(Alert) if m.rule == Reason.RECONCILING]
     assert [m.severity for m in alerts] == [AlertSeverity.CRITICAL]
+    assert gate(venue.r)[1] == GateCause.HALTED
+    venue.asked = venue.r.count(RoutedQuery)
+    venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
+    assert gate(venue.r)[1] == GateCause.RECONCILING  # shut until it has converged
+    venue.answer()
+    assert gate(venue.r) == (GateState.OPEN, 0)
 
 
 def test_a_lost_connection_ends_the_run_and_the_next_begins_anew() -> None:
