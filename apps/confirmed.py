@@ -56,7 +56,11 @@ class Confirmed(msgspec.Struct, array_like=True):
     positions: dict[str, Word] = {}
     balances: dict[str, Word] = {}
     openings: dict[str, int] = {}
-    """What the venue had and we did not make, by `position/…` and `balance/…`."""
+    """What the venue had and we did not make, or a person has accepted; by type, account and instrument or currency."""
+    told: dict[str, tuple[int, int]] = {}
+    """Differences said last: the same key → (its frame, theirs less ours)."""
+    oms: int = 0
+    """Whose runs these are, and whose word on corrections counts."""
 
     # The venue's word.
 
@@ -77,6 +81,17 @@ class Confirmed(msgspec.Struct, array_like=True):
         word = self._words(kind).get(key)
         if word is not None and venue_frame_seq > word.seq:
             word.after += amount
+
+    def said(self, m: ReconcileDifference, seq: int) -> None:
+        """Our own difference is back with its number."""
+        self.told[f"{m.difference}/{m.account}/{m.instrument or m.currency}"] = (seq, m.theirs - m.ours)
+
+    def accepted(self, difference_seq: int) -> None:
+        """A difference stays as it is: what is apart now is apart from here on, and counts no more."""
+        for name, (seq, apart) in list(self.told.items()):
+            if seq == difference_seq:
+                self.openings[name] += apart
+                del self.told[name]
 
     def compare(self, m: ReconcileFinished, ours: Mapping[DifferenceType, Callable[[int, int], int]]) -> list[Message]:
         """What to say after a run: each difference, each opening, and how it ended; nothing without a word of the venue.

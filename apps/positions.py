@@ -28,6 +28,7 @@ from journal.messages import (
     Alert,
     AlertSeverity,
     AlertState,
+    CorrectionAction,
     CurrencyDefined,
     DifferenceType,
     ExecType,
@@ -39,6 +40,8 @@ from journal.messages import (
     Position,
     PositionConfirmed,
     PositionSide,
+    ReconcileCorrection,
+    ReconcileDifference,
     ReconcileFinished,
     ReportFlag,
     ScopeType,
@@ -194,9 +197,21 @@ class Positions(App):
         """The OMS is through with a run: all its fills are here, so now ours and the venue's are compared."""
         if self.confirmed is None or self.source == self.me:
             return
+        self.confirmed.oms = self.source
         ours = {DifferenceType.POSITION: self._account_qty, DifferenceType.BALANCE: self.cash}
         for message in self.confirmed.compare(m, ours):
             self.emit(message)
+
+    def on_reconcile_difference(self, m: ReconcileDifference) -> None:
+        """Our own, with the number that a correction will name."""
+        if self.confirmed is not None and self.source == self.me:
+            self.confirmed.said(m, self.seq)
+
+    def on_reconcile_correction(self, m: ReconcileCorrection) -> None:
+        """The OMS has let a person accept a difference."""
+        held = self.confirmed
+        if held is not None and self.source == held.oms and m.action == CorrectionAction.ACCEPT_DIFFERENCE:
+            held.accepted(m.difference_seq)
 
     def _account_qty(self, account: int, instrument: int) -> int:
         return self.net_qty(instrument, account=account)

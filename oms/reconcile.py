@@ -109,8 +109,8 @@ class Reconcile(Repair):
     def download_began(self, m: DownloadBegin) -> None:
         """Rows follow. A download that begins again starts over."""
         c = self.compared(m.account)
-        if c is None:
-            return
+        if c is None or self.gate(c.venue, c.account).source not in (0, self.ctx.source):
+            return  # another one's download of our own state is no word of the venue
         if not c.run:
             self._start(c, ReconcileTrigger.CONNECTED)
         c.download_seq = c.began_seq = self.ctx.seq
@@ -120,7 +120,7 @@ class Reconcile(Repair):
     def download_ended(self, m: DownloadEnd) -> None:
         """Compare what a complete download does not mention; then the run is over, or the next download is its own."""
         c = self.compared(m.account)
-        if c is None or not c.run or not c.download_seq:
+        if c is None or not c.run or not c.download_seq or self.gate(c.venue, c.account).source not in (0, self.ctx.source):
             return
         complete, c.download_seq = bool(m.complete) and c.rows >= m.rows, 0
         whole = c.asked or not self.held().settings.lookback_ns

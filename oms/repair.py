@@ -180,7 +180,10 @@ class Repair(Gates):
 
     def _apply(self, c: Compared, o: Open, action: CorrectionAction, reason: int) -> None:
         order = self.memory.find(o.order_id) if o.order_id else None
-        if action == CorrectionAction.ACCEPT_DIFFERENCE or order is None:
+        if o.difference in OF_POSITIONS:
+            # Whoever keeps positions takes it from us, for only we know whether a person may.
+            self._correct(c, o.seq, action, "a person accepts it")
+        elif action == CorrectionAction.ACCEPT_DIFFERENCE or order is None:
             c.accepted[o.key] = (o.ours, o.theirs)
         elif action == CorrectionAction.CLOSE_OURS:
             self._synthetic(order, Event.CORRECTED_END, reason)

@@ -161,3 +161,24 @@ def test_a_snapshot_goes_on_where_it_was(on, stage):
     assert other.app.snapshot() == on.app.snapshot()
     assert finish(other, 2) == finish(on, 2)
     assert other.app.snapshot() == on.app.snapshot()
+
+
+def test_what_a_person_accepts_counts_no_more_and_what_comes_on_top_does(on):
+    word(on, 0)
+    finish(on)
+    fill(on, Side.BUY, 30, 100_00)
+    word(on, 10)
+    difference, _ = finish(on, 2)
+    on.frame(difference, on.app.me)
+    accept = ReconcileCorrection(difference_seq=on.seq, action=CorrectionAction.ACCEPT_DIFFERENCE)
+    on.frame(accept, 99)  # an operator's: the OMS has not said yet that he may
+    word(on, 10)
+    assert ReconcileDifference in map(type, finish(on, 3))
+    on.frame(accept, on.OMS)
+    fill(on, Side.BUY, 5, 100_00)
+    word(on, 15)
+    assert kinds(finish(on, 4)) == ["ReconcileFinished"]
+    word(on, 10)
+    difference, _ = finish(on, 5)
+    assert (difference.ours, difference.theirs) == (15, 10)
+    assert on.app.net_qty(LIN) == 35  # ours is ours

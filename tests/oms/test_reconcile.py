@@ -445,6 +445,9 @@ def test_a_position_that_differs_shuts_repeats_and_halts() -> None:
         say(ReconcileResult.DIFFERENCES_OPEN, 1)
         venue.settle(10)
     assert gate(venue.r)[1] == GateCause.DIFFERENCES | GateCause.HALTED
+    correct(venue.r, difference_seq(venue.r), CorrectionAction.ACCEPT_DIFFERENCE)
+    told = venue.r.said(ReconcileCorrection)[-1]  # what the positions go by
+    assert (told.difference_seq, told.action) == (difference_seq(venue.r), CorrectionAction.ACCEPT_DIFFERENCE)
     venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
     venue.answer()
     say(ReconcileResult.CONVERGED, 0)
