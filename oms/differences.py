@@ -123,6 +123,8 @@ class Reconciling(msgspec.Struct, array_like=True):
     """account/order/trade → note, oldest first."""
     approvals: dict[int, tuple[int, int]] = {}
     """Approval's frame → (the difference it is for, who gave it)."""
+    me: int = 0
+    """Our own source, learned from our own runs."""
 
     def note(self, account: int, order_id: int, trade: str, noted: Trade, now: int) -> None:
         """Remember a fill, and forget those that no lookback reaches any more."""

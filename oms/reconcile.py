@@ -32,7 +32,6 @@ from journal.messages import (
     ReconcileTrigger,
     RoutedQuery,
     ScopeType,
-    SourceRole,
     VenueCancelReject,
     VenueFill,
     VenueOrderUpdate,
@@ -92,6 +91,11 @@ class Reconcile(Repair):
         )
         self._due(c, self.ctx.now + RUN_TIMEOUT_NS)
 
+    def on_reconcile_started(self, _m: ReconcileStarted) -> None:
+        """Our own: nobody else begins a run."""
+        if self.memory.reconcile is not None:
+            self.memory.reconcile.me = self.ctx.source
+
     def _ask_all(self, c: Compared) -> None:
         """Ask for everything the venue has of this account, fills since the lookback."""
         if c.asked:
@@ -126,7 +130,7 @@ class Reconcile(Repair):
         whole = c.asked or not self.held().settings.lookback_ns
         if whole and complete:
             self._absent_orders(c)
-            if c.asked:
+            if c.asked and self.held().settings.lookback_ns:
                 self._absent_trades(c)
             self._finish(c, complete=True)
         elif c.asked:
@@ -342,7 +346,7 @@ class Reconcile(Repair):
     def on_reconcile_finished(self, m: ReconcileFinished) -> None:
         """Whoever keeps positions has compared them: its differences of earlier runs are settled, or the run is repeated."""
         c = self.compared(m.account)
-        if c is None or self.memory.roles.get(self.ctx.source) != SourceRole.POSITIONS:
+        if c is None or self.ctx.source == self.held().me:
             return
         if m.result == ReconcileResult.CONVERGED:
             for key in [k for k, o in c.open.items() if o.difference in OF_POSITIONS]:

@@ -17,7 +17,6 @@ from journal.messages import (
     Reason,
     ReconcileCorrection,
     ReconcileDifference,
-    SourceRole,
 )
 from oms.differences import APPROVALS_MAX, OF_POSITIONS, Compared, Open, Reconciling, key_of
 from oms.gates import Gates
@@ -146,9 +145,10 @@ class Repair(Gates):
                 del held.approvals[next(iter(held.approvals))]
 
     def on_reconcile_correction(self, m: ReconcileCorrection) -> None:
-        """A person repairs an open difference; what cannot be done so is told, and nothing is changed."""
+        """A person repairs an open difference; what cannot be done so is told, and nothing is changed. Of a run itself is what
+        policy has done, our own or that of positions; who else may speak here is for grants to say."""
         held = self.memory.reconcile
-        if held is None or self.memory.roles.get(self.ctx.source) != SourceRole.OPERATOR:
+        if held is None or m.run:
             return
         found = [(c, o) for c in held.accounts.values() for o in c.open.values() if o.seq == m.difference_seq]
         if not found:
@@ -159,7 +159,9 @@ class Repair(Gates):
         c, o = found[0]
         reason = self._not_so(m, o)
         if reason:
-            what = f"correction of {m.difference_seq}: {CorrectionAction(m.action).name} of {DifferenceType(o.difference).name}"
+            known = m.action in CorrectionAction.__members__.values()
+            action = CorrectionAction(m.action).name if known else f"action {m.action}"
+            what = f"correction of {m.difference_seq}: {action} of {DifferenceType(o.difference).name}"
             self.alert(None, reason, f"{what} refused: {Reason(reason).name}")
             return
         self._apply(c, o, CorrectionAction(m.action), m.reason or Reason.USER_REQUEST)

@@ -391,10 +391,15 @@ def test_a_person_closes_it_and_the_next_run_opens_the_gate() -> None:
 def test_what_a_person_may_not_do_is_refused_and_changes_nothing(action: int) -> None:
     venue, order_id, seq = halted()
     before = venue.r.oms.memory.orders[order_id].essence()
-    correct(venue.r, seq, CorrectionAction.CLOSE_OURS if action == 99 else action, source=OPERATOR if action != 99 else GATEWAY)
+    correct(venue.r, seq, action)
     assert venue.r.oms.memory.orders[order_id].essence() == before
-    if action != 99:
-        assert venue.r.said(Alert)[-1].rule == Reason.COMMAND_NOT_APPLICABLE
+    assert venue.r.said(Alert)[-1].rule == Reason.COMMAND_NOT_APPLICABLE
+
+
+def test_what_a_run_has_done_by_policy_is_no_persons_word() -> None:
+    venue, order_id, seq = halted()
+    correct(venue.r, seq, CorrectionAction.CLOSE_OURS, source=POSITIONS, run=3)
+    assert not venue.r.oms.memory.orders[order_id].closed
 
 
 def test_a_number_that_is_no_difference_is_refused() -> None:
