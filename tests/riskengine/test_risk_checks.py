@@ -480,6 +480,19 @@ def test_position_late_fill_and_reopening() -> None:
     assert why(r, qty=260) == 0
 
 
+def test_position_of_a_trade_taken_back_and_restated() -> None:
+    r = world()
+    r.limit(RiskCheck.POSITION, 300, exp=-3)
+    order_id = r.new(qty=200).order_id
+    r.report(order_id, OrdStatus.FILLED, qty=200, cum=200, last=200)
+    assert why(r, qty=110) == Reason.POSITION_LIMIT
+    r.report(order_id, OrdStatus.CANCELED, qty=200, cum=150, last=200, exec_type=ExecType.TRADE_CANCEL)
+    r.report(order_id, OrdStatus.CANCELED, qty=200, cum=150, last=150, exec_type=ExecType.TRADE_CORRECT)
+    assert why(r, qty=160) == Reason.POSITION_LIMIT
+    assert why(r, qty=150) == 0
+    r.engine.check()
+
+
 def test_position_overflow() -> None:
     r = world(max_qty=NULL, quote_currency=0)
     most = ((1 << 61) + (1 << 60)) // 10 * 10
