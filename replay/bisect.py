@@ -45,7 +45,11 @@ class Side:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=build.folder,
             env={**os.environ, "PYTHONPATH": build.path, "PYTHONHASHSEED": str(hash_seed)},
         )  # fmt: skip
-        self._read()
+        try:
+            self._read()
+        except BaseException:
+            self._end()
+            raise
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -77,6 +81,9 @@ class Side:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self._process.kill()
         self._process.communicate()
 

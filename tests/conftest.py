@@ -1,5 +1,8 @@
 """What holds for all tests."""
 
+import threading
+import time
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +17,14 @@ settings.load_profile("patient")
 def a_log_of_its_own(monkeypatch):
     """Where lines go is set once a process; a test that sets it must not send the next one's lines to a file that is closed."""
     monkeypatch.setattr(logs, "_sink", logs._Sink())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_is_left():
+    """One that goes on behind its file's last test takes the processor from all others, and calls what they have patched."""
+    before = set(threading.enumerate())
+    yield
+    end = time.monotonic() + 30
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not left, f"still running: {', '.join(sorted(thread.name for thread in left))}"

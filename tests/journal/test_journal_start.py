@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +16,15 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def synced(monkeypatch):
+def synced(monkeypatch, folder):
     """Paths of what was synced, in order."""
     paths = []
     fsync = os.fsync
 
     def note(fd):
-        paths.append(os.readlink(f"/proc/self/fd/{fd}"))
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        if Path(path).is_relative_to(folder):  # whoever else syncs something in this process
+            paths.append(path)
         fsync(fd)
 
     monkeypatch.setattr(os, "fsync", note)

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from journal.segment import CONTROL, ControlPage, segment_files
@@ -140,7 +141,13 @@ class Proxy:
         self.port = self._listener.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._ended = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def _begin(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while not self._ended:
@@ -150,11 +157,11 @@ class Proxy:
             except OSError:
                 continue
             self._pairs.append((near, far))
-            threading.Thread(target=self._pump, args=(near, far), daemon=True).start()
+            self._begin(self._pump, near, far)
 
     def _pump(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError):
-            while True:
+            while not self._ended:
                 for ready in select.select([near, far], [], [], 0.05)[0]:
                     if self.stalled.is_set():
                         time.sleep(0.01)
@@ -179,5 +186,9 @@ class Proxy:
 
     def close(self) -> None:
         self._ended = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone wakes nobody who waits in accept
         self.cut()
+        for thread in self._threads:
+            thread.join()
         self._listener.close()
