@@ -59,7 +59,7 @@ class System(Supervisor):
         self.check()
         assert process.restarts == before + 1
 
-    def run_until(self, condition, seconds=20):
+    def run_until(self, condition, seconds=120):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "the condition did not become true"

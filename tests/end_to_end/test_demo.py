@@ -141,7 +141,7 @@ class Up:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_up_ends_cleanly_on_a_signal_and_goes_on_the_next_day(tmp_path):
     journal = tmp_path / "day"
     config = tmp_path / "up.toml"

@@ -85,22 +85,22 @@ def system(tmp_path):
     try:
         one.start()
         one.until_ready()
-        one.run_until(lambda: len(our_fills(journal)) >= 2, 40)
+        one.run_until(lambda: len(our_fills(journal)) >= 2)
         yield one
     finally:
         one.kill()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_shadow_agrees_while_the_system_trades_and_touches_nothing(system, tmp_path):
     journal, config = system.journal, system.run / "config.toml"
     held = {str(p.relative_to(journal)) for p in journal.rglob("*")}
     shadow = Shadow(config, tmp_path, "--json")
     try:
-        system.run_until(shadow.reached, 60)
+        system.run_until(shadow.reached)
         fills, seq = len(our_fills(journal)), last_seq(journal)
-        system.run_until(lambda: len(our_fills(journal)) > fills + 1, 60)
+        system.run_until(lambda: len(our_fills(journal)) > fills + 1)
         assert writable(shadow.child.pid, journal) == []
         assert shadow.stop() == 0, shadow.err.read_text()
     finally:
@@ -117,13 +117,13 @@ def test_a_shadow_agrees_while_the_system_trades_and_touches_nothing(system, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_new_build_that_decides_otherwise_is_named_with_the_first_seq(system, tmp_path):
     journal, config = system.journal, system.run / "config.toml"
     new = with_class(config, tmp_path / "new.toml", 'self.log("one more thought")')
     shadow = Shadow(new, tmp_path, "--app", "cross")
     try:
-        system.run_until(shadow.ended, 60)
+        system.run_until(shadow.ended)
     finally:
         shadow.child.kill()
     assert shadow.child.wait() == EXIT_CODES[Finding.DECISION], shadow.err.read_text()
@@ -142,7 +142,7 @@ def test_a_new_build_that_decides_otherwise_is_named_with_the_first_seq(system, 
     assert (code, err.count("decided by code")) == (0, 1)
     assert out.startswith("replay identical")
     fills = len(our_fills(journal))
-    system.run_until(lambda: len(our_fills(journal)) > fills, 60)
+    system.run_until(lambda: len(our_fills(journal)) > fills)
     system.stop()
     assert verify(journal).identical
     assert any(frames(journal, kinds=[NewOrder.KIND]))

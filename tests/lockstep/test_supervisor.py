@@ -110,8 +110,8 @@ def test_an_exchange_is_not_restarted(system, tmp_path):
 def test_waiting_ends_when_a_process_does(system, tmp_path):
     process = add(system, tmp_path, "app", "import time; time.sleep(0.3)")
     start = time.monotonic()
-    system.wait(20)
-    assert time.monotonic() - start < 15
+    system.wait(100)
+    assert time.monotonic() - start < 90
     ends(process)
 
 

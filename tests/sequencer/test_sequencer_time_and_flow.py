@@ -238,6 +238,6 @@ def test_a_flood_does_not_keep_the_others_waiting(daemon, until):
         thread.join()
     until(lambda: all(p.pending == 0 for p in flooding))
     one.stop()
-    assert sorted(waits)[25] < 0.25, waits
+    assert sorted(waits)[25] < 2, waits  # it would be minutes
     for publisher in flooding:
         publisher.close()
