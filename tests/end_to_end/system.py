@@ -16,11 +16,25 @@ import tomli_w
 import websockets
 
 from journal.frames import frames
-from journal.messages import ExecType, ExecutionReport, Position, Side, VenueFill
+from journal.messages import (
+    ExecType,
+    ExecutionReport,
+    Position,
+    Side,
+    SourceDefined,
+    SourceState,
+    SourceStateCode,
+    VenueFill,
+)
 from lockstep.config import parse
 from lockstep.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
+
+
+def together(*apps):
+    """One process for these apps: for tests to which it does not matter, since each process costs half a second to start."""
+    return {"host__together": {"apps": list(apps)}}
 
 
 def configuration_text(journal, **changes):
@@ -105,6 +119,19 @@ def our_fills(journal):
         elif m.exec_type == ExecType.TRADE:
             fills.append((raw[m.venue_frame_seq].trade_no, m.last_qty, m.last_px))
     return fills
+
+
+def source_of(journal, name):
+    return next(f.message.source for f in frames(journal, kinds=[SourceDefined.KIND]) if f.message.name == name)
+
+
+def attached(journal, name):
+    """How many rings of a source are attached now."""
+    source, open_rings = source_of(journal, name), set()
+    for f in frames(journal, kinds=[SourceState.KIND]):
+        if f.message.source == source:
+            (open_rings.add if f.message.state == SourceStateCode.ATTACHED else open_rings.discard)(f.message.incarnation)
+    return len(open_rings)
 
 
 def signed_fills(journal):

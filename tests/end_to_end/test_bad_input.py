@@ -17,7 +17,7 @@ from journal.messages.enums import Decision
 from lockstep.cli import main
 from lockstep.supervisor import SystemFailed
 from replay.player import verify
-from tests.end_to_end.system import ROOT, System, configuration, configuration_text, one_line, run, same_files
+from tests.end_to_end.system import ROOT, System, configuration, configuration_text, one_line, run, same_files, together
 
 
 def wait_for(condition, seconds=20):
@@ -233,7 +233,8 @@ class Greedy(Strategy):
 def system(tmp_path, name, **changes):
     (tmp_path / "wrong.py").write_text(STRATEGIES)
     table = {"class": f"{tmp_path / 'wrong.py'}:{name.capitalize()}", "account": "demo"}
-    return System(configuration(tmp_path / "day", **{f"strategy__{name}": table}, **changes))
+    others = together("books", "risk", "oms", "positions", "maker", "cross")
+    return System(configuration(tmp_path / "day", **{f"strategy__{name}": table}, **others, **changes))
 
 
 @pytest.mark.slow
@@ -242,7 +243,7 @@ def test_a_strategy_that_raises_halts_alone_until_it_is_hopeless(tmp_path):
     try:
         running.start()
         with pytest.raises(SystemFailed) as failed:
-            running.run_for(40)
+            running.run_for(150)
         line = str(failed.value)
         assert "\n" not in line
         assert line.startswith("raises: exit code 4 (raises: halted on the frame after seq ")

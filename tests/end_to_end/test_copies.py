@@ -13,30 +13,23 @@ from journal.messages import (
     LogRecord,
     Reason,
     Reject,
-    SourceDefined,
-    SourceState,
-    SourceStateCode,
     StateDigest,
 )
 from replay.player import verify
-from tests.end_to_end.system import System, configuration, last_positions, our_fills, signed_fills
+from tests.end_to_end.system import (
+    System,
+    attached,
+    configuration,
+    last_positions,
+    our_fills,
+    signed_fills,
+    source_of,
+    together,
+)
 from tests.end_to_end.test_kill import compare_with_venue, prove
 
 TWICE = {f"host__{app}": {"apps": [app], "copies": 2} for app in ("oms", "risk", "cross")}
 PARTS = Path(__file__).with_name("parting_strategy.py.txt")
-
-
-def source_of(journal, name):
-    return next(f.message.source for f in frames(journal, kinds=[SourceDefined.KIND]) if f.message.name == name)
-
-
-def attached(journal, name):
-    """How many rings of a source are attached now."""
-    source, open_rings = source_of(journal, name), set()
-    for f in frames(journal, kinds=[SourceState.KIND]):
-        if f.message.source == source:
-            (open_rings.add if f.message.state == SourceStateCode.ATTACHED else open_rings.discard)(f.message.incarnation)
-    return len(open_rings)
 
 
 def incarnations(journal, name):
@@ -49,7 +42,7 @@ def incarnations(journal, name):
 @pytest.mark.timeout(300)
 def test_either_copy_may_be_killed_at_any_moment(tmp_path):
     journal = tmp_path / "day"
-    system = System(configuration(journal, exchange__sim__rate=120, **TWICE))
+    system = System(configuration(journal, exchange__sim__rate=120, **TWICE, **together("books", "positions", "maker")))
     try:
         system.start()
         system.until_ready()
@@ -78,40 +71,13 @@ def test_either_copy_may_be_killed_at_any_moment(tmp_path):
     assert [f for f in frames(journal, kinds=[Reject.KIND]) if f.message.reason == Reason.DUPLICATE_DIFFERS] == []
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_killed_copy_catches_up_from_its_own_snapshot(tmp_path):
-    journal = tmp_path / "day"
-    system = System(configuration(journal, exchange__sim__rate=3000, host__cross={"apps": ["cross"], "copies": 2}))
-    theirs = journal / "snapshots" / "copy-2"
-    try:
-        system.start()
-        system.run_until(lambda: any(theirs.glob("cross-*.snapshot")), 120)
-        assert any((journal / "snapshots").glob("cross-*.snapshot"))
-        system.kill_one("cross-2")
-        system.run_until(lambda: attached(journal, "cross") == 2)
-        system.run_until(lambda: system.processes["cross-2"].log.read_text().count("following the stream") == 2)
-        seq = last_seq(journal)
-        system.kill_one("cross")  # now all hangs on the one that was restored
-        source = source_of(journal, "cross")
-        system.run_until(lambda: any(f.header.source == source for f in frames(journal, from_seq=seq)))
-        system.stop()
-    except BaseException:
-        system.kill()
-        raise
-    followed = [line for line in system.processes["cross-2"].log.read_text().splitlines() if "following the stream" in line]
-    assert "restored=0" in followed[0]
-    assert "restored=65536" in followed[1]
-    assert system.copies.halted == {}
-    prove(system, journal)
-
-
 def parting_system(tmp_path, **parameters):
     strategy = tmp_path / "parts.py"
     strategy.write_text(PARTS.read_text())
     table = {"class": f"{strategy}:Parts", "account": "demo"} | parameters
     changes = {"strategy__parts": table, "host__parts": {"apps": ["parts"], "copies": 2}, "exchange__sim__rate": 400}
-    return System(configuration(tmp_path / "day", **changes))
+    others = together("books", "risk", "oms", "positions", "maker", "cross")
+    return System(configuration(tmp_path / "day", **changes, **others))
 
 
 def alerts(journal):

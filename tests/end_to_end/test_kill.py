@@ -1,15 +1,22 @@
 """kill -9 of any process while it runs, then started again: nothing lost, nothing doubled, the same final proof."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from journal.frames import frames
+from journal.frames import frames, last_seq
 from journal.messages import NewOrder, OrderSent, RoutedOrder
-from lockstep.demo import Options, demo_config
 from replay.player import verify
-from tests.end_to_end.system import System, configuration, last_positions, our_fills, signed_fills
+from tests.end_to_end.system import (
+    System,
+    attached,
+    configuration,
+    last_positions,
+    our_fills,
+    signed_fills,
+    source_of,
+    together,
+)
 
 VICTIMS = ["sequencer", "gateway-sim", "oms", "risk", "positions", "books", "maker", "cross"]
 
@@ -79,7 +86,7 @@ def test_killing_each_process_once_loses_and_doubles_nothing(tmp_path):
 @pytest.mark.parametrize("victim", ["sequencer", "gateway-sim"])
 def test_killing_one_process_again_and_again(tmp_path, victim):
     journal = tmp_path / "day"
-    system = System(configuration(journal, exchange__sim__rate=120))
+    system = System(configuration(journal, exchange__sim__rate=120, **together(*VICTIMS[2:])))
     try:
         system.start()
         system.run_until(lambda: journal.exists() and len(our_fills(journal)) >= 1)
@@ -96,28 +103,45 @@ def test_killing_one_process_again_and_again(tmp_path, victim):
     prove(system, journal)
 
 
-CAPTURE = Path(__file__).parents[2].parent / "shared/data/captures/binance-usdm/hftbacktest_btcusdt_20240808.gz"
-
-
 @pytest.mark.slow
-@pytest.mark.shared_data
 @pytest.mark.timeout(300)
 def test_killed_apps_start_again_from_their_snapshots(tmp_path):
-    if not CAPTURE.exists():
-        pytest.skip(f"needs the recorded venue data: {CAPTURE} is not there")
+    """And so does each copy of one that has two, from its own."""
     journal = tmp_path / "day"
-    system = System(demo_config(Options(journal=journal, capture=CAPTURE, speed="20")))
+    system = System(configuration(journal, exchange__sim__rate=3000, host__cross={"apps": ["cross"], "copies": 2}))
+    apps, snapshots = VICTIMS[2:], journal / "snapshots"
     try:
         system.start()
-        snapshots = journal / "snapshots"
-        system.run_until(lambda: {p.name.split("-")[0] for p in snapshots.glob("*.snapshot")} >= set(VICTIMS[2:]))
-        for victim in VICTIMS[2:]:
+        system.run_until(
+            lambda: (
+                {p.name.split("-")[0] for p in snapshots.glob("*.snapshot")} >= set(apps)
+                and any((snapshots / "copy-2").glob("cross-*.snapshot"))
+            )
+        )
+        killed = [*(app for app in apps if app != "cross"), "cross-2"]
+        for victim in killed:
             system.kill_one(victim)
-        # The recording goes on at many times its pace, and the restarted apps have to catch up with it before they can answer.
+        system.run_until(lambda: attached(journal, "cross") == 2)
+        system.run_until(lambda: all(len(followed(system, name)) == 2 for name in killed))
+        seq = last_seq(journal)
+        system.kill_one("cross")  # now all hangs on the copy that was restored
+        source = source_of(journal, "cross")
+        system.run_until(lambda: any(f.header.source == source for f in frames(journal, from_seq=seq)))
+        # The market goes on meanwhile, and the restarted apps have to catch up with it before they can answer.
         system.run_until(lambda: system.withdraw() == 0)
         system.stop()
     except BaseException:
         system.kill()
         raise
+    for name in killed:
+        first, again = followed(system, name)
+        assert "restored=0" in first
+        assert "restored=65536" in again
+    assert system.copies.halted == {}
     verdict = prove(system, journal)
     assert verdict.last_seq > 65536
+
+
+def followed(system, name):
+    """What a process said each time it had caught up."""
+    return [line for line in system.processes[name].log.read_text().splitlines() if "following the stream" in line]

@@ -15,7 +15,7 @@ from journal.frames import frames, last_seq
 from journal.messages import NewOrder
 from lockstep.commands.replaying import EXIT_CODES
 from replay.player import Finding, verify
-from tests.end_to_end.system import ROOT, System, configuration, our_fills, run
+from tests.end_to_end.system import ROOT, System, configuration, our_fills, run, together
 from tests.end_to_end.test_kill import prove
 
 MINE = '''"""The demo's cross, with one more thought."""
@@ -81,7 +81,7 @@ def writable(pid, journal):
 @pytest.fixture
 def system(tmp_path):
     journal = tmp_path / "day"
-    one = System(configuration(journal, exchange__sim__rate=200))
+    one = System(configuration(journal, exchange__sim__rate=200, **together("books", "risk", "oms", "positions", "maker")))
     try:
         one.start()
         one.until_ready()
