@@ -1,5 +1,6 @@
 """A stream in one process for tests of apps: appends inputs, steps a group, sequences what it says."""
 
+import sys
 from collections import deque
 
 from apps.group import Group
@@ -8,6 +9,9 @@ from journal.frames import frames
 from journal.messages import REGISTRY, Flag
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
+
+MANY = 100 if "sanitized" in sys.modules else 300
+"""Examples of a property: under sanitizers each takes five times as long."""
 
 
 class Stream:

@@ -31,7 +31,7 @@ from journal.messages import (
 from journal.messages.marketdata import Trade
 from journal.reader import JournalReader, rows
 from journal.writer import JournalWriter
-from tests.apps.stream import Stream
+from tests.apps.stream import MANY, Stream
 from tests.journal.messages.test_messages_round_trip import messages_of
 
 needs_it = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
@@ -263,7 +263,7 @@ class Keeps(App):
 
 
 @needs_it
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=MANY // 5, deadline=None)
 @given(st.data())
 def test_what_is_kept_stays_what_it_was(tmp_path_factory, data):
     """Messages are filled anew when nobody kept them; whoever did has what a decoder of one's own would have given."""
@@ -341,7 +341,7 @@ def test_a_segment_is_let_go_when_nobody_needs_it(tmp_path):
 
 
 @needs_it
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=MANY, deadline=None)
 @given(st.data())
 def test_hostile_bodies_are_what_the_decoder_says(data):
     """Descriptors that point anywhere, bodies that end too early: the message or the error of the generated decoder."""

@@ -29,7 +29,7 @@ from journal.messages import (
 )
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
-from tests.apps.stream import Stream
+from tests.apps.stream import MANY, Stream
 
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
@@ -146,7 +146,7 @@ def recorded(folder, frames):
     stream.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=MANY // 5, deadline=None)
 @given(st.data())
 def test_the_same_market(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("market")
@@ -203,7 +203,7 @@ def test_an_update_that_crosses_is_applied_once(tmp_path):
     assert fast == played(tmp_path, accelerated=False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=MANY * 2 // 3, deadline=None)
 @given(st.data())
 def test_hostile_updates(tmp_path_factory, data):
     """Rows that are said to stand anywhere, and bodies that end too early: the same end as in Python, or the same error."""
