@@ -36,7 +36,7 @@ def interpreters():
 
 @pytest.fixture(scope="session")
 def config(tmp_path_factory):
-    return determinism.configuration(tmp_path_factory.mktemp("config"), 10)
+    return determinism.configuration(tmp_path_factory.mktemp("config"), 8)
 
 
 @pytest.fixture(scope="session")
