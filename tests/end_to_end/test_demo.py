@@ -110,7 +110,7 @@ class Up:
     def trade(self, orders):
         """Until that many orders more were asked for."""
         before = self.orders()
-        end = time.monotonic() + 40
+        end = time.monotonic() + 120
         while self.orders() < before + orders:
             assert self.child.poll() is None, self.child.stdout.read()
             assert time.monotonic() < end, "no orders"

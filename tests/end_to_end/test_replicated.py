@@ -45,6 +45,7 @@ from tests.end_to_end.system import (
     processes_of,
     run,
     signed_fills,
+    together,
     venue_says,
 )
 from tests.end_to_end.tap import Tap
@@ -56,6 +57,7 @@ HELD = 3
 LEAVE = 3
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel)
 TAG = "E2E-"
+APPS = together("books", "risk", "oms", "positions", "maker", "cross")
 
 
 def until(condition, seconds=PATIENCE_S):
@@ -142,7 +144,7 @@ class World:
 
     def configure(self, host, port, *, listen, peer, follower):
         """A host's configuration: the venue is elsewhere, the other host follows."""
-        raw = tomllib.loads(configuration_text(self.journals[host], session__durability="replicated"))
+        raw = tomllib.loads(configuration_text(self.journals[host], session__durability="replicated", **APPS))
         del raw["exchange"]
         raw["gateway"]["sim"] |= {"port": port, "tag": TAG}
         raw["replication"] = {

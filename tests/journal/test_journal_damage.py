@@ -154,7 +154,7 @@ def test_quarantine_is_never_overwritten(folder):
 
 
 def test_every_single_bit_flip_is_found(folder):
-    write(folder, 4, body=0)
+    write(folder, 2, body=0)
     with JournalWriter.open(folder) as w:
         w.append(Reject(for_source=1, for_source_seq=9), ts=50)
         end = w.c.offset

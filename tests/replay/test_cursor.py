@@ -30,7 +30,7 @@ def state_of(group):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cursor")
-    run_backtest(configuration(folder / "unused", backtest={"duration": "2s"}), folder / "day")
+    run_backtest(configuration(folder / "unused", backtest={"duration": "1s"}), folder / "day")
     return folder / "day"
 
 
