@@ -5,6 +5,7 @@ import builtins
 import datetime
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -117,11 +118,11 @@ def replay(recorded, monkeypatch):
         ("gc.get_objects()", "DET107", "gc.get_objects"),
         ("os.listdir('.')", "DET203", "os.listdir"),
         ("glob.glob('*')", "DET203", "glob.glob"),
-        ("list(pathlib.Path('.').iterdir())", "DET203", "os.listdir"),
+        ("list(pathlib.Path('.').iterdir())", "DET203", "os.listdir|os.scandir"),  # as this Python's pathlib does
         ("hash('text')", "DET205", "hash"),
         ("hash(self)", "DET205", "hash"),
         ("id(self)", "DET205", "id"),
-        ("logging.error('x')", "DET101", "time.time"),  # a library's call, for the app
+        ("logging.error('x')", "DET101", "time.time|time.time_ns"),  # a library's call, for the app
     ],
 )
 def test_a_call_to_the_outside_stops_the_replay_and_names_the_line(replay, recorded, call, rule, name):
@@ -131,7 +132,7 @@ def test_a_call_to_the_outside_stops_the_replay_and_names_the_line(replay, recor
     assert stopped.value.file == str(recorded / "caller.py")
     first, shown = str(stopped.value).splitlines()
     assert first.startswith(f"{recorded}/caller.py:{LINE}: Caller at seq ")
-    assert f", in touch: {name} " in first
+    assert re.search(f", in touch: (?:{name}) ", first), first
     assert f"({rule}): " in first
     assert "Instead: " in first
     assert shown == f"    {call}"
