@@ -1,5 +1,7 @@
 """The group: order of apps, timers, numbering, digests, and that a replay says the same."""
 
+import sys
+
 import pytest
 
 from apps.app import App
@@ -53,6 +55,14 @@ def test_emissions_come_back_with_cause_and_times(tmp_path):
     assert said[0].header.cause == seq
     assert said[0].header.origin_ts == 1_001_000_000
     assert said[0].header.source_seq == 1
+
+
+def test_an_apps_attributes_stay_quick_when_its_state_was_looked_at():
+    app, plain = Echo(), {}
+    app.snapshot()
+    plain["seen"] = 0
+    # A dict whose keys are shared with other instances is larger, and the interpreter's caches of attributes miss it.
+    assert sys.getsizeof(vars(app)) == sys.getsizeof(plain)
 
 
 def test_required_state_machines_run_first(tmp_path):
