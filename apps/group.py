@@ -50,6 +50,16 @@ class CyclicApps(OperatingError, ValueError):
     """Apps that need one another: the path is named."""
 
 
+class Place:
+    """Where a group stands: the last frame that it is done with."""
+
+    __slots__ = ("now", "seq")
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.now = 0
+
+
 class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
 
@@ -151,14 +161,12 @@ class Group:
     `before_handler` always gets the one in Python."""
 
     __slots__ = (
-        "_decode", "_handlers", "_listeners", "_mute", "_runner", "_speaking", "_waiting", "before_handler",
-        "before_timer", "derived", "due", "now", "seq", "slots", "snapshot_sink",
+        "_decode", "_handlers", "_listeners", "_mute", "_place", "_runner", "_speaking", "_waiting", "before_handler",
+        "before_timer", "derived", "due", "slots", "snapshot_sink",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
-        self.seq = 0
-        self.now = 0
         self.due = NEVER  # never later than the earliest timer; may be earlier when one was cancelled
         self.snapshot_sink: SnapshotSink | None = None
         self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
@@ -171,8 +179,23 @@ class Group:
         self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
         self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
         self._runner = _fast and _fast.Runner(self, Slot)
+        self._place: Place = self._runner or Place()
         for kind in _OWN_KINDS if self._runner else ():
             self._runner.own(kind, self._decode[kind])
+
+    @property
+    def seq(self) -> int:
+        """The last frame that is done with; 0 before the first."""
+        return self._place.seq
+
+    @property
+    def now(self) -> int:
+        """Its timestamp."""
+        return self._place.now
+
+    def stand(self, seq: int, ts: int) -> None:
+        """Stand behind a frame that the apps need not see: their states are those after it."""
+        self._place.seq, self._place.now = seq, ts
 
     def add(self, name: str, app: App, *, source: int, ledger: Ledger, active_from: int = 0) -> Slot:
         """Add a speaking app, and mute instances of the state machines it requires, before it."""
@@ -238,7 +261,7 @@ class Group:
             if self._runner and self.before_handler is None:
                 return int(self._runner.run(buffer, frames, DIGEST_EVERY))
             frames = rows(frames)
-        handlers, decode, speaking = self._handlers, self._decode, self._speaking
+        handlers, decode, speaking, place = self._handlers, self._decode, self._speaking, self._place
         stopper, count = self.before_handler, 0
         for offset, kind, source, seq, ts in frames:
             if self._waiting:
@@ -264,7 +287,7 @@ class Group:
                 self._about_apps(decode[kind](buffer, offset + HEADER_BYTES), seq)
             if seq % DIGEST_EVERY == 0:
                 self._digests(source, seq, ts)
-            self.seq, self.now = seq, ts
+            place.seq, place.now = seq, ts
             count += 1
         return count
 
@@ -324,7 +347,7 @@ class Group:
         """A slot was restored to the state after `seq`: say again what is said right after a snapshot is taken."""
         slot.app.now, slot.app.seq = ts, seq
         self._say_digest(slot, seq, data)
-        self.seq, self.now = seq, ts
+        self.stand(seq, ts)
 
     def mute_of(self, slot: Slot) -> list[Slot]:
         """The mute instances that a speaking app reads, and those they read."""

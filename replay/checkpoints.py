@@ -70,7 +70,7 @@ class Checkpoint(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
             if held is not None:
                 slot.restore(held.state)
                 slot.app.now, slot.app.seq, slot.app.source = held.now, held.seq, held.source
-        group.seq, group.now = self.seq, self.ts
+        group.stand(self.seq, self.ts)
 
 
 def _held(slot: Slot) -> Held:

@@ -24,7 +24,7 @@ struct slot_layout {
 };
 struct lockstep_ref;
 struct group_layout {
-    Py_ssize_t due, seq, now, waiting, derived, listeners;
+    Py_ssize_t due, waiting, derived, listeners;
 };
 struct ledger_layout {
     PyTypeObject *type;

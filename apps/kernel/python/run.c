@@ -4,7 +4,9 @@
  * must be told of (a due timer, an own emission come back, a digest) is noticed here and done by the Group's own methods. */
 #include "layout.h"
 
+#include <stddef.h>
 #include <string.h>
+#include <structmember.h>
 
 #include "journal/kernel/messages.h"
 #include "journal/kernel/segment.h"
@@ -19,6 +21,7 @@ struct listener {
     PyObject *slot, *app, *handler;
     Native *native; /* asked first; NULL: there is none */
     PyObject *function, *self; /* borrowed of a bound method `handler`; NULL: call it as it is */
+    vectorcallfunc call;       /* of `function` */
 };
 
 struct kind {
@@ -41,47 +44,49 @@ typedef struct {
     PyObject **speaking; /* slots */
     Py_ssize_t kinds_n, speaking_n;
     PyObject *owner; /* of the bytes that messages were last made from */
+    /* Where the group stands: the last frame that is done with. */
+    unsigned long long seq;
+    long long now;
     bool running, delivering;
 } Runner;
 
 /* ---- one frame */
 
-/* The state of a walk that Python code may have changed; read again after every call. */
+/* The state of a walk that Python code may have changed; looked at again after every call. */
 struct walk {
     Runner *r;
     struct lockstep_bytes bytes;
+    PyObject *held; /* the object that `due` was read of: while it is held, no other is in its place */
     int64_t due;
     bool waiting, derived;
-    uint64_t done_seq; /* the last frame that is done with */
-    int64_t done_ts;
-    bool any_done;
 };
 
-static bool look(struct walk *w) {
-    PyObject *due = *SLOT(w->r->group, w->r->in.due), *waiting = *SLOT(w->r->group, w->r->in.waiting),
-             *derived = *SLOT(w->r->group, w->r->in.derived);
-    if (due == NULL || waiting == NULL || derived == NULL || !PyList_Check(waiting) || !PyList_Check(derived)) {
-        PyErr_SetString(PyExc_TypeError, "a group without due, waiting or derived");
+static bool look_at_due(struct walk *w, PyObject *due) {
+    if (due == NULL || !PyLong_Check(due)) {
+        PyErr_SetString(PyExc_TypeError, "a group that is due at no integer");
         return false;
     }
     int overflow;
     w->due = PyLong_AsLongLongAndOverflow(due, &overflow);
     if (overflow) w->due = overflow > 0 ? INT64_MAX : INT64_MIN;
-    w->waiting = PyList_GET_SIZE(waiting) > 0;
-    w->derived = PyList_GET_SIZE(derived) > 0;
-    return !PyErr_Occurred();
+    Py_XSETREF(w->held, Py_NewRef(due));
+    return true;
 }
 
-/* Before Python is called: the group is where the reference would have it. */
-static bool settle(struct walk *w) {
-    if (!w->any_done) return true;
-    return put_unsigned(SLOT(w->r->group, w->r->in.seq), w->done_seq) &&
-           put_signed(SLOT(w->r->group, w->r->in.now), w->done_ts);
+static inline bool look(struct walk *w) {
+    PyObject *due = *SLOT(w->r->group, w->r->in.due), *waiting = *SLOT(w->r->group, w->r->in.waiting),
+             *derived = *SLOT(w->r->group, w->r->in.derived);
+    if (waiting == NULL || derived == NULL || !PyList_Check(waiting) || !PyList_Check(derived)) {
+        PyErr_SetString(PyExc_TypeError, "a group without waiting or derived");
+        return false;
+    }
+    w->waiting = PyList_GET_SIZE(waiting) > 0;
+    w->derived = PyList_GET_SIZE(derived) > 0;
+    return due == w->held || look_at_due(w, due);
 }
 
 /* A method of the group, with what it left behind. */
 static bool ask(struct walk *w, const char *name, const char *format, ...) {
-    if (!settle(w)) return false;
     va_list given;
     va_start(given, format);
     PyObject *arguments = Py_VaBuildValue(format, given);
@@ -127,10 +132,9 @@ static bool set_context(PyObject *slot, PyObject *app, const struct lockstep_ref
            put_unsigned(SLOT(app, lockstep_app.source), ref->source) && count_event(SLOT(slot, lockstep_slot.events));
 }
 
-static bool call(PyObject *function, PyObject *self, PyObject *handler, PyObject *message) {
-    PyObject *arguments[3] = {NULL, self, message}, *result;
-    result = function != NULL ? PyObject_Vectorcall(function, arguments + 1, 2, NULL)
-                              : PyObject_Vectorcall(handler, arguments + 2, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+static bool call(const struct listener *l, PyObject *message) {
+    PyObject *arguments[] = {l->self, message};
+    PyObject *result = l->call != NULL ? l->call(l->function, arguments, 2, NULL) : PyObject_CallOneArg(l->handler, message);
     Py_XDECREF(result);
     return result != NULL;
 }
@@ -138,9 +142,9 @@ static bool call(PyObject *function, PyObject *self, PyObject *handler, PyObject
 static bool deliver(struct walk *w, struct kind *k, const struct lockstep_ref *ref) {
     const Py_ssize_t at = (Py_ssize_t)ref->offset + LOCKSTEP_HEAD_BYTES;
     PyObject *message = NULL;
-    bool good = settle(w);
+    bool good = true;
     /* As the reference does, before anybody is told: unless all may be able to do without. */
-    if (good && k->bytes > w->bytes.size - at) good = (message = Py_XNewRef(message_of(w, k, ref->kind, at))) != NULL;
+    if (k->bytes > w->bytes.size - at) good = (message = Py_XNewRef(message_of(w, k, ref->kind, at))) != NULL;
     for (Py_ssize_t i = 0; good && i < k->n; i++) {
         const struct listener *l = &k->listeners[i];
         if (!(good = set_context(l->slot, l->app, ref))) break;
@@ -150,7 +154,7 @@ static bool deliver(struct walk *w, struct kind *k, const struct lockstep_ref *r
             done = l->native->handle((PyObject *)l->native, &t);
         }
         if (done == LEFT && message == NULL) message = Py_XNewRef(message_of(w, k, ref->kind, at));
-        good = done == HANDLED || (done == LEFT && message != NULL && call(l->function, l->self, l->handler, message));
+        good = done == HANDLED || (done == LEFT && message != NULL && call(l, message));
     }
     Py_XDECREF(message);
     return good && look(w);
@@ -168,7 +172,7 @@ static bool is_row(PyObject *row, Py_ssize_t n) {
 /* Group._deliver_derived: what mute instances said goes to those of this host who listen. */
 static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
     PyObject **place = SLOT(w->r->group, w->r->in.derived), *listeners = *SLOT(w->r->group, w->r->in.listeners);
-    PyObject *empty = settle(w) && listeners != NULL ? PyList_New(0) : NULL;
+    PyObject *empty = listeners != NULL ? PyList_New(0) : NULL;
     if (empty == NULL) return false;
     PyObject *heard = *place;
     *place = empty;
@@ -185,8 +189,10 @@ static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
         good = rows != NULL && PyList_Check(rows);
         for (Py_ssize_t j = 0; good && j < PyList_GET_SIZE(rows); j++) {
             PyObject *to = Py_NewRef(PyList_GET_ITEM(rows, j));
-            good = is_row(to, 3) && set_context(PyTuple_GET_ITEM(to, 0), PyTuple_GET_ITEM(to, 1), ref) &&
-                   call(NULL, NULL, PyTuple_GET_ITEM(to, 2), message);
+            good = is_row(to, 3) && set_context(PyTuple_GET_ITEM(to, 0), PyTuple_GET_ITEM(to, 1), ref);
+            PyObject *result = good ? PyObject_CallOneArg(PyTuple_GET_ITEM(to, 2), message) : NULL;
+            good = result != NULL;
+            Py_XDECREF(result);
             Py_DECREF(to);
         }
         Py_XDECREF(rows);
@@ -234,7 +240,6 @@ static bool match(struct walk *w, PyObject *slot, const struct lockstep_ref *ref
         if (struck) return true;
         if (PyErr_Occurred()) return false;
     }
-    if (!settle(w)) return false;
     PyObject *result = PyObject_CallMethod(ledger != NULL ? ledger : Py_None, "match", "OnK", w->bytes.owner, at,
                                            (unsigned long long)ref->seq);
     Py_XDECREF(result);
@@ -294,17 +299,13 @@ static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t
         if (digests || w.waiting || w.derived || ref.ts >= w.due || r->source_of[ref.source] || r->kind_of[ref.kind])
             good = step(&w, &ref, digests);
         if (!good) break;
-        w.done_seq = ref.seq;
-        w.done_ts = ref.ts;
-        w.any_done = true;
+        r->seq = ref.seq;
+        r->now = ref.ts;
     }
     r->running = false;
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    const bool settled = settle(&w);
-    if (type != NULL) PyErr_Restore(type, value, trace);
+    Py_XDECREF(w.held);
     PyBuffer_Release(&view);
-    return good && settled ? done : -1;
+    return good ? done : -1;
 }
 
 static bool may_run(const Runner *r, long long every) {
@@ -400,6 +401,7 @@ static PyObject *handle(PyObject *self, PyObject *args) {
         if (PyMethod_Check(l->handler)) {
             l->function = PyMethod_GET_FUNCTION(l->handler);
             l->self = PyMethod_GET_SELF(l->handler);
+            l->call = PyVectorcall_Function(l->function);
         }
     }
     struct kind *k = entry_of(r, kind, decode);
@@ -462,9 +464,8 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     Runner *r = (Runner *)type->tp_alloc(type, 0);
     if (r == NULL) return NULL;
     r->group = Py_NewRef(group);
-    const struct slot_name names[] = {{"due", &r->in.due},           {"seq", &r->in.seq},         {"now", &r->in.now},
-                                      {"_waiting", &r->in.waiting}, {"derived", &r->in.derived}, {"_listeners", &r->in.listeners},
-                                      {0}};
+    const struct slot_name names[] = {
+        {"due", &r->in.due}, {"_waiting", &r->in.waiting}, {"derived", &r->in.derived}, {"_listeners", &r->in.listeners}, {0}};
     if (!lockstep_slots(Py_TYPE(group), names)) goto failed;
     /* Entry 0 of both means none. */
     if ((r->kinds = PyMem_Calloc(1, sizeof *r->kinds)) == NULL || (r->speaking = PyMem_Calloc(1, sizeof *r->speaking)) == NULL) {
@@ -525,6 +526,9 @@ static PyMethodDef methods[] = {{"run", (PyCFunction)(void (*)(void))run, METH_F
                                 {"own", own, METH_VARARGS, NULL},
                                 {"speaks", speaks, METH_VARARGS, NULL},
                                 {0}};
+static PyMemberDef members[] = {{"seq", T_ULONGLONG, offsetof(Runner, seq), 0, NULL},
+                                {"now", T_LONGLONG, offsetof(Runner, now), 0, NULL},
+                                {0}};
 PyTypeObject lockstep_runner_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "apps.kernel._fast.Runner",
     .tp_basicsize = sizeof(Runner),
@@ -534,4 +538,5 @@ PyTypeObject lockstep_runner_type = {
     .tp_clear = clear,
     .tp_dealloc = dealloc,
     .tp_methods = methods,
+    .tp_members = members,
 };

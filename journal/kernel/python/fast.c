@@ -42,6 +42,17 @@ struct field {
     char what;
 };
 
+/* Where a scalar stands, and how many like it come with it: what is written into each message, told as shortly as it can be. */
+struct place {
+    uint32_t slot, at;
+};
+struct run {
+    uint32_t end; /* in `places` */
+    char what;    /* s or u */
+    uint8_t bytes;
+};
+enum { RUNS_MAX = 8 }; /* signed and unsigned, four sizes each */
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
@@ -51,6 +62,11 @@ typedef struct {
     Py_ssize_t bytes, n;
     bool variable;
     struct field *fields;
+    /* Of a decoder: the scalars in runs of one type, and the fields that are something else. */
+    struct place *places;
+    struct run runs[RUNS_MAX];
+    const struct field **others;
+    uint32_t runs_n, others_n;
 } Coder;
 
 /* The low `bytes` of an integer into `to`; false where it is none or does not fit. */
@@ -154,7 +170,7 @@ static bool measure(PyObject *v, const struct field *f, struct item *item) {
 }
 
 /* The fixed part of one object; false where a value is not for us. */
-static bool fill(const Coder *c, PyObject *m, uint8_t *to) {
+static bool fix(const Coder *c, PyObject *m, uint8_t *to) {
     memcpy(to, c->defaults, (size_t)c->bytes);
     for (const struct field *f = c->fields, *end = f + c->n; f < end; f++) {
         PyObject *v = *SLOT(m, f->slot);
@@ -169,7 +185,7 @@ static bool fill(const Coder *c, PyObject *m, uint8_t *to) {
 static bool fill_rows(const Coder *c, PyObject *rows, uint8_t *to) {
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(rows); i++, to += c->bytes) {
         PyObject *row = PySequence_Fast_GET_ITEM(rows, i);
-        if (Py_TYPE(row) != c->cls || !fill(c, row, to)) return false;
+        if (Py_TYPE(row) != c->cls || !fix(c, row, to)) return false;
     }
     return true;
 }
@@ -201,7 +217,7 @@ static PyObject *encoded(const Coder *c, PyObject *m) {
     if (body == NULL) return NULL;
     uint8_t *to = (uint8_t *)PyBytes_AS_STRING(body);
     memset(to + c->bytes, 0, (size_t)(size - c->bytes));
-    bool good = fill(c, m, to);
+    bool good = fix(c, m, to);
     Py_ssize_t at = c->bytes;
     n = 0;
     for (const struct field *f = c->fields, *end = f + c->n; good && c->variable && f < end; f++) {
@@ -365,15 +381,44 @@ reference:
     return PyObject_Vectorcall(c->reference, args, nargsf, names);
 }
 
+/* Write over the integers of one type. */
+#define FILL(TYPE, put)                                                                                                  \
+    for (; p < end; p++) {                                                                                               \
+        TYPE x;                                                                                                          \
+        memcpy(&x, body + p->at, sizeof x);                                                                              \
+        if (!put(SLOT(m, p->slot), x)) return false;                                                                     \
+    }                                                                                                                    \
+    break
+
+static bool fill(const Coder *c, PyObject *m, const struct lockstep_bytes *b, Py_ssize_t at) {
+    const uint8_t *body = b->at + at;
+    const struct place *p = c->places;
+    for (uint32_t i = 0; i < c->runs_n; i++) {
+        const struct run *run = &c->runs[i];
+        const struct place *end = c->places + run->end;
+        switch (run->what << 8 | run->bytes) {
+        case 's' << 8 | 8: FILL(int64_t, put_signed);
+        case 's' << 8 | 4: FILL(int32_t, put_signed);
+        case 's' << 8 | 2: FILL(int16_t, put_signed);
+        case 's' << 8 | 1: FILL(int8_t, put_signed);
+        case 'u' << 8 | 8: FILL(uint64_t, put_unsigned);
+        case 'u' << 8 | 4: FILL(uint32_t, put_unsigned);
+        case 'u' << 8 | 2: FILL(uint16_t, put_unsigned);
+        default: FILL(uint8_t, put_unsigned);
+        }
+    }
+    for (uint32_t i = 0; i < c->others_n; i++)
+        if (!put(SLOT(m, c->others[i]->slot), c->others[i], b, at)) return false;
+    return true;
+}
+
 /* See message.h. */
 static bool message(PyObject *decoder, PyObject **held, const struct lockstep_bytes *b, Py_ssize_t at) {
     const Coder *c = (Coder *)decoder;
     PyObject *m = *held;
     if (!has_room(c, b, at)) return take(held, PyObject_CallFunction(c->reference, "On", b->owner, at));
     if (m == NULL || Py_REFCNT(m) != 1 || !Py_IS_TYPE(m, c->cls)) return take(held, made_of(c, b, at));
-    const struct field *f = c->fields, *end = f + c->n;
-    while (f < end && put(SLOT(m, f->slot), f, b, at)) f++;
-    return f == end;
+    return fill(c, m, b, at);
 }
 
 static PyObject *encode_one(PyObject *encoder, PyObject *m) {
@@ -388,8 +433,31 @@ static bool slot_offset(PyObject *member, Py_ssize_t *offset) {
     return d->type == T_OBJECT_EX;
 }
 
-/* Bytes that `put` reads at a field. */
-static uint32_t least(char what) { return what == 'd' ? 32 : what == 'w' ? 16 : what == 's' || what == 'u' ? 1 : 8; }
+static bool is_scalar(const struct field *f) { return f->what == 's' || f->what == 'u'; }
+
+/* Whether a field is as wide as what is read there: a scalar's own size, or at least a descriptor. */
+static bool is_wide_enough(const struct field *f) {
+    if (is_scalar(f)) return f->bytes == 8 || f->bytes == 4 || f->bytes == 2 || f->bytes == 1;
+    return f->bytes >= (f->what == 'd' ? 32 : f->what == 'w' ? 16 : 8);
+}
+
+/* Sort the fields for `fill`. False: an error is set. */
+static bool plan(Coder *c) {
+    c->places = PyMem_Calloc((size_t)c->n + 1, sizeof *c->places);
+    c->others = PyMem_Calloc((size_t)c->n + 1, sizeof *c->others);
+    if (c->places == NULL || c->others == NULL) return PyErr_NoMemory(), false;
+    uint32_t placed = 0;
+    for (const char *what = "su"; *what; what++)
+        for (uint8_t bytes = 8; bytes > 0; bytes /= 2) {
+            const uint32_t first = placed;
+            for (const struct field *f = c->fields; f < c->fields + c->n; f++)
+                if (f->what == *what && f->bytes == bytes) c->places[placed++] = (struct place){(uint32_t)f->slot, f->at};
+            if (placed > first) c->runs[c->runs_n++] = (struct run){placed, *what, bytes};
+        }
+    for (const struct field *f = c->fields; f < c->fields + c->n; f++)
+        if (!is_scalar(f)) c->others[c->others_n++] = f;
+    return true;
+}
 
 /* Encoder(cls, reference, fixed_bytes, [(name, at, bytes, what, default)]), Decoder the same. For the default of a group: the
  * rows' Encoder (None: only groups without rows are encoded here), their class to decode. Classes live as long as the process. */
@@ -421,7 +489,7 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         const bool slot = slot_offset(member, &f->slot);
         Py_DECREF(member);
         if (!slot || f->what == 0 || strchr("sudtbwg", f->what) == NULL) goto unfit;
-        if ((Py_ssize_t)f->at + f->bytes > bytes || f->bytes < least(f->what)) goto unfit;
+        if ((Py_ssize_t)f->at + f->bytes > bytes || !is_wide_enough(f)) goto unfit;
         if (strchr("tbg", f->what) != NULL) {
             c->variable = true;
             if (++items > VARIABLE_MAX) goto unfit;
@@ -437,6 +505,7 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         } else if (!(c->call == decode && f->what == 'w') && store(standard, f, c->defaults + f->at))
             f->standard = Py_NewRef(standard);
     }
+    if (c->call == decode && !plan(c)) goto failed;
     return (PyObject *)c;
 out_of_memory:
     PyErr_NoMemory();
@@ -455,6 +524,8 @@ static void coder_dealloc(PyObject *self) {
         Py_XDECREF(c->fields[i].row);
     }
     PyMem_Free(c->fields);
+    PyMem_Free(c->places);
+    PyMem_Free(c->others);
     PyMem_Free(c->defaults);
     Py_XDECREF(c->cls);
     Py_XDECREF(c->reference);

@@ -47,6 +47,16 @@ static inline unsigned digits_of(uint64_t magnitude) {
     return magnitude == 0 ? 0 : magnitude >> DIGIT_BITS == 0 ? 1 : magnitude >> 2 * DIGIT_BITS == 0 ? 2 : 3;
 }
 
+/* What a slot holds makes way for a new object. Apart, so that what is common stays short. */
+__attribute__((noinline, cold, unused)) static bool replace_number(PyObject **slot, bool negative, uint64_t magnitude) {
+    PyObject *old = *slot;
+    PyObject *made = negative ? PyLong_FromLongLong((long long)(0 - magnitude)) : PyLong_FromUnsignedLongLong(magnitude);
+    if (made == NULL) return false;
+    *slot = made;
+    Py_XDECREF(old);
+    return true;
+}
+
 /* Let a slot hold an integer, given as sign and magnitude. The slot may be empty, or hold anything. False: an error is set. */
 static inline bool put_number(PyObject **slot, bool negative, uint64_t magnitude) {
     PyObject *old = *slot;
@@ -65,11 +75,7 @@ static inline bool put_number(PyObject **slot, bool negative, uint64_t magnitude
             return true;
         }
     }
-    PyObject *made = negative ? PyLong_FromLongLong((long long)(0 - magnitude)) : PyLong_FromUnsignedLongLong(magnitude);
-    if (made == NULL) return false;
-    *slot = made;
-    Py_XDECREF(old);
-    return true;
+    return replace_number(slot, negative, magnitude);
 }
 
 static inline bool put_signed(PyObject **slot, int64_t x) {

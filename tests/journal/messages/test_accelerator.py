@@ -135,6 +135,8 @@ def test_a_class_that_is_no_message_is_refused() -> None:
         FAST.Encoder(int, int, 8, [("real", 0, 8, "s", 0)])
     with pytest.raises(TypeError, match="layout"):
         FAST.Decoder(TopOfBook, int, 8, [("bid_px", 8, 8, "s", 0)])
+    with pytest.raises(TypeError, match="layout"):
+        FAST.Decoder(TopOfBook, int, 8, [("bid_px", 0, 3, "s", 0)])
 
 
 def test_off_means_off() -> None:
