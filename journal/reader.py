@@ -338,6 +338,7 @@ class JournalReader:
         self.buffer = self._buffer = memoryview(mapped)
         self._header = header
         start_reader(self._c, header, self._base)
+        self._c.ahead_to = max(0, self._written_bytes(header) - lib.LOCKSTEP_READ_AHEAD_BYTES)
         evolution = evolution_of(header)
         named = self._wanted.instruments is not None or self._wanted.orders is not None
         self._fields = fields_of(header) if named else None
@@ -350,6 +351,14 @@ class JournalReader:
             self._load(bytearray(_EMPTY_BYTES))
         else:
             self._plan = self._plan_for(header, mapped)
+
+    def _written_bytes(self, header: SegmentHeader) -> int:
+        """How far a segment is written that is entered now; all of it where no writer says so."""
+        control = self._read_control()
+        if control is None:
+            return header.segment_bytes
+        number, offset = divmod(int(control.c.published), 1 << 32)
+        return header.segment_bytes if header.number < number else offset if header.number == number else 0
 
     def _pass_over(self, kinds: Iterable[int]) -> None:
         """Deliver no frames of these kinds."""
@@ -373,7 +382,7 @@ class JournalReader:
     def _load(self, window: bytearray) -> None:
         self.buffer = self._buffer = memoryview(window).toreadonly()
         self._base = ffi.from_buffer(window)
-        self._c.base, self._c.bytes, self._c.offset = self._base, len(window), 0
+        self._c.base, self._c.bytes, self._c.offset, self._c.ahead_to = self._base, len(window), 0, 0
 
     def _plan_for(self, header: SegmentHeader, mapped: mmap.mmap) -> Plan | None:
         """What to read of a full segment; None: everything, frame by frame."""

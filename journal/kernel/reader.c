@@ -123,6 +123,13 @@ static inline const struct lockstep_frame *plain(const struct lockstep_reader *r
 /* The next frame, or NULL with r at its place and r->state set. */
 static inline const struct lockstep_frame *next(struct lockstep_reader *r, const struct place *p)
 {
+    /* The hardware asks for lines ahead too, but not beyond a page. */
+    if (p->offset < r->ahead_to) {
+        const uint8_t *ahead = r->base + p->offset + LOCKSTEP_READ_AHEAD_BYTES;
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + 64);
+        __builtin_prefetch(ahead + 128);
+    }
     const struct lockstep_frame *f = plain(r, p);
     if (__builtin_expect(f != NULL, 1))
         return f;

@@ -9,6 +9,8 @@ struct lockstep_ref {
     int64_t  ts;
 };
 
+enum { LOCKSTEP_READ_AHEAD_BYTES = 4096 }; /* how far ahead of the checks lines are asked for, where that is known to be written */
+
 enum lockstep_read_state {
     LOCKSTEP_MORE = 0,        /* stopped because a limit was reached */
     LOCKSTEP_TAIL = 1,        /* nothing further is written yet */
@@ -36,6 +38,8 @@ struct lockstep_reader {
     uint32_t state;           /* enum lockstep_read_state, set by poll */
     uint64_t expected;        /* what a BAD_… state expected and found */
     uint64_t found;
+    uint64_t ahead_to;        /* frames before this offset have LOCKSTEP_READ_AHEAD_BYTES of frames behind them that nobody writes any more:
+                               * lines there are asked for ahead. Where a writer is at work that would take them from it */
     uint64_t kinds[1024];
     const uint32_t *versions; /* by kind: the version that a delivered frame must have, 0: any; NULL: any of any kind */
 };

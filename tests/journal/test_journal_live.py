@@ -14,6 +14,7 @@ from pathlib import Path
 
 from journal.errors import JournalCorrupt, SegmentMissing, SegmentTruncated
 from journal.frames import frames
+from journal.kernel._journal import lib
 from journal.reader import JournalReader
 from journal.verify import survey
 from journal.writer import JournalWriter
@@ -144,3 +145,27 @@ def test_copy_of_a_live_journal_is_a_prefix(folder):
     process.kill()
     process.wait(30)
     check_frames(folder / "j")
+
+
+def test_lines_are_asked_for_ahead_only_where_no_writer_is_at_work(tmp_path):
+    path = tmp_path / "j"
+    with JournalWriter.open(path, segment_bytes=1 << 20) as writer:
+        for seq in range(1, 101):
+            writer.append_bytes(10_000, 1, body(1), ts=seq, source=1, source_seq=seq)
+        with JournalReader(path) as reader:
+            assert reader.poll() is not None
+            at = reader._c.offset
+            assert reader._c.ahead_to == max(0, at - lib.LOCKSTEP_READ_AHEAD_BYTES)
+            for seq in range(101, 20_001):
+                writer.append_bytes(10_000, 1, body(1), ts=seq, source=1, source_seq=seq)
+            assert reader.poll() is not None
+            assert reader._c.ahead_to < at  # learned when the segment was entered
+        with JournalReader(path) as reader:
+            assert reader.poll() is not None
+            assert reader._c.ahead_to == (1 << 20) - lib.LOCKSTEP_READ_AHEAD_BYTES
+    assert check_read(path) == 20_000
+
+
+def check_read(path):
+    with JournalReader(path) as reader:
+        return sum(len(batch) for batch in iter(reader.poll, None))
