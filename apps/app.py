@@ -50,7 +50,7 @@ class App:
 
     def __new__(cls, *_: Any, **__: Any) -> Self:
         self = super().__new__(cls)
-        # A dict of its own from the start: in CPython 3.11 and 3.12 a class's instances share the keys of theirs, and whoever
+        # A dict of its own from the start: in CPython 3.11 to 3.13 a class's instances share the keys of theirs, and whoever
         # looks at such a dict once, as every snapshot does, makes each later access to an attribute a slow one.
         self.__dict__ = {}
         self.me = self.now = self.seq = self.source = 0  # not in __init__, which is the app's own

@@ -38,6 +38,8 @@ DIGEST_EVERY = 4096
 SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 NEVER = 2**63 - 1
+ALL = 2**64 - 1
+"""Later than any frame."""
 _fast = accelerator.extension("apps.kernel._fast")
 _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
@@ -290,6 +292,18 @@ class Group:
             place.seq, place.now = seq, ts
             count += 1
         return count
+
+    def read(self, reader: JournalReader, *, max_frames: int = 4096, to_seq: int = ALL) -> int | None:
+        """Step through the next frames of a reader: at most `max_frames`, none behind `to_seq`. Returns how many it handed on
+        (0 where it passed over what its filter leaves out); None: nothing new is there."""
+        at = reader.tail(1) if self._runner and self.before_handler is None else None
+        if at is not None:
+            count = self._runner.read(reader.buffer, at[0], max_frames, to_seq, DIGEST_EVERY)
+            if count or reader.is_at_tail:
+                return int(count) or None
+        # Without the accelerator, or another segment begins.
+        batch = reader.poll(max_frames, to_seq=to_seq)
+        return None if batch is None else self.run(batch.buffer, batch.refs)
 
     def follow(self, reader: JournalReader, max_frames: int, spin_ns: int, *, yields: bool = False) -> bool:
         """Wait at the tail of the stream for up to `spin_ns`, and step through what comes. False: nothing came."""

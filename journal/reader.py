@@ -267,6 +267,11 @@ class JournalReader:
             self._addresses = int(ffi.cast("uintptr_t", c)), int(ffi.cast("uintptr_t", self._refs))
         return self._addresses
 
+    @property
+    def is_at_tail(self) -> bool:
+        """Whether the last look at the segment found nothing further written yet."""
+        return bool(self._c.state == lib.LOCKSTEP_TAIL)
+
     def at_tail(self, max_frames: int, spin_ns: int, *, yields: bool = False) -> bytes | None:
         """`poll` for a host at the tail of the whole stream: waits in C, without the GIL, for up to `spin_ns` until there is
         something; `yields`: offers the core to others meanwhile. The refs of a Batch, in `buffer`. None: nothing came."""

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from apps.discovery import DISCOVERY_KINDS, AppSpec, Discovery
-from apps.group import Group, Slot
+from apps.group import ALL, Group, Slot
 from apps.guard.building import build
 from apps.guard.trap import NotAFunctionOfTheStream, trapped
 from apps.ledger import Diverged, Emission, Ledger
@@ -138,11 +138,10 @@ class Player:
         """Step through the frames up to `to_seq` (included; None: all there are). Returns how many. Raises Diverged."""
         count = 0
         while to_seq is None or self.reader.next_seq <= to_seq:
-            limit = 4096 if to_seq is None else min(4096, to_seq + 1 - self.reader.next_seq)
-            batch = self.reader.poll(limit)
-            if batch is None:
+            stepped = self.group.read(self.reader, to_seq=ALL if to_seq is None else to_seq)
+            if stepped is None:
                 break
-            count += self.group.run(batch.buffer, batch.refs)
+            count += stepped
             if progress is not None:
                 progress(self.reader.next_seq - 1)
         return count

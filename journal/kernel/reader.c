@@ -142,6 +142,20 @@ static inline bool wanted(const struct lockstep_reader *r, uint16_t kind)
     return !r->filtered || (r->kinds[kind / 64] >> (kind % 64) & 1);
 }
 
+/* Whether a frame that is to be delivered is of the version that its kind must have; false with r at its place and r->state set. */
+static inline bool right_version(struct lockstep_reader *r, const struct place *p, const struct lockstep_frame *f)
+{
+    if (r->versions == NULL || r->versions[f->kind] == f->version || r->versions[f->kind] == 0)
+        return true;
+    put_back(r, p);
+    return stop(r, LOCKSTEP_BAD_VERSION, r->versions[f->kind], f->version);
+}
+
+static inline struct lockstep_ref ref_of(const struct place *p, const struct lockstep_frame *f)
+{
+    return (struct lockstep_ref){(uint32_t)p->offset, f->kind, f->source, f->seq, f->ts};
+}
+
 uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t refs_max, uint64_t scan_max,
                               uint64_t to_seq)
 {
@@ -154,17 +168,42 @@ uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *re
         if (f == NULL)
             return n;
         if (wanted(r, f->kind)) {
-            if (r->versions != NULL && r->versions[f->kind] != f->version && r->versions[f->kind] != 0) {
-                put_back(r, &p);
-                stop(r, LOCKSTEP_BAD_VERSION, r->versions[f->kind], f->version);
+            if (!right_version(r, &p, f))
                 return n;
-            }
-            refs[n++] = (struct lockstep_ref){(uint32_t)p.offset, f->kind, f->source, f->seq, f->ts};
+            refs[n++] = ref_of(&p, f);
         }
         pass(&p, f);
     }
     put_back(r, &p);
     return n;
+}
+
+uint32_t lockstep_reader_find(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
+                              uint64_t scan_max, uint64_t to_seq)
+{
+    uint32_t n = 0;
+    assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
+    r->state = LOCKSTEP_MORE;
+    struct place p = place_of(r);
+    for (uint64_t scanned = 0; scanned < scan_max && n < max && p.next_seq <= to_seq; scanned++) {
+        const struct lockstep_frame *f = next(r, &p);
+        if (f == NULL || !right_version(r, &p, f))
+            return n;
+        if (i->kinds[f->kind] | i->sources[f->source] || f->ts >= i->ts || f->seq == i->seq)
+            found[n++] = (struct lockstep_found){ref_of(&p, f), p.last_ts};
+        pass(&p, f);
+    }
+    put_back(r, &p);
+    return n;
+}
+
+void lockstep_reader_stand_behind(struct lockstep_reader *r, uint64_t offset)
+{
+    const struct lockstep_frame *f = (const void *)(r->base + offset);
+    struct place p = {offset, f->seq, 0, 0, 0};
+    pass(&p, f);
+    put_back(r, &p);
+    r->state = LOCKSTEP_MORE;
 }
 
 void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_frame *f)

@@ -59,6 +59,27 @@ void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_fram
 uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t refs_max, uint64_t scan_max,
                               uint64_t to_seq);
 
+/* Which frames somebody must see, of a stream whose every frame is checked. */
+struct lockstep_interest {
+    const uint16_t *kinds;   /* by number: not 0 where it must be seen */
+    const uint16_t *sources;
+    int64_t  ts;             /* whatever comes from this time on must */
+    uint64_t seq;            /* this one must */
+};
+
+/* Such a frame, and the time of the one before it, which nobody need have seen. */
+struct lockstep_found {
+    struct lockstep_ref ref;
+    int64_t ts_before;
+};
+
+/* As poll, but passing over what nobody must see: at most `scan_max` frames are looked at, at most `max` found. */
+uint32_t lockstep_reader_find(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
+                              uint64_t scan_max, uint64_t to_seq);
+
+/* Go back, or forward, to behind a sound frame of the same segment. */
+void lockstep_reader_stand_behind(struct lockstep_reader *r, uint64_t offset);
+
 /* As poll to the end of the segment, delivering nothing but each source's last numbers (as lockstep_note_source takes them)
  * and the per-kind frame and byte counts; `sources`, `frames_by_kind`, `bytes_by_kind` may be NULL.
  * Returns the number of frames. */

@@ -158,8 +158,8 @@ def _definitions() -> list[Message]:
 
 def _run(reader: JournalReader, group: Group) -> int:
     count = 0
-    while (batch := reader.poll(PORTION)) is not None:
-        count += group.run(batch.buffer, batch.refs)
+    while (stepped := group.read(reader)) is not None:
+        count += stepped
     return count
 
 

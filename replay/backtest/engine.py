@@ -286,5 +286,5 @@ class Backtest:
             self._append(self._trading, OrderSent(request_seq=seq, order_id=m.order_id, handed_ts=ts, stream=1), cause=seq)
 
     def _step(self) -> None:
-        while (batch := self.reader.poll()) is not None:
-            self.group.run(batch.buffer, batch.refs)
+        while self.group.read(self.reader) is not None:
+            pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import apps.group
 from apps.app import App
 from apps.group import Group
 from apps.ledger import Diverged, Ledger
+from journal.errors import JournalCorrupt
 from journal.frames import frames
 from journal.messages import (
     NULL,
@@ -135,19 +137,30 @@ def a_day(folder, count=700):
     return folder
 
 
-def played(folder, *, accelerated, batch=4096, **more):
+def steps(group, reader, batch):
+    """Through all there is, poll by poll."""
+    while (polled := reader.poll(batch)) is not None:
+        yield group.run(polled.buffer, polled.refs)
+
+
+def reads(group, reader, batch):
+    """The same as hosts do it that replay."""
+    while (stepped := group.read(reader, max_frames=batch)) is not None:
+        yield stepped
+
+
+def played(folder, *, accelerated, batch=4096, way=steps, **more):
     snapshots = []
     group = group_of(
         accelerated=accelerated, sink=lambda slot, seq, ts, data: snapshots.append((slot.name, seq, ts, data)), **more
     )
     count, error = 0, None
     with JournalReader(folder) as reader:
-        while (polled := reader.poll(batch)) is not None:
-            try:
-                count += group.run(polled.buffer, polled.refs)
-            except (Diverged, ZeroDivisionError) as raised:
-                error = str(raised)
-                break
+        try:
+            for stepped in way(group, reader, batch):
+                count += stepped
+        except (Diverged, ZeroDivisionError) as raised:
+            count, error = group.seq, str(raised)
     held = [slot.snapshot() for slot in group.slots if slot.name != "keeps"]
     context = [(slot.app.seq, slot.app.now, slot.app.source, slot.events) for slot in group.slots]
     ledgers = [(s.ledger.compared, s.ledger.emitted, list(s.ledger.pending.values())) for s in group.slots if s.ledger]
@@ -155,10 +168,11 @@ def played(folder, *, accelerated, batch=4096, **more):
 
 
 @needs_it
+@pytest.mark.parametrize("way", [steps, reads])
 @pytest.mark.parametrize("batch", [1, 7, 4096])
-def test_the_same_day(tmp_path, often, plainly, batch):
+def test_the_same_day(tmp_path, often, plainly, batch, way):
     a_day(tmp_path)
-    _, fast = played(tmp_path, accelerated=True, batch=batch)
+    _, fast = played(tmp_path, accelerated=True, batch=batch, way=way)
     plainly()
     _, plain = played(tmp_path, accelerated=False)
     assert fast == plain
@@ -168,7 +182,8 @@ def test_the_same_day(tmp_path, often, plainly, batch):
 
 
 @needs_it
-def test_a_difference_is_found_at_the_same_frame(tmp_path, often, monkeypatch):
+@pytest.mark.parametrize("way", [steps, reads])
+def test_a_difference_is_found_at_the_same_frame(tmp_path, often, monkeypatch, way):
     a_day(tmp_path)
     plainly = Busy.on_timer
 
@@ -176,7 +191,7 @@ def test_a_difference_is_found_at_the_same_frame(tmp_path, often, monkeypatch):
         plainly(self, token if len(self.heard) < 400 else token + 1)
 
     monkeypatch.setattr(Busy, "on_timer", changed)
-    _, fast = played(tmp_path, accelerated=True)
+    _, fast = played(tmp_path, accelerated=True, way=way)
     _, plain = played(tmp_path, accelerated=False)
     assert fast == plain
     assert "differs from the journal" in fast[1]
@@ -214,7 +229,8 @@ def test_an_emission_that_nobody_said_and_one_said_otherwise(tmp_path):
 
 
 @needs_it
-def test_what_a_handler_raises_leaves_the_group_where_python_would(tmp_path):
+@pytest.mark.parametrize("way", [steps, reads])
+def test_what_a_handler_raises_leaves_the_group_where_python_would(tmp_path, way):
     class Fails(App):
         def on_trade_summary(self, m):
             if m.trades[0].px > 100:
@@ -222,10 +238,109 @@ def test_what_a_handler_raises_leaves_the_group_where_python_would(tmp_path):
 
     a_day(tmp_path)
     also = [("fails", Fails, 12, 0)]
-    _, fast = played(tmp_path, accelerated=True, also=also)
+    _, fast = played(tmp_path, accelerated=True, also=also, way=way)
     _, plain = played(tmp_path, accelerated=False, also=also)
     assert fast == plain
     assert fast[1] == "integer division or modulo by zero"
+
+
+def naps(group, seed):
+    """An app that handles few frames and is woken among those that nobody handles; and where its host stands meanwhile."""
+    draw, stands = random.Random(seed), []
+    delays = [[draw.choice((0, 1, 3, 40, 900)) for _ in range(draw.randrange(3))] for _ in range(8)]
+
+    class Naps(App):
+        def __init__(self):
+            self.woken = []
+
+        def on_trade_summary(self, m):
+            self.wake("frame", m.instrument)
+
+        def on_timer(self, token):
+            self.wake("timer", self.seq + token)
+
+        def wake(self, why, n):
+            self.woken.append((why, self.seq, self.now, self.source))
+            stands.append((group.seq, group.now))
+            for token, delay in enumerate(delays[n % len(delays)]):
+                self.set_timer(self.now + (delay if why == "frame" else delay + 1), token)
+
+    return Naps(), stands
+
+
+@needs_it
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32), count=st.integers(1, 700), every=st.integers(1, 60), batch=st.sampled_from([1, 5, 300, 4096])
+)
+def test_frames_that_nobody_handles_wake_whoever_asked_for_it(tmp_path_factory, seed, count, every, batch):
+    folder, draw, ts = tmp_path_factory.mktemp("naps"), random.Random(seed), 0
+    with JournalWriter.open(folder, stream_id=1, nonce=1, segment_bytes=1 << 20) as writer:
+        for n in range(1, count + 1):
+            ts += draw.choice((1, 1, 1, 2, 30))
+            message = TradeSummary(instrument=draw.randrange(100)) if draw.randrange(every) == 0 else Clock(mono_ns=n)
+            writer.append(message, ts=ts, source=1, source_seq=n)
+    found = []
+    for way in (reads, steps):
+        group = Group()
+        if way is steps:
+            group._runner = None
+        app, stands = naps(group, seed)
+        slot = group.add("naps", app, source=3, ledger=Ledger("naps"))
+        with JournalReader(folder) as reader:
+            stepped = sum(way(group, reader, batch))
+        found.append((stepped, group.seq, group.now, group.due, stands, slot.snapshot()))
+    assert found[0] == found[1]
+    assert found[0][0] == count
+
+
+@needs_it
+def test_no_frame_is_read_behind_the_one_that_was_asked_for(tmp_path):
+    a_day(tmp_path)
+    group = group_of(accelerated=True)
+    with JournalReader(tmp_path) as reader:
+        for to_seq in (1, 2, 50, 50, 49, 400):
+            before = group.seq
+            stepped = group.read(reader, to_seq=to_seq)
+            assert (stepped or 0) == max(0, to_seq - before)
+            assert group.seq == max(before, to_seq) == reader.seen_seq
+        assert group.read(reader, max_frames=3, to_seq=500) == 3
+        assert group.seq == 403
+
+
+@needs_it
+def test_damage_is_told_when_the_frames_before_it_have_been_handled(tmp_path):
+    a_day(tmp_path)
+    path = next(tmp_path.glob("*.seg"))
+    with JournalReader(tmp_path) as reader:
+        offset, *_, seq, _ = list(reader.poll())[600]
+    data = bytearray(path.read_bytes())
+    data[offset + 70] ^= 1
+    path.write_bytes(data)
+    group = group_of(accelerated=True)
+    with JournalReader(tmp_path) as reader, pytest.raises(JournalCorrupt):
+        for _ in reads(group, reader, 4096):
+            pass
+    assert group.seq == seq - 1
+
+
+@needs_it
+def test_a_handler_may_close_the_reader(tmp_path):
+    a_day(tmp_path)
+    group, seen = Group(), []
+
+    class Closes(App):
+        def on_top_of_book(self, m):
+            seen.append(m.bid_px)
+            if len(seen) == 100:
+                reader.close()
+
+    group.add("closes", Closes(), source=12, ledger=Ledger("closes"))
+    reader = JournalReader(tmp_path)
+    assert group.read(reader, max_frames=20) == 20
+    stepped = group.read(reader)
+    assert 100 <= len(seen) <= 132
+    assert group.seq == 20 + stepped
 
 
 @needs_it

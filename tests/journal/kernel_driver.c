@@ -142,6 +142,10 @@ int main(int argc, char **argv)
     struct lockstep_ref refs[64];
     uint8_t rows[64 * (64 + 32)];
     uint64_t seen = 0, surveyed = 0;
+    static uint16_t wanted[65536];
+    static struct lockstep_found found[16];
+    for (int i = 0; i < 65536; i += 3)
+        wanted[i] = 1;
     for (uint32_t n = 1; n <= segments; n++) {
         uint8_t *data = load(argv[1], n, bytes);
         r.verify = 1;
@@ -179,6 +183,18 @@ int main(int argc, char **argv)
                 uint32_t got = lockstep_reader_poll(&r, refs, 64, 1000, UINT64_MAX);
                 lockstep_gather(copy, refs, got, 32, rows);
             } while (r.state == LOCKSTEP_MORE);
+            const uint32_t poll_state = r.state;
+            const uint64_t polled_to = r.next_seq;
+            start(&r, copy, bytes);
+            do {
+                const struct lockstep_interest interest = {wanted, wanted, INT64_MAX, r.next_seq + random64() % 40};
+                uint32_t got = lockstep_reader_find(&r, &interest, found, 16, 300, UINT64_MAX);
+                if (got > 0 && random64() % 4 == 0) {
+                    lockstep_reader_stand_behind(&r, found[got - 1].ref.offset);
+                    EXPECT(r.next_seq == found[got - 1].ref.seq + 1 && r.last_ts == found[got - 1].ref.ts);
+                }
+            } while (r.state == LOCKSTEP_MORE);
+            EXPECT(r.state == poll_state && r.next_seq == polled_to);
             start(&r, copy, bytes);
             lockstep_reader_survey(&r, UINT64_MAX, &sources, NULL, NULL);
             /* Behind each bad place it goes on at the next good one, ever further. */

@@ -55,7 +55,8 @@ typedef struct {
 /* The state of a walk that Python code may have changed; looked at again after every call. */
 struct walk {
     Runner *r;
-    struct lockstep_bytes bytes;
+    Py_buffer view;
+    struct lockstep_bytes bytes; /* the same */
     PyObject *held; /* the object that `due` was read of: while it is held, no other is in its place */
     int64_t due;
     bool waiting, derived;
@@ -274,25 +275,41 @@ static bool step(struct walk *w, const struct lockstep_ref *ref, bool digests) {
     return !digests || ask(w, "_digests", "(IKL)", source, seq, ts);
 }
 
-/* Step through n frames. Returns how many; -1: an error is set. */
-static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t n, uint64_t every) {
-    Py_buffer view;
-    if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) < 0) return -1;
-    struct walk w = {.r = r, .bytes = {buffer, view.buf, view.len}};
+static bool begin(struct walk *w, Runner *r, PyObject *buffer) {
+    Py_buffer *view = &w->view;
+    if (PyObject_GetBuffer(buffer, view, PyBUF_SIMPLE) < 0) return false;
+    w->r = r;
+    w->bytes = (struct lockstep_bytes){buffer, view->buf, view->len};
     if (r->owner != buffer) {
         /* Groups of rows point into their segment; it should not stay for the sake of a message that nobody keeps. */
         for (Py_ssize_t i = 0; i < r->kinds_n; i++) Py_CLEAR(r->kinds[i].message);
         Py_INCREF(buffer);
         Py_XSETREF(r->owner, buffer);
     }
+    r->running = true;
+    return true;
+}
+
+static void end(struct walk *w) {
+    w->r->running = false;
+    Py_XDECREF(w->held);
+    PyBuffer_Release(&w->view);
+}
+
+/* Of the next digest. */
+static uint64_t digest_seq(uint64_t seq, uint64_t every) { return (seq + every - 1) / every * every; }
+
+/* Step through n frames. Returns how many; -1: an error is set. */
+static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t n, uint64_t every) {
+    struct walk w = {0};
+    if (!begin(&w, r, buffer)) return -1;
     uint64_t before = UINT64_MAX - 1, next = 0; /* seq of the frame before; of the next digest */
     Py_ssize_t done = 0;
-    r->running = true;
     bool good = look(&w);
     for (; good && done < n; done++) {
         struct lockstep_ref ref;
         memcpy(&ref, (const char *)refs + done * (Py_ssize_t)sizeof ref, sizeof ref);
-        if (ref.seq != before + 1) next = (ref.seq + every - 1) / every * every;
+        if (ref.seq != before + 1) next = digest_seq(ref.seq, every);
         const bool digests = ref.seq == next;
         if (digests) next += every;
         before = ref.seq;
@@ -302,10 +319,53 @@ static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t
         r->seq = ref.seq;
         r->now = ref.ts;
     }
-    r->running = false;
-    Py_XDECREF(w.held);
-    PyBuffer_Release(&view);
+    end(&w);
     return good ? done : -1;
+}
+
+/* Frames checked in one go, and of these, frames found: few enough to be near still when it is their turn. */
+enum { CHECKED = 256, FOUND = 32 };
+
+static int64_t must_see_from(const struct walk *w) { return w->waiting || w->derived ? INT64_MIN : w->due; }
+
+/* Step through what a reader finds in the segment that the buffer is, up to the frame `last`. Returns the last frame that is
+ * done with; 0: an error is set. */
+static uint64_t read_through(Runner *r, PyObject *buffer, struct lockstep_reader *reader, uint64_t last, uint64_t every) {
+    uint64_t done = reader->next_seq - 1;
+    struct walk w = {0};
+    if (!begin(&w, r, buffer)) return 0;
+    bool good = look(&w), more = true;
+    /* Handlers in Python may have closed the reader, or led it elsewhere. */
+    while (good && more && reader->base == w.bytes.at && reader->next_seq == done + 1 && done < last) {
+        struct lockstep_found found[FOUND];
+        const uint64_t digest = digest_seq(done + 1, every);
+        const struct lockstep_interest interest = {r->kind_of, r->source_of, must_see_from(&w), digest};
+        const uint32_t n = lockstep_messages->find(reader, &interest, found, FOUND, CHECKED, digest < last ? digest : last);
+        const uint64_t upto = reader->next_seq - 1;
+        const int64_t upto_ts = reader->last_ts;
+        more = reader->state == LOCKSTEP_MORE;
+        bool missed = false; /* a handler wants to be woken by a frame that was passed over */
+        for (uint32_t i = 0; good && !missed && i < n; i++) {
+            const struct lockstep_ref *ref = &found[i].ref;
+            if (ref->seq > done + 1) {
+                r->seq = ref->seq - 1;
+                r->now = found[i].ts_before;
+            }
+            if (!(good = step(&w, ref, ref->seq == digest))) break;
+            r->seq = done = ref->seq;
+            r->now = ref->ts;
+            const int64_t from_ts = must_see_from(&w);
+            missed = from_ts < interest.ts && from_ts <= upto_ts && done < upto;
+            if (missed && reader->base == w.bytes.at) lockstep_messages->stand_behind(reader, ref->offset);
+        }
+        if (good && missed) more = true;
+        else if (good && upto > done) {
+            r->seq = done = upto;
+            r->now = upto_ts;
+        }
+    }
+    end(&w);
+    return good ? done : 0;
 }
 
 static bool may_run(const Runner *r, long long every) {
@@ -341,6 +401,22 @@ static PyObject *follow(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     const uint32_t n = lockstep_messages->follow(reader, refs, (uint32_t)max, spin_ns, args[5] == Py_True);
     const Py_ssize_t done = n ? walk(r, args[0], refs, n, (uint64_t)every) : 0;
     return done < 0 ? NULL : PyLong_FromSsize_t(done);
+}
+
+/* read(buffer, reader, frames_max, to_seq, digest_every): step through what a reader of the whole stream, by the address of
+ * JournalReader.tail, finds in the segment that stands in the buffer: at most so many frames, none behind `to_seq`. Returns how
+ * many; 0: none is there, the reader says why. */
+static PyObject *read_on(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    Runner *r = (Runner *)self;
+    if (nargs != 5) return PyErr_Format(PyExc_TypeError, "read takes 5 arguments; found %zd", nargs);
+    struct lockstep_reader *reader = PyLong_AsVoidPtr(args[1]);
+    const unsigned long long max = PyLong_AsUnsignedLongLong(args[2]), to_seq = PyLong_AsUnsignedLongLong(args[3]);
+    const long long every = PyLong_AsLongLong(args[4]);
+    if (!may_run(r, every)) return NULL;
+    if (reader == NULL) return PyErr_Format(PyExc_ValueError, "no reader there");
+    const uint64_t before = reader->next_seq - 1, last = to_seq - before < max || to_seq < before ? to_seq : before + max;
+    const uint64_t done = read_through(r, args[0], reader, last, (uint64_t)every);
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(done - before);
 }
 
 /* ---- what it knows of the group */
@@ -522,6 +598,7 @@ static void dealloc(PyObject *self) {
 
 static PyMethodDef methods[] = {{"run", (PyCFunction)(void (*)(void))run, METH_FASTCALL, NULL},
                                 {"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL},
+                                {"read", (PyCFunction)(void (*)(void))read_on, METH_FASTCALL, NULL},
                                 {"handle", handle, METH_VARARGS, NULL},
                                 {"own", own, METH_VARARGS, NULL},
                                 {"speaks", speaks, METH_VARARGS, NULL},

@@ -610,7 +610,8 @@ static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow
                                   {"use_group", use_group, METH_O, NULL},
                                   {0}};
 static const struct lockstep_message_functions for_others = {
-    sizeof for_others, &decoder_type, &encoder_type, message, encode_one, wait_at_tail};
+    sizeof for_others, &decoder_type, &encoder_type,      message,
+    encode_one,        wait_at_tail,  lockstep_reader_find, lockstep_reader_stand_behind};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__fast(void) {

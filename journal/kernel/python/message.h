@@ -12,6 +12,8 @@
 
 struct lockstep_reader;
 struct lockstep_ref;
+struct lockstep_interest;
+struct lockstep_found;
 
 /* Bytes of frames, and the object that keeps them where they are. */
 struct lockstep_bytes {
@@ -31,6 +33,10 @@ struct lockstep_message_functions {
     PyObject *(*encode)(PyObject *encoder, PyObject *message);
     /* lockstep_reader_follow, without the interpreter if anybody else wants it. */
     uint32_t (*follow)(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t max, int64_t spin_ns, uint32_t yields);
+    /* lockstep_reader_find, lockstep_reader_stand_behind */
+    uint32_t (*find)(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
+                     uint64_t scan_max, uint64_t to_seq);
+    void (*stand_behind)(struct lockstep_reader *r, uint64_t offset);
 };
 
 #endif
