@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -25,9 +26,21 @@ _DECODE = msgspec.msgpack.Decoder().decode
 _WORD = 1 << 62
 
 
+class _Unfit(Exception):
+    """Why a value is no state; where it stands is put together on the way out, for nearly all values are state."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.steps: list[str] = []
+
+
 def encode(value: Any) -> bytes:
     """Canonical bytes of a value."""
-    return _ENCODE(_pack(value, "state"))
+    try:
+        packed = _pack(value)
+    except _Unfit as found:
+        raise StateError(f"state{''.join(reversed(found.steps))}: {found}") from None
+    return _ENCODE(packed)
 
 
 def decode(data: bytes) -> Any:
@@ -38,31 +51,73 @@ def decode(data: bytes) -> Any:
         raise StateError(f"not the bytes of a state: {error}") from None
 
 
-def _pack(value: Any, path: str) -> Any:
+def _pack(value: Any) -> Any:
     kind = type(value)
-    if value is None or kind is bool or kind is str or kind is bytes:
-        return value
-    if isinstance(value, Enum):
-        value, kind = value.value, int
     if kind is int:
         return value if -_WORD < value < _WORD else ["i", str(value)]
-    if kind is list:
-        return ["l", *[_pack(v, f"{path}[]") for v in value]]
-    if kind is tuple:
-        return ["t", *[_pack(v, f"{path}[]") for v in value]]
-    if kind is deque:
-        return ["q", value.maxlen, *[_pack(v, f"{path}[]") for v in value]]
+    if value is None or kind is bool or kind is str or kind is bytes:
+        return value
     if kind is dict or kind.__name__ == "defaultdict":
-        return ["d", *[x for k, v in value.items() for x in (_pack(k, f"{path} key"), _pack(v, f"{path}[{k!r}]"))]]
+        return _pack_dict(value)
+    if kind is list:
+        return ["l", *_pack_all(value)]
+    if kind is tuple:
+        return ["t", *_pack_all(value)]
+    if kind is deque:
+        return ["q", value.maxlen, *_pack_all(value)]
+    if isinstance(value, msgspec.Struct):
+        return ["s", _name(kind), *_pack_fields(value)]
+    if isinstance(value, Enum):
+        return value.value if -_WORD < value.value < _WORD else ["i", str(value.value)]
     if kind is Decimal:
         return ["n", str(value)]
     if isinstance(value, float | complex | set | frozenset):
-        raise StateError(f"{path}: {kind.__name__} {value!r}; state holds integers, text, lists and dicts only")
-    if isinstance(value, msgspec.Struct):
-        return ["s", _name(kind), *[_pack(getattr(value, f), f"{path}.{f}") for f in value.__struct_fields__]]
+        raise _Unfit(f"{kind.__name__} {value!r}; state holds integers, text, lists and dicts only")
     if hasattr(value, "__dict__") and not callable(value):
-        return ["o", _name(kind), *[x for k, v in vars(value).items() for x in (k, _pack(v, f"{path}.{k}"))]]
-    raise StateError(f"{path}: {kind.__name__} is no state; use integers, text, lists, dicts or msgspec structs")
+        return ["o", _name(kind), *_pack_attributes(value)]
+    raise _Unfit(f"{kind.__name__} is no state; use integers, text, lists, dicts or msgspec structs")
+
+
+def _pack_all(values: Iterable[Any]) -> list[Any]:
+    try:
+        return [_pack(v) for v in values]
+    except _Unfit as found:
+        found.steps.append("[]")
+        raise
+
+
+def _pack_dict(values: dict[Any, Any]) -> list[Any]:
+    packed: list[Any] = ["d"]
+    for k, v in values.items():
+        try:
+            packed.append(_pack(k))
+            packed.append(_pack(v))
+        except _Unfit as found:
+            found.steps.append(" key" if len(packed) % 2 else f"[{k!r}]")
+            raise
+    return packed
+
+
+def _pack_fields(value: msgspec.Struct) -> list[Any]:
+    packed = []
+    for name in value.__struct_fields__:
+        try:
+            packed.append(_pack(getattr(value, name)))
+        except _Unfit as found:
+            found.steps.append(f".{name}")
+            raise
+    return packed
+
+
+def _pack_attributes(value: object) -> list[Any]:
+    packed = []
+    for name, v in vars(value).items():
+        try:
+            packed += (name, _pack(v))
+        except _Unfit as found:
+            found.steps.append(f".{name}")
+            raise
+    return packed
 
 
 def _name(kind: type) -> str:

@@ -67,3 +67,25 @@ def test_a_snapshot_cannot_import():
 
 def test_decimal_is_exact():
     assert state.decode(state.encode(Decimal("0.10"))) == Decimal("0.10")
+
+
+class Plain:
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (1.5, "state: float 1.5;"),
+        ({"x": [1, (2, {1, 2})]}, "state['x'][][]: set"),
+        ({7: {"y": 1.5}}, "state[7]['y']: float"),
+        ({(1, 1.5): 2}, "state key[]: float"),
+        ({"x": Plain(good=1, bad=open)}, "state['x'].bad: builtin_function_or_method is no state"),
+        ([OpenOrder(order_id=1, instrument=2, side=1, qty=1.5, px=4, leaves_qty=3, status=2)], "state[].qty: float"),
+    ],
+)
+def test_what_is_no_state_is_found(value, where):
+    with pytest.raises(state.StateError) as found:
+        state.encode(value)
+    assert str(found.value).startswith(where)
