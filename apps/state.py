@@ -110,7 +110,7 @@ def _pack_fields(value: msgspec.Struct) -> list[Any]:
 
 
 def _pack_attributes(value: object) -> list[Any]:
-    packed = []
+    packed: list[Any] = []
     for name, v in vars(value).items():
         try:
             packed += (name, _pack(v))

@@ -39,6 +39,7 @@ from journal.messages import (
 from journal.messages.marketdata import Trade
 from journal.messages.schema import REGISTRY
 from journal.reader import JournalReader
+from journal.verify import survey
 from journal.writer import JournalWriter
 from lockstep.backtesting import run_backtest
 from lockstep.bench import back
@@ -246,15 +247,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             long = folder / "long"
             make_journal(long, arguments.back_frames)
             moves |= back.steps(long, tuple(APPS))
+        frame_bytes = sum(survey(market).bytes_by_kind.values()) / scan(market)[0]
     apps = [count / seconds for count, seconds in days]
     return {
         "bench": "replay",
         "conditions": conditions(
-            frames=arguments.frames, rounds=arguments.rounds, crc="checked", mix="65 % top of book, 25 % book, 10 % trades",
+            frames=arguments.frames, frame_bytes=round(frame_bytes), rounds=arguments.rounds, crc="checked",
+            mix="65 % top of book, 25 % book, 10 % trades",
             day_frames=days[0][0], day_market_share=round(share, 3), day="demo.toml: books, risk, OMS, positions, 2 strategies",
         ),
         "metrics": {
             "scan_frames_per_s": round(statistics.median(scanned)),
+            "scan_gb_per_s": round(statistics.median(scanned) * frame_bytes / 1e9, 2),
             "python_frames_per_s": round(statistics.median(every)),
             "python_frames_per_s_min": round(min(every)),
             "python_frames_per_s_max": round(max(every)),
