@@ -101,6 +101,8 @@ class Held(Answered):
         """Refuse what the venue does not take and we cannot emulate; note when we end it."""
         i = self.memory.instructions
         offer = i.offers.get(order.venue)
+        if offer is None and not (new.release_ts or new.exec_inst):
+            return  # it goes as it was asked
         ruling = capability(offer, new, now=self.ctx.now)
         reason = ruling.reason
         if not reason and 0 < new.expire_ts <= new.release_ts:

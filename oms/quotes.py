@@ -101,8 +101,10 @@ class Quotes(Releasing):
 
     def moved(self, order: Order) -> None:
         """A side of a quote has moved: say how the quote is, when that has changed."""
-        super().moved(order)
         i = self.memory.instructions
+        if not (i.holds or i.ends or i.list_of or i.swept or i.later or i.quote_of):
+            return  # as for most orders: nothing depends on any
+        super().moved(order)
         key = i.quote_of.get(order.order_id) if i.quote_of else None
         if key is None:
             return
@@ -127,8 +129,8 @@ class Quotes(Releasing):
 
     def report(self, order: Order, exec_type: int, *, reason: int = 0, flags: int = 0, **news: object) -> None:
         """A quote's end has the reason of the order that ended it."""
-        key = self.memory.instructions.quote_of.get(order.order_id)
-        if key is not None and order.closed and reason:
+        key = self.memory.instructions.quote_of.get(order.order_id) if reason else None
+        if key is not None and order.closed:
             self.memory.instructions.quotes[key].why = reason
         super().report(order, exec_type, reason=reason, flags=flags, **news)
 

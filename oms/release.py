@@ -60,7 +60,10 @@ class Releasing(Massing):
 
     def due(self, order: Order) -> int:
         """As before, or when its replace is to be sent."""
-        due, later = super().due(order), self.memory.instructions.later.get(order.order_id)
+        i = self.memory.instructions
+        if not (i.holds or i.ends or i.later or i.list_of):
+            return 0
+        due, later = super().due(order), i.later.get(order.order_id)
         return min((d for d in (due, later.at if later is not None and later.pass_seq else 0) if d), default=0)
 
     def on_timer(self, token: int) -> None:

@@ -56,17 +56,8 @@ class RiskEngine(Violations, Forming):
 
     # Decisions.
 
-    def on_new_order(self, m: NewOrder) -> None:
-        """Decide on a new order; reserve it if it passes."""
-        self._new(m, NewOrder.KIND)
-
-    def on_mass_quote(self, m: MassQuote) -> None:
-        """Decide on each of the orders that a quote stands for."""
-        if valid_quote(m, self.ctx.now):
-            for new in quote_orders(m, self.ctx.seq, self.ctx.source):
-                self._new(new, MassQuote.KIND)
-
-    def _new(self, m: NewOrder, kind: int) -> None:
+    def on_new_order(self, m: NewOrder, kind: int = NewOrder.KIND) -> None:
+        """Decide on a new order; reserve it if it passes. `kind`: of the frame that asks for it."""
         source = order_id_source(m.order_id)
         known = contains(self.memory.used.get(source, []), m.order_id & _OWN_NUMBER)
         if source == self.ctx.source and kind == NewOrder.KIND:  # a quote's ids are the stream's: never used before
@@ -109,6 +100,12 @@ class RiskEngine(Violations, Forming):
         if source == self.ctx.source:
             add(self.memory.used.setdefault(source, []), m.order_id & _OWN_NUMBER)
         self.memory.families.asked(m, self.ctx.seq, self.ctx.source)
+
+    def on_mass_quote(self, m: MassQuote) -> None:
+        """Decide on each of the orders that a quote stands for."""
+        if valid_quote(m, self.ctx.now):
+            for new in quote_orders(m, self.ctx.seq, self.ctx.source):
+                self.on_new_order(new, MassQuote.KIND)
 
     def on_emulated_trigger(self, m: EmulatedTrigger) -> None:
         """Decide on what a held order is sent as. It is reserved already, so nothing more is."""

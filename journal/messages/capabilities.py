@@ -43,11 +43,14 @@ OBSERVED = (Trigger.UNDEFINED, Trigger.LAST, Trigger.MARK, Trigger.INDEX, Trigge
 """Prices that the stream has, so that we can wait for them."""
 TIMED = (TimeInForce.DAY, TimeInForce.GTD, TimeInForce.GOOD_FOR_TIME)
 """Lives that we can end ourselves, by the stream's time."""
-OURS = ExecInst.EMULATED | ExecInst.NO_EMULATION
+# Plain integers: arithmetic with a flag's members costs a microsecond.
+_EMULATED, _NO_EMULATION = int(ExecInst.EMULATED), int(ExecInst.NO_EMULATION)
+OURS = _EMULATED | _NO_EMULATION
 """Instructions to us, not to the venue."""
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _RESTING = (TimeInForce.GTC, *TIMED)
-_POST_ONLY = ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.POST_ONLY_SLIDE
+_POST_ONLY = int(ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.POST_ONLY_SLIDE)
+_EFFECTS, _MARGINS = frozenset(map(int, PositionEffect)), frozenset(map(int, MarginMode))
 
 
 class Handling(IntEnum):
@@ -91,7 +94,7 @@ class Ruling(NamedTuple):
 def capability(offer: Offer | None, o: Any, *, now: int = 0) -> Ruling:
     """The ruling on an order's terms (NewOrder or RoutedOrder) at a venue that offers this, at a time (ns; 0: any)."""
     if offer is None:
-        if o.exec_inst & ExecInst.EMULATED:
+        if o.exec_inst & _EMULATED:
             return Ruling(Handling.REFUSED, Reason.EMULATION_NOT_POSSIBLE)
         return Ruling(Handling.NATIVE, 0, False, False, o.ord_type, o.tif, o.exec_inst)
     reason = _nonsense(o, now) or _not_offered(offer, o)
@@ -153,9 +156,9 @@ def _nonsense(o: Any, now: int) -> int:
         return Reason.INVALID_EXPIRE_TIME
     if o.display_qty != NULL and not 0 < o.display_qty <= o.order_qty:
         return Reason.INVALID_DISPLAY_QUANTITY
-    if o.position_effect not in PositionEffect.__members__.values():
+    if o.position_effect not in _EFFECTS:
         return Reason.INVALID_POSITION_EFFECT
-    if o.margin_mode not in MarginMode.__members__.values() or (o.leverage != NULL and o.leverage <= 0):
+    if o.margin_mode not in _MARGINS or (o.leverage != NULL and o.leverage <= 0):
         return Reason.INVALID_MARGIN_MODE_OR_LEVERAGE
     return _no_trigger(o) if o.ord_type in RELEASED_AS else 0
 
@@ -190,7 +193,7 @@ def _not_offered(offer: Offer, o: Any) -> int:
 
 def _type(offer: Offer, o: Any) -> tuple[bool, int, int]:
     """(held, type as sent, reason)."""
-    wanted, forbidden = o.exec_inst & ExecInst.EMULATED, o.exec_inst & ExecInst.NO_EMULATION
+    wanted, forbidden = o.exec_inst & _EMULATED, o.exec_inst & _NO_EMULATION
     if _bit(offer.ord_types, o.ord_type) and not wanted:
         return False, o.ord_type, 0
     if o.ord_type not in RELEASED_AS:
@@ -210,7 +213,7 @@ def _life(offer: Offer, o: Any, ord_type: int, *, held: bool) -> tuple[bool, int
         return o.tif in TIMED, TimeInForce.IOC if fits else o.tif, 0 if fits else Reason.EMULATION_NOT_POSSIBLE
     if _bit(offer.tifs, o.tif):
         return held and o.tif in TIMED, o.tif, 0
-    emulable = o.tif in TIMED and not o.exec_inst & ExecInst.NO_EMULATION and _bit(offer.tifs, TimeInForce.GTC)
+    emulable = o.tif in TIMED and not o.exec_inst & _NO_EMULATION and _bit(offer.tifs, TimeInForce.GTC)
     return emulable, TimeInForce.GTC, 0 if emulable else Reason.NOT_SUPPORTED_BY_VENUE
 
 
