@@ -22,7 +22,7 @@ class Context(Protocol):
     def source(self) -> int:
         """Publisher of the current frame."""
 
-    def emit(self, message: Message, flags: int = ..., /) -> None:
+    def emit(self, message: Message, flags: int = ...) -> None:
         """Publish, with the frame's flags (LAST when none are given)."""
 
     def set_timer(self, at: int, token: int) -> None:
