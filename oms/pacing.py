@@ -46,16 +46,19 @@ class Pacing(Destinations):
         pace = self.memory.pace
         if not pace.rules:
             return False
+        earlier = next((w for w in pace.queue if (w.order_id, w.action) == (order.order_id, action)), None)
+        if earlier is not None and earlier.request_seq == request_seq:
+            return True
+        if earlier is not None:
+            pace.queue.remove(earlier)  # overtaken: the venue answered it before it went
         pieces = self._pieces(order, action)
         keys = [p.key for p in pieces]
         if self._turn == order.order_id or not (self._in_the_way(keys, action) or self._free_at(pieces, action)):
             self._charge(order, action, pieces)
             return False
         waiting = Waiting(action, order.order_id, request_seq, self.ctx.now, risk_seq, hashed, until, keys)
-        if action == Action.CANCEL:
-            if any(w.action == action and w.order_id == order.order_id for w in pace.queue):
-                return True
-        elif any(p.rule.policy == Policy.REJECT or len(pace.queue) >= p.rule.queue_max for p in pieces):
+        refused = any(p.rule.policy == Policy.REJECT or len(pace.queue) >= p.rule.queue_max for p in pieces)
+        if refused and action != Action.CANCEL:
             self.step(order, Event.RISK_REJECT if action == Action.NEW else Event.REPLACE_FAIL, reason=Reason.VENUE_RATE_BUDGET)
             return True
         pace.queue.append(waiting)

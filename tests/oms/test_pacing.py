@@ -26,6 +26,7 @@ from journal.messages import (
     RoutedQuery,
     RoutedReplace,
     ScopeType,
+    VenueCancelReject,
     VenueOrderUpdate,
 )
 from oms.budgets import Kind, Per, Policy, Rule
@@ -179,6 +180,22 @@ def test_a_waiting_replace_and_the_cancel_that_comes_first():
     assert p.r.routed(first, RoutedCancel)
     assert p.r.count(RoutedReplace) == 1
     assert p.r.said(OrderCancelReject)[-1].reason == Reason.ALREADY_PENDING
+    p.replayed()
+
+
+def test_what_the_venue_answered_before_it_went_is_overtaken_by_the_next():
+    p = Paced(limit=2, reserve_percent=0)
+    first = p.acked()
+    p.new()
+    p.cancel(first)
+    assert p.waiting() == 1
+    p.r.frame(VenueCancelReject(order_id=first, reason=Reason.RATE_LIMIT), GATEWAY)  # of nothing that we sent
+    p.cancel(first)
+    p.r.oms.check()
+    assert p.waiting() == 1
+    p.r.pass_time(SECOND)
+    assert p.r.routed(first, RoutedCancel)
+    assert p.waiting() == 0
     p.replayed()
 
 
