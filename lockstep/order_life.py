@@ -18,7 +18,7 @@ SHOWN = 3
 
 def target(cell: Cell, state: State) -> State | None:
     """The reported state that a cell leads to first of all; None: it stays."""
-    if cell.to in ("=", "x", "rj"):
+    if cell.to in ("=", "x", "h", "rj"):
         return None
     if cell.to in ("b", "bn", "bo"):
         return State.N if state not in (State.N, State.PF) else None

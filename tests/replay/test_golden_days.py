@@ -24,6 +24,7 @@ def test_the_day_is_decided_as_it_was(name, tmp_path):
     assert verdict.apps == DECISIONS
 
 
-def test_the_days_leave_the_same_states(tmp_path):
-    journals = [make_day.unpack(make_day.DAYS / name, tmp_path / name) for name in NAMES]
+def test_the_same_definitions_leave_the_same_states(tmp_path):
+    """Two days whose streams differ in nothing but the schema that wrote them; later ones say what the venue takes, too."""
+    journals = [make_day.unpack(make_day.DAYS / name, tmp_path / name) for name in ("7de00005", "9ef7495e")]
     assert len({verify(journal, states=False).state_digest for journal in journals}) == 1
