@@ -128,5 +128,7 @@ def raises(before: Limit | None, m: RiskLimitSet) -> bool:
         return True
     if _SOFT.get(LimitAction(m.action), 2) < _SOFT.get(LimitAction(before.action), 2):
         return True
+    if m.confirmations > before.confirmations or m.ban_ms * 1_000_000 < before.ban_ns:
+        return True
     # What was allowed for a while only must not be allowed for longer.
     return before.valid_until_ts != 0 and not 0 < m.valid_until_ts <= before.valid_until_ts

@@ -15,6 +15,7 @@ import msgspec
 from journal.clock import SystemClock
 from journal.frames import frames, last_seq
 from journal.messages import (
+    NULL,
     BanLifted,
     CommandCode,
     CurrencyDefined,
@@ -154,6 +155,8 @@ def _line(number: int, limit: standing.Standing, names: dict[Any, str]) -> str:
 
 
 def _value(mantissa: int, exp: int) -> str:
+    if mantissa == NULL:
+        return "off"
     rate = exp == -12
     value = Decimal(mantissa).scaleb(exp + 2 if rate else exp).normalize()
     return f"{value:f}%" if rate else f"{value:f}"

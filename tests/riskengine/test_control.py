@@ -17,6 +17,7 @@ from journal.messages import (
     Ban,
     BanLifted,
     CancelAll,
+    CancelOrder,
     Clock,
     CommandCode,
     CommandResult,
@@ -414,6 +415,18 @@ def test_all_that_was_missed_at_once_is_done_at_once() -> None:
     assert len(d.said(HeartbeatLost)) == 4
 
 
+def test_the_orders_of_a_desk_are_canceled_one_by_one() -> None:
+    d = Desk()
+    d.frame(GroupDefined(group=1, members=[GroupMember(member=MAKER, member_type=ScopeType.STRATEGY)]))
+    assert d.blocked() == 0
+    desk = {"scope_type": ScopeType.GROUP, "scope_group": 1}
+    d.limit(RiskCheck.QUANTITY_LIMITS, 100, exp=-3, action=LimitAction.CANCEL, **desk)
+    d.blocked(qty=110)
+    assert not d.said(CancelAll)
+    (cancel,) = d.said(CancelOrder)
+    assert cancel.order_id == order_id_of(STRATEGY, 1)
+
+
 def test_the_heartbeats_return_clears_the_alert_and_a_person_the_pause() -> None:
     d = Desk(watches=[Watch(watch=1, name="desk", source=OPERATOR, interval_ns=SECOND, alert=1, pause=2)])
     beat(d)
@@ -532,11 +545,13 @@ def test_a_change_for_a_while_ends_and_what_was_before_holds_again() -> None:
         ({"warn": 50}, False), ({"warn": 51}, True), ({"warn": 0}, True), ({"action": LimitAction.WARN}, True),
         ({"action": LimitAction.KILL}, False), ({"side": Side.BUY}, True), ({"check": RiskCheck.POSITION}, True),
         ({"scope_type": ScopeType.VENUE}, True), ({"valid_until_ts": 9}, False),
+        ({"confirmations": 2}, False), ({"confirmations": 3}, True), ({"ban_ms": 5000}, False), ({"ban_ms": 4999}, True),
     ],
 )  # fmt: skip
 def test_what_counts_as_a_raise(terms: dict[str, int], more: bool) -> None:
-    before = Limit.of(limit(1, 100, warn=50), 1)
-    assert raises(before, limit(**({"hard": 100, "warn": 50} | terms))) == more
+    held = {"hard": 100, "warn": 50, "confirmations": 2, "ban_ms": 5000}
+    before = Limit.of(limit(1, **held), 1)
+    assert raises(before, limit(**(held | terms))) == more
 
 
 def test_what_was_allowed_for_a_while_is_not_tightened_into_for_ever() -> None:
