@@ -121,7 +121,9 @@ class Answered(External):
     def _end(self, order: Order, m: VenueOrderUpdate, event: Event, base: int, news: dict[str, Any]) -> None:
         """An end; if the venue counts fills that we have not seen, these first."""
         asked = order.cancel.reason if order.cancel is not None and event is Event.VENUE_CANCELED_ASKED else 0
-        reason = m.reason or asked or Reason.VENUE_OTHER
+        # That it was asked for is all a venue can say of a cancel of ours; why we asked says more.
+        why = m.reason if m.reason != Reason.USER_REQUEST else 0
+        reason = why or asked or m.reason or Reason.VENUE_OTHER
         if m.cum_qty != NULL and order.cum_qty < m.cum_qty < QTY_MAX:
             self._counts_more(order, m.cum_qty)
             ending = Ending(base, order.venue_cum, reason)
