@@ -50,12 +50,14 @@ ALLOWED = {
     "gateways.sim.exchange.process": "the exchange is the outside world: it stamps what it says; its pauses are seeded",
     "gateways.sim.exchange.server": "the outside world's clock, in its answers",
     "gateways.sim.exchange.market": "the outside world's flow, from a seed",
+    "gateways.sim.exchange.faults": "the outside world's misbehaviour, from a seed",
     "lockstep.feeds": "a generated market for backtests, from a seed; recorded before any app sees it",
     "lockstep.config": "{date} in the name of the journal's folder",
     "lockstep.demo": "the name of a demo's folder",
     "lockstep.commands.backtest": "the name of a backtest's folder",
     "lockstep.commands.whatif": "the name of a what-if's folder",
     "lockstep.bench.replay": "a bench's own messages, from a fixed seed",
+    "lockstep.torture.passes": "a campaign's forged orders, from its seed",
     "lockstep.torture.schemas": "a campaign's hostile texts, each from its seed",
 }
 

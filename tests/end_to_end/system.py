@@ -20,6 +20,7 @@ from journal.messages import (
     ExecType,
     ExecutionReport,
     Position,
+    SessionStart,
     Side,
     SourceDefined,
     SourceState,
@@ -128,8 +129,10 @@ def source_of(journal, name):
 def attached(journal, name):
     """How many rings of a source are attached now."""
     source, open_rings = source_of(journal, name), set()
-    for f in frames(journal, kinds=[SourceState.KIND]):
-        if f.message.source == source:
+    for f in frames(journal, kinds=[SessionStart.KIND, SourceState.KIND]):
+        if f.header.kind == SessionStart.KIND:
+            open_rings.clear()  # a sequencer that was killed told no ring's end
+        elif f.message.source == source:
             (open_rings.add if f.message.state == SourceStateCode.ATTACHED else open_rings.discard)(f.message.incarnation)
     return len(open_rings)
 

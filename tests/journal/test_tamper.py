@@ -11,6 +11,7 @@ import pytest
 import sealed_journal as sealed
 
 from journal.chain import measure
+from journal.messages.derive import schema_text
 from journal.seal import read_seal, seal_name, write_seal
 from journal.segment import segment_name
 from journal.verify import survey
@@ -43,6 +44,8 @@ def places(problems):
             continue
         if span := re.search(r"bytes (\d+) to (\d+) are not", problem):
             yield name[1], int(span[1]), int(span[2])
+        elif at := re.search(r"at byte (\d+) expected schema crc", problem):
+            yield name[1], int(at[1]), int(at[1]) + len(schema_text())  # one sum over all of the text
         elif at := re.search(r"at byte (\d+) expected", problem):
             yield name[1], int(at[1]) // BLOCK * BLOCK, int(at[1]) // BLOCK * BLOCK + BLOCK - 1
         else:

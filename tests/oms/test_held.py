@@ -47,6 +47,7 @@ from journal.messages.capabilities import RELEASED_AS
 
 T, S = OrdType, OrdStatus
 BUY, SELL = Side.BUY, Side.SELL
+TRAIL = {"trail_offset": 20, "trail_type": TrailType.PRICE}
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_a_stop_is_held_released_at_its_price_and_every_link_of_the_chain_is_nam
     desk.fill(order_id, 100)
     assert desk.status(order_id) == S.FILLED
     assert desk.oms.memory.instructions.holds == {}
-    assert desk.risk.memory.forms.bodies == {}
+    assert desk.risk.memory.forms == {}
 
 
 # (type, side, trigger price kind, stop, prices that do not trigger, price that does)
@@ -162,7 +163,7 @@ def test_a_trail_follows_and_never_goes_back(desk: Desk, side: int, trail: dict[
 
 
 def test_the_limit_of_a_trailing_stop_limit_keeps_its_distance(desk: Desk) -> None:
-    desk.ask(T.TRAILING_STOP_LIMIT, side=SELL, trigger=Trigger.LAST, stop_px=4980, price_px=4970, trail_offset=20)
+    desk.ask(T.TRAILING_STOP_LIMIT, side=SELL, trigger=Trigger.LAST, stop_px=4980, price_px=4970, **TRAIL)
     for px in (5000, 5050, 5030):
         show(desk, Trigger.LAST, px)
     (routed,) = desk.sent
@@ -374,7 +375,7 @@ def test_a_venue_with_stops_gets_the_stop_itself() -> None:
 
 
 def test_a_restart_from_a_snapshot_at_any_frame_says_the_same(desk: Desk) -> None:
-    desk.ask(T.TRAILING_STOP, side=SELL, trigger=Trigger.LAST, trail_offset=20)
+    desk.ask(T.TRAILING_STOP, side=SELL, trigger=Trigger.LAST, **TRAIL)
     desk.ask(T.LIMIT, price_px=4000, tif=TimeInForce.GTD, expire_ts=desk.now + SECOND)
     for px in (5000, 5050, 5030):
         show(desk, Trigger.LAST, px)

@@ -42,6 +42,7 @@ from journal.messages import (
     Side,
     Trade,
     TradeSummary,
+    TrailType,
     Trigger,
     VenueCancelReject,
     VenueOrderUpdate,
@@ -134,7 +135,7 @@ class Instructions(RuleBasedStateMachine):
         waits = (
             Waiting(side, None, off * TICK) if trailing else Waiting(side, 5000 + off * TICK * (1 if side == Side.BUY else -1))
         )
-        stop = {"trail_offset": waits.trail} if trailing else {"stop_px": waits.stop}
+        stop = {"trail_offset": waits.trail, "trail_type": TrailType.PRICE} if trailing else {"stop_px": waits.stop}
         kind = OrdType.TRAILING_STOP if trailing else OrdType.STOP
         order_id = self.d.ask(kind, side=side, trigger=Trigger.LAST, **stop)
         if self.flows:
