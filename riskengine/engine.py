@@ -28,13 +28,13 @@ from journal.messages import (
 from journal.messages.family import Wanted
 from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import quote_orders, valid_quote
+from journal.messages.ranges import add, contains
 from riskengine.checks import evaluate
 from riskengine.codes import CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
 from riskengine.forms import Forming
 from riskengine.funding import bought_by, spend
-from riskengine.ids import add, contains
 from riskengine.memory import decode
 from riskengine.numbers import clip, rescale_up
 from riskengine.proposal import Proposal
