@@ -8,6 +8,7 @@ import msgspec
 
 from apps.app import App, Handler, handlers_of
 from journal.messages import Mark, MarketStatus, Message, TopOfBook, TradeSummary, accelerator
+from journal.messages.keeping import Keep
 from oms.budgets import Rule
 from oms.differences import Settings as Reconciling
 from oms.kills import Rules
@@ -46,6 +47,8 @@ class Settings(Rules):
     mmp: Mmp | None = None
     budgets: tuple[Rule, ...] = ()
     routing: Routing = msgspec.field(default_factory=Routing)
+    keep: Keep = Keep()
+    """How long closed orders are kept."""
     reconcile: Reconciling | None = None
     """Without it nothing is reconciled."""
 
@@ -70,6 +73,7 @@ class OmsApp(App):
         m.set_budgets(list(found.budgets))
         m.mmp_window_ns, m.mmp_fills, m.mmp_qty = mmp.window_ns, mmp.fills, mmp.qty
         m.set_routing(found.routing.failures_before_down, found.routing.down_ns)
+        m.memory.keep = found.keep
         m.reconcile_by(found.reconcile)
 
     def on_timer(self, token: int) -> None:
