@@ -22,8 +22,9 @@ from journal.messages.declared import SCHEMA_FORMAT
 from journal.messages.schema import Field, Layout
 
 KERNEL_ENUMS: tuple[type[IntEnum], ...] = (
-    enums.BookStateCode, enums.CheckResult, enums.ContractType, enums.Decision, enums.GatewayPhase, enums.InstrumentStatus,
-    enums.OrdType, enums.QuantityType, enums.RiskCheck, enums.ScopeType, enums.Side, enums.TimeInForce, enums.TradingStatus,
+    enums.BookStateCode, enums.CheckResult, enums.ContractType, enums.Decision, enums.ExecType, enums.GatewayPhase,
+    enums.InstrumentStatus, enums.OrdStatus, enums.OrdType, enums.QuantityType, enums.RiskCheck, enums.ScopeType, enums.Side,
+    enums.TimeInForce, enums.TradingStatus,
 )  # fmt: skip
 """What kernels read by name."""
 HEADER_PATH = Path(__file__).parent.parent / "kernel" / "messages.h"

@@ -9,10 +9,8 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 
-#include "blake2b.h"
+#include "plain.h"
 #include "plan.h"
-
-enum { OWN_NUMBER_BITS = 48, POST_ONLY = 1 };
 
 typedef struct {
     Native native; /* of an engine */
@@ -40,20 +38,6 @@ struct verdicts {
 };
 
 /* ---- what is plain */
-
-/* A limit order without anything that a venue may have to be asked about. */
-static bool is_plain(const struct lockstep_new_order *m, uint16_t source) {
-    const bool at_once = m->tif == LOCKSTEP_TIME_IN_FORCE_IOC || m->tif == LOCKSTEP_TIME_IN_FORCE_FOK;
-    const bool rests = m->tif == LOCKSTEP_TIME_IN_FORCE_DAY || m->tif == LOCKSTEP_TIME_IN_FORCE_GTC;
-    return m->ord_type == LOCKSTEP_ORD_TYPE_LIMIT && (rests || (at_once && m->exec_inst == 0)) && m->exec_inst <= POST_ONLY &&
-           m->side >= LOCKSTEP_SIDE_BUY && m->side <= LOCKSTEP_SIDE_SELL && m->quantity_type <= LOCKSTEP_QUANTITY_TYPE_CONTRACTS &&
-           m->order_id >> OWN_NUMBER_BITS == source && m->order_id != 0 && m->order_qty > 0 && m->order_qty < MANTISSA_MAX &&
-           m->price_px > 0 && m->price_px < MANTISSA_MAX && !m->parent_order_id && !m->list_id && m->stop_px == NO_VALUE &&
-           m->trail_offset == NO_VALUE && m->display_qty == NO_VALUE && m->min_qty == NO_VALUE && m->peg_offset == NO_VALUE &&
-           m->leverage == NO_VALUE && !m->expire_ts && !m->release_ts && !m->position_effect && !m->margin_mode && !m->stp_mode &&
-           !m->trigger && !m->trigger_direction && !m->trail_type && !m->peg_type && !m->trail_offset_exp && !m->peg_offset_exp &&
-           !m->leverage_exp;
-}
 
 /* Nobody has forbidden anything. Watches that have not paused are shown by the check; everything else is for the Python. */
 static bool is_quiet(struct ask *a) {
@@ -158,15 +142,8 @@ static bool tradable(const struct ask *a, struct verdicts *v) {
 static bool capable(const struct ask *a, struct verdicts *v) {
     PyObject *offer = entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
     if (offer == NULL) return !PyErr_Occurred();
-    int64_t types, tifs, insts, quantities;
-    const struct lockstep_new_order *m = &a->m;
-    if (!IS_A(offer, Offer) || !whole(HELD(offer, Offer, ord_types), &types) || !whole(HELD(offer, Offer, tifs), &tifs) ||
-        !whole(HELD(offer, Offer, exec_insts), &insts) || !whole(HELD(offer, Offer, quantity_types), &quantities))
-        return false;
-    const bool counted = m->quantity_type <= LOCKSTEP_QUANTITY_TYPE_UNITS || (quantities >> m->quantity_type & 1);
     enum { NATIVELY = 1 }; /* Handling */
-    return (types >> m->ord_type & 1) && (tifs >> m->tif & 1) && !((int64_t)m->exec_inst & ~insts) && counted &&
-           passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
+    return is_native(offer, &a->m) && passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
 }
 
 static bool increment(const struct ask *a, struct verdicts *v) {
@@ -375,20 +352,6 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 
 /* ---- the decision */
 
-static uint64_t hash_of(const struct lockstep_new_order *m) {
-    uint8_t terms[98], *at = terms;
-#define PUT(x) (memcpy(at, &(x), sizeof(x)), at += sizeof(x))
-    PUT(m->account), PUT(m->instrument), PUT(m->exec_inst), PUT(m->side), PUT(m->ord_type), PUT(m->tif), PUT(m->trigger);
-    PUT(m->order_qty), PUT(m->price_px), PUT(m->stop_px), PUT(m->display_qty), PUT(m->min_qty);
-    if (m->quantity_type) { /* the only one of these terms that a plain order may have */
-        PUT(m->trail_offset), PUT(m->peg_offset), PUT(m->leverage), PUT(m->expire_ts), PUT(m->position_effect), PUT(m->margin_mode);
-        PUT(m->quantity_type), PUT(m->stp_mode), PUT(m->trigger_direction), PUT(m->trail_type), PUT(m->peg_type);
-        PUT(m->trail_offset_exp), PUT(m->peg_offset_exp), PUT(m->leverage_exp);
-    }
-#undef PUT
-    return blake2b_64(terms, (size_t)(at - terms));
-}
-
 static bool say(Decisions *d, const struct turn *t, const struct ask *a, const struct verdicts *v) {
     struct {
         struct lockstep_risk_decision fixed;
@@ -407,7 +370,7 @@ static bool say(Decisions *d, const struct turn *t, const struct ask *a, const s
     body.fixed.reserved_notional = (lockstep_i128){(uint64_t)reserved, (int64_t)(reserved >> 64)};
     body.fixed.order_id = a->m.order_id;
     body.fixed.request_seq = a->seq;
-    body.fixed.content_hash = hash_of(&a->m);
+    body.fixed.content_hash = plain_hash(&a->m);
     body.fixed.reserved_qty = a->m.order_qty;
     body.fixed.rules_generation = (uint32_t)generation;
     body.fixed.request_kind = LOCKSTEP_NEW_ORDER;
@@ -463,8 +426,9 @@ static bool hold(const struct ask *a) {
     struct amounts more = {PyLong_FromLong(1), PyLong_FromLongLong(a->m.order_qty), NULL};
     more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
     PyObject *held = order_id != NULL && more.one != NULL && more.value != NULL ? held_of(a, order_id, px, &more) : NULL;
-    bool good = held != NULL && PyDict_SetItem(HELD(a->book, Book, orders), order_id, held) == 0 &&
-                PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 && book(p->cell, a->m.side == LOCKSTEP_SIDE_BUY, &more);
+    bool good = held != NULL && lockstep_put(HELD(a->book, Book, orders), order_id, held) &&
+                PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 &&
+                lockstep_touch(HELD(a->book, Book, cells), p->cell_key) && book(p->cell, a->m.side == LOCKSTEP_SIDE_BUY, &more);
     for (Py_ssize_t i = 0; good && i < PyList_GET_SIZE(p->reached); i++) {
         PyObject *row = PyList_GET_ITEM(p->reached, i);
         good = add_to(&HELD(PyTuple_GET_ITEM(row, 0), Area, orders), more.one) &&
@@ -507,7 +471,7 @@ static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
     PyObject *range = is_quiet(a) && lockstep_plan_reads(a->plan, a->memory) ? range_before(a) : NULL;
     if (range == NULL || !value_of(a) || !lockstep_plan_at_home(a->plan, a->view, a->memory)) return LEFT;
     PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *orders = HELD(a->book, Book, orders);
-    const int known = order_id == NULL || orders == NULL || !PyDict_CheckExact(orders) ? -1 : PyDict_Contains(orders, order_id);
+    const int known = order_id == NULL || orders == NULL || !PyDict_Check(orders) ? -1 : PyDict_Contains(orders, order_id);
     Py_XDECREF(order_id);
     a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
     if (known != 0 || (a->touch != NULL && !IS_A(a->touch, Touch)) || PyErr_Occurred()) return LEFT;
@@ -524,7 +488,9 @@ static enum handled on_new_order(PyObject *self, const struct turn *t) {
     Decisions *d = (Decisions *)self;
     struct ask a = {.now = t->ref->ts, .seq = t->ref->seq};
     memcpy(&a.m, t->bytes->at + t->body, sizeof a.m);
-    if (d->native.of == NULL || !is_plain(&a.m, t->ref->source)) return LEFT;
+    if (d->native.of == NULL || !is_plain_limit(&a.m) || a.m.order_id == 0 ||
+        a.m.order_id >> OWN_NUMBER_BITS != t->ref->source)
+        return LEFT;
     a.memory = PyObject_GetAttr(d->native.of, name_of_memory);
     a.view = a.memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
     enum handled done = LEFT;

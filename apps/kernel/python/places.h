@@ -1,11 +1,12 @@
-/* Where the risk engine's objects hold what the kernel reads and writes. Told once, by the classes that define them. */
+/* Where objects of the risk engine and of the order manager hold what the kernel reads and writes. Told once, by the classes
+ * that define them. */
 #ifndef LOCKSTEP_PLACES_H
 #define LOCKSTEP_PLACES_H
 
 #include "layout.h"
 
 /* class, slot */
-#define LOCKSTEP_PLACES(X)                                                                                                     \
+#define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
     X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
     X(Memory, control) X(Memory, usage) X(Memory, sent)                                                                        \
@@ -18,13 +19,27 @@
     X(Instrument, post_only_max_qty) X(Instrument, min_px) X(Instrument, max_px) X(Instrument, max_orders)                     \
     X(Instrument, expiry_ts) X(Instrument, steps) X(Instrument, min_notional) X(Instrument, max_notional)                      \
     X(Instrument, band_up_rate) X(Instrument, band_down_rate)                                                                  \
-    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types)                                           \
     X(Sums, position) X(Sums, buying) X(Sums, selling) X(Sums, orders) X(Sums, buying_value) X(Sums, selling_value)            \
     X(Area, orders) X(Area, by_instrument)                                                                                     \
     X(View, require_limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
 
+#define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
+    X(Oms, orders) X(Oms, closed) X(Oms, archive) X(Oms, left) X(Oms, instrument_venue) X(Oms, routes) X(Oms, gates)           \
+    X(Oms, overfilled) X(Oms, kills) X(Oms, again) X(Oms, instructions) X(Oms, parents) X(Oms, pace) X(Oms, owners)            \
+    X(Oms, ways) X(Oms, reconcile)                                                                                             \
+    X(Order, order_id) X(Order, source) X(Order, account) X(Order, instrument) X(Order, order_qty) X(Order, side)              \
+    X(Order, strategy) X(Order, user) X(Order, parent_order_id) X(Order, ord_type) X(Order, tif) X(Order, exec_inst)           \
+    X(Order, price_px) X(Order, stop_px) X(Order, venue) X(Order, destination) X(Order, request_seq) X(Order, asked)           \
+    X(Order, routed_seq) X(Order, current_seq) X(Order, deadline) X(Order, base) X(Order, cancel) X(Order, replace)            \
+    X(Order, unknown) X(Order, ending) X(Order, cum_qty) X(Order, notional_high) X(Order, notional_low) X(Order, fills)        \
+    X(Order, version) X(Order, query_wanted) X(Order, heard_seq) X(Order, venue_order_ref)                                     \
+    X(Route, destination) X(Route, venue) X(Route, account) X(Route, priority) X(Gate, phase)                                  \
+    X(Instructions, offers) X(Instructions, holds) X(Instructions, ends) X(Instructions, list_of) X(Instructions, swept)       \
+    X(Instructions, later) X(Instructions, quote_of) X(Pace, rules) X(Ways, links) X(Ways, venues) X(Venues, states)          \
+    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) /* of either */
+
 #define LOCKSTEP_PLACE(cls, slot) PLACE_##cls##_##slot,
-enum lockstep_place { LOCKSTEP_PLACES(LOCKSTEP_PLACE) PLACES };
+enum lockstep_place { LOCKSTEP_RISK_PLACES(LOCKSTEP_PLACE) LOCKSTEP_OMS_PLACES(LOCKSTEP_PLACE) PLACES };
 #undef LOCKSTEP_PLACE
 
 extern Py_ssize_t lockstep_places[PLACES];
@@ -32,14 +47,16 @@ extern Py_ssize_t lockstep_places[PLACES];
 #define HELD(object, cls, slot) (*SLOT(object, lockstep_places[PLACE_##cls##_##slot]))
 
 /* The classes, for as long as the process lives. */
-enum lockstep_class {
-    CLASS_Memory, CLASS_Book, CLASS_Control, CLASS_Rules, CLASS_Beat, CLASS_Usage, CLASS_Seen, CLASS_Touch, CLASS_Instrument,
-    CLASS_Offer, CLASS_Held, CLASS_Sums, CLASS_Cell, CLASS_Area, CLASS_View, CLASSES
-};
+#define LOCKSTEP_CLASSES(X)                                                                                                    \
+    X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
+    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues)
+#define LOCKSTEP_CLASS(cls) CLASS_##cls,
+enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
+#undef LOCKSTEP_CLASS
 extern PyTypeObject *lockstep_classes[CLASSES];
 #define IS_A(object, cls) ((object) != NULL && Py_IS_TYPE(object, lockstep_classes[CLASS_##cls]))
 
-/* From {name: class}. False: an error is set. */
+/* From {name: class}, of either. What nobody has told of is no object of its class, and left alone. False: an error is set. */
 bool lockstep_learn_places(PyObject *classes);
 
 /* An integer of 64 bits; false, without an error, where it is none. */
@@ -56,11 +73,15 @@ static inline bool whole_unsigned(PyObject *v, uint64_t *x) {
     return true;
 }
 /* Empty, and a container of the kind that it ought to be. */
-static inline bool empty_dict(PyObject *v) { return v != NULL && PyDict_CheckExact(v) && PyDict_GET_SIZE(v) == 0; }
+static inline bool empty_dict(PyObject *v) { return v != NULL && PyDict_Check(v) && PyDict_GET_SIZE(v) == 0; }
 static inline bool empty_list(PyObject *v) { return v != NULL && PyList_CheckExact(v) && PyList_GET_SIZE(v) == 0; }
-/* What a dict has under a key, borrowed; NULL where there is nothing, or with an error set. */
+/* What a dict, or a table of journal.messages.tables, has under a key, borrowed; NULL where there is nothing, or with an error
+ * set. Who changes it says so: `lockstep_touch`. */
 static inline PyObject *entry_of(PyObject *dict, PyObject *key) {
-    return dict != NULL && PyDict_CheckExact(dict) ? PyDict_GetItemWithError(dict, key) : NULL;
+    return dict != NULL && PyDict_Check(dict) ? PyDict_GetItemWithError(dict, key) : NULL;
 }
+/* dict[key] = value, and "an entry has changed"; of a dict or a table. False: an error is set. */
+bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value);
+bool lockstep_touch(PyObject *dict, PyObject *key);
 
 #endif
