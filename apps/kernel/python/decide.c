@@ -9,6 +9,7 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 
+#include "exposure.h"
 #include "plain.h"
 #include "plan.h"
 
@@ -382,23 +383,6 @@ static bool say(Decisions *d, const struct turn *t, const struct ask *a, const s
 
 /* ---- what passes is reserved */
 
-static bool add_to(PyObject **slot, PyObject *amount) {
-    PyObject *sum = *slot != NULL ? PyNumber_Add(*slot, amount) : NULL;
-    if (sum == NULL) return false;
-    Py_SETREF(*slot, sum);
-    return true;
-}
-
-struct amounts {
-    PyObject *one, *qty, *value;
-};
-
-static bool book(PyObject *sums, bool buys, const struct amounts *more) {
-    return add_to(&HELD(sums, Sums, orders), more->one) &&
-           add_to(buys ? &HELD(sums, Sums, buying) : &HELD(sums, Sums, selling), more->qty) &&
-           add_to(buys ? &HELD(sums, Sums, buying_value) : &HELD(sums, Sums, selling_value), more->value);
-}
-
 static PyObject *held_names;
 
 /* The Held of an order, booked. */
@@ -423,19 +407,14 @@ static PyObject *held_of(const struct ask *a, PyObject *order_id, PyObject *px, 
 static bool hold(const struct ask *a) {
     struct plan *p = a->plan;
     PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->m.price_px);
-    struct amounts more = {PyLong_FromLong(1), PyLong_FromLongLong(a->m.order_qty), NULL};
+    struct amounts more = {.orders = PyLong_FromLong(1), .qty = PyLong_FromLongLong(a->m.order_qty)};
     more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
-    PyObject *held = order_id != NULL && more.one != NULL && more.value != NULL ? held_of(a, order_id, px, &more) : NULL;
-    bool good = held != NULL && lockstep_put(HELD(a->book, Book, orders), order_id, held) &&
-                PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 &&
-                lockstep_touch(HELD(a->book, Book, cells), p->cell_key) && book(p->cell, a->m.side == LOCKSTEP_SIDE_BUY, &more);
-    for (Py_ssize_t i = 0; good && i < PyList_GET_SIZE(p->reached); i++) {
-        PyObject *row = PyList_GET_ITEM(p->reached, i);
-        good = add_to(&HELD(PyTuple_GET_ITEM(row, 0), Area, orders), more.one) &&
-               book(PyTuple_GET_ITEM(row, 1), a->m.side == LOCKSTEP_SIDE_BUY, &more);
-    }
+    PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(a, order_id, px, &more) : NULL;
+    const bool good = held != NULL && lockstep_put(HELD(a->book, Book, orders), order_id, held) &&
+                      PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 &&
+                      lockstep_touch(HELD(a->book, Book, cells), p->cell_key) && book_at(p->home, a->m.side == LOCKSTEP_SIDE_BUY, &more);
     Py_XDECREF(held);
-    Py_XDECREF(more.one);
+    Py_XDECREF(more.orders);
     Py_XDECREF(more.qty);
     Py_XDECREF(more.value);
     Py_XDECREF(px);

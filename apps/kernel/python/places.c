@@ -52,3 +52,5 @@ bool lockstep_touch(PyObject *dict, PyObject *key) {
 }
 
 bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value) { return lockstep_touch(dict, key) && PyDict_SetItem(dict, key, value) == 0; }
+
+bool lockstep_remove(PyObject *dict, PyObject *key) { return lockstep_touch(dict, key) && PyDict_DelItem(dict, key) == 0; }

@@ -9,7 +9,7 @@
 #define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
     X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
-    X(Memory, control) X(Memory, usage) X(Memory, sent)                                                                        \
+    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms)                                                                        \
     X(Book, orders) X(Book, cells) X(Control, states) X(Control, bans) X(Control, rules) X(Control, beats) X(Rules, watches)                  \
     X(Beat, paused_seq) X(Usage, told) X(Seen, value) X(Seen, seq) X(Seen, ts)                                                 \
     X(Touch, bid_px) X(Touch, ask_px) X(Touch, seq) X(Touch, ts)                                                               \
@@ -21,7 +21,10 @@
     X(Instrument, band_up_rate) X(Instrument, band_down_rate)                                                                  \
     X(Sums, position) X(Sums, buying) X(Sums, selling) X(Sums, orders) X(Sums, buying_value) X(Sums, selling_value)            \
     X(Area, orders) X(Area, by_instrument)                                                                                     \
-    X(View, require_limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
+    X(Held, account) X(Held, strategy) X(Held, user) X(Held, instrument) X(Held, side) X(Held, order_qty) X(Held, price_px)    \
+    X(Held, stop_px) X(Held, cum_qty) X(Held, wishes) X(Held, value_px) X(Held, exec_inst) X(Held, quantity_type)              \
+    X(Held, list_id) X(Held, unknown) X(Held, booked_qty) X(Held, booked_value)                                                \
+    X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
     X(Oms, orders) X(Oms, closed) X(Oms, archive) X(Oms, left) X(Oms, instrument_venue) X(Oms, routes) X(Oms, gates)           \
@@ -83,5 +86,6 @@ static inline PyObject *entry_of(PyObject *dict, PyObject *key) {
 /* dict[key] = value, and "an entry has changed"; of a dict or a table. False: an error is set. */
 bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value);
 bool lockstep_touch(PyObject *dict, PyObject *key);
+bool lockstep_remove(PyObject *dict, PyObject *key);
 
 #endif

@@ -1,6 +1,7 @@
 /* plan.h */
 #include "plan.h"
 
+#include "exposure.h"
 #include "journal/kernel/messages.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ void lockstep_plan_free(struct plan *p) {
     }
     for (Py_ssize_t i = 0; i < p->rates_n; i++) Py_XDECREF(p->rates[i].number);
     PyObject *const held[] = {p->plans, p->rows_of, p->instrument, p->steps, p->key,    p->venue,    p->quote,   p->account,
-                              p->gate,  p->source,  p->cell,       p->cell_key, p->reached, p->home, p->account_instrument};
+                              p->gate,  p->source,  p->cell_key, p->reached, p->home, p->account_instrument};
     for (size_t i = 0; i < sizeof held / sizeof *held; i++) Py_XDECREF(held[i]);
     PyMem_Free(p);
 }
@@ -33,7 +34,6 @@ int lockstep_plan_visit(const struct plan *p, visitproc visit, void *arg) {
     Py_VISIT(p->instrument);
     Py_VISIT(p->steps);
     Py_VISIT(p->account_instrument);
-    Py_VISIT(p->cell);
     Py_VISIT(p->reached);
     Py_VISIT(p->home);
     return 0;
@@ -203,18 +203,15 @@ bool lockstep_plan_at_home(struct plan *p, PyObject *view, PyObject *memory) {
     PyObject *reached = entry_of(HELD(view, View, _reached), p->cell_key);
     if (reached == NULL || !PyList_CheckExact(reached)) return false;
     if (reached == p->reached) return true;
-    PyObject *book = HELD(memory, Memory, exposure), *cell = IS_A(book, Book) ? entry_of(HELD(book, Book, cells), p->cell_key) : NULL;
-    if (!IS_A(cell, Cell)) return false;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(reached); i++) {
-        PyObject *row = PyList_GET_ITEM(reached, i);
-        if (!PyTuple_CheckExact(row) || PyTuple_GET_SIZE(row) != 2 || !IS_A(PyTuple_GET_ITEM(row, 0), Area) ||
-            !IS_A(PyTuple_GET_ITEM(row, 1), Sums))
-            return false;
-    }
+    PyObject *book = HELD(memory, Memory, exposure);
+    PyObject *cell = IS_A(book, Book) ? entry_of(HELD(book, Book, cells), p->cell_key) : NULL;
+    if (cell == NULL) return false;
     PyObject *home = PyTuple_Pack(2, cell, reached);
-    if (home == NULL) return false;
+    if (home == NULL || !is_home(home)) {
+        Py_XDECREF(home);
+        return false;
+    }
     Py_XSETREF(p->home, home);
-    Py_XSETREF(p->cell, Py_NewRef(cell));
     Py_XSETREF(p->reached, Py_NewRef(reached));
     return true;
 }
