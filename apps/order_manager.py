@@ -7,11 +7,27 @@ from typing import Any
 import msgspec
 
 from apps.app import App, Handler, handlers_of
-from journal.messages import Mark, MarketStatus, Message, TopOfBook, TradeSummary, accelerator
+from journal.messages import (
+    ExecutionReport,
+    Mark,
+    MarketStatus,
+    Message,
+    NewOrder,
+    OrderSent,
+    RiskDecision,
+    RoutedOrder,
+    TopOfBook,
+    TradeSummary,
+    VenueFill,
+    VenueOrderUpdate,
+    accelerator,
+)
+from journal.messages.keeping import Keep
 from oms.budgets import Rule
 from oms.differences import Settings as Reconciling
 from oms.kills import Rules
 from oms.manager import OrderManager
+from oms.places import CLASSES
 
 _fast = accelerator.extension("apps.kernel._fast")
 _WATCHED = ("memory", "instructions", "watched")
@@ -23,6 +39,9 @@ _IDLE_WITHOUT: dict[type[Message], tuple[str, ...]] = {
     MarketStatus: _ENDS,
 }
 """Kinds that matter only while something is held: nothing is to be done while this is empty."""
+
+_LIFE: tuple[type[Message], ...] = (NewOrder, RiskDecision, RoutedOrder, OrderSent, VenueOrderUpdate, VenueFill)
+"""What the life of a plain order is made of."""
 
 
 class Routing(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,6 +65,8 @@ class Settings(Rules):
     mmp: Mmp | None = None
     budgets: tuple[Rule, ...] = ()
     routing: Routing = msgspec.field(default_factory=Routing)
+    keep: Keep = Keep()
+    """How long closed orders are kept."""
     reconcile: Reconciling | None = None
     """Without it nothing is reconciled."""
 
@@ -60,8 +81,14 @@ class OmsApp(App):
         return handlers_of(self.machine)
 
     def natives(self) -> dict[int, Any]:
-        """Markets tick all day, and mostly nothing is held."""
-        return {cls.KIND: _fast.Idle(self.machine, path) for cls, path in _IDLE_WITHOUT.items()} if _fast else {}
+        """Markets tick all day, and mostly nothing is held; and most orders live as they should."""
+        if not _fast:
+            return {}
+        m = self.machine
+        idle = {cls.KIND: _fast.Idle(m, path) for cls, path in _IDLE_WITHOUT.items()}
+        return idle | {
+            cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, m.request_timeout_ns, RoutedOrder, ExecutionReport) for cls in _LIFE
+        }
 
     def configure(self, parameters: dict[str, Any]) -> None:
         found = msgspec.convert(parameters, Settings, strict=True)
@@ -70,6 +97,7 @@ class OmsApp(App):
         m.set_budgets(list(found.budgets))
         m.mmp_window_ns, m.mmp_fills, m.mmp_qty = mmp.window_ns, mmp.fills, mmp.qty
         m.set_routing(found.routing.failures_before_down, found.routing.down_ns)
+        m.memory.keep = found.keep
         m.reconcile_by(found.reconcile)
 
     def on_timer(self, token: int) -> None:

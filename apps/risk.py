@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 
 from apps.app import App, Handler, handlers_of
-from journal.messages import TopOfBook, accelerator
+from journal.messages import ExecutionReport, NewOrder, ReportFlag, RiskDecision, TopOfBook, accelerator
+from riskengine.conduct import REPORTED
 from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
+from riskengine.exposure import REDUCING
+from riskengine.flat import CLASSES, flat
 from riskengine.memory import Memory, Touch
 
 _fast = accelerator.extension("apps.kernel._fast")
@@ -25,8 +28,15 @@ class RiskApp(App):
         return handlers_of(self.engine)
 
     def natives(self) -> dict[int, Any]:
-        """Every touch is remembered, few are asked for."""
-        return {TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch)} if _fast else {}
+        """Every touch is remembered, few are asked for; and most orders are plain ones that pass and are
+        filled."""
+        if not _fast:
+            return {}
+        return {
+            TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch),
+            NewOrder.KIND: _fast.Decisions(self.engine, CLASSES, flat, RiskDecision),
+            ExecutionReport.KIND: _fast.Reports(self.engine, CLASSES, REPORTED, ReportFlag.PARENT, REDUCING),
+        }
 
     def configure(self, parameters: dict[str, Any]) -> None:
         self.engine.configure(msgspec.convert(parameters, Rules, strict=True))

@@ -39,6 +39,7 @@ from journal.messages import (
     SourceRole,
     VenueType,
 )
+from journal.messages.keeping import Keep
 from lockstep import units, venue_offers
 from lockstep.budgets import Budget, BudgetError
 from lockstep.budgets import rule as budget_rule
@@ -191,6 +192,13 @@ class Mmp(Section):
     quantity: int = 0
 
 
+class Orders(Section):
+    """[orders]: how long closed ones are kept."""
+
+    keep: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] = 100_000
+    keep_for: str = "10m"
+
+
 class Routing(Section):
     """[routing]"""
 
@@ -266,6 +274,7 @@ class System(Section):
     host: dict[str, HostEntry] = {}
     risk: Risk = msgspec.field(default_factory=Risk)
     mmp: Mmp | None = None
+    orders: Orders = msgspec.field(default_factory=Orders)
     routing: Routing | None = None
     reconcile: Reconcile | None = None
     backtest: BacktestPlan | None = None
@@ -392,6 +401,13 @@ class Config:
         grouped = {name: host.apps for name, host in self.system.host.items()}
         taken = {app for apps in grouped.values() for app in apps}
         return grouped | {name: [name] for name in [*self.apps, *self.system.strategy] if name not in taken}
+
+    @property
+    def keep(self) -> Keep:
+        """How long closed orders are kept: no shorter than a reconciliation may ask for their fills."""
+        s = self.system
+        asked = (s.reconcile.lookback, s.reconcile.overlap) if s.reconcile is not None else ()
+        return Keep(s.orders.keep, max(units.duration_ns(s.orders.keep_for), sum(units.duration_ns(x) for x in asked)))
 
     def host_settings(self, apps: list[str]) -> HostSettings:
         """How the process of these apps waits: as the [host.NAME] says that has them all, else the defaults."""
@@ -556,6 +572,7 @@ def _check(config: Config) -> None:
                 budget_rule(table, name=budget, venue=1)
             except BudgetError as error:
                 raise ConfigError(f"{config.path}: venue.{name}.budget.{budget}.{error}") from None
+    _unit(config, "orders.keep_for", s.orders.keep_for, units.duration_ns)
     if s.mmp is not None:
         _unit(config, "mmp.window", s.mmp.window, units.duration_ns)
         if min(s.mmp.fills, s.mmp.quantity) < 0 or not s.mmp.fills + s.mmp.quantity:

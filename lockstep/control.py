@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from journal.messages import SourceRole
+from journal.messages.keeping import Keep
 from lockstep import units
 from lockstep.config import Config, watch_source
 from riskengine.controlled import BAN_NS
@@ -27,6 +30,8 @@ def control_parameters(config: Config, class_path: str, sources: dict[str, int],
         found["second_person"] = s.approval.second_person
     if (valid := units.duration_ns(s.approval.valid)) != units.duration_ns("1h"):
         found["approval_valid_ns"] = valid
+    if class_path != _FLATTENER and config.keep != Keep():
+        found["keep"] = msgspec.to_builtins(config.keep)
     if class_path != _RISK:
         return found
     found["violations"] = s.risk.violations

@@ -49,7 +49,7 @@ class Answered(External):
 
     def on_order_sent(self, m: OrderSent) -> None:
         """From here the outcome is the venue's: its time to answer starts."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is None:
             return
         of = self.request_of(order, m.request_seq)
@@ -65,7 +65,7 @@ class Answered(External):
 
     def on_send_refused(self, m: SendRefused) -> None:
         """Certainly not sent."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is None:
             return
         of = self.request_of(order, m.request_seq)
@@ -79,7 +79,7 @@ class Answered(External):
 
     def on_venue_order_update(self, m: VenueOrderUpdate) -> None:
         """One message of the venue about an order; its status word never decides what cum and leaves are."""
-        order = self.memory.find(m.order_id) if m.order_id else None
+        order = self.memory.find(m.order_id, self.ctx.now) if m.order_id else None
         if order is None:
             self.external_update(m)
             return
@@ -147,7 +147,7 @@ class Answered(External):
 
     def on_venue_cancel_reject(self, m: VenueCancelReject) -> None:
         """The venue refuses a cancel or a replace."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is None:
             self.alert(None, Reason.UNKNOWN_ORDER, f"venue refuses a cancel of order {m.order_id}, which we do not know")
             return
@@ -261,7 +261,7 @@ class Answered(External):
             )
             self.dont_know(m, DkReason.OTHER)
             return
-        order = self.memory.find(m.order_id) if m.order_id else None
+        order = self.memory.find(m.order_id, self.ctx.now) if m.order_id else None
         if order is None:
             self.external_fill(m)
             return

@@ -40,7 +40,7 @@ class Asked(Pacing):
     def on_new_order(self, m: NewOrder) -> None:
         """Keep it until risk has decided; refuse at once what cannot be an order of this source."""
         self.memory.tidy(self.ctx.now)
-        known = self.memory.find(m.order_id)
+        known = self.memory.find(m.order_id, self.ctx.now)
         foreign = m.order_id == 0 or order_id_source(m.order_id) != self.ctx.source
         if known is not None:
             # The report has the numbers and state of the order that has this id: it is untouched.
@@ -48,10 +48,10 @@ class Asked(Pacing):
             self.report(known, ExecType.REJECTED, reason=reason)
             return
         order = self._order_of(m)
-        if foreign:
-            # Not recorded: an id belongs to the source whose number it bears.
+        if foreign or self.memory.has_left(m.order_id):
+            # Not recorded: an id belongs to the source whose number it bears, and to one order for ever.
             order.base = OrdStatus.REJECTED
-            self.report(order, ExecType.REJECTED, reason=Reason.NOT_OWNER)
+            self.report(order, ExecType.REJECTED, reason=Reason.NOT_OWNER if foreign else Reason.DUPLICATE_ORDER_ID)
             return
         self.memory.orders[m.order_id] = order
         if not 0 < m.order_qty < QTY_MAX:
@@ -73,7 +73,7 @@ class Asked(Pacing):
 
     def on_risk_decision(self, m: RiskDecision) -> None:
         """A pass is used once, for exactly what was asked."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if m.request_kind == ReplaceOrder.KIND:
             if order is not None and order.replace is not None and order.replace.request_seq == m.request_seq:
                 self.replace_decided(order, order.replace, m, risk_seq=self.ctx.seq)
@@ -135,7 +135,7 @@ class Asked(Pacing):
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
         """Terms change only when the venue says so; until then the wish is an overlay."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         reason = self._not_allowed(order, m, replace=True)
         if order is None or reason:
             self._refuse_ask(order, m, CxlRejResponseTo.REPLACE, reason)
@@ -225,7 +225,7 @@ class Asked(Pacing):
 
     def on_cancel_order(self, m: CancelOrder) -> None:
         """Cancels always go: past gates, past a pending replace, into an unknown outcome."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         reason = self._not_allowed(order, m, replace=False)
         if order is not None and not reason and order.cancel is not None:
             reason = Reason.ALREADY_PENDING
@@ -286,11 +286,15 @@ class Asked(Pacing):
                 self.send_replace(order, order.replace, waiting.content_hash, risk_seq=waiting.risk_seq)
 
     def _not_allowed(self, order: Order | None, m: CancelOrder | ReplaceOrder, *, replace: bool) -> int:
-        if order is None:
+        left = order is None and self.memory.has_left(m.order_id)
+        if order is None and not left:
             return Reason.UNKNOWN_ORDER
         role = self.memory.roles.get(self.ctx.source, 0)
-        if self.ctx.source != order.source and role not in (_MAY_REPLACE if replace else _MAY_CANCEL):
+        owner = order.source if order is not None else order_id_source(m.order_id)
+        if self.ctx.source != owner and role not in (_MAY_REPLACE if replace else _MAY_CANCEL):
             return Reason.NOT_OWNER
+        if order is None:
+            return Reason.TOO_LATE  # it closed long ago
         if order.source == 0:
             return Reason.FOREIGN_ORDER
         if m.version and m.version <= order.last_version:
@@ -306,7 +310,8 @@ class Asked(Pacing):
             self.ctx.emit(
                 OrderCancelReject(
                     order_id=m.order_id, version=m.version, reason=reason, response_to=response_to,
-                    ord_status=OrdStatus.REJECTED,
+                    # How one that has left had ended is in the journal, and not here.
+                    ord_status=OrdStatus.UNDEFINED if self.memory.has_left(m.order_id) else OrdStatus.REJECTED,
                 )
             )  # fmt: skip
 
@@ -314,7 +319,7 @@ class Asked(Pacing):
 
     def on_routed_order(self, m: RoutedOrder) -> None:
         """Learn the number of the New; a cancel may have waited for it."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is None or order.routed_seq:
             return
         order.routed_seq = order.current_seq = self.ctx.seq
@@ -324,13 +329,13 @@ class Asked(Pacing):
 
     def on_routed_replace(self, m: RoutedReplace) -> None:
         """Learn the number of a replace."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is not None and order.replace is not None and order.replace.version == m.version:
             order.replace.routed_seq = self.ctx.seq
 
     def on_routed_cancel(self, m: RoutedCancel) -> None:
         """Learn the number of a cancel."""
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         if order is not None and order.cancel is not None and order.cancel.version == m.version:
             order.cancel.routed_seq = self.ctx.seq
 

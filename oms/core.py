@@ -200,7 +200,7 @@ class Core:
 
     def _close(self, order: Order, base: int) -> None:
         if not order.closed:
-            self.memory.closed.append((self.ctx.now, order.order_id))
+            self.memory.closed.add(self.ctx.now, order.order_id)
         order.base = OrdStatus.FILLED if order.cum_qty >= order.order_qty and order.cum_qty else base
         order.cancel = order.replace = order.ending = None
         order.unknown, order.query_wanted, order.asked = Unknown.NO, False, b""

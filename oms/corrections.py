@@ -31,7 +31,7 @@ class Corrections(Answered):
 
     def on_venue_trade_correction(self, m: VenueTradeCorrection) -> None:
         """Take back or restate one trade; the same correction again changes nothing."""
-        order = self.memory.find(m.order_id) if m.order_id else self.foreign_order(m)
+        order = self.order_of(m)
         trade = str(m.trade_no) if m.trade_no else m.venue_trade_ref
         if order is None or trade not in order.fills:
             what = "an order" if order is None else "a trade"

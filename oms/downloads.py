@@ -28,7 +28,7 @@ from oms.parent import Parent
 from oms.parents import Parents
 
 TRADES_MAX = 10_000
-"""A download has the newest so many trades; one with more is not complete."""
+"""A download has the newest so many trades; one with more is not complete, nor one whose asker's orders have left."""
 ORDERS, TRADES = 1 << 0, 1 << 1
 """DownloadBegin.contents."""
 _ROW = int(Flag.LAST | Flag.SNAPSHOT)
@@ -59,7 +59,7 @@ class Downloads(Parents):
         trades = [row for order in self._everything() if self._seen(m, self.subject(order)) for row in self._trades(order)]
         for row in trades[-TRADES_MAX:]:
             rows += self._row(row)
-        complete = len(trades) <= TRADES_MAX
+        complete = len(trades) <= TRADES_MAX and not self._some_left()
         self.ctx.emit(DownloadEnd(download=number, rows=rows, complete=complete), _ROW)
 
     def _row(self, message: Message) -> int:
@@ -77,8 +77,13 @@ class Downloads(Parents):
             of_user=subject.user,
         )  # fmt: skip
 
+    def _some_left(self) -> bool:
+        """Whether orders have left that the asker might have seen the trades of."""
+        left = self.memory.left
+        return bool(left) if self.memory.roles.get(self.ctx.source) == SourceRole.OPERATOR else self.ctx.source in left
+
     def _everything(self) -> Iterator[Order]:
-        """Every order of the stream, closed ones too, oldest first."""
+        """Every order that is here, closed ones too, oldest first."""
         for number in sorted({*self.memory.orders, *self.memory.archive}):
             order = self.memory.peek(number)
             if order is not None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from journal.messages import (
     AlertSeverity,
+    Channel,
     DkReason,
     DontKnowTrade,
     ExecType,
@@ -22,6 +23,9 @@ from journal.messages import (
 )
 from oms.asked import QTY_MAX, Asked
 from oms.order import CLOSED, Order
+
+ROWS = (Channel.QUERY, Channel.DOWNLOAD, Channel.HISTORY)
+"""What a venue lists, as against what it pushes."""
 
 
 class External(Asked):
@@ -49,22 +53,37 @@ class External(Asked):
         if order is not None:
             return order, False
         key, ref = _key(m), _ref(m)
-        number = self.memory.external[key] = len(self.memory.external) + 1
+        self.memory.externals += 1
+        number = self.memory.external[key] = self.memory.externals
+        self.memory.refs[number] = key
         order = self.memory.orders[number] = Order(
             order_id=number, source=0, account=m.account, instrument=m.instrument, order_qty=0, side=m.side,
             venue=self.memory.account_venue.get(m.account, 0), request_seq=self.ctx.seq, base=OrdStatus.NEW,
             venue_order_ref=m.venue_order_ref,
         )  # fmt: skip
-        self.alert(order, Reason.FOREIGN_ORDER, f"an order that is not ours: {ref}", severity=AlertSeverity.CRITICAL)
+        what = f"order {m.order_id} of ours, which closed long ago" if self._left(m) else f"an order that is not ours: {ref}"
+        self.alert(order, Reason.FOREIGN_ORDER, what, severity=AlertSeverity.CRITICAL)
         return order, True
+
+    def order_of(self, m: VenueOrderUpdate | VenueFill | VenueTradeCorrection) -> Order | None:
+        """The order that the venue speaks of, ours or a record of a foreign one. What comes late of one of ours that has
+        left is in such a record."""
+        return (self.memory.find(m.order_id, self.ctx.now) if m.order_id else None) or self.foreign_order(m)
 
     def foreign_order(self, m: VenueOrderUpdate | VenueFill | VenueTradeCorrection) -> Order | None:
         """Our record of a foreign order, if there is one."""
         number = self.memory.external.get(_key(m))
-        return self.memory.find(number) if number is not None else None
+        return self.memory.find(number, self.ctx.now) if number is not None else None
 
     def external_update(self, m: VenueOrderUpdate) -> None:
         """The venue speaks of a foreign order: the record follows its word, but quantities filled come from fills alone."""
+        ended = m.ord_status in CLOSED or m.ord_status in (OrdStatus.UNDEFINED, OrdStatus.UNKNOWN)
+        if ended and self._left(m) and self.foreign_order(m) is None:
+            self.alert(
+                None, Reason.UNKNOWN_ORDER, f"the venue repeats the end of order {m.order_id}, which closed long ago",
+                severity=AlertSeverity.WARNING,
+            )  # fmt: skip
+            return
         order, new = self._record(m)
         order.heard_seq = self.ctx.seq
         before = order.essence()
@@ -85,7 +104,13 @@ class External(Asked):
                         venue_order_ref=m.venue_order_ref if new else "", **news)  # fmt: skip
 
     def external_fill(self, m: VenueFill) -> None:
-        """A fill of a foreign order: applied, for the position is real."""
+        """A fill of a foreign order: applied, for the position is real. So is one of an order of ours that has left, unless it
+        is a row of the venue's list from when that order was here: it was applied then."""
+        if self._left(m) and m.channel in ROWS and m.exchange_ts <= self.memory.left_ts and self.foreign_order(m) is None:
+            text = f"the venue lists a trade of order {m.order_id}, which closed long ago: it cannot be told from one we have"
+            self.alert(None, Reason.UNKNOWN_ORDER, f"{text}; not applied")
+            self.dont_know(m, DkReason.NO_MATCHING_ORDER)
+            return
         order, new = self._record(m)
         order.heard_seq = self.ctx.seq
         if new:
@@ -108,6 +133,9 @@ class External(Asked):
         flags = ReportFlag.LATE_FILL if late and not new else 0
         self.report(order, ExecType.TRADE, reason=Reason.FOREIGN_ORDER, flags=flags, **news, **self.fill_news(m))
 
+    def _left(self, m: VenueOrderUpdate | VenueFill) -> bool:
+        return m.order_id != 0 and self.memory.has_left(m.order_id)
+
     def dont_know(self, m: VenueFill | VenueTradeCorrection, reason: DkReason) -> None:
         """Say that a trade has no place here; what it moves is nobody's until a person decides."""
         ref = m.venue_trade_ref or (str(m.trade_no) if m.trade_no else "")
@@ -127,7 +155,7 @@ class External(Asked):
 
     def _settle(self, order: Order, base: int) -> None:
         if base in CLOSED and not order.closed:
-            self.memory.closed.append((self.ctx.now, order.order_id))
+            self.memory.closed.add(self.ctx.now, order.order_id)
         order.base = base
 
 

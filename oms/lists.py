@@ -303,6 +303,7 @@ class Lists(Held):
                 del i.lists[made.list_id]
                 for leg in made.legs:
                     i.list_of.pop(leg.order_id, None)
+                self.memory.use(made.list_id)  # counted with the orders by whoever gave it
 
     def shared_dues(self) -> list[int]:
         """When something of that is due next."""

@@ -1,14 +1,19 @@
 """All state of the order manager, in one structure with canonical bytes: equal states give equal bytes.
 
 Dicts keep the order in which the stream filled them, which is the same in every run. A closed order stays at hand for a
-while, then becomes bytes: late fills and duplicates bring it back, a state digest pays a copy for it and no more.
+while, then becomes bytes: late fills and duplicates bring it back. When so many have closed after it and so much time has
+passed (`Keep`) it leaves; that its id was used stays known for ever, as ranges.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from journal.messages.keeping import Keep, Line
 from journal.messages.latch import Latch
+from journal.messages.orders import OWN_NUMBER_BITS
+from journal.messages.quoting import QUOTE_NUMBERS
+from journal.messages.ranges import Ranges, add, contains, reach
 from journal.messages.rights import Rights
 from oms.budgets import Pace
 from oms.differences import Reconciling
@@ -19,6 +24,10 @@ from oms.ways import Ways
 
 CLOSED_AT_HAND_NS = 60_000_000_000
 """How long a closed order stays decoded: the echoes of an end arrive within seconds."""
+TIDY_MOST = 16
+"""So many orders are archived, and so many leave, with one that comes."""
+_AT_HAND = Keep(0, CLOSED_AT_HAND_NS)
+_OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_order = msgspec.msgpack.Decoder(Order).decode
@@ -46,11 +55,23 @@ class Memory(msgspec.Struct, array_like=True):
     """The state. Keys of two numbers are written `a/b`."""
 
     orders: dict[int, Order] = {}
-    closed: list[tuple[int, int]] = []
-    """(when closed, order id), oldest first; may name an order that was opened again."""
-    archive: dict[int, bytes] = {}
+    closed: Line = msgspec.field(default_factory=Line)
+    """Orders and parents that closed, or were brought back; may name an order that was opened again."""
+    archive: dict[int, tuple[int, bytes]] = {}
+    """Order → its number in `archived`, and itself."""
+    archived: Line = msgspec.field(default_factory=Line)
+    """Orders and parents by the time they were archived; may name an order that was brought back."""
+    keep: Keep = Keep()
+    left: dict[int, Ranges] = {}
+    """Source → its own numbers whose orders have left."""
+    left_ts: int = 0
+    """When the last of these was archived, ns: what happened later, none of them knew."""
     external: dict[str, int] = {}
     """Venue's reference → our record of an order that is not ours."""
+    externals: int = 0
+    """Such records made so far."""
+    refs: dict[int, str] = {}
+    """Record → its key in `external`."""
     roles: dict[int, int] = {}
     account_venue: dict[int, int] = {}
     instrument_venue: dict[int, int] = {}
@@ -81,28 +102,85 @@ class Memory(msgspec.Struct, array_like=True):
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""
         order = self.orders.get(order_id)
-        return _decode_order(self.archive[order_id]) if order is None and order_id in self.archive else order
+        return _decode_order(self.archive[order_id][1]) if order is None and order_id in self.archive else order
 
-    def find(self, order_id: int) -> Order | None:
-        """The order of an id, brought back from the archive if need be."""
+    def find(self, order_id: int, now: int) -> Order | None:
+        """The order of an id, brought back from the archive if need be: at hand again as if it had just closed."""
         order = self.peek(order_id)
         if order is not None and order_id not in self.orders:
             self.orders[order_id] = order
             del self.archive[order_id]
-            self.closed.append((self.closed[-1][0] if self.closed else 0, order_id))
+            self.closed.add(now, order_id)
         return order
 
+    def has_left(self, order_id: int) -> bool:
+        """Whether an id that is not here was an order's, or a parent's, that has left."""
+        return contains(self.left.get(order_id >> OWN_NUMBER_BITS, []), order_id & _OWN_NUMBER)
+
+    @property
+    def kept(self) -> Keep:
+        """How long closed orders are kept in fact: as configured, and as long as a reconciliation may ask for their fills."""
+        settings = self.reconcile.settings if self.reconcile is not None else None
+        asked_ns = settings.lookback_ns + settings.overlap_ns if settings is not None else 0
+        return Keep(self.keep.orders, max(self.keep.ns, asked_ns))
+
     def tidy(self, now: int) -> None:
-        """Archive what has been closed for long. Amortised O(1) a call."""
-        done = 0
-        for closed_ts, order_id in self.closed:
-            if closed_ts + CLOSED_AT_HAND_NS > now or done == 16:
+        """Archive what has been closed for long, and let go what has been so for very long. Amortised O(1) a call."""
+        for _ in range(TIDY_MOST):
+            closed = self.closed.due(_AT_HAND, now)
+            if closed is None:
                 break
-            done += 1
-            order = self.orders.get(order_id)
-            if order is not None and order.closed:
-                self.archive[order_id] = _encode(self.orders.pop(order_id))
-        del self.closed[:done]
+            self._archive(closed[2], now)
+        kept = self.kept
+        for _ in range(TIDY_MOST):
+            archived = self.archived.due(kept, now)
+            if archived is None:
+                break
+            number, when, due = archived
+            if due in self.parents:
+                self._parent_leaves(self.parents[due], when, now)
+            elif due in self.archive and self.archive[due][0] == number:
+                self._order_leaves(due, when, now)
+
+    def _archive(self, due: int, now: int) -> None:
+        order = self.orders.get(due)
+        if order is not None and order.closed:
+            self.archive[due] = (self.archived.add(now, due), _encode(self.orders.pop(due)))
+        elif due in self.parents:
+            self.archived.add(now, due)
+
+    def _order_leaves(self, order_id: int, when: int, now: int) -> None:
+        i = self.instructions
+        _, body = self.archive.pop(order_id)
+        if order_id in i.list_of or order_id in i.quote_of:  # another one's business depends on it
+            self.archive[order_id] = (self.archived.add(now, order_id), body)
+            return
+        parent = self.parents.get(_decode_order(body).parent_order_id) if self.parents else None
+        if parent is not None and order_id in parent.children:
+            parent.let_go(order_id)
+        if order_id in self.refs:
+            del self.external[self.refs.pop(order_id)]
+        self._leave(order_id, when)
+
+    def _parent_leaves(self, parent: Parent, when: int, now: int) -> None:
+        if parent.children:
+            self.archived.add(now, parent.order_id)
+            return
+        del self.parents[parent.order_id]
+        self._leave(parent.order_id, when)
+
+    def _leave(self, order_id: int, when: int) -> None:
+        self.use(order_id)
+        self.left_ts = max(self.left_ts, when)
+
+    def use(self, order_id: int) -> None:
+        """An id whose owner is not here any more; nobody gets it again."""
+        numbers = self.left.setdefault(order_id >> OWN_NUMBER_BITS, [])
+        own = order_id & _OWN_NUMBER
+        if own & QUOTE_NUMBERS:
+            reach(numbers, QUOTE_NUMBERS, own)  # the stream's seq is in them: they only grow, and those between are the past's
+        else:
+            add(numbers, own)
 
     def encode(self) -> bytes:
         """Canonical bytes."""

@@ -29,6 +29,11 @@ class Child(msgspec.Struct, array_like=True):
     again: bool = False
     """Its cancel was refused and is asked for again by the parent's timer."""
 
+    @property
+    def cum_notional(self) -> int:
+        """Sum of quantity times price of its fills."""
+        return (self.notional_high << NOTIONAL_WORD) + self.notional_low
+
 
 class Parent(msgspec.Struct, array_like=True):
     """A ParentOrder. Times in ns of the stream; quantities and prices are mantissas of its instrument."""
@@ -64,6 +69,8 @@ class Parent(msgspec.Struct, array_like=True):
     live: int = 0
     notional_high: int = 0
     notional_low: int = 0
+    left: Child = msgspec.field(default_factory=Child)
+    """Sum of the children that have left."""
 
     @property
     def closed(self) -> bool:
@@ -105,6 +112,12 @@ class Parent(msgspec.Struct, array_like=True):
     def add_notional(self, more: int) -> None:
         """Book a change of `cum_notional`."""
         self.notional_high, self.notional_low = split(self.cum_notional + more)
+
+    def let_go(self, order_id: int) -> None:
+        """A child has left: what it did stays."""
+        gone, left = self.children.pop(order_id), self.left
+        left.cum_qty, left.held_qty = left.cum_qty + gone.cum_qty, left.held_qty + gone.held_qty
+        left.notional_high, left.notional_low = split(left.cum_notional + gone.cum_notional)
 
     def essence(self) -> tuple[int, ...]:
         """What a report is about."""

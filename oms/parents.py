@@ -75,7 +75,9 @@ class Parents(Ownership):
             order_qty=m.order_qty, limit_px=m.limit_px, max_slice_qty=m.max_slice_qty, start_ts=m.start_ts, end_ts=m.end_ts,
             strategy=m.strategy, user=m.user, venues=[v.venue for v in m.venues], request_seq=self.ctx.seq,
         )  # fmt: skip
-        if foreign or m.order_id in self.memory.parents or self.memory.peek(m.order_id) is not None:
+        self.memory.tidy(self.ctx.now)
+        known = m.order_id in self.memory.parents or self.memory.peek(m.order_id) is not None
+        if foreign or known or self.memory.has_left(m.order_id):
             # Not recorded: the id is another's.
             self._refuse_parent(parent, Reason.NOT_OWNER if foreign else Reason.DUPLICATE_ORDER_ID)
             return
@@ -102,6 +104,8 @@ class Parents(Ownership):
         return 0
 
     def _refuse_parent(self, parent: Parent, reason: int) -> None:
+        if self.memory.parents.get(parent.order_id) is parent:
+            self.memory.closed.add(self.ctx.now, parent.order_id)
         parent.base = OrdStatus.REJECTED
         parent.order_qty = parent.order_qty if 0 < parent.order_qty < QTY_MAX else 0
         self._parent_report(parent, ExecType.REJECTED, reason=reason)
@@ -214,7 +218,7 @@ class Parents(Ownership):
             self._book(parent, order)
 
     def _replace_child(self, m: ReplaceOrder) -> None:
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         parent = self.memory.parents.get(order.parent_order_id) if order is not None else None
         if order is not None and parent is not None and m.order_id in parent.children and not order.closed:
             wanted = Wanted(
@@ -290,7 +294,7 @@ class Parents(Ownership):
         parent.held_qty += now.held_qty - child.held_qty
         parent.unknown_qty += _unknown(now) - _unknown(child)
         parent.live += now.live - child.live
-        parent.add_notional(order.cum_notional - ((child.notional_high << 62) + child.notional_low))
+        parent.add_notional(order.cum_notional - child.cum_notional)
         parent.children[order.order_id] = now
 
     def _rein(self, parent: Parent, order: Order, *, later: bool = False) -> None:
@@ -346,6 +350,7 @@ class Parents(Ownership):
             parent.base = OrdStatus.PARTIALLY_FILLED if parent.cum_qty else OrdStatus.NEW
             return
         parent.base = OrdStatus.FILLED if filled else parent.ending
+        self.memory.closed.add(self.ctx.now, parent.order_id)
         self.ctx.cancel_timer(parent.order_id)
         self._parent_report(parent, _EXEC_TYPE_OF_END[OrdStatus(parent.base)], reason=0 if filled else parent.reason)
         for order in self._living(parent):
@@ -401,7 +406,8 @@ class Parents(Ownership):
             where = f"parent {number}: {parent!r}"
             assert parent.order_id == number, where
             orders = [self.memory.peek(child) for child in parent.children]
-            cum = held = unknown = live = notional = 0
+            cum, held, notional = parent.left.cum_qty, parent.left.held_qty, parent.left.cum_notional
+            unknown = live = 0
             for order in orders:
                 assert order is not None, where
                 assert (order.parent_order_id, order.side, order.source) == (number, parent.side, parent.source), where

@@ -13,7 +13,6 @@ from __future__ import annotations
 from journal.messages import (
     NULL,
     AlertSeverity,
-    Channel,
     CommandCode,
     DifferenceType,
     DownloadBegin,
@@ -37,6 +36,7 @@ from journal.messages import (
     VenueOrderUpdate,
 )
 from oms.differences import OF_POSITIONS, Compared, Reconciling, Settings, Trade
+from oms.external import ROWS
 from oms.order import CLOSED, Order
 from oms.repair import NOT_MENTIONED, Repair
 from oms.routing import is_down
@@ -47,7 +47,6 @@ RUN_TIMEOUT_NS = 60_000_000_000
 TOKEN = 1 << 47
 """Timers of accounts: no order id has this bit alone, ids of source 0 are counted from 1."""
 MILLISECOND_NS = 1_000_000
-_ROWS = (Channel.QUERY, Channel.DOWNLOAD, Channel.HISTORY)
 
 
 class Reconcile(Repair):
@@ -232,7 +231,7 @@ class Reconcile(Repair):
             super().on_venue_fill(m)
             return
         row = self._is_row(c, m.channel)
-        order = self.memory.find(m.order_id) if m.order_id else self.foreign_order(m)
+        order = self.order_of(m)
         trade = str(m.trade_no) if m.trade_no else m.venue_trade_ref
         if row and trade and order is not None:
             c.trades_seen[f"{order.order_id}/{trade}"] = self.ctx.seq
@@ -265,7 +264,7 @@ class Reconcile(Repair):
         super().on_venue_order_update(m)
 
     def _compare(self, c: Compared, m: VenueOrderUpdate) -> None:
-        order = self.memory.find(m.order_id) if m.order_id else self.foreign_order(m)
+        order = self.order_of(m)
         if m.exec_type != ExecType.ORDER_STATUS:
             return
         open_there = m.ord_status not in CLOSED and m.ord_status not in (OrdStatus.UNDEFINED, OrdStatus.UNKNOWN)
@@ -312,7 +311,7 @@ class Reconcile(Repair):
         self._count(m.account)
 
     def _is_row(self, c: Compared, channel: int) -> bool:
-        row = c.download_seq > 0 and channel in _ROWS
+        row = c.download_seq > 0 and channel in ROWS
         c.rows += row
         return row
 

@@ -20,7 +20,7 @@ class Releasing(Massing):
         if m.release_ts <= self.ctx.now:
             super().on_cancel_order(m)
             return
-        order = self.memory.find(m.order_id)
+        order = self.memory.find(m.order_id, self.ctx.now)
         reason = self._not_allowed(order, m, replace=False)
         if not reason and order is not None and order.closed:
             reason = Reason.TOO_LATE
@@ -87,8 +87,10 @@ class Releasing(Massing):
         due = sorted(s for s in i.scheduled if s.at <= self.ctx.now)
         i.scheduled[:] = [s for s in i.scheduled if s.at > self.ctx.now]
         for s in due:
-            order = self.memory.find(s.order_id)
+            order = self.memory.find(s.order_id, self.ctx.now)
             if order is None:
+                late = CancelOrder(order_id=s.order_id, version=s.version)
+                self._refuse_ask(None, late, CxlRejResponseTo.CANCEL, Reason.TOO_LATE)
                 continue
             reason: int = Reason.ALREADY_PENDING if order.cancel is not None else 0
             reason = reason or self.cancel(order, Event.CANCEL_ASKED, version=s.version, reason=s.reason)

@@ -117,7 +117,7 @@ class Repair(Gates):
     # Corrections.
 
     def _by_policy(self, c: Compared, o: Open) -> None:
-        order = self.memory.find(o.order_id)
+        order = self.memory.find(o.order_id, self.ctx.now)
         if o.difference != DifferenceType.ORDER_MISSING_AT_VENUE or order is None:
             return
         definite = o.theirs != NOT_MENTIONED and c.attempt and not order.fills_missing
@@ -181,7 +181,7 @@ class Repair(Gates):
         return 0
 
     def _apply(self, c: Compared, o: Open, action: CorrectionAction, reason: int) -> None:
-        order = self.memory.find(o.order_id) if o.order_id else None
+        order = self.memory.find(o.order_id, self.ctx.now) if o.order_id else None
         if o.difference in OF_POSITIONS:
             # Whoever keeps positions takes it from us, for only we know whether a person may.
             self._correct(c, o.seq, action, "a person accepts it")

@@ -37,8 +37,10 @@ SourceRole = _plain(enums.SourceRole)
 TimeInForce = _plain(enums.TimeInForce)
 TradingStatus = _plain(enums.TradingStatus)
 
+CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
+
 __all__ = [
-    "BookStateCode", "CheckResult", "ContractType", "Decision", "ExecType", "GatewayPhase", "InstrumentStatus",
+    "CLOSED", "BookStateCode", "CheckResult", "ContractType", "Decision", "ExecType", "GatewayPhase", "InstrumentStatus",
     "InstrumentType", "LimitAction", "OrdStatus", "OrdType", "QuantityType", "Reason", "RiskCheck", "ScopeType", "Side",
     "SourceRole", "TimeInForce", "TradingStatus",
 ]  # fmt: skip

@@ -29,7 +29,8 @@ from riskengine.windows import note
 from riskengine.world import World
 
 _SCOPE_FIELDS = Scope.__struct_fields__
-_REPORTED = (RiskCheck.REJECT_LOOP, RiskCheck.REPEATED_EXECUTION, RiskCheck.TURNOVER)
+REPORTED = (RiskCheck.REJECT_LOOP, RiskCheck.REPEATED_EXECUTION, RiskCheck.TURNOVER)
+"""Checks for which reports are counted."""
 _OWN_REFUSALS = frozenset({Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.ORDER_RATE, Reason.REPEATED_EXECUTION})
 """Refusals that follow from a breaker: counting them would keep it open for ever."""
 
@@ -99,7 +100,7 @@ class Conduct(World):
 
     def reported(self, m: ExecutionReport) -> None:
         """A reject or a fill counts."""
-        if not any(self.view.limits.has(check) for check in _REPORTED):
+        if not any(self.view.limits.has(check) for check in REPORTED):
             return
         subject = self.view.subject(
             m.account, m.strategy, m.user, m.instrument, source=order_id_source(m.order_id), order_id=m.order_id,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import Scope
+from journal.messages.keeping import Keep
 from journal.messages.latch import Latch
 from journal.messages.persons import APPROVAL_VALID_NS
 from riskengine.limits import Limit
@@ -54,6 +55,8 @@ class Rules(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     approve_limits: bool = False
     violations: bool = False
     ban_ns: int = BAN_NS
+    keep: Keep = Keep()
+    """How long closed children and parents are kept."""
     watches: list[Watch] = []
 
 

@@ -28,20 +28,19 @@ from journal.messages import (
 from journal.messages.family import Wanted
 from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import quote_orders, valid_quote
+from journal.messages.ranges import add, contains
 from riskengine.checks import evaluate
-from riskengine.codes import CheckResult, Decision, ExecType, OrdStatus, QuantityType
+from riskengine.codes import CLOSED, CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
 from riskengine.forms import Forming
 from riskengine.funding import bought_by, spend
-from riskengine.ids import add, contains
 from riskengine.memory import decode
 from riskengine.numbers import clip, rescale_up
 from riskengine.proposal import Proposal
 from riskengine.view import View
 from riskengine.violations import Violations
 
-_CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
 _MOVES: dict[int, int] = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
 """Reports that move a position; a trade taken back moves it back."""
 _OWN_NUMBER = (1 << OWN_NUMBER_BITS) - 1
@@ -158,7 +157,7 @@ class RiskEngine(Violations, Forming):
         if held is not None:
             held.wishes.append(wish)
             self.view.settle(held)
-            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty)
+            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty, now=self.ctx.now)
 
     def _wish(self, m: ReplaceOrder, held: Held | None) -> Wish:
         """What a replace asks for, with what it leaves as it is filled in."""
@@ -215,7 +214,7 @@ class RiskEngine(Violations, Forming):
     def on_execution_report(self, m: ExecutionReport) -> None:
         """The truth: fills move positions, and the rest is what is reserved from now on."""
         if m.report_flags & ReportFlag.PARENT:
-            self.memory.families.reported(m, self.ctx.seq)
+            self.memory.families.reported(m, self.ctx.seq, self.ctx.now)
             return
         self._reserve(m)
         if self.memory.usage.told:
@@ -223,7 +222,7 @@ class RiskEngine(Violations, Forming):
         if m.parent_order_id:
             unknown = m.ord_status == OrdStatus.UNKNOWN
             held = self.memory.exposure.orders.get(m.order_id)
-            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, unknown=unknown)
+            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, now=self.ctx.now, unknown=unknown)
 
     def _reserve(self, m: ExecutionReport) -> None:
         book = self.memory.exposure
@@ -237,7 +236,7 @@ class RiskEngine(Violations, Forming):
         if m.exec_type in (ExecType.TRADE, ExecType.REJECTED):
             self.reported(m)
         held = book.orders.get(m.order_id)
-        if m.ord_status in _CLOSED:
+        if m.ord_status in CLOSED:
             if held is not None:
                 self.view.release(held)
                 self.order_closed(held)
@@ -288,7 +287,7 @@ class RiskEngine(Violations, Forming):
         if refused is not None:
             held.wishes.remove(refused)
             self.view.settle(held)
-            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty)
+            self.memory.families.moved(m.order_id, held, cum_qty=held.cum_qty, now=self.ctx.now)
 
     # State.
 

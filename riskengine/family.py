@@ -1,4 +1,7 @@
-"""Families: which orders are children of which parent, and what these hold of it, as the stream tells."""
+"""Families: which orders are children of which parent, and what these hold of it, as the stream tells.
+
+Closed children, and parents without any, leave as the orders of the OMS do; what the children did stays in the parent's sum.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ from journal.messages import (
     order_id_source,
 )
 from journal.messages.family import Bounds, Held
+from journal.messages.keeping import Keep, Line
+from riskengine.codes import CLOSED
 from riskengine.exposure import Held as Reserved
+
+LEAVE_MOST = 16
+"""So many leave with one that closes."""
 
 
 class Child(msgspec.Struct, array_like=True):
@@ -23,6 +31,7 @@ class Child(msgspec.Struct, array_like=True):
     qty: int = 0
     """Filled or able to fill."""
     unknown_qty: int = 0
+    closed: bool = False
 
 
 class Parent(msgspec.Struct, array_like=True):
@@ -41,9 +50,12 @@ class Parent(msgspec.Struct, array_like=True):
     end_ts: int = 0
     open: bool = False
     """From the OMS's acceptance until it ends or is on its way to."""
+    closed: bool = False
     children: dict[int, Child] = {}
     qty: int = 0
     unknown_qty: int = 0
+    left_qty: int = 0
+    """Of `qty`: that of children that have left."""
 
     @property
     def bounds(self) -> Bounds | None:
@@ -73,6 +85,10 @@ class Families(msgspec.Struct, array_like=True):
 
     parents: dict[int, Parent] = {}
     parent_of: dict[int, int] = {}
+    """Child → parent."""
+    closed: Line = msgspec.field(default_factory=Line)
+    """Children and parents that closed; may name one that was opened again."""
+    keep: Keep = Keep()
 
     def asked(self, m: ParentOrder, seq: int, source: int) -> None:
         """A parent is asked for; it is one when the OMS says so."""
@@ -81,7 +97,7 @@ class Families(msgspec.Struct, array_like=True):
                 m.order_id, seq, m.account, m.instrument, m.side, m.order_qty, m.limit_px, m.max_slice_qty, m.start_ts, m.end_ts
             )
 
-    def reported(self, m: ExecutionReport, seq: int) -> None:
+    def reported(self, m: ExecutionReport, seq: int, now: int) -> None:
         """What the OMS says of a parent."""
         parent = self.parents.get(m.order_id)
         if parent is None or (m.exec_type == ExecType.REJECTED and parent.open):
@@ -89,6 +105,10 @@ class Families(msgspec.Struct, array_like=True):
         parent.open = m.ord_status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
         if m.exec_type == ExecType.REPLACED:
             parent.order_qty, parent.limit_px, parent.seq = m.order_qty, m.price_px, seq
+        if m.ord_status in CLOSED and not parent.closed:
+            parent.closed = True
+            self.closed.add(now, parent.order_id)
+            self.tidy(now)
 
     def passed(self, m: NewOrder, reserved: Reserved) -> None:
         """A child passed the checks: from here on it holds."""
@@ -97,16 +117,43 @@ class Families(msgspec.Struct, array_like=True):
             self.parent_of[m.order_id] = parent.order_id
             parent.book(m.order_id, Child(reserved.reserved_qty + reserved.cum_qty))
 
-    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int, unknown: bool = False) -> None:
+    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int, now: int, unknown: bool = False) -> None:
         """A child's reservation has changed; None: it is closed."""
         number = self.parent_of.get(order_id)
         if number is None:
             return
         qty = cum_qty if reserved is None else reserved.reserved_qty + reserved.cum_qty
-        self.parents[number].book(order_id, Child(qty, qty - cum_qty if unknown else 0))
+        child = Child(qty, qty - cum_qty if unknown else 0, closed=reserved is None)
+        if child.closed and not self.parents[number].children[order_id].closed:
+            self.closed.add(now, order_id)
+        self.parents[number].book(order_id, child)
+        if child.closed:
+            self.tidy(now)
+
+    def tidy(self, now: int) -> None:
+        """Let go what has been closed for long. Amortised O(1) a call."""
+        for _ in range(LEAVE_MOST):
+            due = self.closed.due(self.keep, now)
+            if due is None:
+                break
+            parent = self.parents.get(due[2])
+            if parent is None:
+                self._child_leaves(due[2])
+            elif parent.children:
+                self.closed.add(now, parent.order_id)  # after them
+            else:
+                del self.parents[parent.order_id]
+
+    def _child_leaves(self, order_id: int) -> None:
+        number = self.parent_of.get(order_id)
+        if number is None or not self.parents[number].children[order_id].closed:
+            return  # it closed twice, or was opened again
+        parent = self.parents[number]
+        parent.left_qty += parent.children.pop(order_id).qty
+        del self.parent_of[order_id]
 
     def check(self) -> None:
         """Assert that what is booked is what the children hold. O(children): for tests and the debugger."""
         for parent in self.parents.values():
-            assert parent.qty == sum(c.qty for c in parent.children.values()), parent
+            assert parent.qty == parent.left_qty + sum(c.qty for c in parent.children.values()), parent
             assert parent.unknown_qty == sum(c.unknown_qty for c in parent.children.values()), parent

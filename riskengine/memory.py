@@ -6,10 +6,10 @@ import msgspec
 
 from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
 from journal.messages.capabilities import Offer
+from journal.messages.ranges import Ranges
 from riskengine.controlled import Control
 from riskengine.exposure import Book
 from riskengine.family import Families
-from riskengine.ids import Ranges
 from riskengine.limits import Limit
 from riskengine.usage import Usage
 from riskengine.windows import Part

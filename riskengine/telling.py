@@ -22,6 +22,7 @@ class Telling(Finances):
         self.control.rules = rules
         self.control.latch.persons.valid_ns = rules.approval_valid_ns
         self.control.latch.second_person = SecondPerson.of(rules.second_person)
+        self.memory.families.keep = rules.keep
         self.memory.roles |= dict(rules.roles)
 
     def by_operator(self) -> bool:

@@ -68,6 +68,11 @@ class Prices:
 class View:
     """The memory, indexed. Every change of exposure goes through it."""
 
+    __slots__ = (
+        "_areas", "_groups", "_holdings", "_homes", "_priced", "_prices", "_reached", "limits", "memory", "plans",
+        "require_limits",
+    )  # fmt: skip
+
     def __init__(self, memory: Memory, *, require_limits: bool = False) -> None:
         self.memory = memory
         self.require_limits = require_limits

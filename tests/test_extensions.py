@@ -13,17 +13,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+APPS = ("fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "orders", "reserve")
 EXTENSIONS = {
     "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
     "apps.kernel._fast": [
-        *(f"apps/kernel/python/{name}.c" for name in ("fast", "run", "say", "native", "books", "touches", "idle")),
+        *(f"apps/kernel/python/{name}.c" for name in APPS),
         "apps/books/kernel/book.c",
     ],
 }
 TESTS = [
     "tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py",
     "tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
+    "tests/apps/test_decisions.py", "tests/apps/test_orders.py",
 ]  # fmt: skip
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",

@@ -99,7 +99,7 @@ class Download:
     def whole(cls, view: OrderView, ids: ClientIds) -> Download:
         """Everything that may have changed while nobody listened."""
         asks: list[Ask] = []
-        if view.order_of:  # without any order of ours there is nothing that we could have missed
+        if view.has_routed:  # without any order of ours there is nothing that we could have missed
             asks.append(Ask("trades", from_id=view.last_trade_no + 1))
         return cls(view, ids, asks + cls._of_orders(view))
 

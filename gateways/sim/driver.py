@@ -30,6 +30,7 @@ from journal import logs
 from journal.clock import Clock, SystemClock
 from journal.messages import OWN_CAUSE, AlertSeverity, DurabilityPolicy, Flag, IdScheme, LogRecord, RawMessage, Reason
 from journal.messages.client_ids import TERMS, ClientIds
+from journal.messages.keeping import Keep
 from journal.notify import Heartbeat, Notifier
 from sequencer.attach import AttachError
 from sequencer.client import Publisher, PublisherRefused, SequencerGone
@@ -52,7 +53,7 @@ class Gateway:
     """One running gateway."""
 
     def __init__(
-        self, journal: Path, name: str, settings: SimGatewaySettings, *, policy: DurabilityPolicy, clock: Clock
+        self, journal: Path, name: str, settings: SimGatewaySettings, *, policy: DurabilityPolicy, clock: Clock, keep: Keep
     ) -> None:
         self.settings = settings
         self.name = name
@@ -60,7 +61,9 @@ class Gateway:
         self.exit_code = exits.OK
         self.market_source = Publisher.connect(journal, f"{name}-md", timeout_s=ATTACH_WITHIN_S)
         self.trading_source = Publisher.connect(journal, f"{name}-trade", timeout_s=ATTACH_WITHIN_S)
-        self.view = OrderView(venue_name=settings.venue, account_name=settings.account, source=self.trading_source.source)
+        self.view = OrderView(
+            venue_name=settings.venue, account_name=settings.account, source=self.trading_source.source, keep=keep
+        )
         self.tail = Tail(journal, self.trading_source, self.view, symbols=settings.symbols, policy=policy)
         self.market: MarketDataSession | None = None
         self.orders: OrderEntry | None = None
@@ -332,11 +335,13 @@ def run_gateway(
     *,
     policy: DurabilityPolicy = DurabilityPolicy.DURABLE,
     clock: Clock | None = None,
+    keep: Keep = Keep(),  # noqa: B008 - it is frozen
 ) -> int:
-    """Run the gateway NAME until SIGTERM. Its sources: NAME-md, NAME-trade. `policy`: what it waits for before it sends."""
+    """Run the gateway NAME until SIGTERM. Its sources: NAME-md, NAME-trade. `policy`: what it waits for before it sends;
+    `keep`: how long it knows closed orders."""
 
     async def main() -> int:
-        gateway = Gateway(journal, name, settings, policy=policy, clock=clock or SystemClock())
+        gateway = Gateway(journal, name, settings, policy=policy, clock=clock or SystemClock(), keep=keep)
         logs.configure(position=lambda: (gateway.trading_source.epoch, gateway.tail.last_seq))
         return await gateway.run()
 

@@ -3,9 +3,14 @@
 Folded from sequenced frames only (definitions, routed requests, risk passes, kills) and from what this gateway itself has
 published, so that a new process that reads the journal knows what the killed one knew. Not more: a request without an answer
 in the journal is *unknown*, whether or not its bytes ever left.
+
+An order that the OMS has closed leaves as it does there (`Keep`): its requests and its trades are forgotten together. What the
+venue says of it after that is an order's that is not known here; the OMS knows what it was.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import msgspec
 
@@ -18,6 +23,7 @@ from journal.messages import (
     EpochStart,
     ExecInst,
     ExecType,
+    ExecutionReport,
     InstrumentDefined,
     KillSwitch,
     Message,
@@ -41,14 +47,19 @@ from journal.messages import (
     VenueOrderUpdate,
     order_id_source,
 )
+from journal.messages.keeping import Keep, Line
 from journal.messages.kills_in_force import KillsInForce
 from journal.messages.latch import flattens
 
 PASSES_MAX = 65_536
 """Risk passes remembered. The OMS routes a pass at once; one that is this old is refused as missing, which is the safe side."""
+FORGET_MOST = 16
+"""So many orders leave with one report."""
 CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY)
 
 Routed = RoutedOrder | RoutedReplace | RoutedCancel
+Trade = tuple[int, int]
+"""Instrument, and the venue's number."""
 
 
 class Pass(msgspec.Struct):
@@ -73,10 +84,22 @@ class Order(msgspec.Struct):
     cum_qty: int = 0
 
 
+class Told(msgspec.Struct):
+    """What the stream has said of one order that is kept by something else than the order."""
+
+    requests: list[int] = []
+    trades: list[Trade] = []
+    closed: int = -1
+    """Its number among the closed; -1: it is open."""
+
+
 class OrderView:
     """Fold of the journal, as far as this gateway needs it."""
 
-    def __init__(self, *, venue_name: str, account_name: str, source: int = 0) -> None:
+    def __init__(self, *, venue_name: str, account_name: str, source: int = 0, keep: Keep | None = None) -> None:
+        self.keep = keep or Keep()
+        self.now = 0
+        """Timestamp of the last frame taken in."""
         self.venue_name = venue_name
         self.account_name = account_name
         self.source = source
@@ -92,14 +115,22 @@ class OrderView:
         self.unanswered: dict[int, Routed] = {}
         """Routed requests (seq: message) without an answer of the venue or a refusal of ours."""
         self.order_of: dict[int, int] = {}
-        """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
+        """Requests routed here: seq to order id. Late news of closed orders still finds its order."""
+        self.has_routed = False
+        """Was anything ever?"""
+        self.told: dict[int, Told] = {}
+        """What is forgotten with an order."""
+        self.closed = Line()
+        """Orders that the OMS has closed; may name one that was opened again."""
+        self.trades_elsewhere: deque[tuple[int, Trade]] = deque()
+        """Trades of orders that are not ours, with the time they were told."""
         self.passes: dict[int, Pass] = {}
         self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
         self.id_scheme = 0
         self.client_ref = ""
         """A client order id of ours in the journal. Ids made otherwise would make the venue deny our own orders."""
-        self.trades_seen: set[tuple[int, int]] = set()
+        self.trades_seen: set[Trade] = set()
         self.last_trade_no = 0
         self.last_connection_epochs: dict[tuple[int, int], int] = {}
         """(source, stream): last connection epoch used, so that the next process goes on from there."""
@@ -122,11 +153,14 @@ class OrderView:
 
     def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
         """Definitions, risk passes, kills, epochs: what holds for everything after it, past or live."""
+        self.now = max(self.now, ts)
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
                 self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts)
                 if len(self.passes) > PASSES_MAX:
                     del self.passes[next(iter(self.passes))]
+        elif isinstance(m, ExecutionReport):
+            self._reported(m)
         elif isinstance(m, EpochStart):
             self.epoch = m.new_epoch
         elif not self.in_force.take(m, source=source, seq=seq, ts=ts):
@@ -174,7 +208,7 @@ class OrderView:
         """A request that another gateway of our account sends: the venue will tell us of it too."""
         venue, account, _ = self._destinations.get(m.destination, (0, 0, 0))
         if venue != 0 and (venue, account) == (self.venue, self.account) and not isinstance(m, RoutedQuery):
-            self.order_of[seq] = m.order_id
+            self._note(m, seq)
 
     def has_destination(self) -> bool:
         """Has the stream defined a way to our venue and account?"""
@@ -184,12 +218,17 @@ class OrderView:
 
     def routed(self, m: Routed, seq: int) -> None:
         """A request is ours to handle; from here until an answer its outcome is open."""
-        self.order_of[seq] = m.order_id
+        self._note(m, seq)
         self.unanswered[seq] = m
         if isinstance(m, RoutedOrder) and m.order_id not in self.orders:  # an order that is open stays the one that has the id
             self.orders[m.order_id] = Order(m.order_id, seq, m.instrument, m.strategy, m.order_qty)
         if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
             self.passes[m.risk_seq].consumed = True
+
+    def _note(self, m: Routed, seq: int) -> None:
+        self.has_routed = True
+        self.order_of[seq] = m.order_id
+        self.told.setdefault(m.order_id, Told()).requests.append(seq)
 
     def said(self, m: Message) -> None:
         """One of our own messages, when published or when read back from the journal."""
@@ -223,6 +262,11 @@ class OrderView:
         if (m.instrument, m.trade_no) in self.trades_seen:
             return
         self.trades_seen.add((m.instrument, m.trade_no))
+        told = self.told.get(m.order_id)
+        if told is not None:
+            told.trades.append((m.instrument, m.trade_no))
+        else:
+            self.trades_elsewhere.append((self.now, (m.instrument, m.trade_no)))
         self.last_trade_no = max(self.last_trade_no, m.trade_no)
         order = self.orders.get(m.order_id)
         if order is None:
@@ -231,6 +275,36 @@ class OrderView:
         order.cum_qty += m.last_qty
         if order.cum_qty >= order.order_qty:
             del self.orders[m.order_id]
+
+    # What leaves.
+
+    def _reported(self, m: ExecutionReport) -> None:
+        """The OMS knows when an order is over, whoever sent it and whoever heard of its end."""
+        told = self.told.get(m.order_id)
+        if told is not None:
+            told.closed = self.closed.add(self.now, m.order_id) if m.ord_status in CLOSED else -1
+        self._forget()
+
+    def _forget(self) -> None:
+        for _ in range(FORGET_MOST):
+            due = self.closed.due(self.keep, self.now)
+            if due is None:
+                break
+            number, _, order_id = due
+            told = self.told.get(order_id)
+            if told is None or told.closed != number:
+                continue
+            if order_id in self.orders:  # here it is not over: what the venue says of its end is still to come
+                told.closed = self.closed.add(self.now, order_id)
+                continue
+            del self.told[order_id]
+            self.trades_seen.difference_update(told.trades)
+            for seq in told.requests:
+                del self.order_of[seq]
+                self.unanswered.pop(seq, None)
+        elsewhere = self.trades_elsewhere
+        while len(elsewhere) > self.keep.orders and elsewhere[0][0] + self.keep.ns <= self.now:
+            self.trades_seen.discard(elsewhere.popleft()[1])
 
     # The kill switch, as far as a gateway can see its scope.
 

@@ -16,6 +16,7 @@ from journal.messages import (
     DestinationDefined,
     DurabilityPolicy,
     EpochStart,
+    ExecutionReport,
     Header,
     InstrumentDefined,
     RiskDecision,
@@ -39,7 +40,7 @@ from sequencer.client import Publisher
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, SourceDefined, *KILL_KINDS,
+    RiskDecision, ExecutionReport, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 

@@ -11,15 +11,22 @@ import json
 import re
 import struct
 from collections.abc import Collection
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from journal.messages import REGISTRY
+from journal.messages import REGISTRY, enums
 from journal.messages.declared import SCHEMA_FORMAT
 from journal.messages.schema import Field, Layout
 
+KERNEL_ENUMS: tuple[type[IntEnum], ...] = (
+    enums.BookStateCode, enums.CheckResult, enums.ContractType, enums.Decision, enums.ExecType, enums.GatewayPhase,
+    enums.InstrumentStatus, enums.OrdStatus, enums.OrdType, enums.QuantityType, enums.RiskCheck, enums.ScopeType, enums.Side,
+    enums.TimeInForce, enums.TradingStatus,
+)  # fmt: skip
+"""What kernels read by name."""
 HEADER_PATH = Path(__file__).parent.parent / "kernel" / "messages.h"
 
 
@@ -87,6 +94,9 @@ def c_header() -> str:
         *[f"    LOCKSTEP_{snake(c.__name__).upper()} = {k}," for k, c in sorted(REGISTRY.items())],
         "};",
     ]
+    for enum in KERNEL_ENUMS:
+        prefix = f"LOCKSTEP_{snake(enum.__name__).upper()}"
+        out += ["", f"enum lockstep_{snake(enum.__name__)} {{", *[f"    {prefix}_{e.name} = {e.value}," for e in enum], "};"]
     for name, layout in sorted(_entries().items()):
         out += ["", f"struct lockstep_{snake(name)}_entry {{", *_c_fields(layout), "};"]
     for kind, cls in sorted(REGISTRY.items()):

@@ -176,8 +176,8 @@ class Desk:
         self._said.append((source, e))
 
     def _step(self) -> None:
-        while (batch := self.reader.poll()) is not None:
-            self.group.run(batch.buffer, batch.refs)
+        while self.group.read(self.reader) is not None:
+            pass
 
 
 def _definitions() -> list[tuple[int, Message]]:

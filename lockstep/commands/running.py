@@ -153,7 +153,7 @@ def run_one_gateway(arguments: argparse.Namespace) -> int:
     logs.configure(config.system.log)
     from gateways.sim.driver import run_gateway
 
-    return run_gateway(config.journal, arguments.name, settings, policy=config.durability)
+    return run_gateway(config.journal, arguments.name, settings, policy=config.durability, keep=config.keep)
 
 
 def run_one_exchange(arguments: argparse.Namespace) -> int:

@@ -29,6 +29,7 @@ from journal.messages import (
     ExecInst,
     ExecType,
     ExecutionReport,
+    Flag,
     InstrumentDefined,
     Message,
     NewOrder,
@@ -87,8 +88,9 @@ class Desk(Recorder):
         self.number = 0
         self.check_every = True
 
-    def emit(self, message: Message) -> None:
+    def emit(self, message: Message, flags: int = Flag.LAST) -> None:
         message.encode()
+        self.flags.append(flags)
         self.emitted.append(message)
         self.queue.append((OMS, message))
 

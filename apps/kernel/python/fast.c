@@ -45,7 +45,8 @@ PyMODINIT_FUNC PyInit__fast(void) {
     PyObject *module = PyModule_Create(&definition);
     if (module == NULL || PyModule_AddType(module, &lockstep_runner_type) < 0 ||
         PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
-        PyModule_AddType(module, &lockstep_idle_type) < 0) {
+        PyModule_AddType(module, &lockstep_idle_type) < 0 || PyModule_AddType(module, &lockstep_decisions_type) < 0 ||
+        PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

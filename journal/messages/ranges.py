@@ -1,4 +1,8 @@
-"""Numbers already used, as sorted disjoint ranges: a source that counts up costs one range for ever."""
+"""Numbers already used, as sorted disjoint ranges: a source that counts up costs one range for ever.
+
+One that leaves holes costs a range a hole, up to `RANGES_MAX`; beyond that the lowest holes are closed, so that the numbers in
+them count as used although they never were: whoever counts up will not miss them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from bisect import bisect_right
 
 Ranges = list[list[int]]
 """[[first, last], …], both included, ascending, never touching."""
+
+RANGES_MAX = 4096
 
 
 def contains(ranges: Ranges, n: int) -> bool:
@@ -29,3 +35,14 @@ def add(ranges: Ranges, n: int) -> None:
         ranges[i][0] = n
     else:
         ranges.insert(i, [n, n])
+        if len(ranges) > RANGES_MAX:
+            ranges[0][1] = ranges.pop(1)[1]
+
+
+def reach(ranges: Ranges, first: int, last: int) -> None:
+    """Use all numbers from `first` to `last`. O(ranges)."""
+    low = bisect_right(ranges, first - 2, key=lambda r: r[1])
+    high = bisect_right(ranges, last + 1, key=lambda r: r[0])
+    if low < high:
+        first, last = min(first, ranges[low][0]), max(last, ranges[high - 1][1])
+    ranges[low:high] = [[first, last]]

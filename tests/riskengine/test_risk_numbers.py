@@ -1,8 +1,7 @@
-"""Small parts against dumb twins: ranges of used numbers, exact rescaling, scopes."""
+"""Small parts against dumb twins: exact rescaling, scopes."""
 
 from __future__ import annotations
 
-import itertools
 from fractions import Fraction
 
 import pytest
@@ -11,26 +10,7 @@ from hypothesis import strategies as st
 
 from journal.messages import Scope, ScopeType
 from journal.messages.scopes import Subject, covers, kill_covers
-from riskengine.ids import Ranges, add, contains
 from riskengine.numbers import clip, rescale_down, rescale_up
-
-
-@given(st.lists(st.integers(0, 60), max_size=80))
-def test_ranges_equal_a_set(numbers: list[int]) -> None:
-    ranges: Ranges = []
-    for n in numbers:
-        add(ranges, n)
-    used = set(numbers)
-    assert [n for n in range(62) if contains(ranges, n)] == sorted(used)
-    assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(ranges))  # sorted, disjoint, not touching
-    assert len(ranges) == sum(1 for n in used if n - 1 not in used)
-
-
-def test_counting_up_costs_one_range() -> None:
-    ranges: Ranges = []
-    for n in range(1, 1000):
-        add(ranges, n)
-    assert ranges == [[1, 999]]
 
 
 @given(st.integers(-(10**25), 10**25), st.integers(-20, 20), st.integers(-20, 20))

@@ -1,0 +1,16 @@
+"""Whose objects the kernel (apps/kernel/python/orders.c) reads and changes, by the names that it has for them."""
+
+from __future__ import annotations
+
+from journal.messages.capabilities import Offer
+from oms.budgets import Pace
+from oms.instructions import Instructions
+from oms.memory import Gate, Memory, Route
+from oms.order import Order
+from oms.venues import Venues
+from oms.ways import Ways
+
+CLASSES: dict[str, type] = {
+    "Oms": Memory, "Order": Order, "Route": Route, "Gate": Gate, "Instructions": Instructions, "Pace": Pace, "Ways": Ways,
+    "Venues": Venues, "Offer": Offer,
+}  # fmt: skip

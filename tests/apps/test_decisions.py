@@ -1,0 +1,446 @@
+"""Plain orders decided in C: the decisions, the reservations and the state are those of riskengine.engine, whatever the world
+and the order are like."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import apps.group
+from apps.risk import RiskApp
+from journal.messages import (
+    NULL,
+    NULL_I128,
+    AccountDefined,
+    BookState,
+    BookStateCode,
+    CheckOutcome,
+    CurrencyDefined,
+    ExecInst,
+    ExecType,
+    ExecutionReport,
+    GatewayPhase,
+    GatewayStatus,
+    GroupDefined,
+    GroupMember,
+    InstrumentDefined,
+    InstrumentStatus,
+    KillRelease,
+    KillSwitch,
+    LimitAction,
+    MarketStatus,
+    Message,
+    NewOrder,
+    OrdStatus,
+    OrdType,
+    QuantityType,
+    RateLimit,
+    RateLimitType,
+    RateLimitUsage,
+    RiskCheck,
+    RiskDecision,
+    RiskLimitSet,
+    ScopeType,
+    Side,
+    SourceDefined,
+    SourceRole,
+    TickStep,
+    TickTable,
+    TimeInForce,
+    TopOfBook,
+    TradingState,
+    TradingStateSet,
+    TradingStatus,
+    VenueDefined,
+    order_id_of,
+)
+from riskengine.checks import CHECKS
+from riskengine.flat import KNOWN
+from tests.apps.stream import MANY, Stream
+
+pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
+
+MARKET, GATEWAY, RISK, BOOKS = 3, 4, 6, 10
+SOURCES = (9, 11)
+Frame = tuple[int, Message]
+
+
+class InPython(RiskApp):
+    """The reference: nothing is decided in C."""
+
+    def natives(self) -> dict[int, Any]:
+        return {}
+
+
+def world() -> list[Frame]:
+    """What there is when the day begins."""
+    said: list[Frame] = [
+        (0, SourceDefined(source=n, role=role))
+        for n, role in ((GATEWAY, SourceRole.TRADING), (BOOKS, SourceRole.BOOKS), (9, SourceRole.ALGO), (11, SourceRole.ALGO))
+    ]
+    said += [(2, CurrencyDefined(currency=1, ledger_exp=-4))]
+    for account in (7, 8):
+        said += [
+            (2, AccountDefined(account=account, venue=1, currency=1)),
+            (GATEWAY, GatewayStatus(venue=1, account=account, phase=GatewayPhase.READY)),
+        ]
+    for n in (1, 2, 3):
+        said += [
+            (2, InstrumentDefined(instrument=n, venue=1, px_exp=-2, qty_exp=-1, tick_px=5, lot_qty=2, quote_currency=1)),
+            (BOOKS, BookState(instrument=n, state=BookStateCode.LIVE)),
+            (BOOKS, TopOfBook(instrument=n, bid_px=9_990, bid_qty=5, ask_px=10_010, ask_qty=5)),
+        ]
+    return said
+
+
+instruments = st.sampled_from((1, 2, 3))
+
+
+def usually(first: int, *others: int) -> st.SearchStrategy[int]:
+    """The first three times out of four: an owner's second order is the first that C decides."""
+    return st.sampled_from((*(first,) * 3 * len(others), *others))
+
+
+mostly = st.integers(0, 9).map(bool)
+"""True nine times out of ten."""
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> dict[str, Any]:
+    """The next order of a source: plain ones above all, and all kinds of others. `again`: its number was used before."""
+    plain = draw(mostly)
+    terms: dict[str, Any] = {
+        "source": draw(usually(9, 11)),
+        "account": draw(usually(7, 8)),
+        "strategy": draw(usually(1, 2)),
+        "user": 0,
+        "instrument": draw(usually(1, 2)),
+        "side": draw(st.sampled_from((Side.BUY, Side.SELL))),
+        "ord_type": OrdType.LIMIT,
+        "tif": draw(usually(TimeInForce.GTC, TimeInForce.DAY, TimeInForce.IOC, TimeInForce.FOK)),
+        "order_qty": draw(usually(2, 10, 40, 400, 3)),
+        "price_px": draw(usually(10_000, 9_990, 10_010, 9_000, 10_001)),
+    }
+    if plain:
+        return terms
+    odd: dict[str, Any] = {
+        "side": Side.SELL_SHORT,
+        "ord_type": OrdType.MARKET,
+        "tif": TimeInForce.GTD,
+        "order_qty": draw(st.sampled_from((0, -2, 1 << 61, 1 << 62))),
+        "price_px": draw(st.sampled_from((0, -5, NULL, 1 << 61, 1 << 62))),
+        "user": 3,
+        "instrument": 4,
+        "account": 5,
+        "exec_inst": draw(st.sampled_from((ExecInst.PARTICIPATE_DO_NOT_INITIATE, ExecInst.DO_NOT_INCREASE, ExecInst.EMULATED))),
+        "quantity_type": draw(st.sampled_from((QuantityType.UNITS, QuantityType.CONTRACTS, QuantityType.QUOTE_AMOUNT))),
+        "display_qty": 2,
+        "min_qty": 2,
+        "expire_ts": 1 << 60,
+        "stop_px": 10_000,
+        "leverage": 2,
+        "margin_mode": 1,
+        "stp_mode": 1,
+        "position_effect": 1,
+        "trigger": 1,
+        "trail_type": 1,
+        "peg_type": 1,
+        "list_id": 5,
+        "parent_order_id": 5,
+        "release_ts": 1 << 60,
+        "leverage_exp": 1,
+        "again": True,
+        "foreign": True,
+        "skip": 3,
+    }
+    for name in draw(st.lists(st.sampled_from(sorted(odd)), min_size=1, max_size=2, unique=True)):
+        terms[name] = odd[name]
+    return terms
+
+
+_SCOPES: tuple[dict[str, Any], ...] = (
+    {"scope_type": ScopeType.GLOBAL},
+    {"scope_type": ScopeType.ACCOUNT, "scope_account": 7},
+    {"scope_type": ScopeType.STRATEGY, "scope_strategy": 1},
+    {"scope_type": ScopeType.INSTRUMENT, "scope_instrument": 2},
+    {"scope_type": ScopeType.ACCOUNT_INSTRUMENT, "scope_account": 7, "scope_instrument": 1},
+    {"scope_type": ScopeType.GROUP, "scope_group": 1},
+    {"scope_type": ScopeType.VENUE, "scope_venue": 1},
+)
+_LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
+    (RiskCheck.QUANTITY_LIMITS, (10, 40, 1000), -1),
+    (RiskCheck.PRICE_COLLAR, (1, 5, 500), -3),
+    (RiskCheck.ORDER_NOTIONAL, (1_000, 40_000, 1 << 50), -2),
+    (RiskCheck.WORKING_ORDERS, (1, 3, 100), 0),
+    (RiskCheck.POSITION, (10, 100, 100_000), -1),
+    (RiskCheck.ORDER_RATE, (2, 5, 100), 0),
+    (RiskCheck.BOOK_VERIFIED_FRESH, (3, 2_000, 1 << 60), 0),
+    (RiskCheck.DUPLICATE, (1,), 0),
+    (RiskCheck.SELF_TRADE, (0,), 0),
+    (RiskCheck.GROSS_EXPOSURE, (1 << 40,), -2),
+    (RiskCheck.KILL_SWITCH, (0,), 0),
+    (RiskCheck.REDUCE_ONLY, (0,), 0),
+)
+
+
+@st.composite
+def limits(draw: st.DrawFn) -> Message:
+    """A limit on one of the checks."""
+    check, bounds, exp = draw(st.sampled_from(_LIMITED))
+    hard = draw(st.sampled_from((*bounds, bounds[-1], NULL)))
+    return RiskLimitSet(
+        limit=draw(st.integers(1, 12)),
+        check=check,
+        hard=hard,
+        warn=draw(st.sampled_from((0, 0, bounds[0]))),
+        exp=exp,
+        period_ns=draw(st.sampled_from((0, 3_000, 1 << 50))),
+        currency=draw(st.sampled_from((0, 0, 1, 2))),
+        side=draw(st.sampled_from((0, 0, Side.BUY))),
+        generation=draw(st.integers(1, 3)),
+        valid_until_ts=draw(st.sampled_from((0, 0, 0, 1 << 60))),
+        action=draw(
+            st.sampled_from(
+                (LimitAction.REJECT, LimitAction.REJECT, LimitAction.WARN, LimitAction.REDUCE_ONLY, LimitAction.BAN)
+            )
+        ),
+        ban_ms=1,
+        **draw(st.sampled_from(_SCOPES)),
+    )
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> Message:
+    """An instrument as it is from now on."""
+    some = st.sampled_from((NULL, NULL, 10, 9_995))
+    return InstrumentDefined(
+        instrument=draw(instruments),
+        venue=1,
+        px_exp=draw(st.integers(-4, 0)),
+        qty_exp=draw(st.integers(-4, 1)),
+        tick_px=draw(st.sampled_from((NULL, 0, 5, 10))),
+        lot_qty=draw(st.sampled_from((NULL, 0, 1, 2))),
+        quote_currency=draw(st.sampled_from((1, 1, 2))),
+        min_qty=draw(st.sampled_from((NULL, 4))),
+        max_qty=draw(st.sampled_from((NULL, 40))),
+        post_only_max_qty=draw(st.sampled_from((NULL, 10))),
+        min_px=draw(some),
+        max_px=draw(st.sampled_from((NULL, NULL, 10_000))),
+        max_orders=draw(st.sampled_from((0, 0, 2))),
+        multiplier=draw(st.sampled_from((1, 10, NULL, 1 << 60))),
+        multiplier_exp=draw(st.integers(-2, 2)),
+        contract=draw(st.sampled_from((0, 0, 0, 1, 2))),
+        expiry_ts=draw(st.sampled_from((0, 0, 1 << 60, 1))),
+        instrument_status=draw(
+            st.sampled_from((0, InstrumentStatus.ACTIVE, InstrumentStatus.ACTIVE, InstrumentStatus.SUSPENDED))
+        ),
+        min_notional=draw(st.sampled_from((NULL_I128, NULL_I128, 0, 500_000, 1 << 100))),
+        max_notional=draw(st.sampled_from((NULL_I128, NULL_I128, 1 << 40, 1 << 100, 10))),
+        band_up_rate=draw(st.sampled_from((NULL, NULL, NULL, 10**10))),
+    )
+
+
+@st.composite
+def happenings(draw: st.DrawFn) -> Frame:
+    """Something that is not an order."""
+    n, some = draw(instruments), draw(st.integers(0, 15))
+    px = draw(st.sampled_from((9_990, 9_980, NULL)))
+    ts = TradingStatus
+    account = draw(st.sampled_from((7, 8)))
+    choices: tuple[Frame, ...] = (
+        (BOOKS, TopOfBook(instrument=n, bid_px=px, bid_qty=1, ask_px=10_010, ask_qty=1)),
+        (
+            BOOKS,
+            BookState(instrument=n, state=draw(st.sampled_from((BookStateCode.LIVE, BookStateCode.LIVE, BookStateCode.STALE)))),
+        ),
+        (
+            GATEWAY,
+            MarketStatus(instrument=n, trading_status=draw(st.sampled_from((ts.OPEN, ts.FAST_MARKET, ts.HALT, ts.POST_ONLY)))),
+        ),
+        (
+            GATEWAY,
+            GatewayStatus(
+                venue=1, account=account, phase=draw(st.sampled_from((GatewayPhase.READY, GatewayPhase.DISCONNECTED)))
+            ),
+        ),
+        (2, draw(limits())),
+        (2, draw(limits())),
+        (2, draw(limits())),
+        (2, draw(definitions())),
+        (
+            2,
+            TickTable(
+                instrument=n,
+                steps=[TickStep(from_px=0, tick_px=5), TickStep(from_px=10_000, tick_px=draw(st.sampled_from((10, 1))))],
+            ),
+        ),
+        (
+            2,
+            VenueDefined(
+                venue=1,
+                ord_types=draw(st.sampled_from((0, 0b110, 0b10))),
+                tifs=0b110110,
+                exec_insts=draw(st.integers(0, 3)),
+                quantity_types=0b100,
+            ),
+        ),
+        (2, GroupDefined(group=1, members=[GroupMember(member=draw(st.sampled_from((7, 8))), member_type=ScopeType.ACCOUNT)])),
+        (12, KillSwitch(kill=1, level=1, scope_type=ScopeType.ACCOUNT, scope_account=7)),
+        (12, KillRelease(kill=1)),
+        (
+            12,
+            TradingStateSet(
+                state=draw(st.sampled_from((TradingState.ACTIVE, TradingState.HALTED))),
+                scope_type=ScopeType.STRATEGY,
+                scope_strategy=1,
+            ),
+        ),
+        (
+            GATEWAY,
+            RateLimitUsage(
+                account=account,
+                venue=1,
+                limits=[RateLimit(limit_type=RateLimitType.ORDER_ACTION, limit=100, used=1, period_ns=10**9)],
+            ),
+        ),
+        (2, CurrencyDefined(currency=draw(st.sampled_from((1, 2))), ledger_exp=draw(st.sampled_from((-4, -8, 2))))),
+    )
+    return choices[some]
+
+
+news = st.tuples(
+    st.integers(0, 40), st.sampled_from((ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.UNKNOWN)), st.integers(0, 1)
+)
+days = st.lists(st.one_of(*(orders(),) * 5, news, news, happenings()), min_size=10, max_size=60)
+
+
+PLAIN: dict[str, Any] = {
+    "source": 9,
+    "account": 7,
+    "strategy": 1,
+    "user": 0,
+    "instrument": 1,
+    "side": Side.BUY,
+    "ord_type": OrdType.LIMIT,
+    "tif": TimeInForce.GTC,
+    "order_qty": 2,
+    "price_px": 10_000,
+}
+"""The order that C decides from its third time on."""
+
+
+class Day:
+    """The frames of a day, given to one risk engine."""
+
+    def __init__(self, folder: str, app: type[RiskApp]) -> None:
+        self.stream = Stream(Path(folder))
+        self.slot = self.stream.add("risk", app(), RISK)
+        self.in_python = 0
+        self.last = dict.fromkeys(SOURCES, 0)
+        self.asked: list[tuple[NewOrder, int]] = []
+        engine = self.slot.app.engine
+        decide = engine.on_new_order
+
+        def counted(m: NewOrder) -> None:
+            self.in_python += 1
+            decide(m)
+
+        engine.on_new_order = counted  # type: ignore[method-assign]
+        for source, m in world():
+            self.stream.input(m, source=source)
+
+    def play(self, item: Any) -> None:
+        """One item of a day."""
+        if isinstance(item, dict):
+            self._order(**item)
+        elif isinstance(item[0], int) and len(item) == 3:
+            self._news(*item)
+        else:
+            self.stream.input(item[1], source=item[0])
+
+    def _order(self, *, source: int, again: bool = False, foreign: bool = False, skip: int = 1, **terms: Any) -> None:
+        number = self.last[source] = max(self.last[source] + (0 if again else skip), 1)
+        m = NewOrder(order_id=order_id_of(source + (1 if foreign else 0), number), **terms)
+        self.stream.input(m, source=source)
+        if not again and not foreign and m.order_qty > 0:
+            self.asked.append((m, 0))
+
+    def _news(self, nth: int, exec_type: int, part: int) -> None:
+        if not self.asked:
+            return
+        m, cum = self.asked.pop(nth % len(self.asked))
+        qty = max((m.order_qty - cum) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
+        cum += qty
+        over = exec_type == ExecType.CANCELED or cum >= m.order_qty
+        status = (
+            OrdStatus.CANCELED
+            if exec_type == ExecType.CANCELED
+            else OrdStatus.FILLED
+            if over
+            else OrdStatus.UNKNOWN
+            if exec_type == ExecType.UNKNOWN
+            else OrdStatus.NEW
+        )
+        self.stream.input(
+            ExecutionReport(
+                order_id=m.order_id,
+                account=m.account,
+                strategy=m.strategy,
+                user=m.user,
+                instrument=m.instrument,
+                side=m.side,
+                ord_type=m.ord_type,
+                order_qty=m.order_qty,
+                price_px=m.price_px,
+                cum_qty=cum,
+                leaves_qty=0 if over else m.order_qty - cum,
+                last_qty=qty,
+                last_px=max(m.price_px, 1),
+                exec_type=exec_type,
+                ord_status=status,
+            ),
+            source=5,
+        )
+        if not over:
+            self.asked.append((m, cum))
+
+
+@settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
+@given(days)
+def test_decisions_are_those_of_the_engine(day: list[Any]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as one, tempfile.TemporaryDirectory(dir="/dev/shm") as two:
+        fast, slow = Day(one, RiskApp), Day(two, InPython)
+        for item in [*(PLAIN | {"side": n % 2 + 1} for n in range(8)), *day]:
+            for each in (fast, slow):
+                each.play(item)
+            assert fast.slot.snapshot() == slow.slot.snapshot(), item
+        assert fast.stream.messages() == slow.stream.messages()
+        fast.slot.app.engine.view.check()
+        fast.stream.close()
+        slow.stream.close()
+
+
+def test_plain_orders_are_decided_in_c() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        day = Day(folder, RiskApp)
+        for n, check in enumerate(
+            (RiskCheck.ORDER_NOTIONAL, RiskCheck.POSITION, RiskCheck.WORKING_ORDERS, RiskCheck.ORDER_RATE)
+        ):
+            day.play((2, RiskLimitSet(limit=n, check=check, hard=1 << 50, period_ns=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for _ in range(50):
+            day.play(PLAIN)
+        assert day.in_python == 2  # before the owner's plan was made, and before its exposure was summed
+        decisions = day.stream.messages(RiskDecision)
+        day.stream.close()
+    assert len(decisions) == 50
+    assert all(isinstance(c, CheckOutcome) for d in decisions for c in d.checks)
+    assert len({len(d.checks) for d in decisions}) == 1
+
+
+def test_what_is_known_in_c_is_a_check() -> None:
+    assert {row.check for row in CHECKS} >= KNOWN
