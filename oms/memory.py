@@ -118,10 +118,9 @@ class Memory(msgspec.Struct, array_like=True):
 
     def find(self, order_id: int, now: int) -> Order | None:
         """The order of an id, brought back from the archive if need be: at hand again as if it had just closed."""
-        order = self.peek(order_id)
-        if order is not None and order_id not in self.orders:
-            self.orders[order_id] = order
-            del self.archive[order_id]
+        order = self.orders.get(order_id)
+        if order is None and order_id in self.archive:
+            order = self.orders[order_id] = _decode_order(self.archive.pop(order_id)[1])
             self.closed.add(now, order_id)
         return order
 
@@ -143,6 +142,8 @@ class Memory(msgspec.Struct, array_like=True):
             if closed is None:
                 break
             self._archive(closed[2], now)
+        if len(self.archived.waiting) <= self.keep.orders:
+            return
         kept = self.kept
         for _ in range(TIDY_MOST):
             archived = self.archived.due(kept, now)

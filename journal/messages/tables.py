@@ -23,6 +23,7 @@ TRACKED_MAX = 1 << 18
 """So many changes are remembered until a digest is asked for; beyond that the next one is computed anew."""
 _MODULUS = 1 << 256
 _encode = msgspec.msgpack.Encoder().encode
+_get, _item, _put = dict.get, dict.__getitem__, dict.__setitem__  # without super(), which costs as much again
 
 
 def look(table: dict[K, V]) -> ItemsView[K, V]:
@@ -54,7 +55,7 @@ class Fixed(dict[K, V]):
         self._goes(key)
         if self._added is not None:
             self._added[key] = None
-        super().__setitem__(key, value)
+        _put(self, key, value)
 
     def __delitem__(self, key: K) -> None:
         self._goes(key)
@@ -116,14 +117,14 @@ class Table(dict[K, V]):
         return int.from_bytes(blake2b(self._encode((key, value)), digest_size=32).digest(), "little")
 
     def __getitem__(self, key: K) -> V:
-        value = super().__getitem__(key)
+        value = _item(self, key)
         if self._asked is not None:
             self._asked[key] = None
         return value
 
     def get(self, key: K, default: Any = None) -> Any:
         """As of any dict."""
-        value = super().get(key, default)
+        value = _get(self, key, default)
         if value is not default and self._asked is not None:
             self._asked[key] = None
         return value
@@ -131,7 +132,7 @@ class Table(dict[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         if self._asked is not None:
             self.touch(key)
-        super().__setitem__(key, value)
+        _put(self, key, value)
 
     def __delitem__(self, key: K) -> None:
         super().__delitem__(key)
@@ -179,7 +180,7 @@ class Table(dict[K, V]):
             for key in self._asked:
                 total -= hashes.pop(key, 0)
                 if key in self:
-                    hashes[key] = new = self._hash(key, dict.__getitem__(self, key))
+                    hashes[key] = new = self._hash(key, _item(self, key))
                     total += new
             self._sum = total % _MODULUS
         self._asked = {}
