@@ -7,6 +7,7 @@ backtest; the app cannot tell.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
@@ -99,6 +100,11 @@ class App:
     def snapshot(self) -> bytes:
         """The whole state as canonical bytes: equal states give equal bytes."""
         return state.encode(vars(self))
+
+    def digest(self) -> bytes:
+        """32 bytes that say which state this is: equal for equal states, however each was reached. An app with a large state
+        has one that it keeps up to date, and no other than a copy made of its snapshot has."""
+        return hashlib.blake2b(self.snapshot(), digest_size=32).digest()
 
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""

@@ -128,11 +128,18 @@ class Slot:
 
     def snapshot(self) -> bytes:
         """App, timers and ledger as canonical bytes."""
+        return self._with(self.app.snapshot())
+
+    def digest(self) -> bytes:
+        """32 bytes that say which state all of it is in."""
+        return hashlib.blake2b(self._with(self.app.digest()), digest_size=32).digest()
+
+    def _with(self, app: bytes) -> bytes:
         timers = [[due, order, token] for token, (due, order) in sorted(self._timers.items(), key=lambda t: t[1])]
         said = self.ledger
         return state.encode(
             {
-                "app": self.app.snapshot(),
+                "app": app,
                 "timers": timers,
                 "requests": self._requests,
                 "items": self.items,
@@ -343,24 +350,25 @@ class Group:
         for slot in self._speaking.values():
             if slot in self._waiting:
                 continue
-            data = slot.snapshot()
-            if seq % SNAPSHOT_EVERY == 0 and self.snapshot_sink is not None:
-                self.snapshot_sink(slot, seq, ts, data)
+            digest, data = slot.digest(), b""
+            if seq % SNAPSHOT_EVERY == 0:
+                data = slot.snapshot()
+                if self.snapshot_sink is not None:
+                    self.snapshot_sink(slot, seq, ts, data)
             slot.app.now, slot.app.seq, slot.app.source = ts, seq, source
-            self._say_digest(slot, seq, data)
+            self._say_digest(slot, seq, digest, data)
 
-    def _say_digest(self, slot: Slot, seq: int, data: bytes) -> None:
-        digest = hashlib.blake2b(data, digest_size=32).digest()
+    def _say_digest(self, slot: Slot, seq: int, digest: bytes, data: bytes) -> None:
         if seq % SNAPSHOT_EVERY == 0:
             # Said whether or not this host writes files: what an app emits must not depend on its host.
-            file = f"{slot.name}-{seq:012d}.snapshot"
-            slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=digest, file=file))
+            file, of_data = f"{slot.name}-{seq:012d}.snapshot", hashlib.blake2b(data, digest_size=32).digest()
+            slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=of_data, file=file))
         slot.say(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest))
 
     def restored(self, slot: Slot, seq: int, ts: int, data: bytes) -> None:
         """A slot was restored to the state after `seq`: say again what is said right after a snapshot is taken."""
         slot.app.now, slot.app.seq = ts, seq
-        self._say_digest(slot, seq, data)
+        self._say_digest(slot, seq, slot.digest(), data)
         self.stand(seq, ts)
 
     def mute_of(self, slot: Slot) -> list[Slot]:

@@ -106,5 +106,8 @@ class OmsApp(App):
     def snapshot(self) -> bytes:
         return self.machine.snapshot()
 
+    def digest(self) -> bytes:
+        return self.machine.digest()
+
     def restore(self, data: bytes) -> None:
         self.machine.restore(data)

@@ -47,5 +47,8 @@ class RiskApp(App):
     def snapshot(self) -> bytes:
         return self.engine.snapshot()
 
+    def digest(self) -> bytes:
+        return self.engine.digest()
+
     def restore(self, data: bytes) -> None:
         self.engine.restore(data)

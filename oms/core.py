@@ -345,6 +345,9 @@ class Core:
             user=order.user, instrument=order.instrument, venue=order.venue, source=order.source,
         )  # fmt: skip
 
-    def open_orders(self) -> list[Order]:
-        """Every order that is not closed, oldest first."""
-        return [o for o in self.memory.orders.values() if not o.closed]
+    def open_orders(self, wanted: Callable[[Order], bool] | None = None) -> list[Order]:
+        """Every order that is not closed, or of these what is wanted, oldest first; to be changed."""
+        found = self.memory.open_orders(wanted)
+        for order in found:
+            self.memory.touch(order)
+        return found

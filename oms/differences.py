@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import DifferenceType
+from journal.messages.tables import Fixed
 
 SECOND_NS = 1_000_000_000
 APPROVALS_MAX = 64
@@ -126,9 +127,14 @@ class Reconciling(msgspec.Struct, array_like=True):
     me: int = 0
     """Our own source, learned from our own runs."""
 
+    def __post_init__(self) -> None:
+        self.trades = Fixed.of(self.trades)
+
     def note(self, account: int, order_id: int, trade: str, noted: Trade, now: int) -> None:
         """Remember a fill, and forget those that no lookback reaches any more."""
-        self.trades[f"{account}/{order_id}/{trade}"] = noted
+        key = f"{account}/{order_id}/{trade}"
+        self.trades.pop(key, None)  # so that they stand in the order of their frames
+        self.trades[key] = noted
         oldest = now - self.settings.lookback_ns - self.settings.overlap_ns
         while self.trades and next(iter(self.trades.values())).exchange_ts < oldest:
             del self.trades[next(iter(self.trades))]

@@ -23,6 +23,7 @@ from journal.messages import (
     UserDefined,
 )
 from journal.messages.scopes import Subject, covers
+from journal.messages.tables import look
 from oms.order import Order
 from oms.parent import Parent
 from oms.parents import Parents
@@ -50,10 +51,10 @@ class Downloads(Parents):
         number = m.request & 0xFFFF_FFFF
         self.ctx.emit(DownloadBegin(download=number, contents=ORDERS | TRADES), _ROW)
         rows = 0
-        for parent in self.memory.parents.values():
+        for _, parent in look(self.memory.parents):
             if not parent.closed and self._seen(m, self._parent_subject(parent)):
                 rows += self._row(self._parent_status(parent))
-        for order in self.open_orders():
+        for order in self.memory.open_orders():
             if self._seen(m, self.subject(order)):
                 rows += self._row(self._status_of(order))
         trades = [row for order in self._everything() if self._seen(m, self.subject(order)) for row in self._trades(order)]

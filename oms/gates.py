@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from journal.messages import Gate as GateFrame
 from journal.messages import GateCause, GateState, GatewayPhase, KillSwitch, Reason, ScopeType
+from journal.messages.tables import look
 from oms.corrections import Corrections
 from oms.differences import Compared
 from oms.order import Order
@@ -33,7 +34,7 @@ class Gates(Corrections):
         found = held.accounts.get(account)
         if found is None:
             found = held.accounts[account] = Compared(self.memory.account_venue.get(account, 0), account)
-            found.unknown = sum(1 for o in self.memory.orders.values() if o.unknown and o.account == account)
+            found.unknown = sum(1 for _, o in look(self.memory.orders) if o.unknown and o.account == account)
         return found
 
     def causes(self, c: Compared) -> GateCause:
@@ -132,6 +133,6 @@ class Gates(Corrections):
         if held is None:
             return
         for account, c in held.accounts.items():
-            unknown = [o for o in self.memory.orders.values() if o.unknown and o.account == account]
+            unknown = [o for _, o in look(self.memory.orders) if o.unknown and o.account == account]
             assert c.unknown == len(unknown), (c, unknown)
             assert c.causes == -1 or c.causes == self.causes(c), c

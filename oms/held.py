@@ -45,6 +45,7 @@ from journal.messages.capabilities import (
     decided_form,
     released_form,
 )
+from journal.messages.tables import look
 from oms.answered import Answered
 from oms.instructions import Grid, Hold, Wait
 from oms.order import Order, Request
@@ -409,7 +410,7 @@ class Held(Answered):
     def check_instructions(self) -> None:
         """Assert what holds of held orders. O(n)."""
         i = self.memory.instructions
-        for order_id, hold in i.holds.items():
+        for order_id, hold in look(i.holds):
             order = self.memory.orders[order_id]
             where = f"{order!r} {hold!r}"
             assert not order.closed, where
@@ -417,7 +418,7 @@ class Held(Answered):
             assert not order.cum_qty, where
             assert order.held == (hold.wait != Wait.RISK), where
             assert (order_id in i.watched.get(order.instrument, ())) == (hold.wait == Wait.PRICE), where
-        for order in self.memory.orders.values():
+        for _, order in look(self.memory.orders):
             assert not order.held or order.order_id in i.holds, order
         for instrument, ids in i.watched.items():
             assert ids, instrument

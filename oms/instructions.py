@@ -11,6 +11,7 @@ import msgspec
 
 from journal.messages import NULL
 from journal.messages.capabilities import Offer
+from journal.messages.tables import Table
 
 
 class Wait(IntEnum):
@@ -177,3 +178,6 @@ class Instructions(msgspec.Struct, array_like=True):
     quote_of: dict[int, str] = {}
     protections: dict[str, Protection] = {}
     """source/account/group."""
+
+    def __post_init__(self) -> None:
+        self.holds = Table.of(self.holds)

@@ -153,7 +153,7 @@ class Kills(Answered):
 
     def check_kills(self) -> None:
         """Assert I-43 of the orders at hand."""
-        for order in self.open_orders():
+        for order in self.memory.open_orders():
             if self.wanted_canceled(order):
                 assert order.cancel is not None or order.order_id in self.memory.again, order
         for order_id in self.memory.again:

@@ -25,6 +25,7 @@ from journal.messages import (
     UserDefined,
     VenueStatus,
 )
+from journal.messages.tables import look
 from oms.downloads import Downloads
 from oms.kills import Kills
 from oms.memory import Gate, decode
@@ -151,7 +152,7 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
 
     def _open_at(self, venue: int, account: int) -> list[Order]:
         """Our open orders there, oldest first."""
-        return [o for o in self.open_orders() if o.source and o.venue == venue and o.account == account]
+        return self.open_orders(lambda o: o.source != 0 and o.venue == venue and o.account == account)
 
     def _lose_all(self, venue: int, account: int) -> None:
         for order in self._open_at(venue, account):
@@ -236,13 +237,19 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
         """Take the state of a snapshot."""
         self.memory = decode(data)
 
+    def digest(self) -> bytes:
+        """One digest over the whole state."""
+        return self.memory.digest()
+
     def check(self) -> None:
         """Assert every invariant of every order at hand. O(n): for tests and the debugger."""
-        for order_id, order in self.memory.orders.items():
-            assert order.order_id == order_id
-            order.check()
-        self.check_kills()
-        self.check_instructions()
-        self.check_parents()
-        self.check_pace()
-        self.check_gates()
+        with self.memory.checked():
+            for order_id, order in look(self.memory.orders):
+                assert order.order_id == order_id
+                order.check()
+            self.memory.check_tables()
+            self.check_kills()
+            self.check_instructions()
+            self.check_parents()
+            self.check_pace()
+            self.check_gates()

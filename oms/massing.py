@@ -32,11 +32,12 @@ class Massing(Lists):
             self._say(sweep, reason=Reason.INVALID_FILTER, final=True)
             return
         anybodys = self.memory.roles.get(self.ctx.source) in _MAY_CANCEL_ANYBODYS
-        matched = [
-            o
-            for o in self.open_orders()
-            if o.source and (anybodys or o.source == self.ctx.source) and m.side in (0, o.side) and covers(m, self.subject(o))
-        ]
+        source = self.ctx.source
+        matched = self.open_orders(
+            lambda o: (
+                o.source != 0 and (anybodys or o.source == source) and m.side in (0, o.side) and covers(m, self.subject(o))
+            )
+        )
         sweep.matched, sweep.pending, sweep.busy = len(matched), [o.order_id for o in matched], True
         i = self.memory.instructions
         i.sweeps[sweep.request_seq] = sweep

@@ -1,11 +1,18 @@
 """All state of the order manager, in one structure with canonical bytes: equal states give equal bytes.
 
+What there is one of for each order is in tables, whose share in the state's digest costs as much as what has changed. Their
+order has no meaning: whoever goes through one says in which order he does.
+
 Dicts keep the order in which the stream filled them, which is the same in every run. A closed order stays at hand for a
 while, then becomes bytes: late fills and duplicates bring it back. When so many have closed after it and so much time has
 passed (`Keep`) it leaves; that its id was used stays known for ever, as ranges.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
@@ -15,6 +22,7 @@ from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import QUOTE_NUMBERS
 from journal.messages.ranges import Ranges, add, contains, reach
 from journal.messages.rights import Rights
+from journal.messages.tables import Fixed, Table, digest_of, look
 from oms.budgets import Pace
 from oms.differences import Reconciling
 from oms.instructions import Instructions
@@ -99,6 +107,10 @@ class Memory(msgspec.Struct, array_like=True):
     rights: Rights = msgspec.field(default_factory=Rights)
     reconcile: Reconciling | None = None
 
+    def __post_init__(self) -> None:
+        self.orders, self.parents = Table.of(self.orders), Table.of(self.parents)
+        self.archive, self.external, self.refs = Fixed.of(self.archive), Fixed.of(self.external), Fixed.of(self.refs)
+
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""
         order = self.orders.get(order_id)
@@ -106,10 +118,9 @@ class Memory(msgspec.Struct, array_like=True):
 
     def find(self, order_id: int, now: int) -> Order | None:
         """The order of an id, brought back from the archive if need be: at hand again as if it had just closed."""
-        order = self.peek(order_id)
-        if order is not None and order_id not in self.orders:
-            self.orders[order_id] = order
-            del self.archive[order_id]
+        order = self.orders.get(order_id)
+        if order is None and order_id in self.archive:
+            order = self.orders[order_id] = _decode_order(self.archive.pop(order_id)[1])
             self.closed.add(now, order_id)
         return order
 
@@ -131,6 +142,8 @@ class Memory(msgspec.Struct, array_like=True):
             if closed is None:
                 break
             self._archive(closed[2], now)
+        if len(self.archived.waiting) <= self.keep.orders:
+            return
         kept = self.kept
         for _ in range(TIDY_MOST):
             archived = self.archived.due(kept, now)
@@ -182,9 +195,61 @@ class Memory(msgspec.Struct, array_like=True):
         else:
             add(numbers, own)
 
+    def touch(self, order: Order) -> None:
+        """An order will change that was not asked for by its id."""
+        Table.of(self.orders).touch(order.order_id)
+
+    def open_orders(self, wanted: Callable[[Order], bool] | None = None) -> list[Order]:
+        """The orders that are not closed, or of these what is wanted, oldest first; to be looked at."""
+        found = [o for _, o in look(self.orders) if not o.closed and (wanted is None or wanted(o))]
+        found.sort(key=lambda o: (o.request_seq, o.order_id))
+        return found
+
     def encode(self) -> bytes:
         """Canonical bytes."""
         return _encode(self)
+
+    def _tables(self) -> tuple[Fixed[Any, Any] | Table[Any, Any], ...]:
+        found = (
+            Table.of(self.orders), Table.of(self.parents), Table.of(self.instructions.holds), Fixed.of(self.archive),
+            Fixed.of(self.external), Fixed.of(self.refs), self.closed.table, self.archived.table,
+        )  # fmt: skip
+        return (*found, Fixed.of(self.reconcile.trades)) if self.reconcile is not None else found
+
+    def digest(self) -> bytes:
+        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+        replace = msgspec.structs.replace
+        held = self.reconcile
+        bare = replace(
+            self, orders={}, parents={}, archive={}, external={}, refs={}, closed=self.closed.bare(),
+            archived=self.archived.bare(), instructions=replace(self.instructions, holds={}),
+            reconcile=replace(held, trades={}) if held is not None else None,
+        )  # fmt: skip
+        return digest_of(_encode(bare), self._tables())
+
+    def check_tables(self) -> None:
+        """Assert that what says one thing twice says the same."""
+        for order_id, (number, body) in look(self.archive):
+            order = _decode_order(body)
+            assert order.closed, order
+            assert order.order_id == order_id, order
+            assert order_id not in self.orders, order
+            assert self.archived.waiting[number][1] == order_id, order
+        assert {number: key for key, number in self.external.items()} == self.refs
+        waiting = {of for line in (self.closed, self.archived) for _, of in line.waiting.values()}
+        for order_id, order in look(self.orders):
+            assert not order.closed or order_id in waiting, order  # nothing closed stays for ever
+        for order_id, parent in look(self.parents):
+            assert not parent.closed or order_id in waiting, parent
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """While everything is looked at and nothing changed: assert that the digest, kept up to date, is that of the bytes."""
+        assert self.digest() == decode(self.encode()).digest(), "an entry of a table has changed unseen"
+        yield
+        for table in self._tables():
+            if isinstance(table, Table):
+                table.looked()
 
 
 decode = msgspec.msgpack.Decoder(Memory).decode

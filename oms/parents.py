@@ -33,6 +33,7 @@ from journal.messages import (
 )
 from journal.messages.family import Held, Wanted, fault, outlives, worse
 from journal.messages.scopes import Subject, kill_covers
+from journal.messages.tables import look
 from oms.asked import QTY_MAX
 from oms.core import CANCEL_ANSWERS
 from oms.order import Order, Unknown
@@ -371,7 +372,8 @@ class Parents(Ownership):
         """A kill that cancels ends the parents it covers; their children it has reached itself, or the end does."""
         if m.level < KillLevel.BLOCK_CANCEL:
             return
-        for parent in list(self.memory.parents.values()):
+        for number in [number for number, parent in look(self.memory.parents) if not parent.closed]:
+            parent = self.memory.parents[number]
             if not parent.closed and not parent.ending and kill_covers(m, self._parent_subject(parent)):
                 self._end_parent(parent, OrdStatus.CANCELED, Reason.KILL_SWITCH_ACTIVE)
 
@@ -402,7 +404,7 @@ class Parents(Ownership):
 
     def check_parents(self) -> None:
         """Assert every invariant of every parent, from the orders themselves. O(children): for tests and the debugger."""
-        for number, parent in self.memory.parents.items():
+        for number, parent in look(self.memory.parents):
             where = f"parent {number}: {parent!r}"
             assert parent.order_id == number, where
             orders = [self.memory.peek(child) for child in parent.children]

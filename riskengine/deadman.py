@@ -104,7 +104,8 @@ class DeadMan(Bans):
         if scope.scope_type not in (ScopeType.GROUP, ScopeType.UNDERLYING):
             self.ctx.emit(CancelAll(request=self.ctx.seq, reason=reason, **scope_of(scope)))
             return
-        for held in list(self.memory.exposure.orders.values()):
+        for order_id in sorted(self.memory.exposure.orders):
+            held = self.memory.exposure.orders[order_id]
             if self.control.latch.covers(scope, self.view.subject_of(held)):
                 self.ctx.emit(CancelOrder(order_id=held.order_id, reason=reason))
 

@@ -300,7 +300,12 @@ class RiskEngine(Violations, Forming):
         self.memory = decode(data)
         self.view = View(self.memory, require_limits=self.require_limits)
 
+    def digest(self) -> bytes:
+        """One digest over the whole state."""
+        return self.memory.digest()
+
     def check(self) -> None:
         """Assert every invariant of the exposure. O(n): for tests and the debugger."""
-        self.view.check()
-        self.memory.families.check()
+        with self.memory.checked():
+            self.view.check()
+            self.memory.families.check()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import NULL, ExecInst, order_id_source
+from journal.messages.tables import look
 from riskengine.codes import QuantityType, Side
 
 REDUCING = int(ExecInst.DO_NOT_INCREASE | ExecInst.CLOSE_POSITION)
@@ -192,7 +193,7 @@ class Book(msgspec.Struct, array_like=True):
     def check(self) -> None:
         """Assert I-42: what is booked is what the open orders hold, never negative. O(orders): for tests and the debugger."""
         sums = {key: Sums(position=cell.position) for key, cell in self.cells.items()}
-        for order_id, held in self.orders.items():
+        for order_id, held in look(self.orders):
             assert held.order_id == order_id, held
             assert held.reserved_qty >= 0, held
             assert held.reserved_value >= 0, held

@@ -18,6 +18,7 @@ from journal.messages import (
 )
 from journal.messages.family import Bounds, Held
 from journal.messages.keeping import Keep, Line
+from journal.messages.tables import Fixed, look
 from riskengine.codes import CLOSED
 from riskengine.exposure import Held as Reserved
 
@@ -90,6 +91,9 @@ class Families(msgspec.Struct, array_like=True):
     """Children and parents that closed; may name one that was opened again."""
     keep: Keep = Keep()
 
+    def __post_init__(self) -> None:
+        self.parent_of = Fixed.of(self.parent_of)
+
     def asked(self, m: ParentOrder, seq: int, source: int) -> None:
         """A parent is asked for; it is one when the OMS says so."""
         if m.order_id not in self.parents and order_id_source(m.order_id) == source:
@@ -154,6 +158,6 @@ class Families(msgspec.Struct, array_like=True):
 
     def check(self) -> None:
         """Assert that what is booked is what the children hold. O(children): for tests and the debugger."""
-        for parent in self.parents.values():
+        for _, parent in look(self.parents):
             assert parent.qty == parent.left_qty + sum(c.qty for c in parent.children.values()), parent
             assert parent.unknown_qty == sum(c.unknown_qty for c in parent.children.values()), parent

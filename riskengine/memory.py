@@ -1,12 +1,21 @@
-"""All state of the risk engine, in one structure with canonical bytes: equal states give equal bytes."""
+"""All state of the risk engine, in one structure with canonical bytes: equal states give equal bytes.
+
+What there is one of for each order is in tables, whose share in the state's digest costs as much as what has changed. Their
+order has no meaning.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 
 from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
 from journal.messages.capabilities import Offer
 from journal.messages.ranges import Ranges
+from journal.messages.tables import Fixed, Table, digest_of
 from riskengine.controlled import Control
 from riskengine.exposure import Book
 from riskengine.family import Families
@@ -259,9 +268,37 @@ class Memory(msgspec.Struct, array_like=True):
     families: Families = msgspec.field(default_factory=Families)
     usage: Usage = msgspec.field(default_factory=Usage)
 
+    def __post_init__(self) -> None:
+        self.forms = Fixed.of(self.forms)
+        self.exposure.orders = Table.of(self.exposure.orders, _encode)
+        self.families.parents = Table.of(self.families.parents, _encode)
+
     def encode(self) -> bytes:
         """Canonical bytes."""
         return _encode(self)
+
+    def _tables(self) -> tuple[Fixed[Any, Any] | Table[Any, Any], ...]:
+        families = self.families
+        return (
+            Table.of(self.exposure.orders), Table.of(families.parents), Fixed.of(self.forms), Fixed.of(families.parent_of),
+            families.closed.table,
+        )  # fmt: skip
+
+    def digest(self) -> bytes:
+        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+        replace = msgspec.structs.replace
+        families = replace(self.families, parents={}, parent_of={}, closed=self.families.closed.bare())
+        bare = replace(self, forms={}, exposure=replace(self.exposure, orders={}), families=families)
+        return digest_of(_encode(bare), self._tables())
+
+    @contextmanager
+    def checked(self) -> Iterator[None]:
+        """While everything is looked at and nothing changed: assert that the digest, kept up to date, is that of the bytes."""
+        assert self.digest() == decode(self.encode()).digest(), "an entry of a table has changed unseen"
+        yield
+        for table in self._tables():
+            if isinstance(table, Table):
+                table.looked()
 
 
 decode = msgspec.json.Decoder(Memory).decode

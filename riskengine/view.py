@@ -8,6 +8,7 @@ from typing import Any
 
 from journal.messages import NULL, Scope, order_id_source
 from journal.messages.scopes import Subject, covers
+from journal.messages.tables import look
 from riskengine.codes import OrdType, RiskCheck, ScopeType, Side
 from riskengine.exposure import Cell, Held, Sums
 from riskengine.limits import Limit, Limits, Named, named, names
@@ -98,7 +99,7 @@ class View:
         if self.limits.has(RiskCheck.SELF_TRADE):
             self._prices = {}
             self._priced: dict[int, int] = {}
-            for held in memory.exposure.orders.values():
+            for _, held in look(memory.exposure.orders):
                 self._price(held)
 
     # Whose it is.
@@ -311,7 +312,7 @@ class View:
         for order_id, home in self._homes.items():
             assert home[0] is book.cell_of(book.orders[order_id]), order_id
         if self._prices is not None:
-            open_ = {n: h.best_px() for n, h in book.orders.items() if not _waits(h)}
+            open_ = {n: h.best_px() for n, h in look(book.orders) if not _waits(h)}
             assert self._priced == open_
             standing = {n: px for prices in self._prices.values() for px, level in prices.orders.items() for n in level}
             assert standing == open_

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from journal.messages.tables import Fixed
+
 
 class Keep(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What has closed leaves when so many have closed after it and so much of the stream's time has passed, both."""
@@ -20,6 +22,18 @@ class Line(msgspec.Struct, array_like=True):
     first: int = 0
     """Number of the oldest."""
     next: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = Fixed.of(self.waiting)
+
+    @property
+    def table(self) -> Fixed[int, tuple[int, int]]:
+        """Those who wait, as a table with a digest."""
+        return Fixed.of(self.waiting)
+
+    def bare(self) -> Line:
+        """All but those who wait."""
+        return Line({}, self.first, self.next)
 
     def add(self, now: int, of: int) -> int:
         """Join the end; the number."""

@@ -1,0 +1,201 @@
+"""Dicts of many entries of which few change, with a digest that costs as much as what has changed since the last one.
+
+A table's digest is the sum of its entries' hashes, modulo 2^256: it says what is in it, not in which order it came in or which
+way it came about. Nobody has to say what he changes. Of a `Fixed` table entries are replaced, never changed, so that the table
+sees it. From a `Table` an entry is taken to be changed: whoever asks for it counts as if he had. Only `look` does not.
+
+Nothing is kept for it before the first digest was asked for: who never asks pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, ItemsView
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import msgspec
+
+K = TypeVar("K")
+V = TypeVar("V")
+Encode = Callable[[Any], bytes]
+
+TRACKED_MAX = 1 << 18
+"""So many changes are remembered until a digest is asked for; beyond that the next one is computed anew."""
+_MODULUS = 1 << 256
+_encode = msgspec.msgpack.Encoder().encode
+_get, _item, _put = dict.get, dict.__getitem__, dict.__setitem__  # without super(), which costs as much again
+
+
+def look(table: dict[K, V]) -> ItemsView[K, V]:
+    """The entries, for whoever only looks at them and changes none."""
+    return dict.items(table)
+
+
+class Fixed(dict[K, V]):
+    """A table whose entries do not change."""
+
+    __slots__ = ("_added", "_encode", "_removed", "_sum")
+
+    def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
+        super().__init__(entries)
+        self._encode = encode
+        self._sum = 0
+        self._added: dict[K, None] | None = None
+        self._removed: list[tuple[K, V]] = []
+
+    @classmethod
+    def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Fixed[K, V]:
+        """The table itself, or one of these entries."""
+        return entries if isinstance(entries, cls) else cls(entries, encode)
+
+    def _hash(self, key: K, value: V) -> int:
+        return int.from_bytes(blake2b(self._encode((key, value)), digest_size=32).digest(), "little")
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._goes(key)
+        if self._added is not None:
+            self._added[key] = None
+        _put(self, key, value)
+
+    def __delitem__(self, key: K) -> None:
+        self._goes(key)
+        super().__delitem__(key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        """As of any dict."""
+        self._goes(key)
+        return super().pop(key, *default)
+
+    def _goes(self, key: K) -> None:
+        added = self._added
+        if added is None or key not in self:
+            return
+        if key in added:
+            del added[key]
+        elif len(self._removed) + len(added) < TRACKED_MAX:
+            self._removed.append((key, self[key]))
+        else:
+            self._added, self._removed = None, []
+
+    def digest(self) -> int:
+        """The sum of all entries' hashes. O(what came and went since the last)."""
+        if self._added is None:
+            self._sum = sum(self._hash(k, v) for k, v in look(self)) % _MODULUS
+        else:
+            came = sum(self._hash(k, self[k]) for k in self._added)
+            went = sum(self._hash(k, v) for k, v in self._removed)
+            self._sum = (self._sum + came - went) % _MODULUS
+        self._added, self._removed = {}, []
+        return self._sum
+
+    def setdefault(self, *_: Any) -> Any:
+        """Not of a table."""
+        raise NotImplementedError
+
+    popitem = update = clear = __ior__ = setdefault
+
+
+class Table(dict[K, V]):
+    """A table whose entries change."""
+
+    __slots__ = ("_asked", "_encode", "_hashes", "_sum")
+
+    def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
+        super().__init__(entries)
+        self._encode = encode
+        self._sum = 0
+        self._hashes: dict[K, int] = {}
+        self._asked: dict[K, None] | None = None
+        """Asked for since the last digest; None: everything may have changed."""
+
+    @classmethod
+    def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Table[K, V]:
+        """The table itself, or one of these entries."""
+        return entries if isinstance(entries, cls) else cls(entries, encode)
+
+    def _hash(self, key: K, value: V) -> int:
+        return int.from_bytes(blake2b(self._encode((key, value)), digest_size=32).digest(), "little")
+
+    def __getitem__(self, key: K) -> V:
+        value = _item(self, key)
+        if self._asked is not None:
+            self._asked[key] = None
+        return value
+
+    def get(self, key: K, default: Any = None) -> Any:
+        """As of any dict."""
+        value = _get(self, key, default)
+        if value is not default and self._asked is not None:
+            self._asked[key] = None
+        return value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        if self._asked is not None:
+            self.touch(key)
+        _put(self, key, value)
+
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        if self._asked is not None:
+            self.touch(key)
+
+    def pop(self, key: K, *default: Any) -> Any:
+        """As of any dict."""
+        if self._asked is not None:
+            self.touch(key)
+        return super().pop(key, *default)
+
+    def touch(self, key: K) -> None:
+        """An entry will change."""
+        asked = self._asked
+        if asked is not None:
+            if len(asked) < TRACKED_MAX:
+                asked[key] = None
+            else:
+                self._asked, self._hashes = None, {}
+
+    def values(self) -> Any:
+        """All entries, and any may be changed."""
+        self._asked, self._hashes = None, {}
+        return super().values()
+
+    def items(self) -> Any:
+        """All entries, and any may be changed."""
+        self._asked, self._hashes = None, {}
+        return super().items()
+
+    def looked(self) -> None:
+        """Whatever was asked for since the last digest, nothing was changed."""
+        if self._asked is not None:
+            self._asked = {}
+
+    def digest(self) -> int:
+        """The sum of all entries' hashes. O(what was asked for since the last)."""
+        hashes = self._hashes
+        if self._asked is None:
+            hashes.update((k, self._hash(k, v)) for k, v in look(self))
+            self._sum = sum(hashes.values()) % _MODULUS
+        else:
+            total = self._sum
+            for key in self._asked:
+                total -= hashes.pop(key, 0)
+                if key in self:
+                    hashes[key] = new = self._hash(key, _item(self, key))
+                    total += new
+            self._sum = total % _MODULUS
+        self._asked = {}
+        return self._sum
+
+    def setdefault(self, *_: Any) -> Any:
+        """Not of a table."""
+        raise NotImplementedError
+
+    popitem = update = clear = __ior__ = setdefault
+
+
+def digest_of(rest: bytes, tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> bytes:
+    """One digest over the canonical bytes of a state without its tables, and these."""
+    whole = blake2b(rest, digest_size=32)
+    for table in tables:
+        whole.update(len(table).to_bytes(8, "little") + table.digest().to_bytes(32, "little"))
+    return whole.digest()
