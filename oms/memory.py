@@ -77,6 +77,8 @@ class Memory(msgspec.Struct, array_like=True):
     """account/instrument → the strategy that alone may trade it there."""
     rights: Rights = msgspec.field(default_factory=Rights)
     reconcile: Reconciling | None = None
+    left_shut: list[tuple[int, int, int]] = []
+    """(venue, account, instrument or 0): gates to be opened, because nothing is compared any more."""
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""

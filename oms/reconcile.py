@@ -56,11 +56,23 @@ class Reconcile(Repair):
     def reconcile_by(self, settings: Settings | None) -> None:
         """Take the configuration; None: nothing is compared, and nothing is kept for it."""
         if settings is None:
+            if self.memory.reconcile is not None:
+                self._leave(self.memory.reconcile)
             self.memory.reconcile = None
         elif self.memory.reconcile is None:
             self.memory.reconcile = Reconciling(settings)
         else:
             self.memory.reconcile.settings = settings
+
+    def _leave(self, held: Reconciling) -> None:
+        """What was said to be shut is opened at the next frame: a configuration is no moment to speak."""
+        for c in held.accounts.values():
+            if c.causes > 0:
+                self.memory.left_shut.append((c.venue, c.account, 0))
+            overfilled = [key.split("/") for key in self.memory.overfilled if key.startswith(f"{c.account}/")]
+            self.memory.left_shut += [(c.venue, c.account, int(instrument)) for _, instrument in overfilled]
+        if self.memory.left_shut:
+            self.ctx.set_timer(1, TOKEN)
 
     # Runs.
 
@@ -189,6 +201,9 @@ class Reconcile(Repair):
         """A timer of an account: a run takes too long, or the next one begins. False: the token is not one of these."""
         if not token & TOKEN or token >> 48:
             return False
+        if token == TOKEN:
+            self.open_left()
+            return True
         c = self.compared(token & (TOKEN - 1))
         if c is None or not c.due_ts or c.due_ts > self.ctx.now:
             return True

@@ -8,6 +8,8 @@ from journal.messages import (
     BookState,
     ConnectionState,
     CurrencyDefined,
+    Gate,
+    GateState,
     GatewayPhase,
     GatewayStatus,
     GroupDefined,
@@ -28,7 +30,7 @@ from journal.messages import (
 from journal.messages.capabilities import Offer
 from riskengine.context import Context
 from riskengine.limits import Limit
-from riskengine.memory import Instrument, Memory, Owner, Seen, Touch
+from riskengine.memory import Barred, Instrument, Memory, Owner, Seen, Touch
 from riskengine.view import View
 from riskengine.windows import note
 
@@ -129,6 +131,13 @@ class World:
 
     def _gate(self, venue: int, account: int, phase: int) -> None:
         self.memory.gates[f"{venue}/{account}"] = Seen(phase, self.ctx.seq, self.ctx.now, self.ctx.source)
+
+    def on_gate(self, m: Gate) -> None:
+        """The OMS lets nothing pass, or lets it pass again."""
+        key = f"{m.venue}/{m.account}/{m.instrument}"
+        self.memory.barred.pop(key, None)
+        if m.state != GateState.OPEN:
+            self.memory.barred[key] = Barred(m.state, m.causes, self.ctx.seq)
 
     def on_rate_limit_usage(self, m: RateLimitUsage) -> None:
         """What a venue counts."""

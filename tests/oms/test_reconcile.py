@@ -507,6 +507,19 @@ def test_the_gate_follows_the_gateway() -> None:
     assert gate(venue.r) == (GateState.OPEN, 0)  # a hole in the pushes, filled: the connection is the same
 
 
+def test_a_gate_is_opened_when_nothing_is_compared_any_more() -> None:
+    venue = Venue.connected()
+    venue.trade(venue.work(), 150)  # an overfill
+    venue.r.phase(GatewayPhase.DISCONNECTED)
+    assert gate(venue.r)[0] == GateState.SHUT
+    venue.r.oms.reconcile_by(None)
+    venue.r.pass_time(0)
+    opened = venue.r.said(Gate)[-2:]
+    assert [(m.venue, m.account, m.instrument) for m in opened] == [(VENUE, ACCOUNT, 0), (VENUE, ACCOUNT, INSTRUMENT)]
+    assert {m.state for m in opened} == {GateState.OPEN}
+    assert not venue.r.oms.memory.left_shut
+
+
 def test_notes_of_trades_leave_after_the_lookback() -> None:
     venue = Venue.connected(lookback_ns=10 * SECOND, overlap_ns=SECOND)
     order_id = venue.work()

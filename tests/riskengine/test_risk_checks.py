@@ -33,6 +33,9 @@ from journal.messages import (
     Decision,
     ExecInst,
     ExecType,
+    Gate,
+    GateCause,
+    GateState,
     GatewayPhase,
     GatewayStatus,
     GroupDefined,
@@ -141,6 +144,41 @@ def test_gate() -> None:
     assert why(r) == 0
     r.frame(SourceState(source=GATEWAY, state=SourceStateCode.DEAD), 0)
     assert why(r) == Reason.GATE_SHUT
+
+
+@pytest.mark.parametrize(
+    ("causes", "reason"),
+    [
+        (0, Reason.GATE_SHUT),
+        (GateCause.OVERFILL, Reason.GATE_SHUT),
+        (GateCause.DIFFERENCES | GateCause.RECONCILING, Reason.GATE_SHUT),
+        (GateCause.RECONCILING | GateCause.UNKNOWN_ORDERS, Reason.RECONCILING),
+        (GateCause.UNKNOWN_ORDERS | GateCause.KILL, Reason.UNKNOWN_ORDERS_PENDING),
+        (1 << 30, Reason.GATE_SHUT),  # a cause that this build does not know
+        (GateCause.KILL, 0),  # the kill is judged by itself
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("instrument", [0, INSTRUMENT])
+def test_a_gate_that_the_oms_has_shut(causes: int, reason: int, instrument: int) -> None:
+    r = world()
+    order_id = r.new().order_id
+    said: dict[str, int] = {"venue": VENUE, "account": ACCOUNT, "instrument": instrument}
+    seq = r.frame(Gate(state=GateState.CANCEL_ONLY, causes=int(causes), **said), OMS)
+    assert why(r) == reason
+    if reason:
+        row = outcome(r.last(), RiskCheck.GATE)
+        assert (row.value, row.bound, row.input_seq) == (GateState.CANCEL_ONLY, GateState.OPEN, seq)
+        assert r.replace(order_id, order_qty=50).reason == reason
+    r.frame(Gate(state=GateState.OPEN, **said), OMS)
+    assert why(r) == 0
+
+
+def test_a_gate_of_another_account_or_instrument_is_not_ours() -> None:
+    r = world()
+    for other in ({"account": ACCOUNT + 1}, {"instrument": INSTRUMENT + 1}, {"venue": VENUE + 1}):
+        said = {"venue": VENUE, "account": ACCOUNT, "instrument": INSTRUMENT} | other
+        r.frame(Gate(state=GateState.SHUT, causes=int(GateCause.OVERFILL), **said), OMS)
+    assert why(r) == 0
 
 
 def test_before_its_first_word_the_gate_is_shut() -> None:
