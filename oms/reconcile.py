@@ -91,6 +91,18 @@ class Reconcile(Repair):
             self._ask_all(c)
         self.turn_gate(account)
 
+    def turned(self, order: Order) -> None:
+        """One unknown order too many shuts the gate: the venue's lists answer for all of them at once, sooner than the timer.
+        Runs of this kind keep the pace of those that are repeated."""
+        super().turned(order)
+        held = self.memory.reconcile
+        c = held.accounts.get(order.account) if held is not None else None
+        if held is None or c is None or c.run or c.halted or not order.unknown or not self._ready(c):
+            return
+        if c.unknown == held.settings.max_unknown + 1 and self.ctx.now >= c.began_ts + held.settings.backoff_ns:
+            self._start(c, ReconcileTrigger.UNKNOWN_ORDERS)
+            self._ask_all(c)
+
     def _start(self, c: Compared, trigger: ReconcileTrigger) -> None:
         held = self.held()
         held.runs += 1

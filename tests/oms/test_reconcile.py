@@ -27,6 +27,7 @@ from journal.messages import (
     KillSwitch,
     OperatorCommand,
     OrdStatus,
+    QueryType,
     Reason,
     ReconcileCorrection,
     ReconcileDifference,
@@ -475,6 +476,42 @@ def test_more_unknown_orders_than_allowed_shut_the_gate(unknown: int, reason: in
     wanted = (GateState.CANCEL_ONLY, GateCause.UNKNOWN_ORDERS) if reason else (GateState.OPEN, 0)
     assert gate(venue.r) == wanted
     venue.r.oms.check()
+
+
+def unsure(venue: Venue, *numbers: int) -> None:
+    """Orders that the venue has, and of which nobody has told us in time."""
+    for number in numbers:
+        venue.work(number, pushed=False)
+        venue.r.pass_time(6 * SECOND)
+
+
+def test_one_unknown_order_too_many_is_compared_at_once() -> None:
+    venue = Venue.connected(max_unknown=2)
+    venue.r.pass_time(SECOND)
+    unsure(venue, 1, 2)
+    assert [m.trigger for m in venue.r.said(ReconcileStarted)] == [ReconcileTrigger.CONNECTED]
+    unsure(venue, 3)
+    started = venue.r.said(ReconcileStarted)[-1]
+    assert started.trigger == ReconcileTrigger.UNKNOWN_ORDERS
+    assert [m.query for m in venue.r.said(RoutedQuery)].count(QueryType.OPEN_ORDERS) == 2
+    venue.answer()
+    assert results(venue.r)[-1] == ReconcileResult.CONVERGED
+    assert gate(venue.r) == (GateState.OPEN, 0)
+    assert not any(order.unknown for order in venue.r.oms.memory.orders.values())
+    venue.r.oms.check()
+
+
+def test_unknown_orders_are_not_compared_faster_than_runs_are_repeated_nor_on_a_lost_line() -> None:
+    venue = Venue.connected(max_unknown=0, backoff_ns=100 * SECOND)
+    unsure(venue, 1)
+    assert gate(venue.r) == (GateState.CANCEL_ONLY, GateCause.UNKNOWN_ORDERS)
+    assert len(venue.r.said(ReconcileStarted)) == 1
+    other = Venue.connected(max_unknown=0)
+    other.work()
+    other.r.pass_time(SECOND)
+    other.r.phase(GatewayPhase.DISCONNECTED)  # it is unknown now, and there is nobody to ask
+    assert gate(other.r)[1] & GateCause.UNKNOWN_ORDERS
+    assert len(other.r.said(ReconcileStarted)) == 1
 
 
 def test_a_kill_of_the_account_shows_at_the_gate() -> None:
