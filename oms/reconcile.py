@@ -21,6 +21,7 @@ from journal.messages import (
     ExecType,
     FundsConfirmed,
     GatewayPhase,
+    MarginConfirmed,
     OperatorCommand,
     OrdStatus,
     PositionConfirmed,
@@ -336,6 +337,10 @@ class Reconcile(Repair):
 
     def on_funds_confirmed(self, m: FundsConfirmed) -> None:
         """As a position."""
+        self._count(m.account)
+
+    def on_margin_confirmed(self, m: MarginConfirmed) -> None:
+        """As a position; compared by nobody: what an account is worth moves with the market."""
         self._count(m.account)
 
     def _is_row(self, c: Compared, channel: int) -> bool:

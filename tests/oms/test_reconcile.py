@@ -18,6 +18,7 @@ from journal.messages import (
     DownloadEnd,
     ExecType,
     ExecutionReport,
+    FundsConfirmed,
     Gate,
     GateCause,
     GateState,
@@ -25,8 +26,10 @@ from journal.messages import (
     GatewayStatus,
     KillRelease,
     KillSwitch,
+    MarginConfirmed,
     OperatorCommand,
     OrdStatus,
+    PositionConfirmed,
     QueryType,
     Reason,
     ReconcileCorrection,
@@ -139,6 +142,14 @@ def test_a_download_that_is_not_whole_is_not_compared() -> None:
         assert not differences(venue.r)
         venue.settle(5)
         assert results(venue.r)[-1] == ReconcileResult.CONVERGED
+
+
+def test_the_venues_words_on_money_are_rows_too() -> None:
+    venue = Venue.connected()
+    venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
+    words = [cls(account=ACCOUNT) for cls in (PositionConfirmed, FundsConfirmed, MarginConfirmed)]
+    venue.answer(lambda rows: [*rows, *words])
+    assert results(venue.r)[-1] == ReconcileResult.CONVERGED
 
 
 def test_a_download_that_never_ends_is_incomplete_and_then_halts() -> None:
