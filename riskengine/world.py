@@ -47,12 +47,17 @@ class World:
 
     def on_source_defined(self, m: SourceDefined) -> None:
         """Who may do what, and whose book counts."""
-        self.memory.roles[m.source] = m.role
+        self.has_role(m.source, m.role)
+
+    def has_role(self, source: int, role: int) -> None:
+        """By its definition, or by our parameters: an app lives from its configuration on, and the sources that were defined
+        before that, in the first session of a journal, it has not seen."""
+        self.memory.roles[source] = role
         books = self.memory.books_sources
-        if m.role == SourceRole.BOOKS and m.source not in books:
-            books.append(m.source)
-        elif m.role != SourceRole.BOOKS and m.source in books:
-            books.remove(m.source)
+        if role == SourceRole.BOOKS and source not in books:
+            books.append(source)
+        elif role != SourceRole.BOOKS and source in books:
+            books.remove(source)
 
     def on_currency_defined(self, m: CurrencyDefined) -> None:
         """The exponent amounts are booked with."""

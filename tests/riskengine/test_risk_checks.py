@@ -55,6 +55,7 @@ from journal.messages import (
     RiskCheck,
     ScopeType,
     Side,
+    SourceRole,
     SourceState,
     SourceStateCode,
     StreamStatus,
@@ -64,6 +65,7 @@ from journal.messages import (
     content_hash,
     order_id_of,
 )
+from riskengine.controlled import Rules
 
 
 def world(**instrument: Any) -> RiskRecorder:
@@ -179,6 +181,23 @@ def test_a_gate_of_another_account_or_instrument_is_not_ours() -> None:
         said = {"venue": VENUE, "account": ACCOUNT, "instrument": INSTRUMENT} | other
         r.frame(Gate(state=GateState.SHUT, causes=int(GateCause.OVERFILL), **said), OMS)
     assert why(r) == 0
+
+
+def test_in_a_first_session_parameters_say_whose_book_counts() -> None:
+    """Sources are defined before the engine lives; what it is then told of roles makes it judge as in every later session."""
+    first = RiskRecorder()
+    first.configure(Rules(roles=[(BOOKS, int(SourceRole.BOOKS)), (OPERATOR, int(SourceRole.OPERATOR))]))
+    first.define()
+    first.frame(GatewayStatus(venue=VENUE, account=ACCOUNT, phase=GatewayPhase.READY), GATEWAY)
+    first.touch(4990, 5010, source=GATEWAY)
+    first.book(BookStateCode.LIVE, source=GATEWAY)
+    assert why(first) == Reason.BOOK_NOT_LIVE
+    assert not first.engine.memory.touches
+    first.touch(4990, 5010)
+    first.book(BookStateCode.LIVE)
+    assert why(first) == 0
+    first.configure(Rules(roles=[(BOOKS, int(SourceRole.BOOKS)), (OTHER, int(SourceRole.BOOKS))]))
+    assert first.engine.memory.books_sources == [BOOKS, OTHER]
 
 
 def test_before_its_first_word_the_gate_is_shut() -> None:
