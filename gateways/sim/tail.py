@@ -18,6 +18,7 @@ from journal.messages import (
     EpochStart,
     Header,
     InstrumentDefined,
+    NewOrder,
     RiskDecision,
     RoutedCancel,
     RoutedOrder,
@@ -39,7 +40,7 @@ from sequencer.client import Publisher
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, SourceDefined, *KILL_KINDS,
+    NewOrder, RiskDecision, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 
