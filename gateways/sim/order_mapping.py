@@ -81,7 +81,7 @@ NEVER_EXISTED = -2013
 # Why a request was refused, by the venue's number.
 REASONS = {
     -1003: Reason.RATE_LIMIT,
-    -1008: Reason.CLOSED,
+    -1008: Reason.BUSY,
     -1020: Reason.UNSUPPORTED_AT_VENUE,
     -1102: Reason.UNSUPPORTED_AT_VENUE,
     -1104: Reason.UNSUPPORTED_AT_VENUE,
@@ -95,9 +95,9 @@ REASONS = {
     -2011: Reason.UNKNOWN_AT_VENUE,
     -2013: Reason.UNKNOWN_AT_VENUE,
     -2015: Reason.AUTHENTICATION,
-    -2022: Reason.ORDER_EXCEEDS_LIMIT,
+    -2022: Reason.REDUCE_ONLY_AT_VENUE,
     -4003: Reason.QUANTITY_REFUSED,
-    -4005: Reason.QUANTITY_REFUSED,
+    -4005: Reason.ORDER_EXCEEDS_LIMIT,
     -4013: Reason.PRICE_REFUSED,
     -4014: Reason.PRICE_REFUSED,
     -4015: Reason.UNSUPPORTED_AT_VENUE,

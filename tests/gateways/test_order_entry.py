@@ -456,6 +456,25 @@ def asked(view, number, *, source=ASKER, user=ALICE, parent=0, instrument=7):
     return RoutedOrder(order_id=order_id, strategy=11, account=3, instrument=instrument, destination=2)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (-1003, Reason.RATE_LIMIT), (-1008, Reason.BUSY), (-1020, Reason.UNSUPPORTED_AT_VENUE),
+        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.AUTHENTICATION),
+        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4005, Reason.ORDER_EXCEEDS_LIMIT), (-4013, Reason.PRICE_REFUSED),
+        (-4116, Reason.DUPLICATE_AT_VENUE), (-4140, Reason.CLOSED), (-5022, Reason.POST_ONLY_WOULD_TAKE),
+        (-9999, Reason.VENUE_OTHER),
+    ],
+)  # fmt: skip
+def test_a_refusal_in_our_words_with_the_venues_number(monkeypatch, code, reason):
+    monkeypatch.setattr(ModelVenue, "order_place", lambda *_: (None, {"code": code, "msg": "in its words"}, []))
+    b = Bench()
+    b.order(1)
+    (update,) = b.said(VenueOrderUpdate)
+    assert (update.exec_type, update.reason, update.venue_code) == (ExecType.REJECTED, reason, code)
+    assert update.text == "in its words"
+
+
 def members(*rows):
     return GroupDefined(group=4, members=[GroupMember(member=m, member_type=kind) for kind, m in rows])
 
