@@ -246,6 +246,7 @@ def test_an_order_that_is_not_ours_is_kept_in_suspense_until_it_is_gone() -> Non
     assert corrections(venue.r)[-1] == CorrectionAction.CLOSE_OURS
     assert venue.r.last() in venue.r.synthetic
     assert (venue.r.last().ord_status, venue.r.last().cum_qty) == (OrdStatus.CANCELED, 0)
+    assert venue.r.last().reason == Reason.CANCELED_ELSEWHERE
     assert results(venue.r)[-1] == ReconcileResult.CONVERGED
 
 
@@ -540,6 +541,7 @@ def test_a_kill_of_the_account_shows_at_the_gate() -> None:
 def test_an_overfill_shuts_its_instrument_until_a_complete_download() -> None:
     venue = Venue.connected()
     venue.trade(venue.work(), 150)
+    assert Reason.OVERFILL in [m.rule for m in venue.r.said(Alert)]
     shut = [m for m in venue.r.said(Gate) if m.instrument][-1]
     assert (shut.state, shut.causes, shut.instrument) == (GateState.CANCEL_ONLY, GateCause.OVERFILL, INSTRUMENT)
     venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)

@@ -409,6 +409,7 @@ def test_each_missed_interval_leads_to_more() -> None:
         assert d.said(HeartbeatLost)[-1].missed == n + 1
         if action == AbsenceAction.PAUSE:
             assert d.blocked() == Reason.DEAD_MAN_EXPIRED
+    assert [m.rule for m in d.said(Alert)] == [Reason.HEARTBEAT_LOST] * 4
     (cancel,) = d.said(CancelAll)
     assert (cancel.scope_type, cancel.reason) == (ScopeType.GLOBAL, Reason.DEAD_MAN_EXPIRED)
     (kill,) = d.said(KillSwitch)
