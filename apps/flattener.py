@@ -49,7 +49,11 @@ from journal.messages.scopes import Subject
 AGAIN_NS = 1_000_000_000
 ATTEMPTS = 10
 _CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY})
-_TOO_LARGE = frozenset({Reason.QUANTITY_ABOVE_MAXIMUM, Reason.MAX_ORDER_QUANTITY, Reason.MAX_ORDER_NOTIONAL})
+_TOO_LARGE = frozenset(
+    {
+        Reason.QUANTITY_ABOVE_MAXIMUM, Reason.MAX_ORDER_QUANTITY, Reason.MAX_ORDER_NOTIONAL, Reason.ORDER_EXCEEDS_LIMIT,
+    }
+)  # fmt: skip
 _TIMER = 1
 Key = tuple[int, int, int]
 

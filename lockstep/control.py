@@ -13,7 +13,7 @@ from lockstep.config import Config, watch_source
 from riskengine.controlled import BAN_NS
 
 _RISK, _OMS, _FLATTENER = "apps.risk:RiskApp", "apps.order_manager:OmsApp", "apps.flattener:Flattener"
-_ROLES = (SourceRole.OPERATOR, SourceRole.RISK, SourceRole.POSITIONS)
+_ROLES = (SourceRole.OPERATOR, SourceRole.RISK, SourceRole.POSITIONS, SourceRole.BOOKS)
 """Those whose frames an app judges by who said them."""
 
 

@@ -110,6 +110,8 @@ class Destinations(Routing):
 
     def no_route(self, new: NewOrder) -> int:
         """Why there is no way for an order."""
+        if new.destination and new.destination not in self.memory.routes:
+            return Reason.UNKNOWN_VENUE_OR_DESTINATION
         ways = self._ways(new)
         asked = [w for w in ways if w.skipped != Reason.NO_ROUTE]
         return min((w.skipped for w in asked), default=Reason.NO_ROUTE)

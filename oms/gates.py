@@ -7,7 +7,8 @@ Said only where reconciliation is configured. What the gate says is what is done
 from __future__ import annotations
 
 from journal.messages import Gate as GateFrame
-from journal.messages import GateCause, GateState, GatewayPhase, KillSwitch, Reason, ScopeType
+from journal.messages import GateCause, GateState, GatewayPhase, KillSwitch, ScopeType
+from journal.messages.gates import barred_by
 from journal.messages.tables import look
 from oms.corrections import Corrections
 from oms.differences import Compared
@@ -15,12 +16,6 @@ from oms.order import Order
 from oms.routing import is_down
 
 _NO_WAY = GateCause.NOT_CONNECTED | GateCause.DOWNLOADING
-_REASONS = {
-    GateCause.HALTED: Reason.GATE_SHUT,
-    GateCause.DIFFERENCES: Reason.GATE_SHUT,
-    GateCause.RECONCILING: Reason.RECONCILING,
-    GateCause.UNKNOWN_ORDERS: Reason.UNKNOWN_ORDERS_PENDING,
-}
 
 
 class Gates(Corrections):
@@ -102,6 +97,16 @@ class Gates(Corrections):
                 )
             )  # fmt: skip
 
+    def open_left(self) -> None:
+        """Nothing is compared any more: open what was said to be shut, or whoever heard it would wait for ever."""
+        left, self.memory.left_shut = self.memory.left_shut, []
+        for venue, account, instrument in left:
+            self.ctx.emit(
+                GateFrame(
+                    venue_frame_seq=self.ctx.seq, account=account, instrument=instrument, venue=venue, state=GateState.OPEN
+                )
+            )  # fmt: skip
+
     # What turns it.
 
     def turned(self, order: Order) -> None:
@@ -124,8 +129,7 @@ class Gates(Corrections):
 
     def _barred(self, order: Order) -> int:
         c = self.compared(order.account)
-        causes = self.causes(c) if c is not None else 0
-        return next((reason for cause, reason in _REASONS.items() if causes & cause), 0)
+        return barred_by(self.causes(c) & ~int(_NO_WAY)) if c is not None else 0
 
     def check_gates(self) -> None:
         """Assert that what was said of every gate is so (I-33). O(orders): for tests and the debugger."""

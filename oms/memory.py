@@ -106,6 +106,8 @@ class Memory(msgspec.Struct, array_like=True):
     """account/instrument → the strategy that alone may trade it there."""
     rights: Rights = msgspec.field(default_factory=Rights)
     reconcile: Reconciling | None = None
+    left_shut: list[tuple[int, int, int]] = []
+    """(venue, account, instrument or 0): gates to be opened, because nothing is compared any more."""
 
     def __post_init__(self) -> None:
         self.orders, self.parents = Table.of(self.orders), Table.of(self.parents)

@@ -20,6 +20,7 @@ from journal.messages import (
     ExecType,
     FundsConfirmed,
     GatewayPhase,
+    MarginConfirmed,
     OperatorCommand,
     OrdStatus,
     PositionConfirmed,
@@ -55,11 +56,23 @@ class Reconcile(Repair):
     def reconcile_by(self, settings: Settings | None) -> None:
         """Take the configuration; None: nothing is compared, and nothing is kept for it."""
         if settings is None:
+            if self.memory.reconcile is not None:
+                self._leave(self.memory.reconcile)
             self.memory.reconcile = None
         elif self.memory.reconcile is None:
             self.memory.reconcile = Reconciling(settings)
         else:
             self.memory.reconcile.settings = settings
+
+    def _leave(self, held: Reconciling) -> None:
+        """What was said to be shut is opened at the next frame: a configuration is no moment to speak."""
+        for c in held.accounts.values():
+            if c.causes > 0:
+                self.memory.left_shut.append((c.venue, c.account, 0))
+            overfilled = [key.split("/") for key in self.memory.overfilled if key.startswith(f"{c.account}/")]
+            self.memory.left_shut += [(c.venue, c.account, int(instrument)) for _, instrument in overfilled]
+        if self.memory.left_shut:
+            self.ctx.set_timer(1, TOKEN)
 
     # Runs.
 
@@ -77,6 +90,18 @@ class Reconcile(Repair):
                 self._start(c, ReconcileTrigger.CONNECTED)
             self._ask_all(c)
         self.turn_gate(account)
+
+    def turned(self, order: Order) -> None:
+        """One unknown order too many shuts the gate: the venue's lists answer for all of them at once, sooner than the timer.
+        Runs of this kind keep the pace of those that are repeated."""
+        super().turned(order)
+        held = self.memory.reconcile
+        c = held.accounts.get(order.account) if held is not None else None
+        if held is None or c is None or c.run or c.halted or not order.unknown or not self._ready(c):
+            return
+        if c.unknown == held.settings.max_unknown + 1 and self.ctx.now >= c.began_ts + held.settings.backoff_ns:
+            self._start(c, ReconcileTrigger.UNKNOWN_ORDERS)
+            self._ask_all(c)
 
     def _start(self, c: Compared, trigger: ReconcileTrigger) -> None:
         held = self.held()
@@ -188,6 +213,9 @@ class Reconcile(Repair):
         """A timer of an account: a run takes too long, or the next one begins. False: the token is not one of these."""
         if not token & TOKEN or token >> 48:
             return False
+        if token == TOKEN:
+            self.open_left()
+            return True
         c = self.compared(token & (TOKEN - 1))
         if c is None or not c.due_ts or c.due_ts > self.ctx.now:
             return True
@@ -308,6 +336,10 @@ class Reconcile(Repair):
 
     def on_funds_confirmed(self, m: FundsConfirmed) -> None:
         """As a position."""
+        self._count(m.account)
+
+    def on_margin_confirmed(self, m: MarginConfirmed) -> None:
+        """As a position; compared by nobody: what an account is worth moves with the market."""
         self._count(m.account)
 
     def _is_row(self, c: Compared, channel: int) -> bool:

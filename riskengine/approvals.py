@@ -19,6 +19,7 @@ from journal.messages.persons import Asked, Author
 from riskengine.controlled import scope_key
 from riskengine.deadman import DeadMan
 from riskengine.limits import Limit
+from riskengine.standing import current
 
 EXPIRIES = 4 << 48
 """Timer token."""
@@ -89,8 +90,8 @@ class Approvals(DeadMan):
         self.ctx.emit(
             LimitAcknowledged(
                 old_warn=before.warn if before else NULL, old_hard=before.hard if before else NULL, warn=new.warn,
-                hard=new.hard, request_seq=request_seq, limit=new.limit, generation=new.generation, user=author.user,
-                check=new.check, exp=new.exp, reason=reason,
+                hard=new.hard, current=current(self.view, new, self.ctx.now), request_seq=request_seq, limit=new.limit,
+                generation=new.generation, user=author.user, check=new.check, exp=new.exp, reason=reason,
             )
         )  # fmt: skip
 

@@ -86,6 +86,8 @@ class Control(msgspec.Struct, array_like=True):
     kills: int = 0
     """Kills of our own so far; the next one's number is one more."""
     alerts: int = 0
+    differences: list[int] = []
+    """The newest frames that say how we and a venue differ: an approval of one is the OMS's business."""
 
 
 def scope_key(scope: Scope) -> str:

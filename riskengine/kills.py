@@ -12,6 +12,7 @@ from journal.messages import (
     KillTrigger,
     OperatorCommand,
     Reason,
+    ReconcileDifference,
     RequestState,
     RiskLimitSet,
     Scope,
@@ -78,6 +79,8 @@ class Kills(Telling):
     def on_approval(self, m: Approval) -> None:
         """Puts what waits in force, or says why not."""
         wanted, reason = self.control.latch.approval(m, self.ctx.now)
+        if wanted is None and m.request_seq in self.control.differences:
+            return  # a correction waits for it, in the OMS
         if wanted is None:
             self.alert(reason, f"approval of {m.request_seq}: nothing waits for it", severity=AlertSeverity.NOTICE)
             return
@@ -95,6 +98,11 @@ class Kills(Telling):
         else:
             self.approved_limit(wanted)
         self.arm_approvals()
+
+    def on_reconcile_difference(self, _: ReconcileDifference) -> None:
+        """A person may correct it, and a second one approve that."""
+        self.control.differences.append(self.ctx.seq)
+        del self.control.differences[:-DIFFERENCES_MOST]
 
     def expire_approvals(self) -> None:
         """What nobody approved in time is over."""
@@ -136,3 +144,5 @@ class Kills(Telling):
 
 APPROVALS = 1 << 48
 """Timer token."""
+DIFFERENCES_MOST = 1024
+"""So many are remembered; an account with more is halted long before."""

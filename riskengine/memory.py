@@ -93,6 +93,14 @@ class Seen(msgspec.Struct, array_like=True):
     source: int = 0
 
 
+class Barred(msgspec.Struct, array_like=True):
+    """A gate that is not open (Gate)."""
+
+    state: int
+    causes: int
+    seq: int
+
+
 class Touch(msgspec.Struct, array_like=True):
     """Best bid and ask of an instrument."""
 
@@ -267,6 +275,8 @@ class Memory(msgspec.Struct, array_like=True):
 
     families: Families = msgspec.field(default_factory=Families)
     usage: Usage = msgspec.field(default_factory=Usage)
+    barred: dict[str, Barred] = {}
+    """venue/account/instrument (0: all) → a gate that the OMS says is not open."""
 
     def __post_init__(self) -> None:
         self.forms = Fixed.of(self.forms)

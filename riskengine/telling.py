@@ -23,7 +23,8 @@ class Telling(Finances):
         self.control.latch.persons.valid_ns = rules.approval_valid_ns
         self.control.latch.second_person = SecondPerson.of(rules.second_person)
         self.memory.families.keep = rules.keep
-        self.memory.roles |= dict(rules.roles)
+        for source, role in rules.roles:
+            self.has_role(source, role)
 
     def by_operator(self) -> bool:
         """Whether the frame at hand is a person's."""

@@ -8,6 +8,8 @@ from journal.messages import (
     BookState,
     ConnectionState,
     CurrencyDefined,
+    Gate,
+    GateState,
     GatewayPhase,
     GatewayStatus,
     GroupDefined,
@@ -28,7 +30,7 @@ from journal.messages import (
 from journal.messages.capabilities import Offer
 from riskengine.context import Context
 from riskengine.limits import Limit
-from riskengine.memory import Instrument, Memory, Owner, Seen, Touch
+from riskengine.memory import Barred, Instrument, Memory, Owner, Seen, Touch
 from riskengine.view import View
 from riskengine.windows import note
 
@@ -45,12 +47,17 @@ class World:
 
     def on_source_defined(self, m: SourceDefined) -> None:
         """Who may do what, and whose book counts."""
-        self.memory.roles[m.source] = m.role
+        self.has_role(m.source, m.role)
+
+    def has_role(self, source: int, role: int) -> None:
+        """By its definition, or by our parameters: an app lives from its configuration on, and the sources that were defined
+        before that, in the first session of a journal, it has not seen."""
+        self.memory.roles[source] = role
         books = self.memory.books_sources
-        if m.role == SourceRole.BOOKS and m.source not in books:
-            books.append(m.source)
-        elif m.role != SourceRole.BOOKS and m.source in books:
-            books.remove(m.source)
+        if role == SourceRole.BOOKS and source not in books:
+            books.append(source)
+        elif role != SourceRole.BOOKS and source in books:
+            books.remove(source)
 
     def on_currency_defined(self, m: CurrencyDefined) -> None:
         """The exponent amounts are booked with."""
@@ -129,6 +136,13 @@ class World:
 
     def _gate(self, venue: int, account: int, phase: int) -> None:
         self.memory.gates[f"{venue}/{account}"] = Seen(phase, self.ctx.seq, self.ctx.now, self.ctx.source)
+
+    def on_gate(self, m: Gate) -> None:
+        """The OMS lets nothing pass, or lets it pass again."""
+        key = f"{m.venue}/{m.account}/{m.instrument}"
+        self.memory.barred.pop(key, None)
+        if m.state != GateState.OPEN:
+            self.memory.barred[key] = Barred(m.state, m.causes, self.ctx.seq)
 
     def on_rate_limit_usage(self, m: RateLimitUsage) -> None:
         """What a venue counts."""

@@ -7,7 +7,7 @@ asked for it by its client id. The venue promises that after a logon "never acce
 Order of a download: trades missed (so that cumulative quantities agree), then per order its unanswered replaces and
 cancels, the order itself, then what did *not* happen to it, then orders of other sessions. One that is asked for by a
 reconciliation has all trades since a time, also known ones, also those of our orders that we hold for closed and the venue does
-not, and at its end positions and balances.
+not, and at its end positions, balances and equity.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gateways.sim.order_mapping import (
     Known,
     downloaded_fill,
     funds_confirmed,
+    margin_confirmed,
     never_existed,
     position_confirmed,
     request,
@@ -34,6 +35,7 @@ from gateways.sim.wire import (
     BadFrame,
     Response,
     decode_balances,
+    decode_equities,
     decode_order,
     decode_orders,
     decode_positions,
@@ -56,12 +58,13 @@ from journal.messages.client_ids import ClientIds
 IN_FLIGHT_MAX = 16
 TRADES_PAGE = 1000
 FILL_ROW = SNAPSHOT_ROW | int(Flag.POSS_RESEND)
-_METHODS = {"open": "openOrders", "positions": "account.position", "funds": "account.balance"}
+_METHODS = {"open": "openOrders", "positions": "account.position", "funds": "account.balance", "margin": "account.margin"}
 DERIVED_ROW = SNAPSHOT_ROW | int(Flag.SYNTHETIC)
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open", "positions", "funds"."""
+    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open", "positions", "funds",
+    "margin"."""
 
     what: str
     seq: int = 0
@@ -107,7 +110,7 @@ class Download:
     def compared(cls, view: OrderView, ids: ClientIds, query: int, from_ts: int) -> Download:
         """What a reconciliation asks for: everything, or one part of it."""
         trades = [Ask("trades", from_ms=from_ts // NS_PER_MS)]
-        funds, positions = [Ask("funds")], [Ask("positions")]
+        funds, positions = [Ask("funds"), Ask("margin")], [Ask("positions")]
         asks = {
             QueryType.OPEN_ORDERS: [*trades, *cls._of_orders(view), *positions, *funds],
             QueryType.FILLS: trades,
@@ -176,6 +179,8 @@ class Download:
             out = self._positions(response, now_ns)
         elif ask.what == "funds":
             out = self._funds(response, now_ns)
+        elif ask.what == "margin":
+            out = self._margin(response, now_ns)
         elif ask.what == "request":
             out = self._request(ask, None if code else response)
         else:
@@ -278,5 +283,12 @@ class Download:
         return [
             Out(funds_confirmed(row, self.view.currencies[row.asset], self.view.account, now_ns), flags=SNAPSHOT_ROW)
             for row in decode_balances(response.result)
+            if row.asset in self.view.currencies
+        ]
+
+    def _margin(self, response: Response, now_ns: int) -> list[Out]:
+        return [
+            Out(margin_confirmed(row, self.view.currencies[row.asset], self.view.account, now_ns), flags=SNAPSHOT_ROW)
+            for row in decode_equities(response.result)
             if row.asset in self.view.currencies
         ]

@@ -11,7 +11,7 @@ import msgspec
 
 from gateways.sim.decimals import NotExact, decimal_pair, decimal_text, mantissa
 from gateways.sim.mapping import NS_PER_MS, Listing
-from gateways.sim.wire import BadFrame, BalanceRow, ErrorBody, OrderRow, OrderTradeUpdate, PositionRow, TradeRow
+from gateways.sim.wire import BadFrame, BalanceRow, EquityRow, ErrorBody, OrderRow, OrderTradeUpdate, PositionRow, TradeRow
 from journal.messages import (
     NULL,
     Channel,
@@ -20,6 +20,7 @@ from journal.messages import (
     ExecType,
     FundsConfirmed,
     LiquidityIndicator,
+    MarginConfirmed,
     OrdStatus,
     OrdType,
     PositionConfirmed,
@@ -80,7 +81,7 @@ NEVER_EXISTED = -2013
 # Why a request was refused, by the venue's number.
 REASONS = {
     -1003: Reason.RATE_LIMIT,
-    -1008: Reason.CLOSED,
+    -1008: Reason.BUSY,
     -1020: Reason.UNSUPPORTED_AT_VENUE,
     -1102: Reason.UNSUPPORTED_AT_VENUE,
     -1104: Reason.UNSUPPORTED_AT_VENUE,
@@ -94,9 +95,9 @@ REASONS = {
     -2011: Reason.UNKNOWN_AT_VENUE,
     -2013: Reason.UNKNOWN_AT_VENUE,
     -2015: Reason.AUTHENTICATION,
-    -2022: Reason.ORDER_EXCEEDS_LIMIT,
+    -2022: Reason.REDUCE_ONLY_AT_VENUE,
     -4003: Reason.QUANTITY_REFUSED,
-    -4005: Reason.QUANTITY_REFUSED,
+    -4005: Reason.ORDER_EXCEEDS_LIMIT,
     -4013: Reason.PRICE_REFUSED,
     -4014: Reason.PRICE_REFUSED,
     -4015: Reason.UNSUPPORTED_AT_VENUE,
@@ -288,6 +289,15 @@ def funds_confirmed(row: BalanceRow, currency: int, account: int, now_ns: int) -
     except NotExact as error:
         raise BadFrame(VenueErrorCode.UNPARSED, "balance numbers", f"balance of {row.asset[:64]!r}: {error}") from None
     return FundsConfirmed(account=account, currency=currency, balance=balance, exp=exp, exchange_ts=now_ns)
+
+
+def margin_confirmed(row: EquityRow, currency: int, account: int, now_ns: int) -> MarginConfirmed:
+    """The venue's word on what the account is worth. It names no rates: what margin takes, it does not say."""
+    try:
+        equity, exp = decimal_pair(row.equity)
+    except NotExact as error:
+        raise BadFrame(VenueErrorCode.UNPARSED, "equity numbers", f"equity of {row.asset[:64]!r}: {error}") from None
+    return MarginConfirmed(account=account, currency=currency, equity=equity, exp=exp, exchange_ts=now_ns)
 
 
 def reason_of(error: ErrorBody) -> Reason:

@@ -27,6 +27,7 @@ from journal.messages import (
     InstrumentDefined,
     KillSwitch,
     Message,
+    NewOrder,
     OrdStatus,
     OrdType,
     Reason,
@@ -50,11 +51,16 @@ from journal.messages import (
 from journal.messages.keeping import Keep, Line
 from journal.messages.kills_in_force import KillsInForce
 from journal.messages.latch import flattens
+from journal.messages.quoting import is_quote_order
+from journal.messages.scopes import Subject
 
 PASSES_MAX = 65_536
 """Risk passes remembered. The OMS routes a pass at once; one that is this old is refused as missing, which is the safe side."""
 FORGET_MOST = 16
 """So many orders leave with one report."""
+OWNERS_MAX = 65_536
+"""Orders whose asking is remembered until they are routed: the newest. Of one that was held back for longer nobody knows whose
+it is; that matters under a kill only."""
 CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY)
 
 Routed = RoutedOrder | RoutedReplace | RoutedCancel
@@ -73,6 +79,17 @@ class Pass(msgspec.Struct):
     consumed: bool = False
 
 
+class Owner(msgspec.Struct, frozen=True):
+    """What a NewOrder says and a routed order does not."""
+
+    user: int
+    parent_order_id: int
+
+
+_OF_QUOTES = Owner(0, 0)
+"""Orders that stand for quotes have neither (journal.messages.quoting)."""
+
+
 class Order(msgspec.Struct):
     """An order that may be open at the venue."""
 
@@ -82,6 +99,7 @@ class Order(msgspec.Struct):
     strategy: int
     order_qty: int
     cum_qty: int = 0
+    owner: Owner | None = None
 
 
 class Told(msgspec.Struct):
@@ -110,6 +128,7 @@ class OrderView:
         self.account = 0
         self.currencies: dict[str, int] = {}
         self._listings: dict[int, tuple[int, Listing]] = {}  # instrument: (venue, listing)
+        self._underlyings: dict[int, int] = {}
         self._destinations: dict[int, tuple[int, int, int]] = {}  # destination: (venue, account, gateway)
         self.orders: dict[int, Order] = {}
         self.unanswered: dict[int, Routed] = {}
@@ -125,6 +144,7 @@ class OrderView:
         self.trades_elsewhere: deque[tuple[int, Trade]] = deque()
         """Trades of orders that are not ours, with the time they were told."""
         self.passes: dict[int, Pass] = {}
+        self.owners: dict[int, Owner] = {}
         self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
         self.id_scheme = 0
@@ -152,7 +172,7 @@ class OrderView:
             self.watch(m, seq=seq, epoch=epoch, source=source, ts=ts)
 
     def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
-        """Definitions, risk passes, kills, epochs: what holds for everything after it, past or live."""
+        """Definitions, who asks for what, risk passes, kills, epochs: what holds for everything after it, past or live."""
         self.now = max(self.now, ts)
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
@@ -161,6 +181,12 @@ class OrderView:
                     del self.passes[next(iter(self.passes))]
         elif isinstance(m, ExecutionReport):
             self._reported(m)
+        elif isinstance(m, NewOrder):
+            # Its id bears its asker's number, or risk refuses it; and the first that has an id keeps it.
+            if order_id_source(m.order_id) == source and m.order_id not in self.owners:
+                self.owners[m.order_id] = Owner(m.user, m.parent_order_id)
+                if len(self.owners) > OWNERS_MAX:
+                    del self.owners[next(iter(self.owners))]
         elif isinstance(m, EpochStart):
             self.epoch = m.new_epoch
         elif not self.in_force.take(m, source=source, seq=seq, ts=ts):
@@ -179,6 +205,7 @@ class OrderView:
             self.currencies[m.name] = m.currency
         elif isinstance(m, InstrumentDefined):
             self._listings[m.instrument] = (m.venue, Listing.of(m))
+            self._underlyings[m.instrument] = m.underlying
         elif isinstance(m, DestinationDefined):
             self._destinations[m.destination] = (m.venue, m.account, m.gateway)
 
@@ -221,7 +248,8 @@ class OrderView:
         self._note(m, seq)
         self.unanswered[seq] = m
         if isinstance(m, RoutedOrder) and m.order_id not in self.orders:  # an order that is open stays the one that has the id
-            self.orders[m.order_id] = Order(m.order_id, seq, m.instrument, m.strategy, m.order_qty)
+            owner = self._owner(m.order_id)
+            self.orders[m.order_id] = Order(m.order_id, seq, m.instrument, m.strategy, m.order_qty, owner=owner)
         if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
             self.passes[m.risk_seq].consumed = True
 
@@ -306,34 +334,39 @@ class OrderView:
         while len(elsewhere) > self.keep.orders and elsewhere[0][0] + self.keep.ns <= self.now:
             self.trades_seen.discard(elsewhere.popleft()[1])
 
-    # The kill switch, as far as a gateway can see its scope.
+    # The kill switch.
 
     def killed(self, m: RoutedOrder | RoutedReplace) -> bool:
-        """Is a kill active for this request? Users, groups, underlyings are not in routed frames: risk judges those."""
+        """Is a kill active for this request? What a routed frame does not say of its order, its NewOrder has said; of an order
+        that nobody is known to have asked for, whatever a kill says of owners is taken to be so."""
         if not self.in_force.kills:
             return False
         order = self.orders.get(m.order_id)
-        strategy = m.strategy if isinstance(m, RoutedOrder) else order.strategy if order else 0
-        held = [kill for kill in self.in_force.kills.values() if self._in_scope(kill, m, strategy)]
+        owner = order.owner if order is not None and order.owner is not None else self._owner(m.order_id)
+        strategy = m.strategy if isinstance(m, RoutedOrder) else order.strategy if order is not None else 0
+        subject = Subject(
+            order_id=m.order_id, parent_order_id=owner.parent_order_id if owner else 0, account=m.account, strategy=strategy,
+            user=owner.user if owner else 0, instrument=m.instrument, underlying=self._underlyings.get(m.instrument, 0),
+            venue=self.venue, source=order_id_source(m.order_id),
+        )  # fmt: skip
+        latch = self.in_force.latch
+        held = [
+            kill
+            for kill in self.in_force.kills.values()
+            if latch.covers(kill, subject) or (owner is None and self._names_an_owner(kill))
+        ]
         return bool(held) and not (self._closes(m) and any(flattens(kill) for kill in held))
+
+    def _owner(self, order_id: int) -> Owner | None:
+        return _OF_QUOTES if is_quote_order(order_id) else self.owners.get(order_id)
+
+    def _names_an_owner(self, kill: KillSwitch) -> bool:
+        if kill.scope_type == ScopeType.GROUP:
+            return any(kind == ScopeType.USER for kind, _ in self.in_force.latch.groups.get(kill.scope_group, ()))
+        return kill.scope_type in (ScopeType.USER, ScopeType.ORDER_TREE)
 
     def _closes(self, m: RoutedOrder | RoutedReplace) -> bool:
         """A reduce-only market order of the app that closes positions: what a kill that flattens wants."""
         if not isinstance(m, RoutedOrder) or m.ord_type != OrdType.MARKET or not m.exec_inst & ExecInst.DO_NOT_INCREASE:
             return False
         return self.roles.get(order_id_source(m.order_id)) == SourceRole.POSITIONS
-
-    def _in_scope(self, kill: KillSwitch, m: RoutedOrder | RoutedReplace, strategy: int) -> bool:
-        tests: dict[int, tuple[tuple[int, int], ...]] = {
-            ScopeType.GLOBAL: (),
-            ScopeType.VENUE: ((kill.scope_venue, self.venue),),
-            ScopeType.ACCOUNT: ((kill.scope_account, m.account),),
-            ScopeType.STRATEGY: ((kill.scope_strategy, strategy),),
-            ScopeType.INSTRUMENT: ((kill.scope_instrument, m.instrument),),
-            ScopeType.SOURCE: ((kill.scope_source, order_id_source(m.order_id)),),
-            ScopeType.ACCOUNT_INSTRUMENT: ((kill.scope_account, m.account), (kill.scope_instrument, m.instrument)),
-            ScopeType.STRATEGY_INSTRUMENT: ((kill.scope_strategy, strategy), (kill.scope_instrument, m.instrument)),
-            ScopeType.ORDER_TREE: ((kill.scope_order_id, m.order_id),),
-        }
-        wanted = tests.get(kill.scope_type)
-        return wanted is not None and all(want == have for want, have in wanted)

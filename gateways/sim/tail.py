@@ -19,6 +19,7 @@ from journal.messages import (
     ExecutionReport,
     Header,
     InstrumentDefined,
+    NewOrder,
     RiskDecision,
     RoutedCancel,
     RoutedOrder,
@@ -40,7 +41,7 @@ from sequencer.client import Publisher
 REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, ExecutionReport, SourceDefined, *KILL_KINDS,
+    NewOrder, RiskDecision, ExecutionReport, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 

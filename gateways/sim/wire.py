@@ -175,6 +175,13 @@ class BalanceRow(msgspec.Struct):
     balance: str
 
 
+class EquityRow(msgspec.Struct):
+    """What an account is worth as `account.margin` shows it."""
+
+    asset: str
+    equity: str
+
+
 class OrderTradeUpdate(msgspec.Struct):
     """A push about one of the account's orders."""
 
@@ -291,6 +298,7 @@ _ORDERS = msgspec.json.Decoder(list[OrderRow])
 _TRADES = msgspec.json.Decoder(list[TradeRow])
 _POSITIONS = msgspec.json.Decoder(list[PositionRow])
 _BALANCES = msgspec.json.Decoder(list[BalanceRow])
+_EQUITIES = msgspec.json.Decoder(list[EquityRow])
 
 
 def decode_order(result: msgspec.Raw) -> OrderRow:
@@ -331,6 +339,14 @@ def decode_balances(result: msgspec.Raw) -> list[BalanceRow]:
         return _BALANCES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("balances", error)
+
+
+def decode_equities(result: msgspec.Raw) -> list[EquityRow]:
+    """The result of `account.margin`, or BadFrame."""
+    try:
+        return _EQUITIES.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("equities", error)
 
 
 def _unique_keys(data: bytes, what: str) -> None:

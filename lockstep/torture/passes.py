@@ -28,6 +28,8 @@ from journal.messages import (
     DestinationDefined,
     EpochStart,
     GatewayPhase,
+    GroupDefined,
+    GroupMember,
     InstrumentDefined,
     KillRelease,
     KillSwitch,
@@ -57,6 +59,8 @@ SESSION_ORDERS = 5_000
 """Then a session begins anew: another gateway, another stream."""
 VENUE, ACCOUNT, INSTRUMENT, DESTINATION, STRATEGY = 1, 7, 1001, 2, 3
 SOURCE, GATEWAY = 9, 4
+UNDERLYING, USERS, DESK, EMPTY_DESK = 50, (0, 1, 2), 3, 4
+"""The desk is the last user."""
 VALID_NS = 1_000_000
 _METHODS = ("order.place", "order.modify")
 _NO_WORDS = (Reason.NOT_SUPPORTED_BY_VENUE, Reason.REPLACE_NOT_ALLOWED)
@@ -114,6 +118,14 @@ def _hash(m: Any) -> int:
     )  # fmt: skip
 
 
+_KILLS = (ScopeType.GLOBAL, ScopeType.STRATEGY, ScopeType.VENUE, ScopeType.USER, ScopeType.GROUP, ScopeType.UNDERLYING)
+
+
+def _in_group(group: int, user: int | None) -> bool:
+    """Whoever asked; one that is not known is everybody's, a group that is not defined everything."""
+    return group not in (DESK, EMPTY_DESK) or (group == DESK and user in (None, USERS[-1]))
+
+
 class _Session:
     """One gateway and the stream it reads."""
 
@@ -128,6 +140,8 @@ class _Session:
         """Order id → the last request of it that left."""
         self.seqs: dict[int, int] = {}
         self.recent: deque[Routed] = deque(maxlen=50)
+        self.users: dict[int, int] = {}
+        """Every order: for whom it was asked."""
         self.whose: dict[int, int] = {}
         """Every request: whose it is."""
         self.view = OrderView(venue_name="sim", account_name="main", source=GATEWAY)
@@ -136,7 +150,18 @@ class _Session:
             VenueDefined(venue=VENUE, name="sim"),
             AccountDefined(account=ACCOUNT, venue=VENUE, name="main"),
             CurrencyDefined(currency=1, ledger_exp=-5, name="USDT"),
-            InstrumentDefined(instrument=INSTRUMENT, venue=VENUE, px_exp=-2, qty_exp=-3, tick_px=1, lot_qty=1, name="BTCUSDT"),
+            InstrumentDefined(
+                instrument=INSTRUMENT,
+                venue=VENUE,
+                underlying=UNDERLYING,
+                px_exp=-2,
+                qty_exp=-3,
+                tick_px=1,
+                lot_qty=1,
+                name="BTCUSDT",
+            ),
+            GroupDefined(group=DESK, members=[GroupMember(member=USERS[-1], member_type=ScopeType.USER)]),
+            GroupDefined(group=EMPTY_DESK),
             DestinationDefined(destination=DESTINATION, venue=VENUE, account=ACCOUNT, gateway=GATEWAY),
             DestinationDefined(destination=DESTINATION + 1, venue=VENUE + 1, account=ACCOUNT),
         ):
@@ -144,11 +169,11 @@ class _Session:
         self.entry = OrderEntry(self.view, ids=ClientIds("t"), api_key="", caps=HardCaps(), gateway=GATEWAY)
         self.entry.phase = GatewayPhase.READY
 
-    def frame(self, m: Message) -> int:
+    def frame(self, m: Message, source: int = 0) -> int:
         """Anything of the stream but routed frames."""
         self.seq += 1
         self.ts += self.rng.randrange(1, 1000)
-        self.view.watch(m, seq=self.seq, epoch=self.epoch)
+        self.view.watch(m, seq=self.seq, epoch=self.epoch, source=source)
         return self.seq
 
     def run(self, count: int) -> None:
@@ -164,8 +189,10 @@ class _Session:
     def around(self) -> None:
         rng = self.rng
         if rng.random() < 0.02:
-            kill = KillSwitch(kill=self.seq + 1, scope_type=rng.choice([ScopeType.GLOBAL, ScopeType.STRATEGY, ScopeType.VENUE]))
+            kill = KillSwitch(kill=self.seq + 1, scope_type=rng.choice(_KILLS))
             kill.scope_strategy, kill.scope_venue = rng.choice([STRATEGY, STRATEGY + 1]), rng.choice([VENUE, VENUE + 1])
+            kill.scope_user, kill.scope_group = rng.choice(USERS[1:]), rng.choice([DESK, EMPTY_DESK, EMPTY_DESK + 1])
+            kill.scope_underlying = rng.choice([UNDERLYING, UNDERLYING + 1])
             self.kills[kill.kill] = kill
             self.frame(kill)
         elif self.kills and rng.random() < 0.2:
@@ -212,8 +239,10 @@ class _Session:
         asked = NewOrder(
             order_id=order_id_of(SOURCE, self.numbers), account=ACCOUNT, strategy=STRATEGY, instrument=INSTRUMENT,
             side=rng.choice([Side.BUY, Side.SELL]), ord_type=OrdType.LIMIT, tif=TimeInForce.GTC,
-            order_qty=rng.randrange(1, 1000), price_px=rng.randrange(1, 100_000),
+            order_qty=rng.randrange(1, 1000), price_px=rng.randrange(1, 100_000), user=rng.choice(USERS),
         )  # fmt: skip
+        self.users[asked.order_id] = asked.user
+        self.frame(asked, SOURCE)
         seq = self.decide(asked, NewOrder.KIND)
         return RoutedOrder(
             order_id=asked.order_id, risk_seq=seq, content_hash=content_hash(asked), order_qty=asked.order_qty,
@@ -252,10 +281,14 @@ class _Session:
         kind = NewOrder.KIND if isinstance(m, RoutedOrder) else ReplaceOrder.KIND
         word = self.words.get(m.risk_seq)
         strategy = m.strategy if isinstance(m, RoutedOrder) else STRATEGY
+        user = self.users.get(m.order_id)
         killed = any(
             k.scope_type == ScopeType.GLOBAL
             or (k.scope_type == ScopeType.STRATEGY and k.scope_strategy == strategy)
             or (k.scope_type == ScopeType.VENUE and k.scope_venue == VENUE)
+            or (k.scope_type == ScopeType.USER and user in (None, k.scope_user))
+            or (k.scope_type == ScopeType.GROUP and _in_group(k.scope_group, user))
+            or (k.scope_type == ScopeType.UNDERLYING and k.scope_underlying == UNDERLYING)
             for k in self.kills.values()
         )
         if word is None or m.risk_seq >= self.seq or killed or self.entry.phase != GatewayPhase.READY:

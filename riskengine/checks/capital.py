@@ -20,13 +20,13 @@ Worth = Callable[[View, Instrument, Sums, int, int], Amount | None]
 
 def gross_exposure(view: View, p: Proposal, limit: Limit) -> Verdict:
     """The sum over instruments of the largest position that open orders may lead to, on either side."""
-    return _exposure(view, p, limit, RiskCheck.GROSS_EXPOSURE, Reason.GROSS_EXPOSURE_LIMIT, _largest)
+    return _exposure(view, p, limit, RiskCheck.GROSS_EXPOSURE, Reason.GROSS_EXPOSURE_LIMIT, largest)
 
 
 def net_exposure(view: View, p: Proposal, limit: Limit) -> Verdict:
     """The sum over instruments of the positions as far as open orders may take them to the order's side: long and short offset
     one another."""
-    return _exposure(view, p, limit, RiskCheck.NET_EXPOSURE, Reason.NET_EXPOSURE_LIMIT, _long if p.sign > 0 else _short)
+    return _exposure(view, p, limit, RiskCheck.NET_EXPOSURE, Reason.NET_EXPOSURE_LIMIT, long if p.sign > 0 else short)
 
 
 def credit(view: View, p: Proposal, limit: Limit) -> Verdict:
@@ -36,6 +36,18 @@ def credit(view: View, p: Proposal, limit: Limit) -> Verdict:
     if i is None or p.order_qty <= 0:
         return not_applicable(check)
     currency = limit.currency or i.quote_currency
+    used = in_use(view, limit, currency)
+    more = convert(view.memory, of_orders(i, p.more_qty, p.more_value(view.memory)), currency)
+    if used is None or more is None:
+        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+    value, seq = used[0] + more.up(limit.exp), used[1]
+    if more.n == 0 and p.more_qty == 0:
+        return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
+    return against(limit, check, Reason.CREDIT_LIMIT, value=value, bound=limit.hard, warn=limit.warn, seq=seq, exp=limit.exp)
+
+
+def in_use(view: View, limit: Limit, currency: int) -> tuple[int, int] | None:
+    """(capital in use of what a limit covers, newest input); None where something cannot be valued."""
     used, seq = 0, 0
     for number, sums in view.area(limit.scope).by_instrument.items():
         of = view.memory.instruments.get(number)
@@ -45,15 +57,9 @@ def credit(view: View, p: Proposal, limit: Limit) -> Verdict:
         for worth in (notional(view.memory, of, abs(sums.position)), orders):
             found = convert(view.memory, worth, currency) if worth is not None else None
             if found is None:
-                return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+                return None
             used, seq = used + found.up(limit.exp), max(seq, found.seq)
-    more = convert(view.memory, of_orders(i, p.more_qty, p.more_value(view.memory)), currency)
-    if more is None:
-        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
-    value = used + more.up(limit.exp)
-    if more.n == 0 and p.more_qty == 0:
-        return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
-    return against(limit, check, Reason.CREDIT_LIMIT, value=value, bound=limit.hard, warn=limit.warn, seq=seq, exp=limit.exp)
+    return used, seq
 
 
 def leverage(view: View, p: Proposal, limit: Limit) -> Verdict:
@@ -88,7 +94,7 @@ def _by_equity(view: View, p: Proposal, limit: Limit, check: int, reason: int, *
         return refused(limit, check, Reason.MARGIN_CALCULATION_FAILED, seq=equity.seq if equity is not None else 0)
     held = view.account(p.subject.account)
     found = _total(
-        view, p, {i.instrument: held.of(i.instrument)} if one else held.by_instrument, equity.currency, equity.exp, _largest
+        view, p, {i.instrument: held.of(i.instrument)} if one else held.by_instrument, equity.currency, equity.exp, largest
     )
     if found is None:
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
@@ -127,13 +133,16 @@ def _valued(view: View, amount: Amount | None, currency: int) -> Amount | None:
     return convert(view.memory, amount, currency) if amount is not None else None
 
 
-def _largest(view: View, i: Instrument, sums: Sums, bought: int, sold: int) -> Amount | None:
+def largest(view: View, i: Instrument, sums: Sums, bought: int, sold: int) -> Amount | None:
+    """The largest position, on either side."""
     return notional(view.memory, i, sums.worst(bought, sold))
 
 
-def _long(view: View, i: Instrument, sums: Sums, bought: int, _: int) -> Amount | None:
+def long(view: View, i: Instrument, sums: Sums, bought: int, _: int) -> Amount | None:
+    """As long as it could get."""
     return notional(view.memory, i, sums.position + sums.buying + bought)
 
 
-def _short(view: View, i: Instrument, sums: Sums, _: int, sold: int) -> Amount | None:
+def short(view: View, i: Instrument, sums: Sums, _: int, sold: int) -> Amount | None:
+    """As short as it could get."""
     return notional(view.memory, i, -sums.position + sums.selling + sold)

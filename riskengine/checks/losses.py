@@ -36,17 +36,22 @@ def loss_streak(view: View, p: Proposal, limit: Limit) -> Verdict:
     )  # fmt: skip
 
 
-def _lost(view: View, limit: Limit, check: int) -> Verdict:
+def lost(view: View, limit: Limit) -> tuple[int, int] | None:
+    """(what is lost now, newest input), confirmed or not; None where something has no price."""
     state = view.memory.losses.get(limit.limit) or Losses()
     found = profit(view, limit)
+    return (max(state.base - found[0], 0), found[1]) if found is not None else None
+
+
+def _lost(view: View, limit: Limit, check: int) -> Verdict:
+    state = view.memory.losses.get(limit.limit) or Losses()
+    found = lost(view, limit)
     if found is None:
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
-    lost = max(state.base - found[0], 0)
+    loss, seq = found
     if state.tripped:
         return refused(
-            limit, check, Reason.LOSS_LIMIT, value=lost, bound=limit.hard, seq=state.tripped, exp=limit.exp
+            limit, check, Reason.LOSS_LIMIT, value=loss, bound=limit.hard, seq=state.tripped, exp=limit.exp
         )  # fmt: skip
-    warn = lost > limit.hard or bool(limit.warn and lost > limit.warn)
-    return Verdict(
-        check, CheckResult.WARN if warn else CheckResult.PASS, 0, lost, limit.hard, found[1], limit.limit, limit.exp
-    )  # fmt: skip
+    warn = loss > limit.hard or bool(limit.warn and loss > limit.warn)
+    return Verdict(check, CheckResult.WARN if warn else CheckResult.PASS, 0, loss, limit.hard, seq, limit.limit, limit.exp)

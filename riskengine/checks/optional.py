@@ -38,17 +38,26 @@ def turnover(view: View, p: Proposal, limit: Limit) -> Verdict:
     if i is None or p.order_qty <= 0:
         return not_applicable(check)
     currency = limit.currency or i.quote_currency
-    value = total(view.memory.turnovers.get(limit.limit, []), p.now, limit.period_ns)
-    pending = [of_orders(i, p.more_qty, p.more_value(view.memory))]
-    for number, sums in view.area(limit.scope).by_instrument.items():
-        of = view.memory.instruments.get(number)
-        if of is not None:
-            pending.append(of_orders(of, sums.buying + sums.selling, sums.buying_value + sums.selling_value))
-    for amount in pending:
-        found = convert(view.memory, amount, currency)
-        if found is None:
-            return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
-        value += found.up(limit.exp)
-    if pending[0].n == 0:
+    so_far = turned_over(view, limit, currency, p.now)
+    more = convert(view.memory, of_orders(i, p.more_qty, p.more_value(view.memory)), currency)
+    if so_far is None or more is None:
+        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+    value = so_far + more.up(limit.exp)
+    if more.n == 0:
         return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
     return against(limit, check, Reason.TURNOVER_LIMIT, value=value, bound=limit.hard, warn=limit.warn, exp=limit.exp)
+
+
+def turned_over(view: View, limit: Limit, currency: int, now: int) -> int | None:
+    """What was traded in the window and what open orders may trade, of what a limit covers; None where there is no rate."""
+    value = total(view.memory.turnovers.get(limit.limit, []), now, limit.period_ns)
+    for number, sums in view.area(limit.scope).by_instrument.items():
+        i = view.memory.instruments.get(number)
+        if i is None:
+            continue
+        pending = of_orders(i, sums.buying + sums.selling, sums.buying_value + sums.selling_value)
+        found = convert(view.memory, pending, currency)
+        if found is None:
+            return None
+        value += found.up(limit.exp)
+    return value

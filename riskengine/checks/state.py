@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from journal.messages import KillSwitch, order_id_source
+from journal.messages import GateState, KillSwitch, order_id_source
+from journal.messages.gates import barred_by
 from riskengine.checks.control import flattening
 from riskengine.codes import GatewayPhase, Reason, RiskCheck, SourceRole
-from riskengine.memory import Memory, Seen
+from riskengine.memory import Barred, Memory, Seen
 from riskengine.proposal import Proposal, Verdict, failed, not_applicable, passed
 
 
@@ -18,13 +19,26 @@ def kill_switch(memory: Memory, p: Proposal) -> Verdict:
 
 
 def gate(memory: Memory, p: Proposal) -> Verdict:
-    """The gateway of the instrument's venue and the account is READY; before its first word it is not."""
-    if p.instrument is None:
-        return not_applicable(RiskCheck.GATE)
-    seen = memory.gates.get(f"{p.instrument.venue}/{p.subject.account}") or Seen()
-    ready = seen.value == GatewayPhase.READY
-    verdict = passed if ready else lambda check, **found: failed(check, Reason.GATE_SHUT, **found)
-    return verdict(RiskCheck.GATE, value=seen.value, bound=GatewayPhase.READY, input_seq=seen.seq)
+    """The gateway of the instrument's venue and the account is READY; before its first word it is not. And the OMS has not shut
+    the gate of the account or of the instrument there."""
+    check, i = RiskCheck.GATE, p.instrument
+    if i is None:
+        return not_applicable(check)
+    way = f"{i.venue}/{p.subject.account}"
+    seen = memory.gates.get(way) or Seen()
+    if seen.value != GatewayPhase.READY:
+        return failed(check, Reason.GATE_SHUT, value=seen.value, bound=GatewayPhase.READY, input_seq=seen.seq)
+    if memory.barred:
+        for key in (f"{way}/0", f"{way}/{i.instrument}"):
+            barred = memory.barred.get(key)
+            reason = _reason(barred) if barred is not None else 0
+            if barred is not None and reason:
+                return failed(check, reason, value=barred.state, bound=GateState.OPEN, input_seq=barred.seq)
+    return passed(check, value=seen.value, bound=GatewayPhase.READY, input_seq=seen.seq)
+
+
+def _reason(barred: Barred) -> int:
+    return barred_by(barred.causes) if barred.causes else Reason.GATE_SHUT
 
 
 def permission(memory: Memory, p: Proposal) -> Verdict:

@@ -194,11 +194,12 @@ def test_a_rest_is_followed_at_once_and_a_refusal_a_second_later():
     assert [o.order_qty for o in s.orders()] == [70, 40, 40]
 
 
-def test_what_is_too_large_goes_in_pieces_of_whole_lots():
+@pytest.mark.parametrize("reason", [Reason.MAX_ORDER_QUANTITY, Reason.ORDER_EXCEEDS_LIMIT], ids=["our limit", "the venue's"])
+def test_what_is_too_large_goes_in_pieces_of_whole_lots(reason):
     s = Stand()
     s.hold(70)
     s.kill()
-    s.ended(s.orders()[0], reason=Reason.MAX_ORDER_QUANTITY)
+    s.ended(s.orders()[0], reason=reason)
     s.frame(CancelOrder(), STRATEGY, ns=AGAIN_NS)
     s.ended(s.orders()[1], filled=30)
     s.ended(s.orders()[2], filled=30)

@@ -3,6 +3,7 @@ trading goes on."""
 
 from __future__ import annotations
 
+from gateways.sim.decimals import mantissa
 from journal.messages import (
     Channel,
     DownloadBegin,
@@ -11,6 +12,7 @@ from journal.messages import (
     FundsConfirmed,
     GatewayPhase,
     GatewayStatus,
+    MarginConfirmed,
     OrdStatus,
     OrdType,
     PositionConfirmed,
@@ -22,7 +24,7 @@ from journal.messages import (
     VenueOrderUpdate,
 )
 
-ROWS = (VenueFill, VenueOrderUpdate, PositionConfirmed, FundsConfirmed)
+ROWS = (VenueFill, VenueOrderUpdate, PositionConfirmed, FundsConfirmed, MarginConfirmed)
 
 
 def compared(system, query: int = QueryType.OPEN_ORDERS, from_ts: int = 0):
@@ -55,6 +57,12 @@ def test_everything_of_the_account_is_told_again_while_trading_goes_on(trading):
     funds = next(f.message for f in rows if isinstance(f.message, FundsConfirmed))
     spent = sum(m.last_qty * m.last_px * 10**3 + m.fee * 10 ** (8 + m.fee_exp) for m in pushed)
     assert funds.balance * 10 ** (8 + funds.exp) == -spent
+    worth = next(f.message for f in rows if isinstance(f.message, MarginConfirmed))
+    (bid, _), *_ = trading.venue("depth")["result"]["bids"]
+    px, rest = divmod(worth.equity * 10 ** (8 + worth.exp) + spent, held.long_qty * 10**3)
+    assert rest == 0
+    assert abs(px - mantissa(bid, -2)) * 100 < px  # the market goes on
+    assert worth.currency == funds.currency
     assert trading.venue("time")["status"] == 200
     assert fill.message.side == Side.BUY
 
@@ -65,4 +73,4 @@ def test_fills_since_a_time_and_one_part_alone(trading):
     assert [f.message.trade_no for f in compared(trading, QueryType.FILLS, fill.exchange_ts)][:1] == [fill.trade_no]
     assert not compared(trading, QueryType.FILLS, fill.exchange_ts + 3_600_000_000_000)
     assert {type(f.message) for f in compared(trading, QueryType.POSITIONS)} == {PositionConfirmed}
-    assert {type(f.message) for f in compared(trading, QueryType.FUNDS)} == {FundsConfirmed}
+    assert {type(f.message) for f in compared(trading, QueryType.FUNDS)} == {FundsConfirmed, MarginConfirmed}

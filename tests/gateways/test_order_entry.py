@@ -31,6 +31,8 @@ from journal.messages import (
     Flag,
     GatewayPhase,
     GatewayStatus,
+    GroupDefined,
+    GroupMember,
     InstrumentDefined,
     KillLevel,
     KillRelease,
@@ -67,6 +69,7 @@ from journal.messages import (
     replace_hash,
 )
 from journal.messages.client_ids import ClientIds
+from journal.messages.quoting import quote_order_id
 
 TRADE, RISK, OMS, LOADER = 4, 6, 5, 2
 KEY = "secret-key"
@@ -421,9 +424,13 @@ def test_cancels_go_during_the_download_and_under_a_kill():
         ({"scope_type": ScopeType.STRATEGY, "scope_strategy": 12}, False),
         ({"scope_type": ScopeType.ACCOUNT, "scope_account": 3}, True),
         ({"scope_type": ScopeType.INSTRUMENT, "scope_instrument": 8}, False),
-        ({"scope_type": ScopeType.SOURCE, "scope_source": 0}, True), ({"scope_type": ScopeType.USER, "scope_user": 1}, False),
+        ({"scope_type": ScopeType.SOURCE, "scope_source": 0}, True),
+        ({"scope_type": ScopeType.USER, "scope_user": 1}, True),  # nobody is known to have asked for these
+        ({"scope_type": ScopeType.ORDER_TREE, "scope_order_id": 99}, True),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 4}, True),  # nobody has defined it
+        ({"scope_type": ScopeType.UNDERLYING, "scope_underlying": 5}, False),
         ({"scope_type": ScopeType.STRATEGY_INSTRUMENT, "scope_strategy": 11, "scope_instrument": 7}, True),
-        ({"scope_type": 250}, False),
+        ({"scope_type": 250}, True),  # what cannot be judged blocks, as at risk
     ],
 )  # fmt: skip
 def test_kill_switch(scope, hit):
@@ -436,6 +443,105 @@ def test_kill_switch(scope, hit):
     b.watch(RISK, KillRelease(kill=5))
     b.order(3)
     assert len(b.reasons()) == (2 if hit else 0)
+
+
+ASKER, ALICE, BOB, PARENT = 9, 1, 2, order_id_of(9, 77)
+
+
+def asked(view, number, *, source=ASKER, user=ALICE, parent=0, instrument=7):
+    """An order as it is asked for; as it is routed."""
+    order_id = order_id_of(ASKER, number)
+    new = NewOrder(order_id=order_id, user=user, parent_order_id=parent, strategy=11, account=3, instrument=instrument)
+    view.watch(new, seq=number, epoch=1, source=source)
+    return RoutedOrder(order_id=order_id, strategy=11, account=3, instrument=instrument, destination=2)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (-1003, Reason.RATE_LIMIT), (-1008, Reason.BUSY), (-1020, Reason.UNSUPPORTED_AT_VENUE),
+        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.AUTHENTICATION),
+        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4005, Reason.ORDER_EXCEEDS_LIMIT), (-4013, Reason.PRICE_REFUSED),
+        (-4116, Reason.DUPLICATE_AT_VENUE), (-4140, Reason.CLOSED), (-5022, Reason.POST_ONLY_WOULD_TAKE),
+        (-9999, Reason.VENUE_OTHER),
+    ],
+)  # fmt: skip
+def test_a_refusal_in_our_words_with_the_venues_number(monkeypatch, code, reason):
+    monkeypatch.setattr(ModelVenue, "order_place", lambda *_: (None, {"code": code, "msg": "in its words"}, []))
+    b = Bench()
+    b.order(1)
+    (update,) = b.said(VenueOrderUpdate)
+    assert (update.exec_type, update.reason, update.venue_code) == (ExecType.REJECTED, reason, code)
+    assert update.text == "in its words"
+
+
+def members(*rows):
+    return GroupDefined(group=4, members=[GroupMember(member=m, member_type=kind) for kind, m in rows])
+
+
+@pytest.mark.parametrize(
+    ("scope", "group", "covered"),
+    [
+        ({"scope_type": ScopeType.USER, "scope_user": ALICE}, None, "alice child"),
+        ({"scope_type": ScopeType.USER, "scope_user": BOB}, None, "bob"),
+        ({"scope_type": ScopeType.UNDERLYING, "scope_underlying": 50}, None, "alice bob child"),
+        ({"scope_type": ScopeType.UNDERLYING, "scope_underlying": 51}, None, "other"),
+        ({"scope_type": ScopeType.ORDER_TREE, "scope_order_id": PARENT}, None, "child"),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 4}, members((ScopeType.USER, BOB)), "bob"),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 4}, members((ScopeType.UNDERLYING, 51)), "other"),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 4}, members((ScopeType.STRATEGY, 11)), "alice bob child other"),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 4}, members((ScopeType.INSTRUMENT, 9)), ""),
+        ({"scope_type": ScopeType.GROUP, "scope_group": 5}, members((ScopeType.USER, BOB)), "alice bob child other"),
+    ],
+)  # fmt: skip
+def test_kills_of_users_groups_and_underlyings(scope, group, covered):
+    """What a routed frame does not say of its order, its NewOrder and its instrument have said."""
+    view = OrderView(venue_name="sim", account_name="demo")
+    view.watch(VenueDefined(venue=1, name="sim"), seq=1, epoch=1)
+    for instrument, underlying in ((7, 50), (8, 51)):
+        view.watch(InstrumentDefined(instrument=instrument, venue=1, underlying=underlying), seq=1, epoch=1)
+    orders = {
+        "alice": asked(view, 1), "bob": asked(view, 2, user=BOB), "child": asked(view, 3, parent=PARENT),
+        "other": asked(view, 4, user=3, instrument=8),
+    }  # fmt: skip
+    asked(view, 2, source=ASKER + 1, user=ALICE)  # says that bob's order is alice's
+    asked(view, 2, user=ALICE)  # the same number again: risk refuses it
+    if group is not None:
+        view.watch(group, seq=9, epoch=1)
+    assert not any(view.killed(m) for m in orders.values())
+    view.watch(KillSwitch(kill=7, level=KillLevel.BLOCK, **scope), seq=10, epoch=1)
+    assert [name for name, m in orders.items() if view.killed(m)] == covered.split()
+    for seq, m in enumerate(orders.values(), 20):
+        view.routed(m, seq)
+    view.owners.clear()  # forgotten, but the orders that are open are still somebody's
+    replaced = {
+        name: RoutedReplace(order_id=m.order_id, account=3, instrument=m.instrument, destination=2)
+        for name, m in orders.items()
+    }
+    assert [name for name, m in replaced.items() if view.killed(m)] == covered.split()
+
+
+def test_orders_of_quotes_are_nobodys_but_their_strategys():
+    view = OrderView(venue_name="sim", account_name="demo")
+    m = RoutedOrder(order_id=quote_order_id(ASKER, 5, 0, 1), strategy=11, account=3, instrument=7)
+    view.watch(KillSwitch(kill=7, scope_type=ScopeType.USER, scope_user=ALICE), seq=1, epoch=1)
+    assert not view.killed(m)
+    view.watch(KillSwitch(kill=8, scope_type=ScopeType.STRATEGY, scope_strategy=11), seq=1, epoch=1)
+    assert view.killed(m)
+
+
+def test_whose_orders_are_is_remembered_of_the_newest(monkeypatch):
+    monkeypatch.setattr("gateways.sim.order_view.OWNERS_MAX", 2)
+    view = OrderView(venue_name="sim", account_name="demo")
+    first, second, third = (asked(view, n, user=BOB) for n in (1, 2, 3))
+    view.watch(KillSwitch(kill=7, scope_type=ScopeType.USER, scope_user=ALICE), seq=9, epoch=1)
+    assert [view.killed(m) for m in (first, second, third)] == [True, False, False]
+    view.watch(members((ScopeType.ACCOUNT, 8)), seq=10, epoch=1)
+    view.watch(KillRelease(kill=7), seq=11, epoch=1)
+    view.watch(KillSwitch(kill=8, scope_type=ScopeType.GROUP, scope_group=4), seq=12, epoch=1)
+    assert not view.killed(first)  # of this group an owner does not matter
+    view.watch(members((ScopeType.USER, ALICE)), seq=13, epoch=1)
+    assert [view.killed(m) for m in (first, second)] == [True, False]
 
 
 def test_a_kill_that_flattens_lets_the_app_through_that_closes_positions():

@@ -85,6 +85,7 @@ def test_the_loader_says_people_groups_and_rules(tmp_path):
         ("own", sources["cross"], 2, 0, 9),
     ]
     assert [sources["flattener"], 10] in risk["roles"]
+    assert [sources["books"], 7] in risk["roles"]
     assert items[sources["oms"], "second_person"] is True
 
 

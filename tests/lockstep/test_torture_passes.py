@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateways.sim import checks
-from gateways.sim.order_view import OrderView
+from gateways.sim.order_view import OrderView, Owner
 from lockstep import cli
 
 
@@ -33,6 +33,7 @@ LAX = {
     "no pass is asked for": (checks, "_risk_pass", lambda *a, **k: None),
     "a pass is good for ever": (OrderView, "routed", _used_again),
     "a kill is not heard": (OrderView, "killed", lambda *a: False),
+    "nobody knows who asked": (OrderView, "_owner", lambda *a: Owner(0, 0)),
     "terms are not compared": (checks, "content_hash", lambda m: m.content_hash),
 }
 

@@ -112,8 +112,9 @@ def test_an_order_may_name_its_destination():
     assert s.decision().rule == 2
     s.phase(3, GatewayPhase.DISCONNECTED)
     assert s.send(destination=3) == 0
+    assert s.r.last().reason == Reason.DESTINATION_DOWN
     assert s.send(destination=9) == 0
-    assert s.r.last().reason == Reason.NO_ROUTE
+    assert s.r.last().reason == Reason.UNKNOWN_VENUE_OR_DESTINATION
 
 
 def test_failures_in_a_row_take_a_connection_out_and_evidence_brings_it_back():

@@ -172,14 +172,17 @@ def test_only_ready_opens_the_gate(phase: int, reason: int) -> None:
     assert r.last().reason == reason
 
 
-@pytest.mark.parametrize("terms", [{"destination": 9}, {"instrument": 77}])
-def test_no_way_to_the_venue(terms: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [({"destination": 9}, Reason.UNKNOWN_VENUE_OR_DESTINATION), ({"instrument": 77}, Reason.NO_ROUTE)],
+)
+def test_no_way_to_the_venue(terms: dict[str, int], reason: int) -> None:
     r = Recorder()
     r.ready()
     m = NewOrder(order_id=order_id_of(STRATEGY, 1), account=ACCOUNT, side=Side.BUY, order_qty=1, price_px=1,
                  **({"instrument": INSTRUMENT} | terms))  # fmt: skip
     r.decide(r.frame(m, STRATEGY))
-    assert r.last().reason == Reason.NO_ROUTE
+    assert r.last().reason == reason
 
 
 def test_the_routed_order_has_all_terms_and_the_same_hash() -> None:
@@ -280,7 +283,7 @@ def test_fills_without_a_trade_id_are_applied_each_with_an_alert() -> None:
     for _ in range(2):
         life.r.frame(VenueFill(order_id=life.order_id, last_qty=10, last_px=5000), GATEWAY)
     assert life.r.last().cum_qty == 20
-    assert life.r.count(Alert) == 2
+    assert [m.rule for m in life.r.said(Alert)] == [Reason.MISSING_FIELD] * 2
 
 
 def test_equal_fills_are_two_and_one_fill_told_twice_is_one() -> None:

@@ -18,6 +18,7 @@ from journal.messages import (
     DownloadEnd,
     ExecType,
     ExecutionReport,
+    FundsConfirmed,
     Gate,
     GateCause,
     GateState,
@@ -25,8 +26,11 @@ from journal.messages import (
     GatewayStatus,
     KillRelease,
     KillSwitch,
+    MarginConfirmed,
     OperatorCommand,
     OrdStatus,
+    PositionConfirmed,
+    QueryType,
     Reason,
     ReconcileCorrection,
     ReconcileDifference,
@@ -140,6 +144,14 @@ def test_a_download_that_is_not_whole_is_not_compared() -> None:
         assert results(venue.r)[-1] == ReconcileResult.CONVERGED
 
 
+def test_the_venues_words_on_money_are_rows_too() -> None:
+    venue = Venue.connected()
+    venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
+    words = [cls(account=ACCOUNT) for cls in (PositionConfirmed, FundsConfirmed, MarginConfirmed)]
+    venue.answer(lambda rows: [*rows, *words])
+    assert results(venue.r)[-1] == ReconcileResult.CONVERGED
+
+
 def test_a_download_that_never_ends_is_incomplete_and_then_halts() -> None:
     venue = Venue.connected(attempts=2)
     venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
@@ -234,6 +246,7 @@ def test_an_order_that_is_not_ours_is_kept_in_suspense_until_it_is_gone() -> Non
     assert corrections(venue.r)[-1] == CorrectionAction.CLOSE_OURS
     assert venue.r.last() in venue.r.synthetic
     assert (venue.r.last().ord_status, venue.r.last().cum_qty) == (OrdStatus.CANCELED, 0)
+    assert venue.r.last().reason == Reason.CANCELED_ELSEWHERE
     assert results(venue.r)[-1] == ReconcileResult.CONVERGED
 
 
@@ -477,6 +490,42 @@ def test_more_unknown_orders_than_allowed_shut_the_gate(unknown: int, reason: in
     venue.r.oms.check()
 
 
+def unsure(venue: Venue, *numbers: int) -> None:
+    """Orders that the venue has, and of which nobody has told us in time."""
+    for number in numbers:
+        venue.work(number, pushed=False)
+        venue.r.pass_time(6 * SECOND)
+
+
+def test_one_unknown_order_too_many_is_compared_at_once() -> None:
+    venue = Venue.connected(max_unknown=2)
+    venue.r.pass_time(SECOND)
+    unsure(venue, 1, 2)
+    assert [m.trigger for m in venue.r.said(ReconcileStarted)] == [ReconcileTrigger.CONNECTED]
+    unsure(venue, 3)
+    started = venue.r.said(ReconcileStarted)[-1]
+    assert started.trigger == ReconcileTrigger.UNKNOWN_ORDERS
+    assert [m.query for m in venue.r.said(RoutedQuery)].count(QueryType.OPEN_ORDERS) == 2
+    venue.answer()
+    assert results(venue.r)[-1] == ReconcileResult.CONVERGED
+    assert gate(venue.r) == (GateState.OPEN, 0)
+    assert not any(order.unknown for order in venue.r.oms.memory.orders.values())
+    venue.r.oms.check()
+
+
+def test_unknown_orders_are_not_compared_faster_than_runs_are_repeated_nor_on_a_lost_line() -> None:
+    venue = Venue.connected(max_unknown=0, backoff_ns=100 * SECOND)
+    unsure(venue, 1)
+    assert gate(venue.r) == (GateState.CANCEL_ONLY, GateCause.UNKNOWN_ORDERS)
+    assert len(venue.r.said(ReconcileStarted)) == 1
+    other = Venue.connected(max_unknown=0)
+    other.work()
+    other.r.pass_time(SECOND)
+    other.r.phase(GatewayPhase.DISCONNECTED)  # it is unknown now, and there is nobody to ask
+    assert gate(other.r)[1] & GateCause.UNKNOWN_ORDERS
+    assert len(other.r.said(ReconcileStarted)) == 1
+
+
 def test_a_kill_of_the_account_shows_at_the_gate() -> None:
     venue = Venue.connected()
     for kill, scope in enumerate(({"scope_type": ScopeType.GLOBAL}, {"scope_type": ScopeType.VENUE, "scope_venue": VENUE},
@@ -492,6 +541,7 @@ def test_a_kill_of_the_account_shows_at_the_gate() -> None:
 def test_an_overfill_shuts_its_instrument_until_a_complete_download() -> None:
     venue = Venue.connected()
     venue.trade(venue.work(), 150)
+    assert Reason.OVERFILL in [m.rule for m in venue.r.said(Alert)]
     shut = [m for m in venue.r.said(Gate) if m.instrument][-1]
     assert (shut.state, shut.causes, shut.instrument) == (GateState.CANCEL_ONLY, GateCause.OVERFILL, INSTRUMENT)
     venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
@@ -505,6 +555,19 @@ def test_the_gate_follows_the_gateway() -> None:
     assert gate(venue.r) == (GateState.SHUT, GateCause.DOWNLOADING)
     venue.r.phase(GatewayPhase.READY)
     assert gate(venue.r) == (GateState.OPEN, 0)  # a hole in the pushes, filled: the connection is the same
+
+
+def test_a_gate_is_opened_when_nothing_is_compared_any_more() -> None:
+    venue = Venue.connected()
+    venue.trade(venue.work(), 150)  # an overfill
+    venue.r.phase(GatewayPhase.DISCONNECTED)
+    assert gate(venue.r)[0] == GateState.SHUT
+    venue.r.oms.reconcile_by(None)
+    venue.r.pass_time(0)
+    opened = venue.r.said(Gate)[-2:]
+    assert [(m.venue, m.account, m.instrument) for m in opened] == [(VENUE, ACCOUNT, 0), (VENUE, ACCOUNT, INSTRUMENT)]
+    assert {m.state for m in opened} == {GateState.OPEN}
+    assert not venue.r.oms.memory.left_shut
 
 
 def test_notes_of_trades_leave_after_the_lookback() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from oms_recorder import ACCOUNT, GATEWAY, INSTRUMENT, STRATEGY, VENUE, Recorder
 
-from journal.messages import Alert, ExecutionReport, OrdStatus, RoutedQuery, order_id_of
+from journal.messages import Alert, ExecutionReport, OrdStatus, Reason, RoutedQuery, order_id_of
 from oms.order import Order, Request, Unknown
 from oms.transitions import CLOSED_STATES, TABLE, Event, State
 
@@ -143,6 +143,8 @@ def test_every_cell_is_handled(event: Event, state: State, acknowledged: bool) -
         assert report.ord_status == order.ord_status
     if cell.alert or cell.to == "x":
         assert r.said(Alert)
+    if cell.to == "x":
+        assert [m.rule for m in r.said(Alert)] == [Reason.ILLEGAL_TRANSITION]
     if cell.query:
         assert r.said(RoutedQuery)
     if cell.to in ("x", "rj"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from risk_recorder import ACCOUNT, INSTRUMENT, MAKER, OPERATOR, OTHER, SECOND, STRATEGY, VENUE, RiskRecorder
+from risk_recorder import ACCOUNT, INSTRUMENT, MAKER, OMS, OPERATOR, OTHER, SECOND, STRATEGY, VENUE, RiskRecorder
 
 from journal.messages import (
     NULL,
@@ -38,6 +38,7 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     Reason,
+    ReconcileDifference,
     RequestState,
     RiskCheck,
     RiskLimitSet,
@@ -187,6 +188,15 @@ def test_a_second_person_may_refuse() -> None:
     d.approve(asked, BOB)
     assert d.said(Alert)[-1].rule == Reason.COMMAND_NOT_APPLICABLE
     assert d.blocked() == Reason.KILL_SWITCH_ACTIVE
+
+
+def test_an_approval_of_a_correction_is_no_business_of_the_risk_engine() -> None:
+    d = Desk()
+    difference = d.frame(ReconcileDifference(account=ACCOUNT), OMS)
+    d.approve(difference, BOB)
+    assert d.said(Alert) == []
+    d.approve(difference + 1, BOB)  # of nothing
+    assert [m.rule for m in d.said(Alert)] == [Reason.COMMAND_NOT_APPLICABLE]
 
 
 @pytest.mark.parametrize(("over", "ends"), [(0, True), (1, False)])
@@ -399,6 +409,7 @@ def test_each_missed_interval_leads_to_more() -> None:
         assert d.said(HeartbeatLost)[-1].missed == n + 1
         if action == AbsenceAction.PAUSE:
             assert d.blocked() == Reason.DEAD_MAN_EXPIRED
+    assert [m.rule for m in d.said(Alert)] == [Reason.HEARTBEAT_LOST] * 4
     (cancel,) = d.said(CancelAll)
     assert (cancel.scope_type, cancel.reason) == (ScopeType.GLOBAL, Reason.DEAD_MAN_EXPIRED)
     (kill,) = d.said(KillSwitch)

@@ -33,6 +33,9 @@ from journal.messages import (
     Decision,
     ExecInst,
     ExecType,
+    Gate,
+    GateCause,
+    GateState,
     GatewayPhase,
     GatewayStatus,
     GroupDefined,
@@ -52,6 +55,7 @@ from journal.messages import (
     RiskCheck,
     ScopeType,
     Side,
+    SourceRole,
     SourceState,
     SourceStateCode,
     StreamStatus,
@@ -61,6 +65,7 @@ from journal.messages import (
     content_hash,
     order_id_of,
 )
+from riskengine.controlled import Rules
 
 
 def world(**instrument: Any) -> RiskRecorder:
@@ -141,6 +146,58 @@ def test_gate() -> None:
     assert why(r) == 0
     r.frame(SourceState(source=GATEWAY, state=SourceStateCode.DEAD), 0)
     assert why(r) == Reason.GATE_SHUT
+
+
+@pytest.mark.parametrize(
+    ("causes", "reason"),
+    [
+        (0, Reason.GATE_SHUT),
+        (GateCause.OVERFILL, Reason.GATE_SHUT),
+        (GateCause.DIFFERENCES | GateCause.RECONCILING, Reason.GATE_SHUT),
+        (GateCause.RECONCILING | GateCause.UNKNOWN_ORDERS, Reason.RECONCILING),
+        (GateCause.UNKNOWN_ORDERS | GateCause.KILL, Reason.UNKNOWN_ORDERS_PENDING),
+        (1 << 30, Reason.GATE_SHUT),  # a cause that this build does not know
+        (GateCause.KILL, 0),  # the kill is judged by itself
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("instrument", [0, INSTRUMENT])
+def test_a_gate_that_the_oms_has_shut(causes: int, reason: int, instrument: int) -> None:
+    r = world()
+    order_id = r.new().order_id
+    said: dict[str, int] = {"venue": VENUE, "account": ACCOUNT, "instrument": instrument}
+    seq = r.frame(Gate(state=GateState.CANCEL_ONLY, causes=int(causes), **said), OMS)
+    assert why(r) == reason
+    if reason:
+        row = outcome(r.last(), RiskCheck.GATE)
+        assert (row.value, row.bound, row.input_seq) == (GateState.CANCEL_ONLY, GateState.OPEN, seq)
+        assert r.replace(order_id, order_qty=50).reason == reason
+    r.frame(Gate(state=GateState.OPEN, **said), OMS)
+    assert why(r) == 0
+
+
+def test_a_gate_of_another_account_or_instrument_is_not_ours() -> None:
+    r = world()
+    for other in ({"account": ACCOUNT + 1}, {"instrument": INSTRUMENT + 1}, {"venue": VENUE + 1}):
+        said = {"venue": VENUE, "account": ACCOUNT, "instrument": INSTRUMENT} | other
+        r.frame(Gate(state=GateState.SHUT, causes=int(GateCause.OVERFILL), **said), OMS)
+    assert why(r) == 0
+
+
+def test_in_a_first_session_parameters_say_whose_book_counts() -> None:
+    """Sources are defined before the engine lives; what it is then told of roles makes it judge as in every later session."""
+    first = RiskRecorder()
+    first.configure(Rules(roles=[(BOOKS, int(SourceRole.BOOKS)), (OPERATOR, int(SourceRole.OPERATOR))]))
+    first.define()
+    first.frame(GatewayStatus(venue=VENUE, account=ACCOUNT, phase=GatewayPhase.READY), GATEWAY)
+    first.touch(4990, 5010, source=GATEWAY)
+    first.book(BookStateCode.LIVE, source=GATEWAY)
+    assert why(first) == Reason.BOOK_NOT_LIVE
+    assert not first.engine.memory.touches
+    first.touch(4990, 5010)
+    first.book(BookStateCode.LIVE)
+    assert why(first) == 0
+    first.configure(Rules(roles=[(BOOKS, int(SourceRole.BOOKS)), (OTHER, int(SourceRole.BOOKS))]))
+    assert first.engine.memory.books_sources == [BOOKS, OTHER]
 
 
 def test_before_its_first_word_the_gate_is_shut() -> None:

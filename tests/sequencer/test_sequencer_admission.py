@@ -149,8 +149,12 @@ def test_a_skipped_number_is_quarantine_until_the_next_attach(daemon, hostile, u
     one.stop()
     gap = one.frames(SourceGap)
     assert [(f.message.expected_source_seq, f.message.got_source_seq, f.message.source) for f in gap] == [(2, 3, 1)]
-    states = [f.message.state for f in one.frames(SourceState) if f.message.source == 1]
-    assert states[:3] == [SourceStateCode.ATTACHED, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED]
+    states = [(f.message.state, f.message.reason) for f in one.frames(SourceState) if f.message.source == 1]
+    assert states[:3] == [
+        (SourceStateCode.ATTACHED, 0),
+        (SourceStateCode.QUARANTINED, Reason.SOURCE_SEQ_GAP),
+        (SourceStateCode.REPLACED, Reason.STALE_INCARNATION),
+    ]
 
 
 DAMAGE = {

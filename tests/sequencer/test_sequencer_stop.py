@@ -8,7 +8,7 @@ import pytest
 
 import sequencer.daemon as daemon_module
 from journal.frames import frames
-from journal.messages import DurabilityPolicy, LogRecord, SessionEnd, SessionMode, SourceRole
+from journal.messages import DurabilityPolicy, LogRecord, Reason, SessionEnd, SessionMode, SourceRole
 from sequencer.daemon import Sequencer, StreamEnded
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.settings import SequencerSettings, SourceSettings
@@ -54,7 +54,9 @@ def test_a_loop_that_ends_at_once_has_still_obeyed(tmp_path, monkeypatch):
     monkeypatch.setattr(daemon_module, "lib", held_up)
     sequencer.close()
     assert held_up.looks == 2
-    assert [f.header.kind for f in frames(tmp_path / "j")][-1] == SessionEnd.KIND
+    *_, last = frames(tmp_path / "j")
+    assert isinstance(last.message, SessionEnd)
+    assert last.message.reason == Reason.SHUTDOWN
 
 
 class LookedTooEarly:

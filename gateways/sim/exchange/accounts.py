@@ -235,6 +235,11 @@ class Accounts:
         """What trading has brought in, less fees; every account began with nothing."""
         return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, -account.fees)}
 
+    def equity_json(self, account: Account, close_px: int) -> dict[str, Any]:
+        """The balance, and what closing the position at a price would bring."""
+        worth = account.position * close_px - account.spent
+        return {"asset": self._listing.quote, "equity": self._listing.balance(worth, -account.fees)}
+
     def _push(self, order: OrderRecord, client_id: str, exec_type: str, reason: str, fill: Filled | None, number: int) -> bytes:
         listing = self._listing
         return msgspec.json.encode(

@@ -107,6 +107,7 @@ class Desk:
             "myTrades": (self._my_trades, "fromId limit startTime", True),
             "account.position": (self._position, "", True),
             "account.balance": (self._balance, "", True),
+            "account.margin": (self._margin, "", True),
         }
 
     def execute(self, request: Request, account: int, now_ns: int) -> Outcome:
@@ -220,6 +221,15 @@ class Desk:
     def _balance(self, account: Account | None, _params: Params, _now_ns: int) -> Outcome:
         assert account is not None
         return Outcome([self._accounts.balance_json(account)])
+
+    def _margin(self, account: Account | None, _params: Params, _now_ns: int) -> Outcome:
+        """Equity at the price at which the position could be closed; nothing while there is none."""
+        assert account is not None
+        if not account.position:
+            return Outcome([self._accounts.equity_json(account, 0)])
+        bids, asks = self._venue.depth(1) if self._market.book_live else ([], [])
+        levels = bids if account.position > 0 else asks
+        return Outcome([self._accounts.equity_json(account, px) for px, _ in levels])
 
     # Parts.
 

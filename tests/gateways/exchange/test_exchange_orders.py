@@ -98,6 +98,23 @@ def test_self_trade_expires_the_taker(api):
     assert (last["c"], last["x"], last["r"]) == ("b", "EXPIRED", "SELF_TRADE")
 
 
+@pytest.mark.parametrize(("side", "closes"), [("BUY", "bids"), ("SELL", "asks")])
+def test_equity_is_what_closing_at_the_touch_would_leave(api, side, closes):
+    assert Decimal(api.ask("account.margin")[0]["equity"]) == 0  # a new account
+    api.order("a", side, "0.010")
+    for _ in range(50):
+        before, margin, after = api.depth(1), api.ask("account.margin"), api.depth(1)
+        if before[closes][0][0] == after[closes][0][0]:
+            break
+    else:
+        pytest.fail("the market never stood still")
+    (balance,), (position,) = api.ask("account.balance"), api.ask("account.position")
+    worth = Decimal(position["positionAmt"]) * Decimal(before[closes][0][0])
+    assert margin == [{"asset": "USDT", "equity": margin[0]["equity"]}]
+    assert Decimal(margin[0]["equity"]) == Decimal(balance["balance"]) + worth
+    assert Decimal(margin[0]["equity"]) < 0  # spread and fee are paid
+
+
 def test_resting_order_is_filled_by_another_account(quiet_exchange, api):
     ask = Decimal(api.depth(1)["asks"][0][0])
     maker_px = str(ask - Decimal("0.10")) if ask - Decimal("0.10") > Decimal(api.depth(1)["bids"][0][0]) else str(ask)
