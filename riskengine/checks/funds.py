@@ -10,7 +10,7 @@ from riskengine.limits import Limit
 from riskengine.memory import Instrument, Tier
 from riskengine.money import Amount, convert, notional
 from riskengine.numbers import RATE_EXP, rescale_up
-from riskengine.proposal import Proposal, Verdict, against, not_applicable, passed, refused
+from riskengine.proposal import Proposal, Verdict, against, free, not_applicable, refused
 from riskengine.view import View
 
 
@@ -27,7 +27,7 @@ def funds(view: View, p: Proposal, limit: Limit) -> Verdict:
     taken = reserved(view, p.subject.account, need.currency, held.exp)
     value, bound = taken + need.up(held.exp), spendable(held) - _kept(limit, held.exp)
     if need.n == 0:
-        return passed(check, value=value, bound=bound, input_seq=held.seq, exp=held.exp)
+        return free(limit, check, value=value, bound=bound, seq=held.seq, exp=held.exp)
     return against(limit, check, Reason.INSUFFICIENT_FUNDS, value=value, bound=bound, seq=held.seq, exp=held.exp)
 
 
@@ -79,7 +79,7 @@ def margin(view: View, p: Proposal, limit: Limit) -> Verdict:
         before, after = before + converted[0].up(equity.exp), after + converted[1].up(equity.exp)
     bound = equity.equity - _kept(limit, equity.exp)
     if after <= before:
-        return passed(check, value=after, bound=bound, input_seq=equity.seq, exp=equity.exp)
+        return free(limit, check, value=after, bound=bound, seq=equity.seq, exp=equity.exp)
     return against(limit, check, Reason.INSUFFICIENT_MARGIN, value=after, bound=bound, seq=equity.seq, exp=equity.exp)
 
 

@@ -152,6 +152,21 @@ def test_of_every_check_it_is_known_whether_it_counts_open_orders() -> None:
     assert set(COUNTED) | OF_NO_OPEN_ORDERS == {row.check for row in CHECKS}
 
 
+# POSITION shows no limit here: days that were recorded before would be decided otherwise.
+SHOWN_ALWAYS = sorted(set(COUNTED) - FIXED - {C.WORKING_ORDERS, C.REDUCE_ONLY, C.POSITION})
+
+
+@pytest.mark.parametrize("check", SHOWN_ALWAYS, ids=lambda check: check.name)
+def test_what_asks_for_nothing_more_passes_above_the_bound_and_shows_whose_it_is(check: C) -> None:
+    counted = COUNTED[check](check)
+    r = counted.world
+    order_id = r.new(**counted.order).order_id
+    most = 10**15 if check in (C.FUNDS, C.MARGIN) else 0  # of these, what is kept back
+    r.limit(check, most, generation=1, **({"exp": -4, "currency": USD} | (WINDOW if check == C.TURNOVER else {})))
+    shown = outcome(r.replace(order_id, order_qty=50), check)
+    assert (shown.result, shown.limit) == (CheckResult.PASS, int(check))
+
+
 @pytest.mark.parametrize("check", COUNTED, ids=lambda check: check.name)
 def test_an_order_counts_in_full_until_its_end_is_known(check: C) -> None:
     counted = COUNTED[check](check)
