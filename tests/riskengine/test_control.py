@@ -574,7 +574,12 @@ def test_what_counts_as_a_raise_of_bounds_that_are_not_alike(check: int, held: i
 @pytest.mark.parametrize("check", [RiskCheck.FUNDS, RiskCheck.MARGIN])
 def test_a_warning_about_what_is_kept_back_comes_later_when_less_is_wanted(check: int) -> None:
     before = Limit.of(limit(1, 100, check=check, warn=200), 1)
-    assert [raises(before, limit(hard=100, check=check, warn=warn)) for warn in (200, 201, 199, 0)] == [False, False, True, True]
+    assert [raises(before, limit(hard=100, check=check, warn=warn)) for warn in (200, 201, 199, 0)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_an_action_that_lets_more_pass_is_a_raise() -> None:

@@ -102,6 +102,15 @@ def test_a_limit_that_only_warns_lets_it_pass(edge: Edge) -> None:
     assert (outcome(decision, edge.check).result, outcome(decision, edge.check).limit) == (CheckResult.WARN, 1)
 
 
+@pytest.mark.parametrize("edge", LIMITED, ids=name)
+def test_beyond_its_warning_it_passes_with_one(edge: Edge) -> None:
+    far = 0 if edge.least else 1000 * edge.value
+    for warn, result in ((edge.value, CheckResult.PASS), (edge.within, CheckResult.PASS), (edge.beyond, CheckResult.WARN)):
+        decision = scoped(edge, ({"warn": warn}, far))
+        assert decision.reason == 0
+        assert (outcome(decision, edge.check).result, outcome(decision, edge.check).limit) == (result, 1), warn
+
+
 class Counted(NamedTuple):
     """A check that counts open orders: an order, and another one before it that counts towards it."""
 
