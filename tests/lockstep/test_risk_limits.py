@@ -115,7 +115,7 @@ WRONG = {
         {"check": "position", "hard": "5", "venue": "sim", "account": "demo"}, "scope = 'venue and account'", "one of"
     ),
     "a connection of a strategy": (
-        {"check": "reconnect_rate", "hard": 5, "window": "1m", "strategy": "maker"}, "scope = 'strategy'", "venue, group or account"
+        {"check": "reconnect_rate", "hard": 5, "window": "1m", "strategy": "maker"}, "scope = 'strategy'", "venue, group or"
     ),
     "unknown key": ({"check": "position", "hrad": "5"}, "hrad", "unknown key"),
 }  # fmt: skip
