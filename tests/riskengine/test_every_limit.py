@@ -32,6 +32,7 @@ from journal.messages import (
     Decision,
     GroupDefined,
     GroupMember,
+    KillSwitch,
     LimitAction,
     OrdStatus,
     RiskDecision,
@@ -41,7 +42,7 @@ from journal.messages import (
 from journal.messages import RiskCheck as C
 from riskengine.checks import CHECKS
 
-DESK = 4
+DESK, EUR = 4, 978
 FIXED = {row.check for row in CHECKS if row.fixed}
 ALONE = {"scope_type": ScopeType.STRATEGY_INSTRUMENT, "scope_strategy": MAKER, "scope_instrument": INSTRUMENT}
 SCOPES: list[dict[str, int]] = [
@@ -204,3 +205,25 @@ def test_an_order_counts_in_full_until_its_end_is_known(check: C) -> None:
     told_of(other, OrdStatus.CANCELED, counted.other)
     assert value() == alone
     r.engine.check()
+
+
+UNKNOWN_WORTH: dict[C, dict[str, Any]] = {
+    C.PRICE_COLLAR: {"exp": -12}, C.PRICE_COLLAR_WINDOW: {"exp": -12, **WINDOW}, C.ORDER_NOTIONAL: {"currency": EUR},
+    C.GROSS_EXPOSURE: {"currency": EUR}, C.NET_EXPOSURE: {"currency": EUR}, C.CREDIT: {"currency": EUR},
+    C.TURNOVER: {"currency": EUR, **WINDOW}, C.LEVERAGE: {}, C.CONCENTRATION: {}, C.MARGIN: {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", UNKNOWN_WORTH, ids=lambda check: check.name)
+def test_what_cannot_be_computed_is_refused_and_kills_nobody(check: C) -> None:
+    terms = {"exp": 0} | UNKNOWN_WORTH[check]
+    r = world(**(PERPETUAL if check == C.MARGIN else {}))
+    if check == C.PRICE_COLLAR:
+        r.touch(NULL, NULL)
+    r.limit(check, 10**9, **terms, action=LimitAction.KILL)
+    refused = r.new()
+    assert refused.decision == Decision.REJECT
+    assert (outcome(refused, check).result, outcome(refused, check).limit) == (CheckResult.FAIL, int(check))
+    assert r.said(KillSwitch) == []
+    r.limit(check, 10**9, generation=1, **terms, action=LimitAction.WARN)
+    assert (r.new().decision, outcome(r.last(), check).result) == (Decision.PASS_WITH_WARNING, CheckResult.WARN)
