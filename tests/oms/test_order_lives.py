@@ -199,12 +199,12 @@ def test_a_cancel_waits_for_the_number_of_the_new() -> None:
     r.ready()
     order_id, seq = r.new(1)
     r.seq += 1
-    r.source = RISK
     asked = r.stream[seq - 1][2]
-    r.oms.on_risk_decision(
+    r._deliver(
         RiskDecision(
             order_id=order_id, request_seq=seq, request_kind=NewOrder.KIND, decision=1, content_hash=content_hash(asked)
-        )
+        ),
+        RISK,
     )
     routed = r.pending[0]
     r.pending = []
