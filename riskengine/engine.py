@@ -221,9 +221,8 @@ class RiskEngine(Violations, Forming):
         if self.memory.usage.told:
             self.memory.usage.reported(m, self.ctx.now)
         if m.parent_order_id:
-            unknown = m.ord_status == OrdStatus.UNKNOWN
             held = self.memory.exposure.orders.get(m.order_id)
-            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, unknown=unknown)
+            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty)
 
     def _reserve(self, m: ExecutionReport) -> None:
         book = self.memory.exposure

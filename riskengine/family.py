@@ -97,12 +97,13 @@ class Families(msgspec.Struct, array_like=True):
             self.parent_of[m.order_id] = parent.order_id
             parent.book(m.order_id, Child(reserved.reserved_qty + reserved.cum_qty))
 
-    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int, unknown: bool = False) -> None:
+    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int) -> None:
         """A child's reservation has changed; None: it is closed."""
         number = self.parent_of.get(order_id)
         if number is None:
             return
         qty = cum_qty if reserved is None else reserved.reserved_qty + reserved.cum_qty
+        unknown = reserved is not None and reserved.unknown
         self.parents[number].book(order_id, Child(qty, qty - cum_qty if unknown else 0))
 
     def check(self) -> None:
