@@ -30,7 +30,12 @@ from riskengine.world import World
 
 _SCOPE_FIELDS = Scope.__struct_fields__
 _REPORTED = (RiskCheck.REJECT_LOOP, RiskCheck.REPEATED_EXECUTION, RiskCheck.TURNOVER)
-_OWN_REFUSALS = frozenset({Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.ORDER_RATE, Reason.REPEATED_EXECUTION})
+_OWN_REFUSALS = frozenset(
+    {
+        Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.ORDER_RATE, Reason.REPEATED_EXECUTION, Reason.STRATEGY_DISABLED,
+        Reason.KILL_SWITCH_ACTIVE,
+    }
+)  # fmt: skip
 """Refusals that follow from a breaker: counting them would keep it open for ever."""
 
 
