@@ -149,12 +149,14 @@ def test_a_kill_is_released_by_a_second_person_only() -> None:
     d.same_after_restart()
 
 
-def test_who_killed_does_not_approve_what_another_one_asks() -> None:
+def test_neither_who_killed_nor_who_asks_approves_it() -> None:
     d = Desk()
     d.kill(ALICE)
     asked = d.release(BOB)
-    d.approve(asked, ALICE)
-    assert d.result() == (RequestState.PENDING, Reason.SAME_PERSON)
+    for who in (ALICE, BOB):
+        d.approve(asked, who)
+        assert d.result() == (RequestState.PENDING, Reason.SAME_PERSON)
+        assert d.blocked() == Reason.KILL_SWITCH_ACTIVE
     d.approve(asked - 1, CAROL)  # the command's own number will do
     assert d.result() == (RequestState.DONE, 0)
 
