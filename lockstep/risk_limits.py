@@ -41,6 +41,8 @@ WINDOWED = (_C.PRICE_COLLAR_WINDOW, _C.ORDER_RATE, _C.RECONNECT_RATE, _C.DUPLICA
 """Mean nothing without a window."""
 MAY_HAVE_WINDOW = (*WINDOWED, _C.TURNOVER, _C.REPEATED_EXECUTION, _C.REJECT_LOOP, _C.DAILY_LOSS, _C.LOSS_STREAK)
 CONFIRMED = (_C.DAILY_LOSS, _C.DRAWDOWN)
+OF_A_CONNECTION = (_C.RECONNECT_RATE,)
+"""A limit of a strategy or an instrument would never count anything."""
 _SCOPES: dict[tuple[str, ...], ScopeType] = {
     (): ScopeType.GLOBAL, ("venue",): ScopeType.VENUE, ("group",): ScopeType.GROUP, ("account",): ScopeType.ACCOUNT,
     ("strategy",): ScopeType.STRATEGY, ("instrument",): ScopeType.INSTRUMENT,
@@ -85,6 +87,8 @@ def limit_message(entry: LimitEntry, id_of: Callable[[str, str], int]) -> RiskLi
     if scope not in _SCOPES:
         raise WrongLimit("scope", " and ".join(scope), "one of venue, group, account, strategy, instrument, or an instrument "
                          "with an account or a strategy")  # fmt: skip
+    if check in OF_A_CONNECTION and {"strategy", "instrument"} & set(scope):
+        raise WrongLimit("scope", " and ".join(scope), "venue, group or account: a connection has no strategy or instrument")
     m = RiskLimitSet(check=check, scope_type=_SCOPES[scope], generation=1)
     for name in scope:
         setattr(m, f"scope_{name}", id_of(name, getattr(entry, name)))

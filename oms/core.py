@@ -163,7 +163,7 @@ class Core:
         elif to == "RCV":
             order.base = OrdStatus.RECEIVED
         elif to == "SUS":
-            order.base = OrdStatus.SUSPENDED
+            self._suspend(order, ours=event is Event.HOLD)
             self._know(order)
         elif to in ("b", "bn", "bo", "N", "PF", "PC", "PR"):
             new_unknown = order.base == OrdStatus.PENDING_NEW
@@ -176,11 +176,17 @@ class Core:
     def _lift(self, order: Order, event: Event) -> None:
         """Let the base follow what the event proves."""
         if event is Event.VENUE_SUSPENDED:
-            order.base = OrdStatus.SUSPENDED
+            self._suspend(order, ours=False)
         elif order.base == OrdStatus.SUSPENDED and event not in _LIFTS_SUSPENSION:
             return
         elif event in _PROVES_IT_WORKS or order.base == OrdStatus.NEW:
             order.base = OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
+
+    @staticmethod
+    def _suspend(order: Order, *, ours: bool) -> None:
+        """What a venue suspends and we never sent is not held by us: it stays open."""
+        if ours or order.destination:
+            order.base = OrdStatus.SUSPENDED
 
     def _lose(self, order: Order, of: int) -> None:
         if not order.unknown:
@@ -241,7 +247,9 @@ class Core:
             version = order.cancel.version
         elif exec_type == ExecType.PENDING_REPLACE and order.replace is not None:
             version = order.replace.version
-        assert order.cum_qty + order.leaves_qty + order.cxl_qty == max(order.order_qty, order.cum_qty), order
+        assert order.cum_qty >= 0, order  # I-16
+        assert order.cum_qty <= order.order_qty or order.base == OrdStatus.FILLED, order  # OVERFILL, and an end
+        assert order.cum_qty + order.leaves_qty + order.cxl_qty == max(order.order_qty, order.cum_qty), order  # I-17
         self._tell(
             ExecutionReport(
                 order_id=order.order_id, parent_order_id=order.parent_order_id, account=order.account,

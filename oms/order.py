@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from journal.messages import NULL, OrdStatus
+from journal.messages import NULL, OrdStatus, order_id_source
 from oms.transitions import State
 
 CLOSED = frozenset({OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY, OrdStatus.REJECTED})
@@ -220,12 +220,14 @@ class Order(msgspec.Struct, array_like=True):
     def check(self) -> None:
         """Assert the invariants of one order. O(fills): for tests and the debugger."""
         where = f"order {self.order_id}: {self!r}"
-        assert self.cum_qty == sum(qty for qty, _ in self.fills.values()), where
+        assert self.source in (0, order_id_source(self.order_id)), where  # I-27; 0: not ours
+        assert self.cum_qty == sum(qty for qty, _ in self.fills.values()), where  # I-19
         assert self.cum_notional == sum(qty * px for qty, px in self.fills.values()), where
-        assert self.cum_qty + self.leaves_qty + self.cxl_qty == max(self.order_qty, self.cum_qty), where
-        assert 0 <= self.cum_qty <= self.order_qty or self.base == OrdStatus.FILLED, where  # over only when flagged, and closed
+        assert self.cum_qty + self.leaves_qty + self.cxl_qty == max(self.order_qty, self.cum_qty), where  # I-17
+        assert self.cum_qty >= 0, where  # I-16
+        assert self.cum_qty <= self.order_qty or self.base == OrdStatus.FILLED, where  # over only when flagged, and closed
         if self.closed:
-            assert self.leaves_qty == 0, where
+            assert self.leaves_qty == 0, where  # I-18
             assert self.cancel is None, where  # an end answers what is pending
             assert self.replace is None, where
             assert not self.unknown, where

@@ -412,7 +412,7 @@ class Parents(Ownership):
             unknown = live = 0
             for order in orders:
                 assert order is not None, where
-                assert (order.parent_order_id, order.side, order.source) == (number, parent.side, parent.source), where
+                assert (order.parent_order_id, order.side, order.source) == (number, parent.side, parent.source), where  # I-24
                 assert self._alike(number, order.instrument, order.account), where
                 most = max(order.order_qty, order.replace.order_qty if order.replace is not None else 0, order.cum_qty)
                 mine = order.cum_qty if order.closed else most
@@ -420,12 +420,12 @@ class Parents(Ownership):
                 unknown += mine - order.cum_qty if order.unknown != Unknown.NO else 0
                 live += not order.closed
                 if not order.closed:
-                    assert parent.breached or not worse(parent.side, order.price_px, parent.limit_px), where
+                    assert parent.breached or not worse(parent.side, order.price_px, parent.limit_px), where  # I-24
                     ends = order.cancel is not None or parent.children[order.order_id].again
-                    assert ends or not (parent.closed or parent.ending), where
+                    assert ends or not (parent.closed or parent.ending), where  # I-25
             assert (parent.cum_qty, parent.held_qty, parent.unknown_qty, parent.live) == (cum, held, unknown, live), where
             assert parent.cum_notional == notional, where
-            assert parent.held_qty <= parent.order_qty or parent.breached, where
+            assert parent.held_qty <= parent.order_qty or parent.breached, where  # I-23
             assert parent.cum_qty + parent.leaves_qty + parent.cxl_qty == max(parent.order_qty, parent.cum_qty), where
             if parent.base == OrdStatus.FILLED:
                 assert parent.cum_qty >= parent.order_qty, where

@@ -18,12 +18,17 @@ from journal.messages import (
 from journal.messages.persons import Asked, Author
 from riskengine.controlled import scope_key
 from riskengine.deadman import DeadMan
-from riskengine.limits import Limit
+from riskengine.limits import SPECIFICITY, Limit
 from riskengine.standing import current
 
 EXPIRIES = 4 << 48
 """Timer token."""
-_SOFT = {LimitAction.WARN: 0, LimitAction.UNDEFINED: 1, LimitAction.REJECT: 1}
+_STRICTNESS: dict[int, int] = {
+    LimitAction.WARN: 0, LimitAction.REDUCE_ONLY: 1, LimitAction.UNDEFINED: 2, LimitAction.REJECT: 2, LimitAction.CANCEL: 3,
+    LimitAction.BAN: 4, LimitAction.DISABLE_STRATEGY: 5, LimitAction.KILL: 6, LimitAction.FLATTEN: 7,
+}  # fmt: skip
+_KEPT_BACK = (RiskCheck.FUNDS, RiskCheck.MARGIN)
+"""Their bound is what must stay: a smaller one allows more."""
 
 
 class Approvals(DeadMan):
@@ -53,6 +58,8 @@ class Approvals(DeadMan):
         if self.control.latch.persons.unknown(author.user):
             return Reason.NOT_AUTHENTICATED
         if m.check not in RiskCheck.__members__.values() or not m.check or not m.limit or m.hard < 0:
+            return Reason.INVALID_VALUE
+        if m.action not in _STRICTNESS or m.scope_type not in SPECIFICITY:
             return Reason.INVALID_VALUE
         if m.valid_until_ts and m.valid_until_ts <= self.ctx.now:
             return Reason.INVALID_EXPIRE_TIME
@@ -123,13 +130,21 @@ def raises(before: Limit | None, m: RiskLimitSet) -> bool:
         return True
     if scope_key(before.scope) != scope_key(m):
         return True
-    if Fraction(10) ** m.exp * m.hard > Fraction(10) ** before.exp * before.hard:
+    if _room(m.check, m.hard, m.exp) > _room(m.check, before.hard, before.exp):
         return True
-    if before.warn and not 0 < Fraction(10) ** m.exp * m.warn <= Fraction(10) ** before.exp * before.warn:
+    if before.warn and not (m.warn and _room(m.check, m.warn, m.exp) <= _room(m.check, before.warn, before.exp)):
         return True
-    if _SOFT.get(LimitAction(m.action), 2) < _SOFT.get(LimitAction(before.action), 2):
+    if _STRICTNESS[m.action] < _STRICTNESS[before.action]:
         return True
     if m.confirmations > before.confirmations or m.ban_ms * 1_000_000 < before.ban_ns:
         return True
     # What was allowed for a while only must not be allowed for longer.
     return before.valid_until_ts != 0 and not 0 < m.valid_until_ts <= before.valid_until_ts
+
+
+def _room(check: int, bound: int, exp: int) -> tuple[bool, Fraction]:
+    """What a bound leaves room for, to be compared: without a bound there is room for everything."""
+    if bound == NULL or (check == RiskCheck.CUMULATIVE_FUNDS and bound == 0):
+        return True, Fraction(0)
+    value = Fraction(10) ** exp * bound
+    return False, -value if check in _KEPT_BACK else value

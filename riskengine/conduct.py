@@ -31,7 +31,12 @@ from riskengine.world import World
 _SCOPE_FIELDS = Scope.__struct_fields__
 REPORTED = (RiskCheck.REJECT_LOOP, RiskCheck.REPEATED_EXECUTION, RiskCheck.TURNOVER)
 """Checks for which reports are counted."""
-_OWN_REFUSALS = frozenset({Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.ORDER_RATE, Reason.REPEATED_EXECUTION})
+_OWN_REFUSALS = frozenset(
+    {
+        Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.ORDER_RATE, Reason.REPEATED_EXECUTION, Reason.STRATEGY_DISABLED,
+        Reason.KILL_SWITCH_ACTIVE,
+    }
+)  # fmt: skip
 """Refusals that follow from a breaker: counting them would keep it open for ever."""
 
 

@@ -220,9 +220,8 @@ class RiskEngine(Violations, Forming):
         if self.memory.usage.told:
             self.memory.usage.reported(m, self.ctx.now)
         if m.parent_order_id:
-            unknown = m.ord_status == OrdStatus.UNKNOWN
             held = self.memory.exposure.orders.get(m.order_id)
-            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, now=self.ctx.now, unknown=unknown)
+            self.memory.families.moved(m.order_id, held, cum_qty=m.cum_qty, now=self.ctx.now)
 
     def _reserve(self, m: ExecutionReport) -> None:
         book = self.memory.exposure

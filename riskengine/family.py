@@ -121,12 +121,13 @@ class Families(msgspec.Struct, array_like=True):
             self.parent_of[m.order_id] = parent.order_id
             parent.book(m.order_id, Child(reserved.reserved_qty + reserved.cum_qty))
 
-    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int, now: int, unknown: bool = False) -> None:
+    def moved(self, order_id: int, reserved: Reserved | None, *, cum_qty: int, now: int) -> None:
         """A child's reservation has changed; None: it is closed."""
         number = self.parent_of.get(order_id)
         if number is None:
             return
         qty = cum_qty if reserved is None else reserved.reserved_qty + reserved.cum_qty
+        unknown = reserved is not None and reserved.unknown
         child = Child(qty, qty - cum_qty if unknown else 0, closed=reserved is None)
         if child.closed and not self.parents[number].children[order_id].closed:
             self.closed.add(now, order_id)

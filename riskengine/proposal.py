@@ -149,6 +149,11 @@ def against(
     return Verdict(check, result, why, value, bound, seq or limit.seq, limit.limit, exp)
 
 
+def free(limit: Limit, check: int, *, value: int = 0, bound: int = 0, seq: int = 0, exp: int = 0) -> Verdict:
+    """It asks for nothing more of what a limit bounds, so it passes, above the bound too; the limit is shown all the same."""
+    return Verdict(check, CheckResult.PASS, 0, value, bound, seq or limit.seq, limit.limit, exp)
+
+
 def refused(limit: Limit, check: int, reason: int, *, value: int = 0, bound: int = 0, seq: int = 0, exp: int = 0) -> Verdict:
     """It may not, whatever the numbers; only warned where the limit only warns."""
     result = CheckResult.WARN if limit.action == LimitAction.WARN else CheckResult.FAIL

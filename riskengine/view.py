@@ -244,6 +244,8 @@ class View:
     def _book(self, held: Held, qty: int, value: int) -> None:
         more, worth = qty - held.booked_qty, value - held.booked_value
         if more or worth:
+            assert qty >= 0, held  # I-42
+            assert value >= 0, held
             held.booked_qty, held.booked_value = qty, value
             cell, reached = self._home(held)
             cell.reserve(held, more, worth)

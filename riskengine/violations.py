@@ -34,6 +34,8 @@ VIOLATIONS = 5 << 48
 TELL_NS = 1_000_000_000
 """Violations of one kind are told once in so long."""
 _KIND = 1 << 48
+_NOT_KNOWN = (Reason.REFERENCE_PRICE_UNAVAILABLE, Reason.MARGIN_CALCULATION_FAILED, Reason.LIMIT_NOT_DEFINED)
+"""Refused because something could not be computed: that is no breach, and nobody is killed for a price that is missing."""
 _ONLY_REFUSED = (LimitAction.UNDEFINED, LimitAction.WARN, LimitAction.REJECT, LimitAction.REDUCE_ONLY)
 """Done by the decision itself: what reduces passes a limit of REDUCE_ONLY."""
 
@@ -49,7 +51,8 @@ class Violations(Approvals):
                 continue
             if self.control.rules.violations:
                 self._tell(p, verdict, limit)
-            if verdict.result == CheckResult.FAIL and limit.action not in _ONLY_REFUSED:
+            breached = verdict.result == CheckResult.FAIL and verdict.reason not in _NOT_KNOWN
+            if breached and limit.action not in _ONLY_REFUSED:
                 count = min(clip(verdict.value), 0xFFFFFFFF)
                 self.carry_out(limit, verdict.check, verdict.reason, offender(limit, p.subject), p.subject.strategy, count)
 

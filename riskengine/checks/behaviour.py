@@ -11,7 +11,7 @@ from riskengine.codes import LimitAction, Reason, RiskCheck, ScopeType
 from riskengine.conduct import fingerprint, standing, within
 from riskengine.exposure import REDUCING
 from riskengine.limits import Limit
-from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed, refused
+from riskengine.proposal import Proposal, Verdict, against, failed, free, missing, not_applicable, passed, refused
 from riskengine.view import View
 
 
@@ -53,7 +53,7 @@ def self_trade(view: View, p: Proposal, limit: Limit) -> Verdict:
         held for held in view.crossing(p.subject.instrument, p.side, p.price_px) if covers(limit.scope, view.subject_of(held))
     ]
     if not found:
-        return passed(check, input_seq=limit.seq)
+        return free(limit, check)
     return refused(limit, check, Reason.SELF_TRADE, value=len(found))
 
 

@@ -11,7 +11,7 @@ from riskengine.limits import Limit
 from riskengine.memory import Instrument
 from riskengine.money import Amount, convert, notional, of_orders
 from riskengine.numbers import RATE_EXP, rescale_down, rescale_up
-from riskengine.proposal import Proposal, Verdict, against, not_applicable, passed, refused
+from riskengine.proposal import Proposal, Verdict, against, free, not_applicable, refused
 from riskengine.view import View
 
 Worth = Callable[[View, Instrument, Sums, int, int], Amount | None]
@@ -42,7 +42,7 @@ def credit(view: View, p: Proposal, limit: Limit) -> Verdict:
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
     value, seq = used[0] + more.up(limit.exp), used[1]
     if more.n == 0 and p.more_qty == 0:
-        return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
+        return free(limit, check, value=value, bound=limit.hard, exp=limit.exp)
     return against(limit, check, Reason.CREDIT_LIMIT, value=value, bound=limit.hard, warn=limit.warn, seq=seq, exp=limit.exp)
 
 
@@ -81,7 +81,7 @@ def _exposure(view: View, p: Proposal, limit: Limit, check: int, reason: int, wo
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
     before, after, seq = found
     if after <= before:
-        return passed(check, value=after, bound=limit.hard, input_seq=seq or limit.seq, exp=limit.exp)
+        return free(limit, check, value=after, bound=limit.hard, seq=seq, exp=limit.exp)
     return against(limit, check, reason, value=after, bound=limit.hard, warn=limit.warn, seq=seq, exp=limit.exp)
 
 
@@ -102,7 +102,7 @@ def _by_equity(view: View, p: Proposal, limit: Limit, check: int, reason: int, *
     value = -(-after * 10**-RATE_EXP // equity.equity)
     bound = rescale_down(limit.hard, limit.exp, RATE_EXP)
     if after <= before:
-        return passed(check, value=value, bound=bound, input_seq=equity.seq, exp=RATE_EXP)
+        return free(limit, check, value=value, bound=bound, seq=equity.seq, exp=RATE_EXP)
     return against(
         limit, check, reason, value=value, bound=bound, warn=rescale_up(limit.warn, limit.exp, RATE_EXP), seq=equity.seq,
         exp=RATE_EXP,

@@ -9,8 +9,8 @@ from riskengine.funding import bundle_key, confirmed, free_of, need_of, paid_for
 from riskengine.limits import Limit
 from riskengine.memory import Instrument, Tier
 from riskengine.money import Amount, convert, notional
-from riskengine.numbers import RATE_EXP, rescale_up
-from riskengine.proposal import Proposal, Verdict, against, not_applicable, passed, refused
+from riskengine.numbers import RATE_EXP, rescale_down, rescale_up
+from riskengine.proposal import Proposal, Verdict, against, free, not_applicable, refused
 from riskengine.view import View
 
 
@@ -25,10 +25,11 @@ def funds(view: View, p: Proposal, limit: Limit) -> Verdict:
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
     held = confirmed(view.memory, p.subject.account, need.currency)
     taken = reserved(view, p.subject.account, need.currency, held.exp)
-    value, bound = taken + need.up(held.exp), spendable(held) - _kept(limit, held.exp)
+    value, there = taken + need.up(held.exp), spendable(held)
+    bound, warn = there - _kept(limit.hard, limit, held.exp), there - _kept(limit.warn, limit, held.exp)
     if need.n == 0:
-        return passed(check, value=value, bound=bound, input_seq=held.seq, exp=held.exp)
-    return against(limit, check, Reason.INSUFFICIENT_FUNDS, value=value, bound=bound, seq=held.seq, exp=held.exp)
+        return free(limit, check, value=value, bound=bound, seq=held.seq, exp=held.exp)
+    return against(limit, check, Reason.INSUFFICIENT_FUNDS, value=value, bound=bound, warn=warn, seq=held.seq, exp=held.exp)
 
 
 def cumulative_funds(view: View, p: Proposal, limit: Limit) -> Verdict | None:
@@ -48,8 +49,9 @@ def cumulative_funds(view: View, p: Proposal, limit: Limit) -> Verdict | None:
         before = 0
     else:
         free, exp, before = bundle.free, bundle.exp, bundle.needs
-    bound = min(free, _kept(limit, exp)) if limit.hard > 0 else free
-    return against(limit, check, Reason.CUMULATIVE_FUNDS, value=before + need.up(exp), bound=bound, exp=exp)
+    value, warn = before + need.up(exp), rescale_down(limit.warn, limit.exp, exp)
+    bound = min(free, rescale_down(limit.hard, limit.exp, exp)) if limit.hard > 0 else free
+    return against(limit, check, Reason.CUMULATIVE_FUNDS, value=value, bound=bound, warn=warn, exp=exp)
 
 
 def margin(view: View, p: Proposal, limit: Limit) -> Verdict:
@@ -77,10 +79,12 @@ def margin(view: View, p: Proposal, limit: Limit) -> Verdict:
         if converted[0] is None or converted[1] is None:
             return refused(limit, check, Reason.MARGIN_CALCULATION_FAILED, seq=equity.seq)
         before, after = before + converted[0].up(equity.exp), after + converted[1].up(equity.exp)
-    bound = equity.equity - _kept(limit, equity.exp)
+    bound, warn = (equity.equity - _kept(amount, limit, equity.exp) for amount in (limit.hard, limit.warn))
     if after <= before:
-        return passed(check, value=after, bound=bound, input_seq=equity.seq, exp=equity.exp)
-    return against(limit, check, Reason.INSUFFICIENT_MARGIN, value=after, bound=bound, seq=equity.seq, exp=equity.exp)
+        return free(limit, check, value=after, bound=bound, seq=equity.seq, exp=equity.exp)
+    return against(
+        limit, check, Reason.INSUFFICIENT_MARGIN, value=after, bound=bound, warn=warn, seq=equity.seq, exp=equity.exp
+    )
 
 
 def tier_of(view: View, i: Instrument, account: int, worth: Amount) -> Tier | None:
@@ -106,8 +110,8 @@ def _initial(view: View, i: Instrument, account: int, qty: int) -> Amount | None
     return worth._replace(n=worth.n * tier.initial_rate, exp=worth.exp + RATE_EXP)
 
 
-def _kept(limit: Limit, exp: int) -> int:
-    return rescale_up(limit.hard, limit.exp, exp)
+def _kept(amount: int, limit: Limit, exp: int) -> int:
+    return rescale_up(amount, limit.exp, exp)
 
 
 __all__ = ["Side", "cumulative_funds", "funds", "margin", "tier_of"]

@@ -46,7 +46,7 @@ def price_collar(view: View, p: Proposal, limit: Limit | None) -> Verdict:
         return not_applicable(check)
     touch = memory.touches.get(p.subject.instrument)
     if touch is None or NULL in (touch.bid_px, touch.ask_px) or touch.bid_px + touch.ask_px <= 0:
-        return failed(check, Reason.REFERENCE_PRICE_UNAVAILABLE, input_seq=touch.seq if touch is not None else 0)
+        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE, seq=touch.seq if touch is not None else 0)
     mid2 = touch.bid_px + touch.ask_px
     deviation = -(-abs(2 * p.price_px - mid2) * 10**-RATE_EXP // mid2)
     return against(

@@ -6,7 +6,7 @@ from riskengine.codes import Reason, RiskCheck, Side
 from riskengine.limits import Limit
 from riskengine.money import convert, of_orders
 from riskengine.numbers import rescale_up
-from riskengine.proposal import Proposal, Verdict, against, not_applicable, passed, refused
+from riskengine.proposal import Proposal, Verdict, against, free, not_applicable, refused
 from riskengine.view import View
 from riskengine.windows import total
 
@@ -21,7 +21,7 @@ def short_sell(view: View, p: Proposal, limit: Limit) -> Verdict:
     short = max(view.area(limit.scope).of(i.instrument).adverse(-1) + more, 0)
     value = rescale_up(short, i.qty_exp, limit.exp)
     if more == 0:
-        return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
+        return free(limit, check, value=value, bound=limit.hard, exp=limit.exp)
     return against(limit, check, Reason.SHORT_SELL_NOT_PERMITTED, value=value, bound=limit.hard, warn=limit.warn, exp=limit.exp)
 
 
@@ -44,7 +44,7 @@ def turnover(view: View, p: Proposal, limit: Limit) -> Verdict:
         return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
     value = so_far + more.up(limit.exp)
     if more.n == 0:
-        return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
+        return free(limit, check, value=value, bound=limit.hard, exp=limit.exp)
     return against(limit, check, Reason.TURNOVER_LIMIT, value=value, bound=limit.hard, warn=limit.warn, exp=limit.exp)
 
 

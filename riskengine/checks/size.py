@@ -5,7 +5,7 @@ from __future__ import annotations
 from riskengine.codes import Reason, RiskCheck, ScopeType
 from riskengine.limits import Limit
 from riskengine.numbers import MANTISSA_MAX, rescale_up
-from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed
+from riskengine.proposal import Proposal, Verdict, against, failed, missing, not_applicable, passed, refused
 from riskengine.view import View
 
 
@@ -24,9 +24,9 @@ def order_notional(view: View, p: Proposal, limit: Limit | None) -> Verdict:
         return missing(view.require_limits, check)
     if limit.currency not in (0, i.quote_currency):
         # A bound in another currency says nothing about this order: shut, not open.
-        return failed(check, Reason.LIMIT_NOT_DEFINED, input_seq=limit.seq)
+        return refused(limit, check, Reason.LIMIT_NOT_DEFINED)
     if notional is None:
-        return failed(check, Reason.REFERENCE_PRICE_UNAVAILABLE)
+        return refused(limit, check, Reason.REFERENCE_PRICE_UNAVAILABLE)
     value = rescale_up(notional[0], notional[1], limit.exp)
     return against(
         limit, check, Reason.MAX_ORDER_NOTIONAL, value=value, bound=limit.hard, warn=limit.warn,

@@ -173,7 +173,8 @@ def quantity_limits(_: View, p: Proposal, limit: Limit | None) -> Verdict:
         if most != NULL and qty > most:
             return failed(check, Reason.QUANTITY_ABOVE_MAXIMUM, value=qty, bound=most, input_seq=i.seq, exp=i.qty_exp)
     if limit is None:
-        return passed(check, value=qty, bound=max(maxima), input_seq=i.seq, exp=i.qty_exp)
+        bound = min((most for most in maxima if most != NULL), default=0)
+        return passed(check, value=qty, bound=bound, input_seq=i.seq, exp=i.qty_exp)
     return against(
         limit, check, Reason.MAX_ORDER_QUANTITY, value=rescale_up(qty, i.qty_exp, limit.exp), bound=limit.hard,
         warn=limit.warn, seq=limit.seq, exp=limit.exp,

@@ -114,6 +114,9 @@ WRONG = {
     "scopes that do not go together": (
         {"check": "position", "hard": "5", "venue": "sim", "account": "demo"}, "scope = 'venue and account'", "one of"
     ),
+    "a connection of a strategy": (
+        {"check": "reconnect_rate", "hard": 5, "window": "1m", "strategy": "maker"}, "scope = 'strategy'", "venue, group or"
+    ),
     "unknown key": ({"check": "position", "hrad": "5"}, "hrad", "unknown key"),
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 from apps.discovery import CLASS_ITEM
 from apps.order_manager import OmsApp
 from apps.positions import Positions
+from apps.risk import RiskApp
 from journal.messages import (
     NULL,
     AccountDefined,
@@ -37,6 +38,7 @@ from journal.messages import (
     OrderSent,
     OrdStatus,
     OrdType,
+    PositionConfirmed,
     Reason,
     ReplaceOrder,
     RiskDecision,
@@ -77,11 +79,18 @@ MS = 1_000_000
 ROW = int(Flag.SNAPSHOT | Flag.POSS_RESEND | Flag.LAST)
 
 
+def void(_: int) -> None:
+    """For what is called for its effect."""
+
+
 class OddVenue:
     """Every verb is one frame, a millisecond after the last."""
 
-    def __init__(self, path: Path, *, reconcile: bool = False) -> None:
+    def __init__(self, path: Path, *, reconcile: bool = False, risk: bool = False) -> None:
+        """`risk`: the risk engine decides; else every order passes."""
         self.path = path
+        self.decides = risk
+        apps = dict(APPS) | ({RISK: "apps.risk:RiskApp"} if risk else {})
         self.stream = Stream(path, step=MS)
         self.order_id = order_id_of(STRATEGY, 1)
         self.trades = 0
@@ -89,13 +98,14 @@ class OddVenue:
         self.put(EpochStart(new_epoch=1), 0)
         for source, (name, role) in SOURCES.items():
             self.put(SourceDefined(source=source, role=role, name=name), 0)
-        for source, app in APPS.items():
-            items = {CLASS_ITEM: json.dumps(app)} | ({"reconcile": json.dumps(RECONCILE[source])} if reconcile else {})
+        for source, app in apps.items():
+            with_reconcile = reconcile and source in RECONCILE
+            items = {CLASS_ITEM: json.dumps(app)} | ({"reconcile": json.dumps(RECONCILE[source])} if with_reconcile else {})
             for name, value in items.items():
                 self.put(ConfigItem(owner=source, generation=1, name=name, value=value), LOADER)
             self.put(ConfigApplied(owner=source, generation=1, items=len(items)), LOADER)
-        for source, app_of in ((OMS, OmsApp()), (POSITIONS, Positions())):
-            app_of.configure({"reconcile": dict(RECONCILE[source])} if reconcile else {})
+        for source, app_of in ((OMS, OmsApp()), (POSITIONS, Positions()), *(((RISK, RiskApp()),) if risk else ())):
+            app_of.configure({"reconcile": dict(RECONCILE[source])} if reconcile and source in RECONCILE else {})
             self.stream.add(SOURCES[source][0], app_of, source, active_from=self.stream.reader.next_seq - 1)
         for m in (
             CurrencyDefined(currency=1, ledger_exp=-8, name="USD"), VenueDefined(venue=1, name="odd"),
@@ -136,8 +146,11 @@ class OddVenue:
             tif=TimeInForce.GTC, order_qty=qty, price_px=px,
         )  # fmt: skip
         seq = self.put(m, STRATEGY)
-        self._pass(seq, NewOrder.KIND, content_hash(m))
-        self.put(OrderSent(request_seq=self.seq_of(RoutedOrder), order_id=self.order_id), GATEWAY)
+        if not self.decides:
+            self._pass(seq, NewOrder.KIND, content_hash(m))
+        routed = self.seq_of(RoutedOrder)
+        if routed > seq:
+            self.put(OrderSent(request_seq=routed, order_id=self.order_id), GATEWAY)
 
     def _pass(self, seq: int, kind: int, digest: int) -> None:
         decision = RiskDecision(
@@ -223,6 +236,11 @@ class OddVenue:
 
     def row_fill(self, qty: int, trade: int) -> Callable[[], None]:
         return lambda: self.fill(qty, trade, channel=Channel.DOWNLOAD, flags=ROW)
+
+    def row_position(self, qty: int) -> Callable[[], None]:
+        """The venue's word on the position, long above 0."""
+        m = PositionConfirmed(account=1, instrument=1, long_qty=max(qty, 0), short_qty=max(-qty, 0), currency=1)
+        return lambda: void(self.put(m, GATEWAY, flags=ROW))
 
     def row_status(self, status: int, cum: int = 0) -> Callable[[], None]:
         return lambda: self.status(status, cum, flags=int(Flag.SNAPSHOT | Flag.LAST))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from history import History
+
 from journal.messages import (
     AccountDefined,
     ConnectionState,
@@ -55,6 +57,7 @@ class Recorder:
         self.times: list[int] = []
         self.pending: list[Message] = []
         self.oms = OrderManager(self)
+        self.history = History()
 
     def emit(self, message: Message, flags: int = Flag.LAST) -> None:
         message.encode()  # what cannot be encoded must not be emitted
@@ -89,6 +92,7 @@ class Recorder:
     def _deliver(self, message: Message, source: int) -> None:
         self.source = source
         self.stream.append((self.seq, source, message))
+        self.history.see(self.seq, source, message)
         self.times.append(self.now)
         handler = getattr(self.oms, f"on_{snake(type(message).__name__)}", None)
         if handler is not None:

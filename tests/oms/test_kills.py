@@ -117,11 +117,12 @@ def test_a_release_ends_the_sending_again() -> None:
 def test_what_the_venue_opens_again_under_a_kill_is_canceled() -> None:
     r = world()
     order_id = working(r)
-    r.frame(VenueOrderUpdate(order_id=order_id, exec_type=ExecType.CANCELED, ord_status=OrdStatus.CANCELED), GATEWAY)
+    r.frame(VenueOrderUpdate(order_id=order_id, exec_type=ExecType.REJECTED, ord_status=OrdStatus.REJECTED), GATEWAY)
     kill(r)
+    # A venue that contradicts itself: it works what it had rejected.
+    r.frame(VenueOrderUpdate(order_id=order_id, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW), GATEWAY)
     order = r.oms.memory.orders[order_id]
-    order.base = OrdStatus.NEW  # a venue that contradicts itself
-    r.oms.arm(order)
+    assert not order.closed
     r.oms.check()
     r.frame(Clock(), 0, ns=CANCEL_AGAIN_NS)
     assert order.cancel is not None

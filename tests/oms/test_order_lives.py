@@ -20,6 +20,7 @@ from oms_script import Life, read_lives
 from journal.messages import (
     Alert,
     CancelOrder,
+    Decision,
     DownloadBegin,
     DownloadEnd,
     ExecType,
@@ -196,18 +197,30 @@ def test_the_routed_order_has_all_terms_and_the_same_hash() -> None:
     assert r.said(ExecutionReport)[0].exec_type == ExecType.PENDING_NEW
 
 
+def test_what_a_venue_suspends_and_we_never_sent_is_not_held_by_us() -> None:
+    r = Recorder()
+    r.ready()
+    order_id, seq = r.new(1)
+    r.decide(seq, Decision.REJECT, Reason.POSITION_LIMIT)
+    for exec_type in (ExecType.NEW, ExecType.SUSPENDED):
+        r.frame(VenueOrderUpdate(order_id=order_id, account=ACCOUNT, instrument=INSTRUMENT, exec_type=exec_type), GATEWAY)
+    order = r.oms.memory.orders[order_id]
+    assert (order.base, order.held) == (OrdStatus.NEW, False)
+    r.oms.check()
+
+
 def test_a_cancel_waits_for_the_number_of_the_new() -> None:
     """NewOrder, pass, and a cancel that is sequenced before the RoutedOrder has come back."""
     r = Recorder()
     r.ready()
     order_id, seq = r.new(1)
     r.seq += 1
-    r.source = RISK
     asked = r.stream[seq - 1][2]
-    r.oms.on_risk_decision(
+    r._deliver(
         RiskDecision(
             order_id=order_id, request_seq=seq, request_kind=NewOrder.KIND, decision=1, content_hash=content_hash(asked)
-        )
+        ),
+        RISK,
     )
     routed = r.pending[0]
     r.pending = []

@@ -3,8 +3,6 @@ lost connections, unknown outcomes, kills. The model only sums distinct fills an
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -25,8 +23,6 @@ from journal.messages import (
     KillRelease,
     KillSwitch,
     Message,
-    NewOrder,
-    OrderCancelReject,
     OrderSent,
     OrdStatus,
     Reason,
@@ -44,11 +40,9 @@ from journal.messages import (
     VenueOrderUpdate,
     VenueTradeCorrection,
 )
-from oms.order import CLOSED
 
 pick = st.integers(0, 1000)
 INSTRUMENT_SHUT = f"{ACCOUNT}/{INSTRUMENT}"
-MOVES = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
 EXEC_TYPES = [
     ExecType.NEW, ExecType.PENDING_NEW, ExecType.SUSPENDED, ExecType.REJECTED, ExecType.CANCELED, ExecType.EXPIRED,
     ExecType.DONE_FOR_DAY, ExecType.REPLACED, ExecType.TRIGGERED, ExecType.RESTATED, ExecType.TRADE, ExecType.UNDEFINED,
@@ -281,74 +275,12 @@ class OrderMachine(RuleBasedStateMachine):
                 assert order.query_at, order  # something will resolve it
 
     def teardown(self) -> None:
-        check_history(self.r.stream)
+        self.r.history.end()
         # The same stream says the same, also through a restart in the middle.
         said = self.r.replay(restart_at=len(self.r.stream) // 2)
         assert [m.encode() for m in said] == [m.encode() for m in self.r.emitted]
         external = [m for m in self.r.said(ExecutionReport) if m.report_flags & ReportFlag.EXTERNAL]
         assert sum(m.last_qty for m in external if m.exec_type == ExecType.TRADE) == sum(self.foreign.values())
-
-
-def check_history(stream: list[tuple[int, int, Message]]) -> None:
-    """What must hold of everything that was said."""
-    last: dict[int, ExecutionReport] = {}
-    pending_replace: dict[int, int] = {}
-    routed: dict[int, int] = {}
-    asked: dict[int, Any] = {}
-    sums: dict[int, list[int]] = {}
-    for seq, _, m in stream:
-        if isinstance(m, NewOrder):
-            asked.setdefault(m.order_id, m)
-        elif isinstance(m, RoutedOrder):
-            assert m.order_id not in routed  # one send for one order (I-30)
-            routed[m.order_id] = seq
-        elif isinstance(m, RoutedCancel | RoutedReplace):
-            assert routed[m.order_id] < seq
-            assert last[m.order_id].ord_status not in CLOSED  # I-22
-            if isinstance(m, RoutedReplace):
-                assert m.order_id in pending_replace  # one at a time
-        elif isinstance(m, OrderCancelReject):
-            if m.response_to == CxlRejResponseTo.REPLACE and pending_replace.get(m.order_id) == m.version:
-                del pending_replace[m.order_id]
-        elif isinstance(m, ExecutionReport):
-            _check_report(last, pending_replace, m)
-            if m.exec_type in MOVES:
-                totals = sums.setdefault(m.order_id, [0, 0])
-                totals[0] += MOVES[ExecType(m.exec_type)] * m.last_qty
-                totals[1] += MOVES[ExecType(m.exec_type)] * m.last_qty * m.last_px
-    for order_id, totals in sums.items():
-        assert totals == [last[order_id].cum_qty, last[order_id].cum_notional]  # I-19, also for whoever only adds up reports
-
-
-def _check_report(last: dict[int, ExecutionReport], pending_replace: dict[int, int], m: ExecutionReport) -> None:
-    before = last.get(m.order_id)
-    if m.order_qty != NULL:
-        assert m.cum_qty + m.leaves_qty + m.cxl_qty == max(m.order_qty, m.cum_qty)  # I-17
-        assert m.cum_qty <= m.order_qty or m.report_flags & ReportFlag.OVERFILL
-    if m.ord_status in CLOSED:
-        assert m.leaves_qty == 0  # I-18
-        pending_replace.pop(m.order_id, None)
-    if m.exec_type == ExecType.PENDING_REPLACE:
-        assert m.order_id not in pending_replace
-        pending_replace[m.order_id] = m.version
-    elif m.exec_type == ExecType.REPLACED:
-        pending_replace.pop(m.order_id, None)
-    echo = m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED or m.reason in (Reason.DUPLICATE_ORDER_ID, Reason.NOT_OWNER)
-    if before is not None:
-        numbers = [(x.ord_status, x.cum_qty, x.leaves_qty, x.cxl_qty, x.order_qty, x.price_px) for x in (before, m)]
-        moved = m.cum_qty - before.cum_qty
-        if m.exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT):
-            pass
-        elif m.exec_type == ExecType.TRADE:
-            assert moved == m.last_qty
-            if before.ord_status in CLOSED and m.ord_status in CLOSED and before.ord_status != OrdStatus.FILLED:
-                late = m.report_flags & ReportFlag.LATE_FILL or m.report_flags & ReportFlag.OVERFILL
-                assert late or before.ord_status == OrdStatus.REJECTED
-        else:
-            assert moved == 0  # quantity filled comes from fills alone
-        if echo:
-            assert numbers[0][1:] == numbers[1][1:]
-    last[m.order_id] = m
 
 
 TestOrderMachine = OrderMachine.TestCase

@@ -371,6 +371,17 @@ def test_reject_loop() -> None:
     assert why(r) == Reason.REJECT_LOOP  # the limit is for all
 
 
+@pytest.mark.parametrize("reason", [Reason.REJECT_LOOP, Reason.RATE_BAN, Reason.STRATEGY_DISABLED, Reason.KILL_SWITCH_ACTIVE])
+def test_what_a_breaker_has_shut_does_not_count_as_rejected_again(reason: int) -> None:
+    """Whatever the loop's limit does, ban, disable or kill: the orders that come all the same do not keep it shut."""
+    r = world()
+    r.limit(RiskCheck.REJECT_LOOP, 2, period_ns=SECOND)
+    rejected(r, 3)
+    rejected(r, 5, reason=reason)
+    assert outcome(r.new(), RiskCheck.REJECT_LOOP).value == 3
+    assert why(r, ns=SECOND) == 0
+
+
 def test_repeated_execution_waits_for_a_person() -> None:
     r = world()
     r.limit(RiskCheck.REPEATED_EXECUTION, 2)

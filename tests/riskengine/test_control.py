@@ -150,12 +150,14 @@ def test_a_kill_is_released_by_a_second_person_only() -> None:
     d.same_after_restart()
 
 
-def test_who_killed_does_not_approve_what_another_one_asks() -> None:
+def test_neither_who_killed_nor_who_asks_approves_it() -> None:
     d = Desk()
     d.kill(ALICE)
     asked = d.release(BOB)
-    d.approve(asked, ALICE)
-    assert d.result() == (RequestState.PENDING, Reason.SAME_PERSON)
+    for who in (ALICE, BOB):
+        d.approve(asked, who)
+        assert d.result() == (RequestState.PENDING, Reason.SAME_PERSON)
+        assert d.blocked() == Reason.KILL_SWITCH_ACTIVE
     d.approve(asked - 1, CAROL)  # the command's own number will do
     assert d.result() == (RequestState.DONE, 0)
 
@@ -526,6 +528,8 @@ def test_what_was_approved_too_late_is_not_put_in_force() -> None:
         ({"valid_until_ts": 5}, Reason.INVALID_EXPIRE_TIME),
         ({"check": 999}, Reason.INVALID_VALUE),
         ({"hard": -1}, Reason.INVALID_VALUE),
+        ({"action": 99}, Reason.INVALID_VALUE),
+        ({"scope_type": 99}, Reason.INVALID_VALUE),
     ],
 )
 def test_what_cannot_be_a_limit_is_refused(terms: dict[str, int], reason: int) -> None:
@@ -563,6 +567,43 @@ def test_what_counts_as_a_raise(terms: dict[str, int], more: bool) -> None:
     held = {"hard": 100, "warn": 50, "confirmations": 2, "ban_ms": 5000}
     before = Limit.of(limit(1, **held), 1)
     assert raises(before, limit(**(held | terms))) == more
+
+
+@pytest.mark.parametrize(
+    ("check", "held", "hard", "more"),
+    [
+        (RiskCheck.POSITION, NULL, 10**9, False),  # it was off: any bound is tighter
+        (RiskCheck.FUNDS, 100, 99, True), (RiskCheck.FUNDS, 100, 101, False),  # what is kept back
+        (RiskCheck.MARGIN, 100, 99, True), (RiskCheck.MARGIN, 100, 101, False),
+        (RiskCheck.CUMULATIVE_FUNDS, 100, 0, True), (RiskCheck.CUMULATIVE_FUNDS, 0, 100, False),  # 0: no bound
+        (RiskCheck.CUMULATIVE_FUNDS, 100, 101, True), (RiskCheck.CUMULATIVE_FUNDS, 100, 100, False),
+        (RiskCheck.SHORT_SELL, 0, 1, True),
+    ],
+)  # fmt: skip
+def test_what_counts_as_a_raise_of_bounds_that_are_not_alike(check: int, held: int, hard: int, more: bool) -> None:
+    assert raises(Limit.of(limit(1, held, check=check), 1), limit(hard=hard, check=check)) == more
+
+
+@pytest.mark.parametrize("check", [RiskCheck.FUNDS, RiskCheck.MARGIN])
+def test_a_warning_about_what_is_kept_back_comes_later_when_less_is_wanted(check: int) -> None:
+    before = Limit.of(limit(1, 100, check=check, warn=200), 1)
+    assert [raises(before, limit(hard=100, check=check, warn=warn)) for warn in (200, 201, 199, 0)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_an_action_that_lets_more_pass_is_a_raise() -> None:
+    strict = [
+        LimitAction.WARN, LimitAction.REDUCE_ONLY, LimitAction.REJECT, LimitAction.CANCEL, LimitAction.BAN,
+        LimitAction.DISABLE_STRATEGY, LimitAction.KILL, LimitAction.FLATTEN,
+    ]  # fmt: skip
+    for n, held in enumerate(strict):
+        for m, wanted in enumerate(strict):
+            assert raises(Limit.of(limit(1, action=held), 1), limit(action=wanted)) == (m < n), (held, wanted)
+    assert sorted(strict) == sorted(a for a in LimitAction if a)
 
 
 def test_what_was_allowed_for_a_while_is_not_tightened_into_for_ever() -> None:

@@ -1,7 +1,8 @@
 """What is reserved, against a model that keeps a plain list of orders and adds up whatever is asked for.
 
-Random orders, replaces, fills, ends and unknown outcomes of two strategies in two instruments; after each, every sum, every
-price level and every decision of the exposure checks must be what the list says (I-40, I-42)."""
+Random orders, children of a parent among them, replaces that fills cross, ends, fills after the end, trades taken back and
+restated, orders that work again and unknown outcomes, of two strategies in two instruments; after each, every sum, every price
+level and every decision of the exposure checks must be what the list says (I-23, I-40, I-42)."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from risk_recorder import ACCOUNT, BOOKS, INSTRUMENT, MAKER, USD, RiskRecorder, outcome
+from risk_recorder import ACCOUNT, BOOKS, INSTRUMENT, MAKER, OMS, STRATEGY, USD, RiskRecorder, outcome
 
 from journal.messages import (
     NULL,
@@ -19,9 +20,12 @@ from journal.messages import (
     CheckResult,
     ExecInst,
     ExecType,
+    ExecutionReport,
     LimitAction,
     OrderCancelReject,
     OrdStatus,
+    ParentOrder,
+    ReportFlag,
     RiskCheck,
     ScopeType,
     Side,
@@ -29,7 +33,8 @@ from journal.messages import (
 )
 
 INSTRUMENTS, STRATEGIES = (INSTRUMENT, INSTRUMENT + 1), (MAKER, MAKER + 1)
-POSITION, ORDERS, UNKNOWN = 500, 6, 2
+POSITION, ORDERS, UNKNOWN, FAMILY = 500, 6, 2, 400
+PARENT = (9 << 48) | 900_000
 pick = st.integers(0, 50)
 
 
@@ -48,6 +53,9 @@ class Order:
     unknown: bool = False
     asked: list[tuple[int, int, int, bool]] = field(default_factory=list)
     """(frame, quantity, price, passed) of replaces under way."""
+    child: bool = False
+    trades: list[int] = field(default_factory=list)
+    ended: int = 0
 
     @property
     def terms(self) -> list[tuple[int, int]]:
@@ -56,6 +64,11 @@ class Order:
     @property
     def most(self) -> int:
         return max(q for q, _ in self.terms) - self.cum
+
+    @property
+    def of_parent(self) -> int:
+        """What it takes of its parent: filled, or able to."""
+        return self.cum if self.ended else self.most + self.cum
 
     @property
     def worth(self) -> int:
@@ -71,6 +84,7 @@ class Exposures(RuleBasedStateMachine):
         super().__init__()
         self.r = RiskRecorder().open_world()
         self.orders: list[Order] = []
+        self.ended: list[Order] = []
         self.positions: dict[tuple[int, int], int] = {}
 
     @initialize()
@@ -83,6 +97,10 @@ class Exposures(RuleBasedStateMachine):
         self.r.limit(RiskCheck.WORKING_ORDERS, ORDERS, limit=2)
         self.r.limit(RiskCheck.UNKNOWN_ORDERS, UNKNOWN, limit=3, scope_type=ScopeType.STRATEGY, scope_strategy=MAKER)
         self.r.limit(RiskCheck.SELF_TRADE, 0, limit=4, action=LimitAction.WARN)
+        at = {"account": ACCOUNT, "strategy": MAKER, "instrument": INSTRUMENT, "side": Side.BUY, "order_qty": FAMILY}
+        self.r.frame(ParentOrder(order_id=PARENT, **at), STRATEGY)
+        accepted = {"leaves_qty": FAMILY, "exec_type": ExecType.NEW, "ord_status": OrdStatus.NEW}
+        self.r.frame(ExecutionReport(order_id=PARENT, report_flags=ReportFlag.PARENT, **at, **accepted), OMS)
         self.r.limit(RiskCheck.CREDIT, 10**9, limit=5, exp=0, currency=USD, scope_type=ScopeType.ACCOUNT, scope_account=ACCOUNT)
 
     @rule(strategy=st.sampled_from(STRATEGIES), instrument=st.sampled_from(INSTRUMENTS), reduce=st.integers(0, 3),
@@ -109,6 +127,28 @@ class Exposures(RuleBasedStateMachine):
         if not fails:
             self.orders.append(Order(r.numbers, strategy, instrument, side, qty, px, reduce == 0))
 
+    @rule(qty=st.sampled_from([10, 100, 250]))
+    def child(self, qty: int) -> None:
+        """An order that works the parent."""
+        fails = set()
+        if self.adverse(MAKER, INSTRUMENT, 1) + qty > POSITION:
+            fails.add(RiskCheck.POSITION)
+        if len(self.orders) + 1 > ORDERS:
+            fails.add(RiskCheck.WORKING_ORDERS)
+        if sum(o.unknown for o in self.orders if o.strategy == MAKER) > UNKNOWN:
+            fails.add(RiskCheck.UNKNOWN_ORDERS)
+        held = sum(o.of_parent for o in self.children())
+        if held + qty > FAMILY:
+            fails.add(RiskCheck.PARENT_INVARIANTS)
+        decision = self.r.new(qty=qty, parent_order_id=PARENT)
+        assert {c.check for c in decision.checks if c.result == CheckResult.FAIL} == fails
+        assert outcome(decision, RiskCheck.PARENT_INVARIANTS).value == held + qty
+        if not fails:
+            self.orders.append(Order(self.r.numbers, MAKER, INSTRUMENT, Side.BUY, qty, 5000, False, child=True))
+
+    def children(self) -> list[Order]:
+        return [o for o in (*self.orders, *self.ended) if o.child]
+
     def adverse(self, strategy: int, instrument: int, sign: int) -> int:
         mine = [o for o in self.orders if (o.strategy, o.instrument) == (strategy, instrument)]
         side = Side.BUY if sign > 0 else Side.SELL
@@ -133,6 +173,8 @@ class Exposures(RuleBasedStateMachine):
         base = {"side": o.side, "strategy": o.strategy, "instrument": o.instrument, "px": o.px, "cum": o.cum}
         if o.reduce:
             base["exec_inst"] = int(ExecInst.DO_NOT_INCREASE)
+        if o.child:
+            base["parent_order_id"] = PARENT
         self.r.report(self.id(o), status, qty=o.qty, **(base | terms))
 
     def id(self, o: Order) -> int:
@@ -161,14 +203,63 @@ class Exposures(RuleBasedStateMachine):
     def fill(self, n: int, qty: int) -> None:
         o = self.order(n)
         qty = min(qty, o.qty - o.cum)
-        o.cum += qty
-        key = (o.strategy, o.instrument)
-        self.positions[key] = self.positions.get(key, 0) + (qty if o.side == Side.BUY else -qty)
+        self.traded(o, qty)
         done = o.cum == o.qty
         self.said(o, OrdStatus.FILLED if done else OrdStatus.PARTIALLY_FILLED, cum=o.cum, last=qty)
         o.unknown = False
         if done:
-            self.orders.remove(o)
+            self.end(o, OrdStatus.FILLED)
+
+    def traded(self, o: Order, qty: int) -> None:
+        """A trade; of a negative quantity: one taken back."""
+        o.cum += qty
+        key = (o.strategy, o.instrument)
+        self.positions[key] = self.positions.get(key, 0) + (qty if o.side == Side.BUY else -qty)
+        if qty > 0:
+            o.trades.append(qty)
+
+    def end(self, o: Order, status: int) -> None:
+        self.orders.remove(o)
+        o.ended, o.unknown, o.asked = status, False, []
+        self.ended.append(o)
+
+    @precondition(lambda self: any(o.cum < o.qty for o in self.ended))
+    @rule(n=pick, qty=st.sampled_from([5, 60]))
+    def late(self, n: int, qty: int) -> None:
+        """A fill after the end: the position moves, and nothing that was released is released again."""
+        left = [o for o in self.ended if o.cum < o.qty]
+        o = left[n % len(left)]
+        qty = min(qty, o.qty - o.cum)
+        self.traded(o, qty)
+        o.ended = OrdStatus.FILLED if o.cum == o.qty else OrdStatus.CANCELED
+        self.said(o, o.ended, cum=o.cum, last=qty)
+
+    @precondition(lambda self: any(o.trades for o in (*self.orders, *self.ended)))
+    @rule(n=pick, less=st.sampled_from([0, 1, 4]))
+    def corrected(self, n: int, less: int) -> None:
+        """The venue takes a trade back, or says that it was smaller; of an open order the rest can trade again."""
+        of = [o for o in (*self.orders, *self.ended) if o.trades]
+        o = of[n % len(of)]
+        qty = o.trades.pop()
+        self.traded(o, -qty)
+        status = OrdStatus.CANCELED if o.ended else OrdStatus.UNKNOWN if o.unknown else OrdStatus.PARTIALLY_FILLED
+        o.ended = o.ended and OrdStatus.CANCELED
+        after = o.cum + max(qty - less, 0) if less else o.cum
+        self.said(o, status, cum=after, last=qty, exec_type=ExecType.TRADE_CANCEL)
+        if less and qty > less:
+            self.traded(o, qty - less)
+            self.said(o, status, cum=after, last=qty - less, exec_type=ExecType.TRADE_CORRECT)
+
+    @precondition(lambda self: any(o.ended == OrdStatus.REJECTED and not o.cum for o in self.ended))
+    @rule(n=pick)
+    def works_after_all(self, n: int) -> None:
+        """The venue works what it had rejected: reserved anew."""
+        rejected = [o for o in self.ended if o.ended == OrdStatus.REJECTED and not o.cum]
+        o = rejected[n % len(rejected)]
+        self.ended.remove(o)
+        o.ended = 0
+        self.orders.append(o)
+        self.said(o, OrdStatus.NEW)
 
     @precondition(lambda self: self.orders)
     @rule(n=pick, status=st.sampled_from([OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.UNKNOWN, OrdStatus.NEW]))
@@ -176,7 +267,7 @@ class Exposures(RuleBasedStateMachine):
         o = self.order(n)
         self.said(o, status)
         if status in (OrdStatus.CANCELED, OrdStatus.REJECTED):
-            self.orders.remove(o)
+            self.end(o, status)
         else:
             o.unknown = status == OrdStatus.UNKNOWN
 
@@ -196,6 +287,9 @@ class Exposures(RuleBasedStateMachine):
                 assert (sums.buying_value, sums.selling_value) == (sum(o.worth for o in buys), sum(o.worth for o in sells))
                 assert sums.buying_to_reduce == sum(o.most for o in buys if o.reduce)
                 assert sums.selling_to_reduce == sum(o.most for o in sells if o.reduce)
+        parent = self.r.engine.memory.families.parents[PARENT]
+        assert parent.qty == sum(o.of_parent for o in self.children())
+        assert parent.unknown_qty == sum(o.most for o in self.children() if o.unknown)
 
     def teardown(self) -> None:
         half = self.r.replay(restart_at=len(self.r.stream) // 2)

@@ -319,6 +319,12 @@ def test_quantity_limits(order: dict[str, Any], reason: int) -> None:
     assert why(r, **order) == reason
 
 
+@pytest.mark.parametrize(("terms", "bound"), [({}, 0), ({"max_qty": 900}, 900), ({"max_qty": 900, "market_max_qty": 500}, 500)])
+def test_the_least_of_the_instruments_maxima_is_shown(terms: dict[str, int], bound: int) -> None:
+    decision = world(**({"max_qty": NULL} | terms)).new(ord_type=OrdType.MARKET, px=NULL)
+    assert outcome(decision, RiskCheck.QUANTITY_LIMITS).bound == bound
+
+
 def test_lot_step() -> None:
     r = world()
     assert why(r, qty=110) == 0

@@ -117,6 +117,14 @@ def test_an_unknown_child_counts_in_full_and_says_so():
     r.engine.check()
 
 
+def test_a_replace_asked_of_an_unknown_child_leaves_it_unknown():
+    r = family()
+    first = child(r, 600).order_id
+    r.report(first, OrdStatus.UNKNOWN, qty=600, parent_order_id=PARENT)
+    r.replace(first, order_qty=500)
+    assert child(r, 410).reason == Reason.CHILD_UNKNOWN_BLOCKS
+
+
 def test_replaces_of_parent_and_child():
     r = family()
     first = child(r, 600).order_id
