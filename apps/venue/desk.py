@@ -78,7 +78,7 @@ class Venue(Protocol):
         post_only: bool = False,
     ) -> list[VenueEvent]: ...
 
-    def cancel(self, *, order_id: int, now_ns: int) -> list[VenueEvent]: ...
+    def cancel(self, *, order_id: int, now_ns: int, reason: Reason = Reason.USER_REQUEST) -> list[VenueEvent]: ...
 
     def replace(self, *, order_id: int, qty: int, px: int, now_ns: int) -> list[VenueEvent]: ...
 
@@ -163,11 +163,11 @@ class Desk(ABC):
                 self._keep(order)
         return self._flush(events)
 
-    def cancel(self, *, order_id: int, now_ns: int) -> list[VenueEvent]:
+    def cancel(self, *, order_id: int, now_ns: int, reason: Reason = Reason.USER_REQUEST) -> list[VenueEvent]:
         order = self.orders.get(order_id)
         if order is None:
             return [Refused(order_id, 0, Reason.UNKNOWN_AT_VENUE, now_ns)]
-        return self._flush([self._cancel(order, Reason.USER_REQUEST, now_ns)])
+        return self._flush([self._cancel(order, reason, now_ns)])
 
     def replace(self, *, order_id: int, qty: int, px: int, now_ns: int) -> list[VenueEvent]:
         """`qty` is the new total. Down at the same price keeps priority; all else re-enters the book as if new.

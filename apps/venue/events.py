@@ -63,7 +63,7 @@ class Amended(msgspec.Struct, frozen=True, gc=False):
 
 class Canceled(msgspec.Struct, frozen=True, gc=False):
     """Done by request: USER_REQUEST, or a replace that the venue turned into a cancel: REPLACE_BELOW_CUM,
-    POST_ONLY_WOULD_TAKE."""
+    POST_ONLY_WOULD_TAKE; or because no request came: DEAD_MAN_FIRED."""
 
     order_id: int
     account: int

@@ -12,14 +12,18 @@ from gateways.sim.mapping import Listing
 from gateways.sim.order_view import OrderView
 from journal.messages import (
     NULL,
+    DeadManAction,
     EmulatedTrigger,
     MassQuote,
     NewOrder,
     Reason,
     ReplaceOrder,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedReplace,
+    ScopeType,
     content_hash,
     replace_hash,
 )
@@ -94,6 +98,30 @@ def refusal(
     if caps.order_age_ns and situation.now_ns - ts > caps.order_age_ns:
         return Reason.TOO_OLD_TO_SEND
     return _risk_pass(m, seq=seq, ts=ts, epoch=epoch, view=view) or _hard_caps(m, listing, caps)
+
+
+def refusal_of_account(
+    m: RoutedCancelAll | RoutedDeadMan, *, seq: int, ts: int, epoch: int, view: OrderView, situation: Situation
+) -> Reason | None:
+    """As `refusal`, for what is about the whole account. It only takes orders away, so it goes whenever a cancel does."""
+    if situation.released_seq < seq:
+        return Reason.NOT_RELEASED
+    if epoch != view.epoch:
+        return Reason.STALE_EPOCH
+    if not situation.connected:
+        return Reason.NOT_CONNECTED
+    if not situation.logged_on:
+        return Reason.GATEWAY_NOT_READY
+    if m.account != view.account:
+        return Reason.UNKNOWN_ACCOUNT
+    if isinstance(m, RoutedCancelAll):
+        whole = (m.scope_type, m.scope_account, m.side) == (ScopeType.ACCOUNT, m.account, 0)
+        return None if whole else Reason.NOT_SUPPORTED_BY_VENUE
+    if m.action not in (DeadManAction.ARM, DeadManAction.REFRESH, DeadManAction.DISARM):
+        return Reason.INVALID_VALUE
+    # A sign of life that has lain about for as long as it is good for is none.
+    stale = m.action != DeadManAction.DISARM and situation.now_ns - ts >= m.timeout_ns
+    return Reason.TOO_OLD_TO_SEND if stale else None
 
 
 def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int, view: OrderView) -> Reason | None:

@@ -14,23 +14,35 @@ import itertools
 
 import msgspec
 
-from gateways.sim.checks import HardCaps, Situation, refusal
+from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account
 from gateways.sim.download import Ask, Download, QuestionFailed
+from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     END_REASONS,
     Known,
     Unsendable,
+    dead_man_params,
+    mass_canceled,
     modify_params,
     place_params,
     push_fill,
     push_update,
+    reason_of,
     rejected,
     request,
     request_rejected,
 )
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import NEVER, Complaints, Out, raw_parts
-from gateways.sim.wire import BadFrame, ErrorBody, OrderTradeUpdate, Response, decode_api
+from gateways.sim.wire import (
+    BadFrame,
+    ErrorBody,
+    OrderTradeUpdate,
+    Response,
+    decode_api,
+    decode_counting_down,
+    decode_mass_canceled,
+)
 from journal.messages import (
     ConnectionState,
     CxlRejResponseTo,
@@ -46,6 +58,8 @@ from journal.messages import (
     QueryType,
     Reason,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -53,6 +67,7 @@ from journal.messages import (
     StreamStatus,
     SupportType,
     Transport,
+    VenueDeadMan,
     VenueErrorCode,
 )
 from journal.messages.client_ids import ClientIds
@@ -63,12 +78,16 @@ COMPARED_CONTENTS = 0b11000  # positions, balances
 _QUERIES = (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS, QueryType.POSITIONS, QueryType.FUNDS)
 SUPPORTED = int(
     SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
-    | SupportType.ORDER | SupportType.TRADE
+    | SupportType.ORDER | SupportType.TRADE | SupportType.CANCEL_ALL | SupportType.DEAD_MAN
 )  # fmt: skip
-METHODS = {RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel"}
+METHODS = {
+    RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel",
+    RoutedCancelAll: "openOrders.cancelAll", RoutedDeadMan: "account.countdownCancelAll",
+}  # fmt: skip
 DOWNLOAD_AGAIN_NS = 1_000_000_000
 NOT_CONNECTED = (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED)
 
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan
 Action = Out | bytes
 """What the driver does next: publish, or hand bytes to the socket."""
 
@@ -80,6 +99,7 @@ class Asked(msgspec.Struct, frozen=True):
     seq: int = 0
     ask: Ask | None = None
     download: Download | None = None
+    of_account: RoutedCancelAll | RoutedDeadMan | None = None
 
 
 class OrderEntry:
@@ -147,8 +167,7 @@ class OrderEntry:
     # Sequenced requests.
 
     def routed(
-        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery, *, seq: int, ts: int, epoch: int, released_seq: int,
-        now_ns: int,
+        self, m: Request, *, seq: int, ts: int, epoch: int, released_seq: int, now_ns: int,
     ) -> list[Action]:  # fmt: skip
         """A request at the head of the stream: send it, or refuse it with the reason."""
         if not self.view.is_ours(m.destination):
@@ -163,6 +182,11 @@ class OrderEntry:
             released_seq=released_seq,
             now_ns=now_ns,
         )
+        if isinstance(m, RoutedCancelAll | RoutedDeadMan):
+            reason = refusal_of_account(m, seq=seq, ts=ts, epoch=epoch, view=self.view, situation=situation)
+            if reason:
+                return [self._say(SendRefused(request_seq=seq, reason=reason), cause=seq)]
+            return self._send(m, seq, dead_man_params(m) if isinstance(m, RoutedDeadMan) else {}, now_ns)
         reason = refusal(m, seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation)
         try:
             params = {} if reason else self._params(m, seq)
@@ -171,14 +195,22 @@ class OrderEntry:
         self.view.routed(m, seq)
         if reason:
             return [self._say(SendRefused(request_seq=seq, order_id=m.order_id, reason=reason), cause=seq)]
+        return self._send(m, seq, params, now_ns)
+
+    def _send(
+        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedCancelAll | RoutedDeadMan, seq: int,
+        params: dict[str, object], now_ns: int,
+    ) -> list[Action]:  # fmt: skip
+        of_account = m if isinstance(m, RoutedCancelAll | RoutedDeadMan) else None
+        order_id = 0 if isinstance(m, RoutedCancelAll | RoutedDeadMan) else m.order_id
         request_id = self.ids.text(seq)
         data = request(request_id, METHODS[type(m)], params)
-        self._asked[request_id] = Asked(now_ns, seq)
+        self._asked[request_id] = Asked(now_ns, seq, of_account=of_account)
         raw = raw_parts(
             data, stream=ORDER_STREAM, connection_epoch=self.connection_epoch, direction=Direction.OUT, request_seq=seq
         )
         sent = OrderSent(
-            request_seq=seq, order_id=m.order_id, handed_ts=now_ns, bytes=len(data), stream=ORDER_STREAM,
+            request_seq=seq, order_id=order_id, handed_ts=now_ns, bytes=len(data), stream=ORDER_STREAM,
             connection_epoch=self.connection_epoch,
         )  # fmt: skip
         return [data, *raw, Out(sent, cause=seq)]
@@ -229,6 +261,8 @@ class OrderEntry:
         failed = m.error or (ErrorBody(m.status, "no error body") if m.status != 200 else None)
         if asked.ask is not None and asked.download is not None:
             return self._asked_for(asked.ask, asked.download, m, now_ns)
+        if asked.of_account is not None:
+            return self._of_account(asked.of_account, asked.seq, m, failed)
         if asked.seq:
             return self._refused(asked.seq, m.status, failed, now_ns) if failed else []
         if failed:
@@ -248,6 +282,25 @@ class OrderEntry:
             return [self._say(rejected(m, seq, error))]
         to = CxlRejResponseTo.CANCEL if isinstance(m, RoutedCancel) else CxlRejResponseTo.REPLACE
         return [self._say(request_rejected(seq, m.order_id, to, error))]
+
+    def _of_account(
+        self, m: RoutedCancelAll | RoutedDeadMan, seq: int, response: Response, failed: ErrorBody | None
+    ) -> list[Action]:
+        """What the venue answers to what is about the whole account."""
+        if isinstance(m, RoutedCancelAll):
+            if failed is None:
+                return [self._say(mass_canceled(m, seq, decode_mass_canceled(response.result).affected, Reason.UNDEFINED))]
+            reason = Reason.OUTCOME_UNKNOWN if response.status >= 500 else reason_of(failed)
+            return [self._say(mass_canceled(m, seq, 0, reason))]
+        fires_ts = decode_counting_down(response.result).fires_at * NS_PER_MS if failed is None else 0
+        state = VenueDeadMan(
+            fires_ts=fires_ts, account=m.account, venue=self.view.venue, state=m.action, confirmed=failed is None
+        )
+        out: list[Action] = [self._say(state)]
+        if failed is not None:
+            error = BadFrame(VenueErrorCode.PROTOCOL, f"countdown {failed.code}", f"countdown: {failed.code} {failed.msg}")
+            out += self.complaints.of(error, venue_code=failed.code)
+        return out
 
     def _push(self, m: OrderTradeUpdate, now_ns: int) -> list[Action]:
         missed = self._event_number and m.o.v > self._event_number + 1

@@ -16,6 +16,7 @@ from journal.messages import (
     NULL,
     Channel,
     CxlRejResponseTo,
+    DeadManAction,
     ExecInst,
     ExecType,
     FundsConfirmed,
@@ -26,6 +27,8 @@ from journal.messages import (
     PositionSide,
     QuantityType,
     Reason,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedReplace,
     Side,
@@ -34,6 +37,7 @@ from journal.messages import (
     VenueCancelReject,
     VenueErrorCode,
     VenueFill,
+    VenueMassCancelReport,
     VenueOrderUpdate,
 )
 from journal.messages.client_ids import ClientIds
@@ -66,6 +70,7 @@ END_REASONS = {
     "FOK_NOT_FILLED": Reason.NOT_FILLED_IMMEDIATELY,
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
+    "DEAD_MAN": Reason.DEAD_MAN_FIRED,
 }
 _ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")
 _UNSET = ("trigger", "trigger_direction", "trail_type", "peg_type", "expire_ts", "position_effect", "margin_mode")
@@ -293,6 +298,20 @@ def funds_confirmed(row: BalanceRow, currency: int, account: int, now_ns: int) -
 def reason_of(error: ErrorBody) -> Reason:
     """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
     return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def dead_man_params(m: RoutedDeadMan) -> dict[str, Any]:
+    """Parameters of account.countdownCancelAll: whole milliseconds, never none while it is armed."""
+    off = m.action == DeadManAction.DISARM
+    return {"countdownTime": 0 if off else max(m.timeout_ns // NS_PER_MS, 1)}
+
+
+def mass_canceled(m: RoutedCancelAll, seq: int, affected: int, reason: Reason) -> VenueMassCancelReport:
+    """What came of a cancel of everything; each order's own end is said apart."""
+    return VenueMassCancelReport(
+        scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=affected,
+        reason=reason,
+    )  # fmt: skip
 
 
 def rejected(m: RoutedOrder, seq: int, error: ErrorBody) -> VenueOrderUpdate:

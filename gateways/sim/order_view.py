@@ -26,6 +26,8 @@ from journal.messages import (
     Reason,
     RiskDecision,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -170,10 +172,10 @@ class OrderView:
         """Several gateways may serve one account: each sends what is routed to it, and nothing of the others'."""
         return gateway == 0 or self.source in (0, gateway)
 
-    def sent_by_another(self, m: Routed | RoutedQuery, seq: int) -> None:
+    def sent_by_another(self, m: Routed | RoutedQuery | RoutedCancelAll | RoutedDeadMan, seq: int) -> None:
         """A request that another gateway of our account sends: the venue will tell us of it too."""
         venue, account, _ = self._destinations.get(m.destination, (0, 0, 0))
-        if venue != 0 and (venue, account) == (self.venue, self.account) and not isinstance(m, RoutedQuery):
+        if venue != 0 and (venue, account) == (self.venue, self.account) and isinstance(m, Routed):
             self.order_of[seq] = m.order_id
 
     def has_destination(self) -> bool:

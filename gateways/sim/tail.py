@@ -20,6 +20,8 @@ from journal.messages import (
     InstrumentDefined,
     RiskDecision,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -36,14 +38,14 @@ from journal.messages.kills_in_force import KINDS as KILL_KINDS
 from journal.reader import JournalReader
 from sequencer.client import Publisher
 
-REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedDeadMan)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
     RiskDecision, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan
 
 
 class Tail:

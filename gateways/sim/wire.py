@@ -175,6 +175,18 @@ class BalanceRow(msgspec.Struct):
     balance: str
 
 
+class MassCanceled(msgspec.Struct):
+    """The result of `openOrders.cancelAll`."""
+
+    affected: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+class CountingDown(msgspec.Struct, rename="camel"):
+    """The result of `account.countdownCancelAll`."""
+
+    fires_at: Millis
+
+
 class OrderTradeUpdate(msgspec.Struct):
     """A push about one of the account's orders."""
 
@@ -290,6 +302,8 @@ _ORDER = msgspec.json.Decoder(OrderRow)
 _ORDERS = msgspec.json.Decoder(list[OrderRow])
 _TRADES = msgspec.json.Decoder(list[TradeRow])
 _POSITIONS = msgspec.json.Decoder(list[PositionRow])
+_MASS_CANCELED = msgspec.json.Decoder(MassCanceled)
+_COUNTING_DOWN = msgspec.json.Decoder(CountingDown)
 _BALANCES = msgspec.json.Decoder(list[BalanceRow])
 
 
@@ -331,6 +345,22 @@ def decode_balances(result: msgspec.Raw) -> list[BalanceRow]:
         return _BALANCES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("balances", error)
+
+
+def decode_mass_canceled(result: msgspec.Raw) -> MassCanceled:
+    """The result of `openOrders.cancelAll`, or BadFrame."""
+    try:
+        return _MASS_CANCELED.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("mass cancel", error)
+
+
+def decode_counting_down(result: msgspec.Raw) -> CountingDown:
+    """The result of `account.countdownCancelAll`, or BadFrame."""
+    try:
+        return _COUNTING_DOWN.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("countdown", error)
 
 
 def _unique_keys(data: bytes, what: str) -> None:

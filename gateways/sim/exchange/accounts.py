@@ -60,6 +60,7 @@ class Account(msgspec.Struct, kw_only=True):
     spent: int = 0  # sum of px * qty bought minus that sold, notional mantissa
     fees: int = 0
     events: int = 0  # pushes numbered so far
+    dead_man_ns: int = 0  # when everything is canceled unless its owner is heard of; 0: not
 
 
 class Push(NamedTuple):
@@ -129,9 +130,9 @@ class Accounts:
             order.px, order.order_qty = event.px, event.order_qty
             order.current_id = client_id = self._named(account, order, pending)
         elif isinstance(event, Canceled):
-            assert pending is not None
             exec_type = order.status = "CANCELED"
-            client_id = self._named(account, order, pending)
+            if pending is not None:  # a cancel of many names none of them
+                client_id = self._named(account, order, pending)
             reason = _CANCEL_REASONS[event.reason]
         elif isinstance(event, Expired):
             exec_type = order.status = "EXPIRED"
@@ -273,6 +274,7 @@ _CANCEL_REASONS = {
     Reason.USER_REQUEST: "CANCEL_REQUEST",
     Reason.REPLACE_BELOW_CUM: "AMEND_BELOW_FILLED",
     Reason.POST_ONLY_WOULD_TAKE: "AMEND_WOULD_TAKE",
+    Reason.DEAD_MAN_FIRED: "DEAD_MAN",
 }
 
 

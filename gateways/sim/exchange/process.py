@@ -112,7 +112,7 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         _resume(load(state, listing.symbol, accounts), market, accounts)
         keep = partial(save, state, listing.symbol, accounts)
         keep()
-    desk = Desk(listing, market.venue, accounts, market.view, ids)
+    desk = Desk(listing, market.venue, accounts, market.view, ids, settings.native)
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
     async with server.listening() as listener:

@@ -6,13 +6,13 @@ Nothing is guessed: an unknown or missing parameter, a number that is not text, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from apps.venue.desk import Levels, Venue
-from apps.venue.events import Refused, VenueEvent
+from apps.venue.events import LevelChanged, Refused, VenueEvent
 from gateways.sim.exchange.accounts import OPEN, Account, Accounts, OrderRecord, Pending, Push
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
@@ -21,6 +21,7 @@ from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 T = TypeVar("T")
 MS = 1_000_000
+DEAD_MAN = "account.countdownCancelAll"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
@@ -85,7 +86,11 @@ def read_request(text: str | bytes) -> Request:
 class Desk:
     """The exchange's front desk. `account` 0 is a connection that has not logged on."""
 
-    def __init__(self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds) -> None:
+    def __init__(
+        self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
+        native: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """`native`: which of NATIVE it does."""
         self._listing = listing
         self._venue = venue
         self._accounts = accounts
@@ -108,6 +113,10 @@ class Desk:
             "account.position": (self._position, "", True),
             "account.balance": (self._balance, "", True),
         }
+        if "cancel_all" in native:
+            self._methods["openOrders.cancelAll"] = (self._cancel_all, "", True)
+        if "dead_man" in native:
+            self._methods[DEAD_MAN] = (self._dead_man, "countdownTime", True)
 
     def execute(self, request: Request, account: int, now_ns: int) -> Outcome:
         """Carry the request out, or RequestError; an error has changed nothing."""
@@ -196,6 +205,35 @@ class Desk:
             raise RequestError(-2011, "Unknown order sent.")
         events = self._venue.cancel(order_id=order.order_id, now_ns=now_ns)
         return self._answered(account, events, Pending(client_id), order.px)
+
+    def _cancel_all(self, account: Account | None, _params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        return self._end_all(account, Reason.USER_REQUEST, now_ns)
+
+    def _end_all(self, account: Account, reason: Reason, now_ns: int) -> Outcome:
+        ended: list[VenueEvent] = []
+        levels: dict[tuple[Side, int], LevelChanged] = {}  # as they are at the end, each once
+        for order in self._accounts.open_orders(account.number):
+            for event in self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason):
+                if isinstance(event, LevelChanged):
+                    levels[event.side, event.px] = event
+                else:
+                    ended.append(event)
+        return Outcome({"affected": len(ended)}, self._accounts.absorb(ended), [*ended, *levels.values()])
+
+    def _dead_man(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        countdown_ms = params.integer("countdownTime", -1, 0, 86_400_000)
+        account.dead_man_ns = now_ns + countdown_ms * MS if countdown_ms else 0
+        return Outcome({"countdownTime": countdown_ms, "firesAt": account.dead_man_ns // MS})
+
+    def dead_man(self, number: int, now_ns: int) -> Outcome | None:
+        """What the countdown of an account does, if it is over."""
+        account = self._accounts.of(number)
+        if not 0 < account.dead_man_ns <= now_ns:
+            return None
+        account.dead_man_ns = 0
+        return self._end_all(account, Reason.DEAD_MAN_FIRED, now_ns)
 
     def _status(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
         assert account is not None

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import msgspec
 
+NATIVE = ("cancel_all", "dead_man")
+
 
 class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Faults fired once, counted from the start; 0 is never."""
@@ -47,6 +49,8 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     maker_fee: int = 20_000
     taker_fee: int = 50_000
     client_queue: int = 20_000
+    native: tuple[str, ...] = ()
+    """What it does itself beyond single orders, of NATIVE."""
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
@@ -113,6 +117,9 @@ def checked(settings: ExchangeSettings) -> ExchangeSettings:
         raise BadSettings(f'settings: speed = {settings.speed!r}: expected "max" or a decimal above 0, as "1" or "2.5"')
     if settings.capture is not None and not all(settings.captures or ("",)):
         raise BadSettings(f"settings: capture = {settings.capture!r}: expected the name of a file, or a list of names")
+    for word in settings.native:
+        if word not in NATIVE:
+            raise BadSettings(f"settings: native = {word!r}: expected {', '.join(NATIVE)}")
     if not all(settings.api_keys) or len(set(settings.api_keys)) != len(settings.api_keys):
         raise BadSettings("settings: api_key, more_api_keys: expected texts that are not empty and differ")
     return settings

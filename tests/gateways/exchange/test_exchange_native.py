@@ -1,0 +1,105 @@
+"""What the exchange does itself beyond single orders, by configuration: cancel everything, when asked or when nobody asks."""
+
+import json
+import time
+
+import pytest
+
+from tests.gateways.exchange.conftest import Exchange
+
+
+@pytest.fixture(scope="module")
+def native():
+    exchange = Exchange(rate=1, admin=True, seed=5, native=["cancel_all", "dead_man"], more_api_keys=["a", "b", "c", "d", "e"])
+    yield exchange.listening()
+    exchange.close()
+
+
+def orders(api, count=3, px="100.00"):
+    for n in range(count):
+        assert api.order(f"o{n}", "BUY", "0.010", px)["status"] == "NEW"
+
+
+def test_not_unless_configured(api):
+    assert api.ask("openOrders.cancelAll") == -1020
+    assert api.ask("account.countdownCancelAll", countdownTime=1000) == -1020
+
+
+def test_cancel_all_hits_the_account_and_nobody_else(native):
+    mine, theirs = native.api("a"), native.api("b")
+    orders(mine)
+    orders(theirs, 1)
+    mine.ask("order.cancel", origClientOrderId="o0", newClientOrderId="c0")
+    mine.settled()
+    assert mine.ask("openOrders.cancelAll", symbol="BTCUSDT") == {"affected": 2}
+    ends = mine.settled()
+    assert [(o["x"], o["X"], o["c"], o["C"], o["r"]) for o in ends] == [
+        ("CANCELED", "CANCELED", "o1", "o1", "CANCEL_REQUEST"),
+        ("CANCELED", "CANCELED", "o2", "o2", "CANCEL_REQUEST"),
+    ]
+    assert mine.ask("openOrders") == []
+    assert len(theirs.ask("openOrders")) == 1
+    assert mine.ask("openOrders.cancelAll") == {"affected": 0}
+    assert mine.ask("openOrders.cancelAll", side="BUY") == -1104
+
+
+def test_the_public_book_says_each_level_once(native):
+    api, market = native.api("c"), native.market("?streams=btcusdt@depth@0ms")
+    orders(api, px="200.00")
+    api.ask("openOrders.cancelAll")
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        levels = json.loads(market.recv(timeout=10))["data"]["b"]
+        assert len({px for px, _ in levels}) == len(levels)
+        if ["200.00", "0.000"] in levels:
+            return
+    raise AssertionError("the level did not go")
+
+
+def test_the_countdown_cancels_unless_it_is_begun_anew(native):
+    api = native.api("d")
+    orders(api, 2)
+    answer = api.ask("account.countdownCancelAll", countdownTime=600)
+    assert abs(answer["firesAt"] - 600 - time.time() * 1000) < 300
+    api.settled()
+    time.sleep(0.3)
+    api.ask("account.countdownCancelAll", countdownTime=600)
+    time.sleep(0.4)
+    assert len(api.ask("openOrders")) == 2  # the first countdown would be over
+    end = api.until(lambda o: o["C"] == "o1")
+    assert (end["x"], end["X"], end["r"]) == ("CANCELED", "CANCELED", "DEAD_MAN")
+    assert api.ask("openOrders") == []
+
+
+def test_the_countdown_is_let_go_and_survives_its_owner(native):
+    api = native.api("e")
+    orders(api, 1)
+    api.ask("account.countdownCancelAll", countdownTime=300)
+    api.ask("account.countdownCancelAll", countdownTime=0)
+    time.sleep(0.5)
+    assert len(api.ask("openOrders")) == 1
+    api.ask("account.countdownCancelAll", countdownTime=300)
+    api.ws.close()
+    time.sleep(0.5)
+    assert native.api("e").ask("openOrders") == []
+    assert native.api("e").ask("account.countdownCancelAll") == -1102
+    assert native.api("e").ask("account.countdownCancelAll", countdownTime=-1) == -1102
+
+
+def test_lost_on_the_way_and_lost_on_the_way_back(native):
+    api = native.api("a")
+    orders_before = len(api.ask("openOrders"))
+    api.order("x1", "BUY", "0.010", "100.00")
+    admin = native.api()
+    admin.ask("admin.fault", fault="unsure_undone", count=1)
+    assert api.ask("openOrders.cancelAll") == -1007
+    assert len(api.ask("openOrders")) == orders_before + 1
+    admin.ask("admin.fault", fault="unsure", count=1)
+    assert api.ask("openOrders.cancelAll") == -1007
+    assert api.ask("openOrders") == []
+
+
+def test_an_unknown_word_is_refused(run_to_end):
+    code, error = run_to_end(native=["everything"])
+    assert code == 2
+    assert "native = 'everything': expected cancel_all, dead_man" in error
