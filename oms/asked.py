@@ -319,7 +319,8 @@ class Asked(Pacing):
             return
         order.routed_seq = order.current_seq = self.ctx.seq
         if not order.closed:
-            self.route_cancel(order)
+            if order.cancel is not None and not order.cancel.routed:
+                self.route_cancel(order)
             self.arm(order)
 
     def on_routed_replace(self, m: RoutedReplace) -> None:

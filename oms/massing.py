@@ -1,4 +1,4 @@
-"""CancelAll: every open order in a scope, canceled one by one, so that nobody else's can be hit; and how far it is."""
+"""CancelAll: every open order in a scope is canceled, nobody else's is hit; and how far it is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from journal.messages.scopes import covers
 from oms.instructions import Sweep
 from oms.lists import Lists
 from oms.order import Order
+from oms.together import Together
 from oms.transitions import Event
 
 _MAY_CANCEL_ANYBODYS = (SourceRole.OPERATOR, SourceRole.RISK, SourceRole.SUPERVISOR)
@@ -22,7 +23,7 @@ _UNJUDGED = (ScopeType.UNDEFINED, ScopeType.GROUP, ScopeType.UNDERLYING, ScopeTy
 _SIDES = (0, 1, 2, 3, 4)
 
 
-class Massing(Lists):
+class Massing(Lists, Together):
     """Sweeps: a CancelAll each, until its last order has an end."""
 
     def on_cancel_all(self, m: CancelAll) -> None:
@@ -42,9 +43,7 @@ class Massing(Lists):
         i.sweeps[sweep.request_seq] = sweep
         for order in matched:
             i.swept.setdefault(order.order_id, []).append(sweep.request_seq)
-        for order in matched:
-            if not order.closed and order.cancel is None:
-                self.cancel(order, Event.CANCEL_ASKED, version=0, reason=m.reason or Reason.USER_REQUEST)
+        self.cancel_together(matched, Event.CANCEL_ASKED, reason=m.reason or Reason.USER_REQUEST)
         sweep.busy = False
         for order in matched:
             self._count_sweep(sweep, order)

@@ -67,6 +67,16 @@ class Pacing(Destinations):
         self._arm_queue()
         return True
 
+    def mass_fits(self, order: Order) -> bool:
+        """Whether one request that cancels this order and others may go now. It was charged if so, as one cancel."""
+        if not self.memory.pace.rules:
+            return True
+        pieces = self._pieces(order, Action.CANCEL)
+        if self._in_the_way([p.key for p in pieces], Action.CANCEL) or self._free_at(pieces, Action.CANCEL):
+            return False
+        self._charge(order, Action.CANCEL, pieces)
+        return True
+
     def ask(self, order: Order) -> None:
         """A query counts, and goes whatever is left: what it finds out is worth more than a new order."""
         before = self.memory.queries

@@ -30,6 +30,7 @@ from journal.messages import (
     QueryType,
     Reason,
     RoutedCancel,
+    RoutedCancelAll,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -38,11 +39,12 @@ from journal.messages import (
     TradeSummary,
     VenueCancelReject,
     VenueFill,
+    VenueMassCancelReport,
     VenueOrderUpdate,
 )
 
 _CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll
 
 
 def rules_of(i: InstrumentDefined) -> Rules:
@@ -108,6 +110,8 @@ class BacktestVenue:
         """One of our requests arrives."""
         if isinstance(m, RoutedOrder):
             return self._new(m, seq, now_ns)
+        if isinstance(m, RoutedCancelAll):
+            return self._cancel_all(m, seq, now_ns)
         known = self._orders.get(m.order_id)
         if isinstance(m, RoutedQuery):
             return self._download(m, now_ns) if m.query == QueryType.OPEN_ORDERS else [self._status(known, m, seq, now_ns)]
@@ -143,6 +147,18 @@ class BacktestVenue:
             post_only=bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE),
         )
         return self._said(found, m.instrument, seq, now_ns)
+
+    def _cancel_all(self, m: RoutedCancelAll, seq: int, now_ns: int) -> list[Message]:
+        ended: list[Message] = []
+        for known in self._orders.values():
+            routed = known.routed
+            if routed.account == m.account and known.status not in _CLOSED:
+                found = self._markets[routed.instrument].cancel(order_id=known.venue_id, now_ns=now_ns)
+                ended += self._said(found, routed.instrument, known.request_seq, now_ns)
+        report = VenueMassCancelReport(
+            scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=len(ended)
+        )
+        return [report, *ended]
 
     def _status(self, known: _Known | None, m: RoutedQuery, seq: int, now_ns: int) -> Message:
         if known is None:

@@ -132,8 +132,8 @@ class Desk(Recorder):
 
     # The world.
 
-    def ready(self, *, stops: bool = False) -> None:
-        """Definitions, and a gateway that is READY. `stops`: the venue takes stop orders."""
+    def ready(self, *, stops: bool = False, supports: int = 0) -> None:
+        """Definitions, and a gateway that is READY. `stops`: the venue takes stop orders. `supports`: what else it does."""
         for source, role in (
             (OMS, SourceRole.OMS), (RISK, SourceRole.RISK), (GATEWAY, SourceRole.TRADING),
             (STRATEGY, SourceRole.ALGO), (OTHER, SourceRole.ALGO), (OPERATOR, SourceRole.OPERATOR),
@@ -144,7 +144,7 @@ class Desk(Recorder):
             VenueDefined(
                 venue=VENUE, ord_types=sum(1 << t for t in types), quantity_types=1 << QuantityType.UNITS,
                 tifs=sum(1 << t for t in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)),
-                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE,
+                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE, supports=supports,
             ),
             1,
         )  # fmt: skip
