@@ -17,7 +17,7 @@ from journal.messages import (
 )
 from journal.messages.persons import Asked, Author
 from riskengine.controlled import scope_key
-from riskengine.deadman import DeadMan
+from riskengine.countdown import Countdowns
 from riskengine.limits import Limit
 
 EXPIRIES = 4 << 48
@@ -25,7 +25,7 @@ EXPIRIES = 4 << 48
 _SOFT = {LimitAction.WARN: 0, LimitAction.UNDEFINED: 1, LimitAction.REJECT: 1}
 
 
-class Approvals(DeadMan):
+class Approvals(Countdowns):
     """What a person asks of a limit. The loader's word, which is the configuration's, holds as it comes."""
 
     def on_risk_limit_set(self, m: RiskLimitSet) -> None:

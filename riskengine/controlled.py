@@ -55,6 +55,8 @@ class Rules(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     violations: bool = False
     ban_ns: int = BAN_NS
     watches: list[Watch] = []
+    dead_men: list[tuple[int, int]] = []
+    """(venue, ns): after so long without a sign of life the venue cancels everything."""
 
 
 class Told(msgspec.Struct, array_like=True):
@@ -63,6 +65,21 @@ class Told(msgspec.Struct, array_like=True):
     ts: int
     count: int = 0
     body: bytes = b""
+
+
+class Countdown(msgspec.Struct, array_like=True):
+    """One connection to a venue and account, and the timer that is held through it."""
+
+    venue: int
+    account: int
+    gateway: int
+    """The source that serves it; 0: not known before it says something."""
+    ready: bool = False
+    armed: bool = False
+    shut: bool = False
+    """The venue is under maintenance."""
+    told: bool = False
+    """People know that the venue does not take it."""
 
 
 class Control(msgspec.Struct, array_like=True):
@@ -83,6 +100,8 @@ class Control(msgspec.Struct, array_like=True):
     kills: int = 0
     """Kills of our own so far; the next one's number is one more."""
     alerts: int = 0
+    countdowns: dict[int, Countdown] = {}
+    """By destination: the timers that venues have."""
 
 
 def scope_key(scope: Scope) -> str:
