@@ -24,7 +24,7 @@ SIMULATED = {
     "quantity_types": ["units"],
 }
 """What the simulated exchange takes, and a backtest's venue with it."""
-NATIVE = {"cancel_all": SupportType.CANCEL_ALL, "dead_man": SupportType.DEAD_MAN}
+NATIVE = {"cancel_all": SupportType.CANCEL_ALL, "dead_man": SupportType.DEAD_MAN, "mass_quote": SupportType.MASS_QUOTE}
 """Word of `native` → what a venue does itself that we can do for it."""
 _FIELDS = {
     "order_types": "ord_types",

@@ -67,14 +67,14 @@ class Pacing(Destinations):
         self._arm_queue()
         return True
 
-    def mass_fits(self, order: Order) -> bool:
-        """Whether one request that cancels this order and others may go now. It was charged if so, as one cancel."""
+    def fits_as_one(self, order: Order, action: int) -> bool:
+        """Whether one request for this order and others may go now. It was charged if so, as one."""
         if not self.memory.pace.rules:
             return True
-        pieces = self._pieces(order, Action.CANCEL)
-        if self._in_the_way([p.key for p in pieces], Action.CANCEL) or self._free_at(pieces, Action.CANCEL):
+        pieces = self._pieces(order, action)
+        if self._in_the_way([p.key for p in pieces], action) or self._free_at(pieces, action):
             return False
-        self._charge(order, Action.CANCEL, pieces)
+        self._charge(order, action, pieces)
         return True
 
     def ask(self, order: Order) -> None:

@@ -19,6 +19,7 @@ from journal.messages import (
     VenueMassCancelReport,
 )
 from oms.answered import Answered
+from oms.budgets import Action
 from oms.order import Order, Request
 from oms.transitions import Event
 
@@ -64,7 +65,10 @@ class Together(Answered):
         return {
             key: (group[0].destination, group[0].account)
             for key, group in found.items()
-            if len(group) >= _WORTH and key not in spared and self._one_way(group[0]) and self.mass_fits(group[0])
+            if len(group) >= _WORTH
+            and key not in spared
+            and self._one_way(group[0])
+            and self.fits_as_one(group[0], Action.CANCEL)
         }
 
     def _one_way(self, order: Order) -> bool:

@@ -14,7 +14,7 @@ import itertools
 
 import msgspec
 
-from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account
+from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account, refusal_of_quote
 from gateways.sim.download import Ask, Download, QuestionFailed
 from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
@@ -27,6 +27,8 @@ from gateways.sim.order_mapping import (
     place_params,
     push_fill,
     push_update,
+    quote_params,
+    quote_updates,
     reason_of,
     rejected,
     request,
@@ -42,6 +44,7 @@ from gateways.sim.wire import (
     decode_api,
     decode_counting_down,
     decode_mass_canceled,
+    decode_quoted,
 )
 from journal.messages import (
     ConnectionState,
@@ -62,6 +65,7 @@ from journal.messages import (
     RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     SendRefused,
     StreamStatus,
@@ -79,15 +83,16 @@ _QUERIES = (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS, QueryType.P
 SUPPORTED = int(
     SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
     | SupportType.ORDER | SupportType.TRADE | SupportType.CANCEL_ALL | SupportType.DEAD_MAN
+    | SupportType.MASS_QUOTE
 )  # fmt: skip
 METHODS = {
     RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel",
-    RoutedCancelAll: "openOrders.cancelAll", RoutedDeadMan: "account.countdownCancelAll",
+    RoutedCancelAll: "openOrders.cancelAll", RoutedDeadMan: "account.countdownCancelAll", RoutedQuote: "quotes.place",
 }  # fmt: skip
 DOWNLOAD_AGAIN_NS = 1_000_000_000
 NOT_CONNECTED = (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED)
 
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote
 Action = Out | bytes
 """What the driver does next: publish, or hand bytes to the socket."""
 
@@ -99,7 +104,7 @@ class Asked(msgspec.Struct, frozen=True):
     seq: int = 0
     ask: Ask | None = None
     download: Download | None = None
-    of_account: RoutedCancelAll | RoutedDeadMan | None = None
+    of_many: RoutedCancelAll | RoutedDeadMan | RoutedQuote | None = None
 
 
 class OrderEntry:
@@ -187,6 +192,8 @@ class OrderEntry:
             if reason:
                 return [self._say(SendRefused(request_seq=seq, reason=reason), cause=seq)]
             return self._send(m, seq, dead_man_params(m) if isinstance(m, RoutedDeadMan) else {}, now_ns)
+        if isinstance(m, RoutedQuote):
+            return self._quote(m, seq, ts, epoch, situation)
         reason = refusal(m, seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation)
         try:
             params = {} if reason else self._params(m, seq)
@@ -197,15 +204,36 @@ class OrderEntry:
             return [self._say(SendRefused(request_seq=seq, order_id=m.order_id, reason=reason), cause=seq)]
         return self._send(m, seq, params, now_ns)
 
+    def _quote(self, m: RoutedQuote, seq: int, ts: int, epoch: int, situation: Situation) -> list[Action]:
+        parts = self.view.sides(m)
+        reason = refusal_of_quote(
+            m, [side for _, side in parts], seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation
+        )
+        params: dict[str, object] = {}
+        try:
+            if not reason:
+                sides = []
+                for part, side in parts:
+                    listing = self.view.listing(side.instrument)
+                    assert listing is not None
+                    sides.append((side, listing, f"{self.ids.text(seq)}/{part}"))
+                params = quote_params(sides)
+        except Unsendable as error:
+            reason = error.reason
+        self.view.routed(m, seq)
+        if reason:
+            return [self._say(SendRefused(request_seq=seq, reason=reason), cause=seq)]
+        return self._send(m, seq, params, situation.now_ns)
+
     def _send(
-        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedCancelAll | RoutedDeadMan, seq: int,
+        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedCancelAll | RoutedDeadMan | RoutedQuote, seq: int,
         params: dict[str, object], now_ns: int,
     ) -> list[Action]:  # fmt: skip
-        of_account = m if isinstance(m, RoutedCancelAll | RoutedDeadMan) else None
-        order_id = 0 if isinstance(m, RoutedCancelAll | RoutedDeadMan) else m.order_id
+        of_many = m if isinstance(m, RoutedCancelAll | RoutedDeadMan | RoutedQuote) else None
+        order_id = 0 if isinstance(m, RoutedCancelAll | RoutedDeadMan | RoutedQuote) else m.order_id
         request_id = self.ids.text(seq)
         data = request(request_id, METHODS[type(m)], params)
-        self._asked[request_id] = Asked(now_ns, seq, of_account=of_account)
+        self._asked[request_id] = Asked(now_ns, seq, of_many=of_many)
         raw = raw_parts(
             data, stream=ORDER_STREAM, connection_epoch=self.connection_epoch, direction=Direction.OUT, request_seq=seq
         )
@@ -216,12 +244,13 @@ class OrderEntry:
         return [data, *raw, Out(sent, cause=seq)]
 
     def _params(self, m: RoutedOrder | RoutedReplace | RoutedCancel, seq: int) -> dict[str, object]:
+        orig_id = "" if isinstance(m, RoutedOrder) else self.view.client_id(self.ids, m.orig_request_seq, m.order_id)
         if isinstance(m, RoutedCancel):
-            return {"origClientOrderId": self.ids.text(m.orig_request_seq), "newClientOrderId": self.ids.text(seq)}
+            return {"origClientOrderId": orig_id, "newClientOrderId": self.ids.text(seq)}
         listing = self.view.listing(m.instrument)
         assert listing is not None
         if isinstance(m, RoutedReplace):
-            return modify_params(m, listing, self.ids, seq)
+            return modify_params(m, listing, orig_id, self.ids.text(seq))
         return place_params(m, listing, self.ids.text(seq))
 
     def _query(self, m: RoutedQuery, seq: int, now_ns: int) -> list[Action]:
@@ -261,8 +290,10 @@ class OrderEntry:
         failed = m.error or (ErrorBody(m.status, "no error body") if m.status != 200 else None)
         if asked.ask is not None and asked.download is not None:
             return self._asked_for(asked.ask, asked.download, m, now_ns)
-        if asked.of_account is not None:
-            return self._of_account(asked.of_account, asked.seq, m, failed)
+        if isinstance(asked.of_many, RoutedQuote):
+            return self._quoted(asked.of_many, asked.seq, m, failed, now_ns)
+        if asked.of_many is not None:
+            return self._of_account(asked.of_many, asked.seq, m, failed)
         if asked.seq:
             return self._refused(asked.seq, m.status, failed, now_ns) if failed else []
         if failed:
@@ -282,6 +313,27 @@ class OrderEntry:
             return [self._say(rejected(m, seq, error))]
         to = CxlRejResponseTo.CANCEL if isinstance(m, RoutedCancel) else CxlRejResponseTo.REPLACE
         return [self._say(request_rejected(seq, m.order_id, to, error))]
+
+    def _quoted(self, m: RoutedQuote, seq: int, response: Response, failed: ErrorBody | None, now_ns: int) -> list[Action]:
+        """What became of each side of a quote. Those that are in say so by their own pushes."""
+        out: list[Action] = []
+        if failed is not None and response.status >= 500:
+            for order_id in self.view.quoted.get(seq, {}).values():
+                out += self._ask(Download.of_order(self.view, self.ids, order_id=order_id, request_seq=seq), now_ns)
+            return out
+        parts = dict(self.view.sides(m))
+        refs: dict[str, int] = {}
+        errors: dict[str, ErrorBody] = {} if failed is None else dict.fromkeys(parts, failed)
+        for row in decode_quoted(response.result) if failed is None else ():
+            part = row.client_order_id.rpartition("/")[2]
+            if part not in parts or row.client_order_id != f"{self.ids.text(seq)}/{part}":
+                raise BadFrame(VenueErrorCode.PROTOCOL, "quote side", f"answer to side {row.client_order_id[:64]!r}")
+            if row.error is not None:
+                errors[part] = row.error
+            else:
+                refs[part] = row.order_id
+        out += [self._say(rejected(parts[part], seq, error)) for part, error in errors.items()]
+        return out + [self._say(update) for update in quote_updates(m, seq, refs, errors)]
 
     def _of_account(
         self, m: RoutedCancelAll | RoutedDeadMan, seq: int, response: Response, failed: ErrorBody | None
@@ -323,12 +375,11 @@ class OrderEntry:
         return out
 
     def _known(self, place_id: str, request_id: str) -> Known:
-        place_seq, request_seq = self.ids.seq(place_id), self.ids.seq(request_id)
-        order_id = self.view.order_of.get(place_seq, 0)
+        place_seq, order_id = self.view.named(self.ids, place_id)
         if not order_id:
             return Known(account=self.view.account)
-        same = self.view.order_of.get(request_seq) == order_id
-        return Known(request_seq if same else place_seq, order_id, self.view.account)
+        request_seq, of = self.view.named(self.ids, request_id)
+        return Known(request_seq if of == order_id else place_seq, order_id, self.view.account)
 
     # Questions.
 

@@ -5,6 +5,7 @@ The venue's words, codes and decimals for orders stand here (and, as types, in w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -26,10 +27,12 @@ from journal.messages import (
     PositionConfirmed,
     PositionSide,
     QuantityType,
+    QuoteStatus,
     Reason,
     RoutedCancelAll,
     RoutedDeadMan,
     RoutedOrder,
+    RoutedQuote,
     RoutedReplace,
     Side,
     StpMode,
@@ -39,8 +42,9 @@ from journal.messages import (
     VenueFill,
     VenueMassCancelReport,
     VenueOrderUpdate,
+    VenueQuoteUpdate,
 )
-from journal.messages.client_ids import ClientIds
+from journal.messages.client_ids import TERMS
 
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
@@ -82,6 +86,7 @@ _ONLY: dict[str, tuple[int, ...]] = {
 }
 """Terms for which the venue has no words: the only values that can be sent. It always cancels the taker of a self-trade."""
 NEVER_EXISTED = -2013
+CLIENT_ID_MAX = TERMS["sim"].length_max
 # Why a request was refused, by the venue's number.
 REASONS = {
     -1003: Reason.RATE_LIMIT,
@@ -164,7 +169,14 @@ def place_params(m: RoutedOrder, listing: Listing, client_id: str) -> dict[str, 
     return params
 
 
-def modify_params(m: RoutedReplace, listing: Listing, ids: ClientIds, seq: int) -> dict[str, Any]:
+def quote_params(sides: list[tuple[RoutedOrder, Listing, str]]) -> dict[str, Any]:
+    """Parameters of quotes.place: each side with its client id; Unsendable where the venue has no such order."""
+    if any(len(client_id) > CLIENT_ID_MAX for _, _, client_id in sides):
+        raise Unsendable(Reason.NOT_SUPPORTED_BY_VENUE)  # of a scheme that leaves no room for the part
+    return {"quotes": [place_params(m, listing, client_id) for m, listing, client_id in sides]}
+
+
+def modify_params(m: RoutedReplace, listing: Listing, orig_id: str, client_id: str) -> dict[str, Any]:
     """Parameters of order.modify; both terms are always given."""
     if (m.stop_px, m.display_qty) != (NULL, NULL) or m.expire_ts:
         raise Unsendable(Reason.REPLACE_NOT_ALLOWED)
@@ -174,8 +186,8 @@ def modify_params(m: RoutedReplace, listing: Listing, ids: ClientIds, seq: int) 
         raise Unsendable(Reason.INVALID_PRICE)
     return {
         "symbol": listing.symbol,
-        "origClientOrderId": ids.text(m.orig_request_seq),
-        "newClientOrderId": ids.text(seq),
+        "origClientOrderId": orig_id,
+        "newClientOrderId": client_id,
         "quantity": decimal_text(m.order_qty, listing.qty_exp),
         "price": decimal_text(m.price_px, listing.px_exp),
     }
@@ -298,6 +310,24 @@ def funds_confirmed(row: BalanceRow, currency: int, account: int, now_ns: int) -
 def reason_of(error: ErrorBody) -> Reason:
     """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
     return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def quote_updates(m: RoutedQuote, seq: int, refs: dict[str, int], errors: dict[str, ErrorBody]) -> Iterator[VenueQuoteUpdate]:
+    """How each entry of a quote is at the venue: `refs` by part of what is in, `errors` of what is not."""
+    for at, e in enumerate(m.entries):
+        bid, ask = f"{at}B", f"{at}A"
+        error = errors.get(bid) or errors.get(ask)
+        if bid in refs or ask in refs:
+            status = QuoteStatus.ACCEPTED
+        elif error is not None:
+            status = QuoteStatus.REJECTED
+        else:
+            continue  # neither of its sides went
+        yield VenueQuoteUpdate(
+            request_seq=seq, quote_id=m.quote_id, entry=e.entry, account=m.account, instrument=e.instrument, set=e.set,
+            reason=reason_of(error) if error is not None else 0, quote_status=status,
+            bid_order_ref=str(refs[bid]) if bid in refs else "", ask_order_ref=str(refs[ask]) if ask in refs else "",
+        )  # fmt: skip
 
 
 def dead_man_params(m: RoutedDeadMan) -> dict[str, Any]:

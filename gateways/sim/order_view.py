@@ -7,6 +7,8 @@ in the journal is *unknown*, whether or not its bytes ever left.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from gateways.sim.mapping import Listing
@@ -20,6 +22,7 @@ from journal.messages import (
     ExecType,
     InstrumentDefined,
     KillSwitch,
+    MassQuote,
     Message,
     OrdStatus,
     OrdType,
@@ -30,6 +33,7 @@ from journal.messages import (
     RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     ScopeType,
     SendRefused,
@@ -41,10 +45,13 @@ from journal.messages import (
     VenueDefined,
     VenueFill,
     VenueOrderUpdate,
+    content_hash,
     order_id_source,
 )
+from journal.messages.client_ids import ClientIds
 from journal.messages.kills_in_force import KillsInForce
 from journal.messages.latch import flattens
+from journal.messages.quoting import quote_orders, quote_place
 
 PASSES_MAX = 65_536
 """Risk passes remembered. The OMS routes a pass at once; one that is this old is refused as missing, which is the safe side."""
@@ -61,6 +68,7 @@ class Pass(msgspec.Struct):
     content_hash: int
     epoch: int
     valid_until_ts: int
+    request_seq: int = 0
     consumed: bool = False
 
 
@@ -96,6 +104,12 @@ class OrderView:
         self.order_of: dict[int, int] = {}
         """Every request ever routed here: seq to order id. Late news of closed orders still finds its order."""
         self.passes: dict[int, Pass] = {}
+        self.pass_of: dict[int, int] = {}
+        """Of orders that stand for quotes: order id to the frame of its pass."""
+        self.quoters: dict[int, int] = {}
+        """MassQuote's frame to its strategy: a routed quote does not say it, and a kill may be about it."""
+        self.quoted: dict[int, dict[str, int]] = {}
+        """RoutedQuote's frame to the orders it has, by part."""
         self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
         self.id_scheme = 0
@@ -110,7 +124,7 @@ class OrderView:
 
     def apply(self, m: Message, *, seq: int, source: int, epoch: int, ts: int = 0) -> None:
         """One sequenced frame from the past. What is handed over live goes through OrderEntry, which calls `routed`."""
-        if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+        if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuote):
             if self.is_ours(m.destination):
                 self.routed(m, seq)
             else:
@@ -119,16 +133,23 @@ class OrderView:
             self.last_connection_epochs[source, m.stream] = m.connection_epoch
         elif source == self.source:
             self.said(m)
-        if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+        if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuote):
             self.watch(m, seq=seq, epoch=epoch, source=source, ts=ts)
 
     def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
         """Definitions, risk passes, kills, epochs: what holds for everything after it, past or live."""
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
-                self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts)
+                self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts, m.request_seq)
+                if m.request_kind == MassQuote.KIND:
+                    self.pass_of[m.order_id] = seq
                 if len(self.passes) > PASSES_MAX:
-                    del self.passes[next(iter(self.passes))]
+                    oldest = self.passes.pop(next(iter(self.passes)))
+                    self.pass_of.pop(oldest.order_id, None)
+        elif isinstance(m, MassQuote):
+            self.quoters[seq] = m.strategy
+            if len(self.quoters) > PASSES_MAX:
+                del self.quoters[next(iter(self.quoters))]
         elif isinstance(m, EpochStart):
             self.epoch = m.new_epoch
         elif not self.in_force.take(m, source=source, seq=seq, ts=ts):
@@ -172,11 +193,49 @@ class OrderView:
         """Several gateways may serve one account: each sends what is routed to it, and nothing of the others'."""
         return gateway == 0 or self.source in (0, gateway)
 
-    def sent_by_another(self, m: Routed | RoutedQuery | RoutedCancelAll | RoutedDeadMan, seq: int) -> None:
+    def sent_by_another(self, m: Routed | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote, seq: int) -> None:
         """A request that another gateway of our account sends: the venue will tell us of it too."""
         venue, account, _ = self._destinations.get(m.destination, (0, 0, 0))
-        if venue != 0 and (venue, account) == (self.venue, self.account) and isinstance(m, Routed):
-            self.order_of[seq] = m.order_id
+        if venue != 0 and (venue, account) == (self.venue, self.account) and isinstance(m, Routed | RoutedQuote):
+            if isinstance(m, RoutedQuote):
+                self.quoted[seq] = {part: side.order_id for part, side in self.sides(m)}
+            else:
+                self.order_of[seq] = m.order_id
+
+    def sides(self, m: RoutedQuote) -> list[tuple[str, RoutedOrder]]:
+        """The orders that a routed quote has, each with its own pass, by part: `0B`, `0A`, `1B`, …; none where the pass that it
+        names is none of a quote."""
+        last = self.passes.get(m.risk_seq)
+        if last is None or last.request_kind != MassQuote.KIND:
+            return []
+        source, strategy = order_id_source(last.order_id), self.quoters.get(last.request_seq, 0)
+        found = []
+        for new in quote_orders(m, last.request_seq, source):
+            number, ask = quote_place(new.order_id)
+            side = RoutedOrder(
+                order_id=new.order_id, risk_seq=self.pass_of.get(new.order_id, 0), content_hash=content_hash(new),
+                order_qty=new.order_qty, price_px=new.price_px, expire_ts=new.expire_ts, account=new.account,
+                instrument=new.instrument, strategy=strategy, exec_inst=new.exec_inst, destination=m.destination,
+                side=new.side, ord_type=new.ord_type, tif=new.tif,
+            )  # fmt: skip
+            found.append((f"{number}{'A' if ask else 'B'}", side))
+        return found
+
+    def is_of(self, seq: int, order_id: int) -> bool:
+        """Whether a request routed at a frame is about an order."""
+        return self.order_of.get(seq) == order_id or order_id in self.quoted.get(seq, {}).values()
+
+    def client_id(self, ids: ClientIds, seq: int, order_id: int) -> str:
+        """Under which id the venue knows the request of an order that was routed at a frame."""
+        part = next((part for part, x in self.quoted.get(seq, {}).items() if x == order_id), "")
+        return f"{ids.text(seq)}/{part}" if part else ids.text(seq)
+
+    def named(self, ids: ClientIds, client_id: str) -> tuple[int, int]:
+        """(request, order) of a client id; zeros for one of another session."""
+        whole, part = _parted(client_id)
+        seq = ids.seq(whole)
+        order_id = self.quoted.get(seq, {}).get(part, 0) if part else self.order_of.get(seq, 0)
+        return (seq, order_id) if order_id else (0, 0)
 
     def has_destination(self) -> bool:
         """Has the stream defined a way to our venue and account?"""
@@ -184,8 +243,11 @@ class OrderView:
 
     # Requests routed to us, and what we said about them.
 
-    def routed(self, m: Routed, seq: int) -> None:
+    def routed(self, m: Routed | RoutedQuote, seq: int) -> None:
         """A request is ours to handle; from here until an answer its outcome is open."""
+        if isinstance(m, RoutedQuote):
+            self._quote_routed(m, seq)
+            return
         self.order_of[seq] = m.order_id
         self.unanswered[seq] = m
         if isinstance(m, RoutedOrder) and m.order_id not in self.orders:  # an order that is open stays the one that has the id
@@ -193,9 +255,21 @@ class OrderView:
         if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
             self.passes[m.risk_seq].consumed = True
 
+    def _quote_routed(self, m: RoutedQuote, seq: int) -> None:
+        parts = self.quoted[seq] = {}
+        for part, side in self.sides(m):
+            parts[part] = side.order_id
+            if side.order_id not in self.orders:
+                self.orders[side.order_id] = Order(side.order_id, seq, side.instrument, side.strategy, side.order_qty)
+            if side.risk_seq in self.passes:
+                self.passes[side.risk_seq].consumed = True
+
     def said(self, m: Message) -> None:
         """One of our own messages, when published or when read back from the journal."""
         if isinstance(m, SendRefused):
+            for order_id in self.quoted.get(m.request_seq, {}).values():
+                if order_id in self.orders and self.orders[order_id].place_seq == m.request_seq:
+                    del self.orders[order_id]
             request = self.unanswered.pop(m.request_seq, None)
             order = self.orders.get(m.order_id)
             if isinstance(request, RoutedOrder) and order is not None and order.place_seq == m.request_seq:
@@ -210,7 +284,7 @@ class OrderView:
     def _updated(self, m: VenueOrderUpdate) -> None:
         self.unanswered.pop(m.request_seq, None)
         if m.order_id and m.client_ref:
-            self.client_ref = m.client_ref
+            self.client_ref = _parted(m.client_ref)[0]
         order = self.orders.get(m.order_id)
         if order is None:
             return
@@ -265,3 +339,9 @@ class OrderView:
         }
         wanted = tests.get(kill.scope_type)
         return wanted is not None and all(want == have for want, have in wanted)
+
+
+def _parted(client_id: str) -> tuple[str, str]:
+    """A client id and the part of a quote that it names; no part for a request of one order."""
+    found = re.fullmatch(r"(.+)/(\d{1,2}[AB])", client_id, re.ASCII)
+    return (found[1], found[2]) if found is not None else (client_id, "")

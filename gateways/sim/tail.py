@@ -18,12 +18,14 @@ from journal.messages import (
     EpochStart,
     Header,
     InstrumentDefined,
+    MassQuote,
     RiskDecision,
     RoutedCancel,
     RoutedCancelAll,
     RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     SendRefused,
     SessionStart,
@@ -38,14 +40,14 @@ from journal.messages.kills_in_force import KINDS as KILL_KINDS
 from journal.reader import JournalReader
 from sequencer.client import Publisher
 
-REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedDeadMan)
+REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedDeadMan, RoutedQuote)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    RiskDecision, SourceDefined, *KILL_KINDS,
+    RiskDecision, MassQuote, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote
 
 
 class Tail:

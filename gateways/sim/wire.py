@@ -175,6 +175,14 @@ class BalanceRow(msgspec.Struct):
     balance: str
 
 
+class QuotedSide(msgspec.Struct, rename="camel"):
+    """What became of a side: an order, or why it is none."""
+
+    client_order_id: str
+    order_id: U63 = 0
+    error: ErrorBody | None = None
+
+
 class MassCanceled(msgspec.Struct):
     """The result of `openOrders.cancelAll`."""
 
@@ -302,6 +310,7 @@ _ORDER = msgspec.json.Decoder(OrderRow)
 _ORDERS = msgspec.json.Decoder(list[OrderRow])
 _TRADES = msgspec.json.Decoder(list[TradeRow])
 _POSITIONS = msgspec.json.Decoder(list[PositionRow])
+_QUOTED = msgspec.json.Decoder(list[QuotedSide])
 _MASS_CANCELED = msgspec.json.Decoder(MassCanceled)
 _COUNTING_DOWN = msgspec.json.Decoder(CountingDown)
 _BALANCES = msgspec.json.Decoder(list[BalanceRow])
@@ -345,6 +354,14 @@ def decode_balances(result: msgspec.Raw) -> list[BalanceRow]:
         return _BALANCES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("balances", error)
+
+
+def decode_quoted(result: msgspec.Raw) -> list[QuotedSide]:
+    """The result of `quotes.place`, or BadFrame."""
+    try:
+        return _QUOTED.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("quotes", error)
 
 
 def decode_mass_canceled(result: msgspec.Raw) -> MassCanceled:

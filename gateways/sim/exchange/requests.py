@@ -21,6 +21,9 @@ from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 T = TypeVar("T")
 MS = 1_000_000
+PLACE = "side type timeInForce quantity price newClientOrderId reduceOnly"
+QUOTES = "quotes.place"
+QUOTE_SIDES_MAX = 64
 DEAD_MAN = "account.countdownCancelAll"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
@@ -102,7 +105,7 @@ class Desk:
             "depth": (self._depth, "limit", False),
             "order.place": (
                 self._place,
-                "side type timeInForce quantity price newClientOrderId reduceOnly",
+                PLACE,
                 True,
             ),
             "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price side", True),
@@ -115,6 +118,8 @@ class Desk:
         }
         if "cancel_all" in native:
             self._methods["openOrders.cancelAll"] = (self._cancel_all, "", True)
+        if "mass_quote" in native:
+            self._methods[QUOTES] = (self._quotes, "quotes", True)
         if "dead_man" in native:
             self._methods[DEAD_MAN] = (self._dead_man, "countdownTime", True)
 
@@ -126,8 +131,7 @@ class Desk:
         if private and not account:
             raise RequestError(-2015, "Not logged on: session.logon first.", 401)
         params = Params(request.params, ("symbol", *names.split()))
-        if params.text("symbol", self._listing.symbol) != self._listing.symbol:
-            raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
+        self._need_symbol(params)
         return run(self._accounts.of(account) if account else None, params, now_ns)
 
     # Public.
@@ -183,6 +187,25 @@ class Desk:
         )
         return self._answered(account, events, pending, px)
 
+    def _quotes(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        """Each side an order, in this order and with nothing between them; one that is refused stops no other."""
+        rows: list[dict[str, Any]] = []
+        pushes: list[Push] = []
+        events: list[VenueEvent] = []
+        sides = [Params(side, ("symbol", *PLACE.split())) for side in params.tables("quotes", 1, QUOTE_SIDES_MAX)]
+        client_ids = [side.text("newClientOrderId") for side in sides]
+        for side, client_id in zip(sides, client_ids, strict=True):
+            try:
+                self._need_symbol(side)
+                done = self._place(account, side, now_ns)
+            except RequestError as error:
+                rows.append({"clientOrderId": client_id, "error": {"code": error.code, "msg": error.msg}})
+                continue
+            rows.append({"clientOrderId": client_id, "orderId": done.result["orderId"]})
+            pushes += done.pushes
+            events += done.events
+        return Outcome(rows, pushes, _levels_once(events))
+
     def _modify(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
         order = self._named(account, params, -2013)
@@ -211,15 +234,11 @@ class Desk:
         return self._end_all(account, Reason.USER_REQUEST, now_ns)
 
     def _end_all(self, account: Account, reason: Reason, now_ns: int) -> Outcome:
-        ended: list[VenueEvent] = []
-        levels: dict[tuple[Side, int], LevelChanged] = {}  # as they are at the end, each once
-        for order in self._accounts.open_orders(account.number):
-            for event in self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason):
-                if isinstance(event, LevelChanged):
-                    levels[event.side, event.px] = event
-                else:
-                    ended.append(event)
-        return Outcome({"affected": len(ended)}, self._accounts.absorb(ended), [*ended, *levels.values()])
+        open_orders = self._accounts.open_orders(account.number)
+        events: list[VenueEvent] = []
+        for order in open_orders:
+            events += self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason)
+        return Outcome({"affected": len(open_orders)}, self._accounts.absorb(events), _levels_once(events))
 
     def _dead_man(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
@@ -301,6 +320,10 @@ class Desk:
             raise RequestError(code, "Unknown order sent." if code == -2011 else "Order does not exist.")
         return order
 
+    def _need_symbol(self, params: Params) -> None:
+        if params.text("symbol", self._listing.symbol) != self._listing.symbol:
+            raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
+
     def _need_book(self) -> None:
         if not self._market.book_live:
             raise RequestError(-4140, "Invalid symbol status: no book yet.")
@@ -330,11 +353,23 @@ class Params:
             raise RequestError(-1102, f"Parameter '{name}' must be an integer of {low} to {high}.")
         return value
 
+    def tables(self, name: str, low: int, high: int) -> list[dict[str, Any]]:
+        value = self._values.get(name)
+        if not isinstance(value, list) or not low <= len(value) <= high or not all(isinstance(v, dict) for v in value):
+            raise RequestError(-1102, f"Parameter '{name}' must be a list of {low} to {high} objects.")
+        return value
+
     def boolean(self, name: str, default: bool) -> bool:
         value = self._values.get(name, default)
         if not isinstance(value, bool):
             raise RequestError(-1102, f"Parameter '{name}' must be true or false.")
         return value
+
+
+def _levels_once(events: list[VenueEvent]) -> list[VenueEvent]:
+    """Events of several calls as of one: each level once, as it is at the end."""
+    levels = {(e.side, e.px): e for e in events if isinstance(e, LevelChanged)}
+    return [*(e for e in events if not isinstance(e, LevelChanged)), *levels.values()]
 
 
 def _choice(params: Params, name: str, choices: dict[str, T], code: int, what: str) -> T:

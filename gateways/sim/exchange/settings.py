@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-NATIVE = ("cancel_all", "dead_man")
+NATIVE = ("cancel_all", "dead_man", "mass_quote")
 
 
 class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -10,7 +10,13 @@ from tests.gateways.exchange.conftest import Exchange
 
 @pytest.fixture(scope="module")
 def native():
-    exchange = Exchange(rate=1, admin=True, seed=5, native=["cancel_all", "dead_man"], more_api_keys=["a", "b", "c", "d", "e"])
+    exchange = Exchange(
+        rate=1,
+        admin=True,
+        seed=5,
+        native=["cancel_all", "dead_man", "mass_quote"],
+        more_api_keys=["a", "b", "c", "d", "e", "q"],
+    )
     yield exchange.listening()
     exchange.close()
 
@@ -23,6 +29,7 @@ def orders(api, count=3, px="100.00"):
 def test_not_unless_configured(api):
     assert api.ask("openOrders.cancelAll") == -1020
     assert api.ask("account.countdownCancelAll", countdownTime=1000) == -1020
+    assert api.ask("quotes.place", quotes=[]) == -1020
 
 
 def test_cancel_all_hits_the_account_and_nobody_else(native):
@@ -99,7 +106,36 @@ def test_lost_on_the_way_and_lost_on_the_way_back(native):
     assert api.ask("openOrders") == []
 
 
+def side(client_id, side, price, **more):
+    terms = {"side": side, "type": "LIMIT", "timeInForce": "GTX", "quantity": "0.010", "price": price}
+    return terms | {"newClientOrderId": client_id} | more
+
+
+def test_quotes_are_orders_and_one_refused_stops_no_other(native):
+    api = native.api("q")
+    rows = [side("q/0B", "BUY", "100.00"), side("q/0A", "SELL", "50.00"), side("q/1B", "BUY", "99.00")]
+    said = api.ask("quotes.place", quotes=rows)
+    assert [(r["clientOrderId"], "orderId" in r, r.get("error", {}).get("code")) for r in said] == [
+        ("q/0B", True, None),
+        ("q/0A", False, -5022),
+        ("q/1B", True, None),
+    ]
+    assert [(o["x"], o["C"]) for o in api.settled()] == [("NEW", "q/0B"), ("NEW", "q/1B")]
+    assert [o["origClientOrderId"] for o in api.ask("openOrders")] == ["q/0B", "q/1B"]
+    # What cannot be read changes nothing at all.
+    for bad, code in (
+        ([], -1102),
+        ([7], -1102),
+        ("x", -1102),
+        ([side("q/2B", "BUY", "98.00"), side("q/2A", "SELL", "1.00", magic=1)], -1104),
+    ):
+        assert api.ask("quotes.place", quotes=bad) == code
+    assert len(api.ask("openOrders")) == 2
+    wrong = api.ask("quotes.place", quotes=[side("q/3B", "BUY", "98.00", symbol="OTHER")])
+    assert wrong[0]["error"]["code"] == -1121
+
+
 def test_an_unknown_word_is_refused(run_to_end):
     code, error = run_to_end(native=["everything"])
     assert code == 2
-    assert "native = 'everything': expected cancel_all, dead_man" in error
+    assert "native = 'everything': expected cancel_all, dead_man, mass_quote" in error
