@@ -18,8 +18,6 @@ from oms.together import Together
 from oms.transitions import Event
 
 _MAY_CANCEL_ANYBODYS = (SourceRole.OPERATOR, SourceRole.RISK, SourceRole.SUPERVISOR)
-_UNJUDGED = (ScopeType.UNDEFINED, ScopeType.GROUP, ScopeType.UNDERLYING, ScopeType.DESTINATION)
-"""Scopes that name what an order here does not carry: refused rather than read as nothing."""
 _SIDES = (0, 1, 2, 3, 4)
 
 
@@ -29,14 +27,14 @@ class Massing(Lists, Together):
     def on_cancel_all(self, m: CancelAll) -> None:
         """Cancel what it covers and its asker may cancel: anybody's for an operator, risk and the supervisor, else its own."""
         sweep = Sweep(m.encode(), self.ctx.seq)
-        if m.scope_type in _UNJUDGED or m.scope_type not in ScopeType.__members__.values() or m.side not in _SIDES:
+        if not self._judged(m) or m.side not in _SIDES:
             self._say(sweep, reason=Reason.INVALID_FILTER, final=True)
             return
         anybodys = self.memory.roles.get(self.ctx.source) in _MAY_CANCEL_ANYBODYS
         matched = [
             o
             for o in self.open_orders()
-            if o.source and (anybodys or o.source == self.ctx.source) and m.side in (0, o.side) and covers(m, self.subject(o))
+            if o.source and (anybodys or o.source == self.ctx.source) and m.side in (0, o.side) and self._covered(m, o)
         ]
         sweep.matched, sweep.pending, sweep.busy = len(matched), [o.order_id for o in matched], True
         i = self.memory.instructions
@@ -51,6 +49,22 @@ class Massing(Lists, Together):
             self._say(sweep)
         else:
             self._finish_sweep(sweep)
+
+    def _judged(self, m: CancelAll) -> bool:
+        """Whether its scope is one; what nobody has defined is refused rather than read as nothing."""
+        if m.scope_type == ScopeType.GROUP:
+            return m.scope_group in self.memory.latch.groups
+        if m.scope_type == ScopeType.DESTINATION:
+            return m.scope_source != 0 and any(self.gateway_of(d) == m.scope_source for d in self.memory.routes)
+        return m.scope_type in ScopeType.__members__.values() and m.scope_type != ScopeType.UNDEFINED
+
+    def _covered(self, m: CancelAll, order: Order) -> bool:
+        if m.scope_type == ScopeType.GROUP:
+            return self.memory.latch.covers(m, self.subject(order))
+        if m.scope_type == ScopeType.DESTINATION:
+            # A connection is named by the source of its gateway; an order that went by none is of none.
+            return order.destination != 0 and self.gateway_of(order.destination) == m.scope_source
+        return covers(m, self.subject(order))
 
     def moved(self, order: Order) -> None:
         """An order of a sweep has ended, or its cancel was refused."""

@@ -31,6 +31,8 @@ class Route(msgspec.Struct, array_like=True):
     venue: int
     account: int
     priority: int
+    gateway: int = 0
+    """The source that serves it; 0: the definition does not say."""
 
 
 class Gate(msgspec.Struct, array_like=True):
@@ -77,6 +79,8 @@ class Memory(msgspec.Struct, array_like=True):
     """account/instrument → the strategy that alone may trade it there."""
     rights: Rights = msgspec.field(default_factory=Rights)
     reconcile: Reconciling | None = None
+    underlyings: dict[int, int] = {}
+    """Of the instruments that have one."""
 
     def peek(self, order_id: int) -> Order | None:
         """The order of an id, closed or not; a copy when it is archived. Changes nothing: for whoever only looks."""
