@@ -282,7 +282,10 @@ class System(Section):
     def natives(self, venue: str) -> list[str]:
         """What a venue does itself for many orders at once: as its table says, else as the exchange does that it is here."""
         listed = self.venue[venue].native
-        return list(self.exchange[venue].native if listed is None and venue in self.exchange else listed or ())
+        exchange = self.exchange.get(venue)
+        if listed is not None or exchange is None:
+            return listed or []
+        return [*exchange.native, *(["rate_limits"] if exchange.order_limit else [])]
 
 
 STANDARD_APPS = {

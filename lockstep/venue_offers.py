@@ -24,7 +24,13 @@ SIMULATED = {
     "quantity_types": ["units"],
 }
 """What the simulated exchange takes, and a backtest's venue with it."""
-NATIVE = {"cancel_all": SupportType.CANCEL_ALL, "dead_man": SupportType.DEAD_MAN, "mass_quote": SupportType.MASS_QUOTE}
+NATIVE = {
+    "stops": SupportType.NATIVE_TRIGGER,
+    "cancel_all": SupportType.CANCEL_ALL,
+    "dead_man": SupportType.DEAD_MAN,
+    "mass_quote": SupportType.MASS_QUOTE,
+    "rate_limits": SupportType.RATE_LIMITS,
+}
 """Word of `native` → what a venue does itself that we can do for it."""
 _FIELDS = {
     "order_types": "ord_types",
@@ -49,6 +55,8 @@ def offered(venue: Lists, natives: Collection[str] = ()) -> dict[str, int]:
     for key, enum in LISTS.items():
         listed = getattr(venue, key)
         words = own.get(key, []) if listed is None else listed
+        if listed is None and own and key == "order_types" and "stops" in natives:
+            words = [*words, "stop", "stop_limit"]
         values = [int(enum[word.upper()]) for word in words]
         found[_FIELDS[key]] = sum({v if issubclass(enum, IntFlag) else 1 << v for v in values})
     if natives:

@@ -20,6 +20,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     px: int  # 0 for a market order
     order_qty: int
     ts: int
+    stop_px: int = 0  # of a stop: it waits for this price
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +59,17 @@ class Amended(msgspec.Struct, frozen=True, gc=False):
     cum_qty: int
     leaves_qty: int
     kept_priority: bool
+    ts: int
+    stop_px: int = 0  # of a stop that waits
+
+
+class Triggered(msgspec.Struct, frozen=True, gc=False):
+    """The price of a stop has traded: it works from here on."""
+
+    order_id: int
+    account: int
+    side: Side
+    px: int  # 0 for a market order
     ts: int
 
 
@@ -104,4 +116,4 @@ class LevelChanged(msgspec.Struct, frozen=True, gc=False):
     qty: int
 
 
-VenueEvent = Accepted | Refused | Filled | Amended | Canceled | Expired | Printed | LevelChanged
+VenueEvent = Accepted | Refused | Filled | Amended | Triggered | Canceled | Expired | Printed | LevelChanged

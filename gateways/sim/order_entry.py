@@ -29,6 +29,7 @@ from gateways.sim.order_mapping import (
     push_update,
     quote_params,
     quote_updates,
+    rate_limit_usage,
     reason_of,
     rejected,
     request,
@@ -59,6 +60,7 @@ from journal.messages import (
     OrderSent,
     Protocol,
     QueryType,
+    RateLimitUsage,
     Reason,
     RoutedCancel,
     RoutedCancelAll,
@@ -83,7 +85,7 @@ _QUERIES = (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS, QueryType.P
 SUPPORTED = int(
     SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
     | SupportType.ORDER | SupportType.TRADE | SupportType.CANCEL_ALL | SupportType.DEAD_MAN
-    | SupportType.MASS_QUOTE
+    | SupportType.MASS_QUOTE | SupportType.NATIVE_TRIGGER | SupportType.RATE_LIMITS
 )  # fmt: skip
 METHODS = {
     RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel",
@@ -138,6 +140,7 @@ class OrderEntry:
         self._asked: dict[str, Asked] = {}
         self._numbers = itertools.count(1)
         self._event_number = 0  # `v` of the last push in this connection
+        self._usage_said: RateLimitUsage | None = None
 
     # The connection.
 
@@ -287,6 +290,25 @@ class OrderEntry:
         if asked is None:
             text = f"answer to nothing asked: id {m.id!r}, status {m.status}, {m.error.msg if m.error else ''}"
             raise BadFrame(VenueErrorCode.PROTOCOL, "answer to nothing asked", text)
+        usage = self._usage(m, now_ns)
+        return [*usage, *self._answered(asked, m, now_ns)]
+
+    def _usage(self, m: Response, now_ns: int) -> list[Action]:
+        """The venue's budgets, where they are not as it said last."""
+        if not m.rate_limits:
+            return []
+        try:
+            said = rate_limit_usage(
+                m.rate_limits, account=self.view.account, venue=self.view.venue, stream=ORDER_STREAM, now_ns=now_ns
+            )
+        except BadFrame as error:
+            return list(self.complaints.of(error))  # the answer itself counts all the same
+        if said == self._usage_said:
+            return []
+        self._usage_said = said
+        return [self._say(said)]
+
+    def _answered(self, asked: Asked, m: Response, now_ns: int) -> list[Action]:
         failed = m.error or (ErrorBody(m.status, "no error body") if m.status != 200 else None)
         if asked.ask is not None and asked.download is not None:
             return self._asked_for(asked.ask, asked.download, m, now_ns)

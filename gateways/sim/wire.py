@@ -94,13 +94,24 @@ class ErrorBody(msgspec.Struct):
     msg: str = ""
 
 
-class Response(msgspec.Struct):
+class RateLimitRow(msgspec.Struct, rename="camel"):
+    """One budget as it stands after a request."""
+
+    rate_limit_type: str
+    interval: str
+    interval_num: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    limit: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+    count: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+class Response(msgspec.Struct, rename={"rate_limits": "rateLimits"}):
     """The answer to one request; without id where the venue could not read which."""
 
     id: str | None
     status: int
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorBody | None = None
+    rate_limits: list[RateLimitRow] = []
 
 
 class OrderEvent(msgspec.Struct):
@@ -115,6 +126,7 @@ class OrderEvent(msgspec.Struct):
     q: str
     z: str
     p: str = "0"
+    sp: str = "0"
     o: str = ""
     f: str = ""
     C: str = ""
@@ -140,6 +152,7 @@ class OrderRow(msgspec.Struct, rename="camel"):
     orig_qty: str
     executed_qty: str
     orig_client_order_id: str = ""
+    stop_price: str = "0"
     type: str = ""
     time_in_force: str = ""
     update_time: Millis = 0

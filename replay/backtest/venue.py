@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from apps.venue import events as v
+from apps.venue.desk import STOPS
 from apps.venue.recorded import RecordedVenue
 from apps.venue.rules import FEE_EXP, Rules
 from journal.messages import (
@@ -44,6 +45,7 @@ from journal.messages import (
 )
 
 _CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
+_Change = v.Accepted | v.Amended | v.Triggered | v.Canceled | v.Expired
 Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll
 
 
@@ -127,7 +129,8 @@ class BacktestVenue:
         market = self._markets[m.instrument]
         if isinstance(m, RoutedCancel):
             return self._said(market.cancel(order_id=known.venue_id, now_ns=now_ns), m.instrument, seq, now_ns)
-        found = market.replace(order_id=known.venue_id, qty=m.order_qty, px=m.price_px, now_ns=now_ns)
+        px, stop_px = (0 if px == NULL else px for px in (m.price_px, m.stop_px))
+        found = market.replace(order_id=known.venue_id, qty=m.order_qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._said(found, m.instrument, seq, now_ns, response_to=response_to)
 
     def _new(self, m: RoutedOrder, seq: int, now_ns: int) -> list[Message]:
@@ -142,9 +145,10 @@ class BacktestVenue:
             ord_type=OrdType(m.ord_type),
             tif=TimeInForce(m.tif),
             qty=m.order_qty,
-            px=0 if m.ord_type == OrdType.MARKET else m.price_px,
+            px=0 if STOPS.get(OrdType(m.ord_type), m.ord_type) == OrdType.MARKET else m.price_px,
             now_ns=now_ns,
             post_only=bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE),
+            stop_px=0 if m.stop_px == NULL else m.stop_px,
         )
         return self._said(found, m.instrument, seq, now_ns)
 
@@ -236,7 +240,15 @@ class BacktestVenue:
         known.status = OrdStatus.REJECTED
         return self._update(known, ExecType.REJECTED, seq, now_ns, reason=event.reason)
 
-    def _changed(self, known: _Known, event: v.Accepted | v.Amended | v.Canceled | v.Expired, seq: int, now_ns: int) -> Message:
+    def _changed(
+        self, known: _Known, event: v.Accepted | v.Amended | v.Triggered | v.Canceled | v.Expired, seq: int, now_ns: int
+    ) -> Message:
+        if isinstance(event, v.Accepted) and event.stop_px:
+            known.status = OrdStatus.SUSPENDED
+            return self._update(known, ExecType.SUSPENDED, seq, now_ns)
+        if isinstance(event, v.Triggered):
+            known.status = OrdStatus.NEW
+            return self._update(known, ExecType.TRIGGERED, known.request_seq, now_ns)
         if isinstance(event, v.Accepted):
             return self._update(known, ExecType.NEW, seq, now_ns)
         if isinstance(event, v.Amended):

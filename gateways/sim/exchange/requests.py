@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from apps.venue.desk import Levels, Venue
+from apps.venue.desk import STOPS, Levels, Venue
 from apps.venue.events import LevelChanged, Refused, VenueEvent
-from gateways.sim.exchange.accounts import OPEN, Account, Accounts, OrderRecord, Pending, Push
+from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
 from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals
@@ -21,13 +21,14 @@ from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 T = TypeVar("T")
 MS = 1_000_000
-PLACE = "side type timeInForce quantity price newClientOrderId reduceOnly"
+PLACE = "side type timeInForce quantity price stopPrice newClientOrderId reduceOnly"
 QUOTES = "quotes.place"
 QUOTE_SIDES_MAX = 64
+COUNTED = ("order.place", "order.modify", QUOTES)
 DEAD_MAN = "account.countdownCancelAll"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+PLAIN = (OrdType.LIMIT, OrdType.MARKET)
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTX}
 
 
@@ -91,9 +92,10 @@ class Desk:
 
     def __init__(
         self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
-        native: Collection[str] = (),
+        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10,
     ) -> None:  # fmt: skip
-        """`native`: which of NATIVE it does."""
+        """`native`: which of NATIVE it does. `order_limit` 0: none."""
+        self._order_limit, self._order_window_s = order_limit, order_window_s
         self._listing = listing
         self._venue = venue
         self._accounts = accounts
@@ -108,7 +110,7 @@ class Desk:
                 PLACE,
                 True,
             ),
-            "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price side", True),
+            "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price stopPrice side", True),
             "order.cancel": (self._cancel, "origClientOrderId newClientOrderId", True),
             "order.status": (self._status, "origClientOrderId", True),
             "openOrders": (self._open_orders, "", True),
@@ -118,6 +120,7 @@ class Desk:
         }
         if "cancel_all" in native:
             self._methods["openOrders.cancelAll"] = (self._cancel_all, "", True)
+        self._types = {word: t for t, word in TYPE_WORDS.items() if t in PLAIN or "stops" in native}
         if "mass_quote" in native:
             self._methods[QUOTES] = (self._quotes, "quotes", True)
         if "dead_man" in native:
@@ -132,7 +135,32 @@ class Desk:
             raise RequestError(-2015, "Not logged on: session.logon first.", 401)
         params = Params(request.params, ("symbol", *names.split()))
         self._need_symbol(params)
+        if account and request.method in COUNTED:
+            self._count(self._accounts.of(account), now_ns)
         return run(self._accounts.of(account) if account else None, params, now_ns)
+
+    # The budget.
+
+    def _count(self, account: Account, now_ns: int) -> None:
+        """One more of what is counted, whatever comes of it; beyond the limit it is refused."""
+        self._turn(account, now_ns)
+        if self._order_limit and account.used >= self._order_limit:
+            raise RequestError(-1003, f"Too many orders: {self._order_limit} in {self._order_window_s} s.", 429)
+        account.used += 1
+
+    def _turn(self, account: Account, now_ns: int) -> None:
+        window = now_ns // (self._order_window_s * 1000 * MS)
+        if window != account.window:
+            account.window, account.used = window, 0
+
+    def usage(self, number: int, now_ns: int) -> list[dict[str, Any]]:
+        """The budget of an account, as answers about its orders have it; nothing where there is none."""
+        if not self._order_limit or not number:
+            return []
+        account = self._accounts.of(number)
+        self._turn(account, now_ns)
+        terms = {"interval": "SECOND", "intervalNum": self._order_window_s, "limit": self._order_limit}
+        return [{"rateLimitType": "ORDERS", **terms, "count": account.used}]
 
     # Public.
 
@@ -140,7 +168,9 @@ class Desk:
         return Outcome({"serverTime": now_ns // MS})
 
     def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
-        return Outcome(self._listing.info(now_ns // MS))
+        info = self._listing.info(now_ns // MS)
+        info["symbols"][0]["orderTypes"] = list(self._types)
+        return Outcome(info)
 
     def _depth(self, _account: Account | None, params: Params, _now_ns: int) -> Outcome:
         limit = params.integer("limit", 1000, 1, 5000)
@@ -160,13 +190,16 @@ class Desk:
     def _place(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
         side = _choice(params, "side", SIDES, -1117, "side")
-        ord_type = _choice(params, "type", TYPES, -1116, "order type")
-        if ord_type == OrdType.LIMIT:
+        ord_type = _choice(params, "type", self._types, -1116, "order type")
+        if params.has("stopPrice") != (ord_type in STOPS):
+            raise RequestError(-1104, "Parameter 'stopPrice' is sent with STOP_MARKET and STOP_LIMIT, and only there.")
+        stop_px = self._number(params, "stopPrice", self._listing.px_mantissa) if ord_type in STOPS else 0
+        if STOPS.get(ord_type, ord_type) == OrdType.LIMIT:
             tif = _choice(params, "timeInForce", TIFS, -1115, "time in force")
             px = self._number(params, "price", self._listing.px_mantissa)
         else:
             if params.has("price") or params.has("timeInForce"):
-                raise RequestError(-1104, "Parameter 'price' or 'timeInForce' sent with a MARKET order.")
+                raise RequestError(-1104, f"Parameter 'price' or 'timeInForce' sent with a {TYPE_WORDS[ord_type]} order.")
             tif, px = TimeInForce.IOC, 0
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
         client_id = self._new_id(account, params)
@@ -184,6 +217,7 @@ class Desk:
             qty=qty,
             px=px,
             now_ns=now_ns,
+            stop_px=stop_px,
         )
         return self._answered(account, events, pending, px)
 
@@ -209,15 +243,21 @@ class Desk:
     def _modify(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
         order = self._named(account, params, -2013)
-        px = self._number(params, "price", self._listing.px_mantissa)
+        market = order.ord_type == OrdType.STOP
+        if market and params.has("price"):
+            raise RequestError(-1104, "Parameter 'price' sent for a STOP_MARKET order.")
+        px = 0 if market else self._number(params, "price", self._listing.px_mantissa)
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
+        stop_px = self._number(params, "stopPrice", self._listing.px_mantissa) if params.has("stopPrice") else 0
         client_id = self._new_id(account, params)
         if params.has("side") and _choice(params, "side", SIDES, -1117, "side") != order.side:
             raise RequestError(-1117, f"Invalid side: the order's is {order.side.name}.")
         if order.status not in OPEN:
             raise RequestError(-2013, "Order does not exist.")
+        if stop_px not in (0, order.stop_px) and order.status != "UNTRIGGERED":
+            raise RequestError(-1104, "Parameter 'stopPrice' sent for an order that does not wait for one.")
         self._need_book()
-        events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns)
+        events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._answered(account, events, Pending(client_id), px)
 
     def _cancel(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
@@ -385,6 +425,8 @@ def _reduces(account: Account, side: Side, qty: int) -> bool:
 
 
 _REFUSALS = {
+    Reason.INVALID_STOP_OR_TRIGGER: (-4006, "Stop price is not a price on the tick."),
+    Reason.INVALID_EXEC_INST: (-1115, "Invalid time in force: GTX with a stop."),
     Reason.INVALID_QUANTITY: (-4003, "Quantity less than or equal to zero."),
     Reason.QUANTITY_ABOVE_MAXIMUM: (-4005, "Quantity greater than max quantity."),
     Reason.QUANTITY_NOT_ON_LOT: (-4023, "Quantity not increased by step size."),

@@ -189,6 +189,8 @@ class ExchangeServer:
         except Exception:  # our bug: say so, keep serving the others
             traceback.print_exc(file=sys.stderr)
             answer = _error(request, RequestError(-1000, "An unknown error occurred while processing the request.", 500))
+        if request is not None and request.method in CHANGING and (usage := self._desk.usage(session.account, now_ns)):
+            answer["rateLimits"] = usage
         delay_s = self._faults.take_delay_ms() / 1000
         session.outlet.put(msgspec.json.encode(answer), delay_s=delay_s)
         self._tell(outcome, now_ns)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
-NATIVE = ("cancel_all", "dead_man", "mass_quote")
+NATIVE = ("cancel_all", "dead_man", "mass_quote", "stops")
 
 
 class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -51,6 +51,9 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     client_queue: int = 20_000
     native: tuple[str, ...] = ()
     """What it does itself beyond single orders, of NATIVE."""
+    order_limit: int = 0
+    """So many orders and modifies may come in each window; answers say how many have. 0: as many as want to."""
+    order_window_s: int = 10
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
@@ -85,6 +88,8 @@ _WITHIN = {
     "lot": (1, 10**12),
     "start_px": (1, 10**15),
     "rate": (1, 5_000),
+    "order_limit": (0, 10**6),
+    "order_window_s": (1, 3_600),
     "maker_fee": (-(10**7), 10**7),
     "taker_fee": (-(10**7), 10**7),
     "client_queue": (1, 10**7),

@@ -138,4 +138,60 @@ def test_quotes_are_orders_and_one_refused_stops_no_other(native):
 def test_an_unknown_word_is_refused(run_to_end):
     code, error = run_to_end(native=["everything"])
     assert code == 2
-    assert "native = 'everything': expected cancel_all, dead_man, mass_quote" in error
+    assert "native = 'everything': expected cancel_all, dead_man, mass_quote, stops" in error
+
+
+@pytest.fixture(scope="module")
+def lively():
+    exchange = Exchange(rate=500, seed=5, native=["stops"], order_limit=5, order_window_s=3600, more_api_keys=["s", "t"])
+    yield exchange.listening()
+    exchange.close()
+
+
+def stop(api, client_id, side, stop_px, price=None):
+    terms = {"type": "STOP_LIMIT", "price": price, "timeInForce": "GTC"} if price else {"type": "STOP_MARKET"}
+    return api.ask(
+        "order.place", side=side, quantity="0.010", stopPrice=stop_px, newClientOrderId=client_id, **terms
+    )  # fmt: skip
+
+
+def test_stops_wait_beside_the_book_and_trade_after_the_market_has(lively):
+    api = lively.api("s")
+    assert "STOP_LIMIT" in api.ask("exchangeInfo")["symbols"][0]["orderTypes"]
+    far = stop(api, "far", "BUY", "90000.00", "90001.00")
+    assert (far["status"], far["type"], far["stopPrice"]) == ("UNTRIGGERED", "STOP_LIMIT", "90000.00")
+    moved = api.ask("order.modify", origClientOrderId="far", newClientOrderId="far2", quantity="0.020", price="90001.00",
+                    stopPrice="90000.50")  # fmt: skip
+    assert (moved["stopPrice"], moved["origQty"], moved["status"]) == ("90000.50", "0.020", "UNTRIGGERED")
+    assert api.ask("order.place", side="BUY", type="MARKET", quantity="0.010", stopPrice="1.00", newClientOrderId="m") == -1104
+    assert stop(api, "odd", "BUY", "90000.05") == -4006
+    near = stop(api, "near", "SELL", "89999.00")  # below it already: goes as soon as anybody trades
+    assert near["type"] == "STOP_MARKET"
+    seen = [api.until(lambda o, x=x: o["C"] == "near" and o["x"] == x)["X"] for x in ("NEW", "TRIGGERED", "TRADE")]
+    assert seen[:2] == ["UNTRIGGERED", "NEW"]
+    assert api.ask("order.cancel", origClientOrderId="far", newClientOrderId="c")["status"] == "CANCELED"
+    assert api.ask("openOrders") == []
+
+
+def test_the_budget_counts_orders_and_refuses_what_is_beyond(lively):
+    api = lively.api("t")
+    for n in range(1, 7):
+        message = api.answer(api.send("order.place", side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.010",
+                                      price="100.00", newClientOrderId=f"b{n}"))  # fmt: skip
+        (row,) = message["rateLimits"]
+        assert (row["limit"], row["count"], row["intervalNum"]) == (5, min(n, 5), 3600)
+    assert (message["status"], message["error"]["code"]) == (429, -1003)
+    assert api.ask("order.cancel", origClientOrderId="b1", newClientOrderId="c1")["status"] == "CANCELED"
+    assert len(api.ask("openOrders")) == 4
+
+
+def test_a_stop_waits_on_over_a_restart(start_exchange, tmp_path):
+    settings = {"rate": 1, "native": ["stops"], "state": str(tmp_path / "state.json")}
+    exchange = start_exchange(**settings)
+    api = exchange.api("lockstep")
+    stop(api, "far", "BUY", "90000.00", "90001.00")
+    exchange.close()
+    api = start_exchange(**settings).api("lockstep")
+    (row,) = api.ask("openOrders")
+    assert (row["status"], row["stopPrice"]) == ("UNTRIGGERED", "90000.00")
+    assert api.ask("order.cancel", origClientOrderId="far", newClientOrderId="c")["status"] == "CANCELED"
