@@ -38,9 +38,9 @@ class NativeQuotes(Releasing):
     def gather(self, m: MassQuote) -> None:
         """The orders of the quote at this frame follow; where its venue takes quotes they go together."""
         i = self.memory.instructions
-        venues = {self.memory.instrument_venue.get(e.instrument, 0) for e in m.entries}
-        offers = [i.offers.get(venue) for venue in venues]
-        if len(offers) == 1 and offers[0] is not None and offers[0].supports & _MASS_QUOTE:
+        venues = [self.memory.instrument_venue.get(e.instrument, 0) for e in m.entries]
+        offer = i.offers.get(venues[0])
+        if offer is not None and offer.supports & _MASS_QUOTE and venues.count(venues[0]) == len(venues):
             i.native_quotes[self.ctx.seq] = NativeQuote(m.encode(), self.ctx.source)
 
     def gathered(self, seq: int) -> None:
