@@ -26,6 +26,7 @@ _MODULES = {
     "audit": ("audit",),
     "operating": ("kill", "release", "approve", "refuse", "start", "stop"),
     "controlling": ("state", "limit", "unban", "heartbeat"),
+    "ordering": ("parent",),
     "reconciling": ("reconcile", "correct", "approve-correction"),
     "replicate": ("replicate",),
     "strategy": ("strategy",),

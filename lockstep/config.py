@@ -86,6 +86,10 @@ class Venue(Section):
     instructions: list[str] | None = None
     self_trade_prevention: list[str] | None = None
     quantity_types: list[str] | None = None
+    native: list[str] | None = None
+    """What it does itself for many orders at once; None: what the exchange of its name in this file does."""
+    dead_man: str = ""
+    """After so long without a sign of life the venue cancels everything; empty: its timer is left alone."""
     budget: dict[str, Budget] = {}
 
 
@@ -283,6 +287,14 @@ class System(Section):
     group: dict[str, Group] = {}
     approval: ApprovalRules = msgspec.field(default_factory=ApprovalRules)
     watch: dict[str, WatchEntry] = {}
+
+    def natives(self, venue: str) -> list[str]:
+        """What a venue does itself for many orders at once: as its table says, else as the exchange does that it is here."""
+        listed = self.venue[venue].native
+        exchange = self.exchange.get(venue)
+        if listed is not None or exchange is None:
+            return listed or []
+        return [*exchange.native, *(["rate_limits"] if exchange.order_limit else [])]
 
 
 STANDARD_APPS = {
@@ -551,6 +563,15 @@ def _choices(at: str) -> list[str]:
     return [str(choice) for choice in get_args(found)]
 
 
+def _check_dead_man(config: Config, name: str, venue: Venue) -> None:
+    key = f"venue.{name}.dead_man"
+    _unit(config, key, venue.dead_man, units.duration_ns)
+    if not 3 * 10**9 <= units.duration_ns(venue.dead_man) < 86400 * 10**9:
+        raise config.error(key, venue.dead_man, "'3s' to below '1d'")
+    if "dead_man" not in config.system.natives(name):
+        raise config.error(key, venue.dead_man, f"a venue with such a timer: venue.{name}.native lists 'dead_man'")
+
+
 def _check(config: Config) -> None:
     """What types cannot say: names that must exist, units, enumerations."""
     s = config.system
@@ -567,6 +588,11 @@ def _check(config: Config) -> None:
         for key, enum in venue_offers.LISTS.items():
             for found in getattr(venue, key) or ():
                 _enum(config, f"venue.{name}.{key}", found, enum)
+        for found in venue.native or ():
+            if found not in venue_offers.NATIVE:
+                raise config.error(f"venue.{name}.native", found, ", ".join(venue_offers.NATIVE))
+        if venue.dead_man:
+            _check_dead_man(config, name, venue)
         for budget, table in venue.budget.items():
             try:
                 budget_rule(table, name=budget, venue=1)

@@ -179,7 +179,7 @@ class Loader:
                     venue_type=VenueType[v.type.upper()],
                     name=name,
                     mic=v.mic,
-                    **venue_offers.offered(v),
+                    **venue_offers.offered(v, self._natives(name)),
                 )
             )
         for name, a in s.account.items():
@@ -264,7 +264,10 @@ class Loader:
 
     def _settings(self, app: str) -> dict[str, str]:
         """What other tables of the file say to an app, as it gets it: ids instead of names."""
-        if app not in self.config.apps or self.config.apps[app].role.upper() != SourceRole.OMS.name:
+        role = self.config.apps[app].role.upper() if app in self.config.apps else ""
+        if role == SourceRole.RISK.name:
+            return self._dead_men()
+        if role != SourceRole.OMS.name:
             return {}
         rules = [
             budget_rule(budget, name=f"{venue}.{name}", venue=self._id(VenueDefined, venue))
@@ -276,6 +279,18 @@ class Loader:
             down_ns = units.duration_ns(routing.down_for)
             items["routing"] = json.dumps({"failures_before_down": routing.failures_before_down, "down_ns": down_ns})
         return items
+
+    def _dead_men(self) -> dict[str, str]:
+        found = [
+            [self._id(VenueDefined, name), units.duration_ns(v.dead_man)]
+            for name, v in self.config.system.venue.items()
+            if v.dead_man and "dead_man" in self._natives(name)
+        ]
+        return {"dead_men": json.dumps(found)} if found else {}
+
+    def _natives(self, venue: str) -> list[str]:
+        """What a venue does itself; the venue of a backtest does nothing but single orders."""
+        return [] if "trading" in self.known.sources else self.config.system.natives(venue)
 
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]

@@ -95,6 +95,9 @@ class Answered(External):
             self._replaced(order, m, news)
         elif m.exec_type == ExecType.RESTATED:
             self.step(order, Event.VENUE_RESTATED, then=lambda: self._adopt(order, m), reason=m.reason, news=news)
+        elif m.exec_type == ExecType.SUSPENDED and not order.destination:
+            # What we never sent waits with us or not at all, whatever a venue says of it.
+            self.step(order, Event.VENUE_STATUS)
         elif m.exec_type in _EVENT_OF:
             self.step(order, _EVENT_OF[ExecType(m.exec_type)], reason=m.reason, news=news)
         else:
@@ -234,7 +237,8 @@ class Answered(External):
                 if order.replace is None:
                     self._adopt(order, m)
 
-            self.step(order, Event.QUERY_OPEN, then=terms, news=news)
+            waits = m.ord_status == OrdStatus.SUSPENDED and order.destination and not order.closed
+            self.step(order, Event.VENUE_SUSPENDED if waits else Event.QUERY_OPEN, then=terms, news=news)
         if order.closed:
             return
         if m.cum_qty != NULL and order.cum_qty < m.cum_qty < QTY_MAX:

@@ -318,13 +318,18 @@ class Asked(Pacing):
     # Our own routed frames, come back with their sequence numbers: what gateways and venues will name.
 
     def on_routed_order(self, m: RoutedOrder) -> None:
-        """Learn the number of the New; a cancel may have waited for it."""
+        """Learn the number of the New."""
         order = self.memory.find(m.order_id, self.ctx.now)
         if order is None or order.routed_seq:
             return
-        order.routed_seq = order.current_seq = self.ctx.seq
+        self.routed_at(order, self.ctx.seq)
+
+    def routed_at(self, order: Order, seq: int) -> None:
+        """What gateway and venue will name is known; a cancel may have waited for it."""
+        order.routed_seq = order.current_seq = seq
         if not order.closed:
-            self.route_cancel(order)
+            if order.cancel is not None and not order.cancel.routed:
+                self.route_cancel(order)
             self.arm(order)
 
     def on_routed_replace(self, m: RoutedReplace) -> None:

@@ -351,6 +351,7 @@ class Core:
         return Subject(
             order_id=order.order_id, parent_order_id=order.parent_order_id, account=order.account, strategy=order.strategy,
             user=order.user, instrument=order.instrument, venue=order.venue, source=order.source,
+            underlying=self.memory.underlyings.get(order.instrument, 0),
         )  # fmt: skip
 
     def open_orders(self, wanted: Callable[[Order], bool] | None = None) -> list[Order]:

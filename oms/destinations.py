@@ -51,7 +51,7 @@ class Destinations(Routing):
 
     def on_destination_defined(self, m: DestinationDefined) -> None:
         """A way to a venue; from the second on each is watched."""
-        self.memory.routes[m.destination] = Route(m.destination, m.venue, m.account, m.priority)
+        self.memory.routes[m.destination] = Route(m.destination, m.venue, m.account, m.priority, m.gateway)
         ways, siblings = self.memory.ways, self._routes_to(m.venue, m.account)
         if len(siblings) < 2:
             return
@@ -148,6 +148,13 @@ class Destinations(Routing):
         """Whether the venue can be asked now, by the connection the order went by."""
         link = self.memory.ways.links.get(order.destination)
         return super().reachable(order) if link is None else link.phase == GatewayPhase.READY
+
+    def gateway_of(self, destination: int) -> int:
+        """The source that serves a destination; 0: not known."""
+        link, route = self.memory.ways.links.get(destination), self.memory.routes.get(destination)
+        if link is not None or route is None:
+            return link.gateway if link is not None else 0
+        return route.gateway or self.gate(route.venue, route.account).source
 
     def link_of(self, venue: int, account: int, gateway: int) -> int:
         """The destination that a gateway serves; 0 when none of this venue and account is known to be its."""

@@ -139,6 +139,17 @@ class Quote(msgspec.Struct, array_like=True):
     """Reason of the last end of a side."""
 
 
+class NativeQuote(msgspec.Struct, array_like=True):
+    """A MassQuote that goes as one, from its frame until its RoutedQuote has come back."""
+
+    asked: bytes
+    source: int
+    passes: dict[int, tuple[int, int, int]] = {}
+    """Order → frame of its risk pass, content hash, valid until."""
+    risk_seq: int = 0
+    """The last of the passes by which it was sent; 0: it was not yet."""
+
+
 class Protection(msgspec.Struct, array_like=True):
     """Market-maker protection of a group of quotes."""
 
@@ -178,6 +189,8 @@ class Instructions(msgspec.Struct, array_like=True):
     quote_of: dict[int, str] = {}
     protections: dict[str, Protection] = {}
     """source/account/group."""
+    native_quotes: dict[int, NativeQuote] = {}
+    """MassQuote's frame → how far it is."""
 
     def __post_init__(self) -> None:
         self.holds = Table.of(self.holds)

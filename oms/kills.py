@@ -25,8 +25,8 @@ from journal.messages import (
 from journal.messages.latch import SecondPerson, flattens
 from journal.messages.persons import APPROVAL_VALID_NS
 from journal.messages.scopes import Subject
-from oms.answered import Answered
 from oms.order import Order
+from oms.together import Together
 from oms.transitions import Event
 
 CANCEL_AGAIN_NS = 1_000_000_000
@@ -42,7 +42,7 @@ class Rules(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     approval_valid_ns: int = APPROVAL_VALID_NS
 
 
-class Kills(Answered):
+class Kills(Together):
     """Handlers of kills and of those who end them."""
 
     def configure(self, rules: Rules) -> None:
@@ -71,13 +71,15 @@ class Kills(Answered):
             key = -self.ctx.seq  # the number is in force already: both hold until it is released
         self.memory.kills[key] = m.encode()
         self.memory.latch.kill(m, source=self.ctx.source, role=self.memory.roles.get(self.ctx.source, 0))
-        for order in self.open_orders():
-            subject = self.subject(order)
-            if not order.source or not self.memory.latch.covers(m, subject) or self._flattening(order, subject):
-                continue
-            if order.base == OrdStatus.RECEIVED or (m.level >= KillLevel.BLOCK_CANCEL and order.cancel is None):
-                self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
-                self.arm(order)
+        ended = [
+            order
+            for order in self.open_orders()
+            if order.source
+            and (m.level >= KillLevel.BLOCK_CANCEL or order.base == OrdStatus.RECEIVED)
+            and self.memory.latch.covers(m, subject := self.subject(order))
+            and not self._flattening(order, subject)
+        ]
+        self.cancel_together(ended, Event.KILL, reason=Reason.KILL_SWITCH_ACTIVE)
 
     def on_kill_release(self, m: KillRelease) -> None:
         """The kill of that number is over, or waits for a second person. The risk engine tells which."""

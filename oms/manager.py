@@ -55,6 +55,8 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
     def on_instrument_defined(self, m: InstrumentDefined) -> None:
         """Where an instrument trades."""
         self.memory.instrument_venue[m.instrument] = m.venue
+        if m.underlying or m.instrument in self.memory.underlyings:
+            self.memory.underlyings[m.instrument] = m.underlying
         super().on_instrument_defined(m)
         self.learn_kin(m)
 

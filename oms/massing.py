@@ -1,4 +1,4 @@
-"""CancelAll: every open order in a scope, canceled one by one, so that nobody else's can be hit; and how far it is."""
+"""CancelAll: every open order in a scope is canceled, nobody else's is hit; and how far it is."""
 
 from __future__ import annotations
 
@@ -14,38 +14,33 @@ from journal.messages.scopes import covers
 from oms.instructions import Sweep
 from oms.lists import Lists
 from oms.order import Order
+from oms.together import Together
 from oms.transitions import Event
 
 _MAY_CANCEL_ANYBODYS = (SourceRole.OPERATOR, SourceRole.RISK, SourceRole.SUPERVISOR)
-_UNJUDGED = (ScopeType.UNDEFINED, ScopeType.GROUP, ScopeType.UNDERLYING, ScopeType.DESTINATION)
-"""Scopes that name what an order here does not carry: refused rather than read as nothing."""
 _SIDES = (0, 1, 2, 3, 4)
 
 
-class Massing(Lists):
+class Massing(Lists, Together):
     """Sweeps: a CancelAll each, until its last order has an end."""
 
     def on_cancel_all(self, m: CancelAll) -> None:
         """Cancel what it covers and its asker may cancel: anybody's for an operator, risk and the supervisor, else its own."""
         sweep = Sweep(m.encode(), self.ctx.seq)
-        if m.scope_type in _UNJUDGED or m.scope_type not in ScopeType.__members__.values() or m.side not in _SIDES:
+        if not self._judged(m) or m.side not in _SIDES:
             self._say(sweep, reason=Reason.INVALID_FILTER, final=True)
             return
         anybodys = self.memory.roles.get(self.ctx.source) in _MAY_CANCEL_ANYBODYS
         source = self.ctx.source
         matched = self.open_orders(
-            lambda o: (
-                o.source != 0 and (anybodys or o.source == source) and m.side in (0, o.side) and covers(m, self.subject(o))
-            )
+            lambda o: o.source != 0 and (anybodys or o.source == source) and m.side in (0, o.side) and self._covered(m, o)
         )
         sweep.matched, sweep.pending, sweep.busy = len(matched), [o.order_id for o in matched], True
         i = self.memory.instructions
         i.sweeps[sweep.request_seq] = sweep
         for order in matched:
             i.swept.setdefault(order.order_id, []).append(sweep.request_seq)
-        for order in matched:
-            if not order.closed and order.cancel is None:
-                self.cancel(order, Event.CANCEL_ASKED, version=0, reason=m.reason or Reason.USER_REQUEST)
+        self.cancel_together(matched, Event.CANCEL_ASKED, reason=m.reason or Reason.USER_REQUEST)
         sweep.busy = False
         for order in matched:
             self._count_sweep(sweep, order)
@@ -53,6 +48,22 @@ class Massing(Lists):
             self._say(sweep)
         else:
             self._finish_sweep(sweep)
+
+    def _judged(self, m: CancelAll) -> bool:
+        """Whether its scope is one; what nobody has defined is refused rather than read as nothing."""
+        if m.scope_type == ScopeType.GROUP:
+            return m.scope_group in self.memory.latch.groups
+        if m.scope_type == ScopeType.DESTINATION:
+            return m.scope_source != 0 and any(self.gateway_of(d) == m.scope_source for d in self.memory.routes)
+        return m.scope_type in ScopeType.__members__.values() and m.scope_type != ScopeType.UNDEFINED
+
+    def _covered(self, m: CancelAll, order: Order) -> bool:
+        if m.scope_type == ScopeType.GROUP:
+            return self.memory.latch.covers(m, self.subject(order))
+        if m.scope_type == ScopeType.DESTINATION:
+            # A connection is named by the source of its gateway; an order that went by none is of none.
+            return order.destination != 0 and self.gateway_of(order.destination) == m.scope_source
+        return covers(m, self.subject(order))
 
     def moved(self, order: Order) -> None:
         """An order of a sweep has ended, or its cancel was refused."""

@@ -48,6 +48,8 @@ class Route(msgspec.Struct, array_like=True):
     venue: int
     account: int
     priority: int
+    gateway: int = 0
+    """The source that serves it; 0: the definition does not say."""
 
 
 class Gate(msgspec.Struct, array_like=True):
@@ -106,6 +108,8 @@ class Memory(msgspec.Struct, array_like=True):
     """account/instrument → the strategy that alone may trade it there."""
     rights: Rights = msgspec.field(default_factory=Rights)
     reconcile: Reconciling | None = None
+    underlyings: dict[int, int] = {}
+    """Of the instruments that have one."""
     left_shut: list[tuple[int, int, int]] = []
     """(venue, account, instrument or 0): gates to be opened, because nothing is compared any more."""
 

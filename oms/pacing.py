@@ -67,6 +67,16 @@ class Pacing(Destinations):
         self._arm_queue()
         return True
 
+    def fits_as_one(self, order: Order, action: int) -> bool:
+        """Whether one request for this order and others may go now. It was charged if so, as one."""
+        if not self.memory.pace.rules:
+            return True
+        pieces = self._pieces(order, action)
+        if self._in_the_way([p.key for p in pieces], action) or self._free_at(pieces, action):
+            return False
+        self._charge(order, action, pieces)
+        return True
+
     def ask(self, order: Order) -> None:
         """A query counts, and goes whatever is left: what it finds out is worth more than a new order."""
         before = self.memory.queries

@@ -22,14 +22,14 @@ from journal.messages import (
 )
 from journal.messages.quoting import is_quote_order, quote_order_id, quote_orders, valid_quote
 from oms.instructions import Protection, Quote
+from oms.native_quotes import NativeQuotes
 from oms.order import Order
-from oms.release import Releasing
 from oms.transitions import Event
 
 _MAY_CANCEL_ANYBODYS = (SourceRole.OPERATOR, SourceRole.RISK)
 
 
-class Quotes(Releasing):
+class Quotes(NativeQuotes):
     """Quotes and their protection. `mmp_*`: by configuration; 0 = not counted."""
 
     mmp_window_ns: int = 0
@@ -62,6 +62,7 @@ class Quotes(Releasing):
             for order_id in (bid, ask):
                 if order_id:
                     i.quote_of[order_id] = key
+        self.gather(m)
         for new in orders:
             self.on_new_order(new)
         protection = i.protections.get(_group(source, m.account, m.mmp_group)) if m.mmp_group else None
@@ -70,6 +71,7 @@ class Quotes(Releasing):
                 order = self.memory.orders[new.order_id]
                 if not order.closed:
                     self.step(order, Event.RISK_REJECT, reason=Reason.MMP_TRIGGERED)
+        self.gathered(seq)
 
     def on_cancel_quotes(self, m: CancelQuotes) -> None:
         """Pull the quotes that match all that is given; an operator's or risk's word pulls anybody's."""
@@ -102,7 +104,7 @@ class Quotes(Releasing):
     def moved(self, order: Order) -> None:
         """A side of a quote has moved: say how the quote is, when that has changed."""
         i = self.memory.instructions
-        if not (i.holds or i.ends or i.list_of or i.swept or i.later or i.quote_of):
+        if not (i.holds or i.ends or i.list_of or i.swept or i.later or i.quote_of or i.native_quotes):
             return  # as for most orders: nothing depends on any
         super().moved(order)
         key = i.quote_of.get(order.order_id) if i.quote_of else None

@@ -17,7 +17,7 @@ from journal.messages import (
 )
 from journal.messages.persons import Asked, Author
 from riskengine.controlled import scope_key
-from riskengine.deadman import DeadMan
+from riskengine.countdown import Countdowns
 from riskengine.limits import SPECIFICITY, Limit
 from riskengine.standing import current
 
@@ -31,7 +31,7 @@ _KEPT_BACK = (RiskCheck.FUNDS, RiskCheck.MARGIN)
 """Their bound is what must stay: a smaller one allows more."""
 
 
-class Approvals(DeadMan):
+class Approvals(Countdowns):
     """What a person asks of a limit. The loader's word, which is the configuration's, holds as it comes."""
 
     def on_risk_limit_set(self, m: RiskLimitSet) -> None:

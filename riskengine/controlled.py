@@ -58,6 +58,8 @@ class Rules(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     keep: Keep = Keep()
     """How long closed children and parents are kept."""
     watches: list[Watch] = []
+    dead_men: list[tuple[int, int]] = []
+    """(venue, ns): after so long without a sign of life the venue cancels everything."""
 
 
 class Told(msgspec.Struct, array_like=True):
@@ -66,6 +68,21 @@ class Told(msgspec.Struct, array_like=True):
     ts: int
     count: int = 0
     body: bytes = b""
+
+
+class Countdown(msgspec.Struct, array_like=True):
+    """One connection to a venue and account, and the timer that is held through it."""
+
+    venue: int
+    account: int
+    gateway: int
+    """The source that serves it; 0: not known before it says something."""
+    ready: bool = False
+    armed: bool = False
+    shut: bool = False
+    """The venue is under maintenance."""
+    told: bool = False
+    """People know that the venue does not take it."""
 
 
 class Control(msgspec.Struct, array_like=True):
@@ -88,6 +105,8 @@ class Control(msgspec.Struct, array_like=True):
     alerts: int = 0
     differences: list[int] = []
     """The newest frames that say how we and a venue differ: an approval of one is the OMS's business."""
+    countdowns: dict[int, Countdown] = {}
+    """By destination: the timers that venues have."""
 
 
 def scope_key(scope: Scope) -> str:

@@ -12,7 +12,6 @@ from journal.messages import (
     AlertSeverity,
     AlertState,
     CancelAll,
-    CancelOrder,
     Heartbeat,
     HeartbeatLost,
     KillLevel,
@@ -100,14 +99,8 @@ class DeadMan(Bans):
         return True
 
     def cancel_all(self, scope: Scope, reason: Reason) -> None:
-        """Ask for the cancel of every order in a scope: in one frame, or one by one where the OMS does not judge the scope."""
-        if scope.scope_type not in (ScopeType.GROUP, ScopeType.UNDERLYING):
-            self.ctx.emit(CancelAll(request=self.ctx.seq, reason=reason, **scope_of(scope)))
-            return
-        for order_id in sorted(self.memory.exposure.orders):
-            held = self.memory.exposure.orders[order_id]
-            if self.control.latch.covers(scope, self.view.subject_of(held)):
-                self.ctx.emit(CancelOrder(order_id=held.order_id, reason=reason))
+        """Ask for the cancel of every order in a scope."""
+        self.ctx.emit(CancelAll(request=self.ctx.seq, reason=reason, **scope_of(scope)))
 
 
 def scope_of_watch(watch: Watch) -> Scope:

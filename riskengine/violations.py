@@ -23,6 +23,7 @@ from riskengine.approvals import EXPIRIES, Approvals
 from riskengine.bans import BANS
 from riskengine.conduct import offender
 from riskengine.controlled import Told, scope_of
+from riskengine.countdown import COUNTDOWNS
 from riskengine.deadman import WATCHES
 from riskengine.kills import APPROVALS
 from riskengine.limits import Limit
@@ -141,6 +142,8 @@ class Violations(Approvals):
             self.lift_bans()
         elif kind == WATCHES // _KIND:
             self.watch_due(number)
+        elif kind == COUNTDOWNS // _KIND:
+            self.countdown_due(number)
         elif kind == EXPIRIES // _KIND:
             self.expire_limits()
         elif kind == VIOLATIONS // _KIND:

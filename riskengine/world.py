@@ -34,7 +34,7 @@ from riskengine.memory import Barred, Instrument, Memory, Owner, Seen, Touch
 from riskengine.view import View
 from riskengine.windows import note
 
-_GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
+GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTINED, SourceStateCode.REPLACED)
 
 
 class World:
@@ -129,7 +129,7 @@ class World:
 
     def on_source_state(self, m: SourceState) -> None:
         """A gateway that died says nothing any more."""
-        if m.state in _GONE:
+        if m.state in GONE:
             for seen in self.memory.gates.values():
                 if seen.source == m.source:
                     seen.value, seen.seq, seen.ts = GatewayPhase.DISCONNECTED, self.ctx.seq, self.ctx.now

@@ -6,12 +6,21 @@ import hashlib
 import json
 from typing import Any
 
-from journal.messages import REGISTRY, RoutedCancel, RoutedOrder, RoutedQuery, RoutedReplace
+from journal.messages import (
+    REGISTRY,
+    RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
+    RoutedOrder,
+    RoutedQuery,
+    RoutedQuote,
+    RoutedReplace,
+)
 from journal.messages.derive import schema_text, wire_rules
 from journal.messages.schema import USER_KIND_MIN, Layout
 from sequencer.kernel._sequencer import ffi
 
-AWAITED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+AWAITED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedDeadMan, RoutedQuote)
 """What a gateway holds until it is on disk, and then acts on: a sync that covers one of these is not put off."""
 
 

@@ -11,10 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, VenueEvent
+from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, Triggered, VenueEvent
 from apps.venue.rules import Rules
 from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
+STOPS = {OrdType.STOP: OrdType.MARKET, OrdType.STOP_LIMIT: OrdType.LIMIT}
+"""What waits for a trade at its price, and what it is from then on."""
 Levels = list[tuple[int, int]]
 """(px, qty), best first."""
 
@@ -53,6 +55,15 @@ class Order:
         return f"Order({self.order_id} {self.side.name} {self.leaves_qty}/{self.order_qty} @ {self.px} account {self.account})"
 
 
+class Stop(NamedTuple):
+    """An order that waits for its price: a trade at `stop_px` or beyond. `limit_px` None: it is then a market order."""
+
+    order: Order
+    limit_px: int | None
+    tif: TimeInForce
+    stop_px: int
+
+
 class Step(NamedTuple):
     """One thing an incoming order meets: `maker` None is recorded liquidity."""
 
@@ -76,11 +87,12 @@ class Venue(Protocol):
         px: int,
         now_ns: int,
         post_only: bool = False,
+        stop_px: int = 0,
     ) -> list[VenueEvent]: ...
 
-    def cancel(self, *, order_id: int, now_ns: int) -> list[VenueEvent]: ...
+    def cancel(self, *, order_id: int, now_ns: int, reason: Reason = Reason.USER_REQUEST) -> list[VenueEvent]: ...
 
-    def replace(self, *, order_id: int, qty: int, px: int, now_ns: int) -> list[VenueEvent]: ...
+    def replace(self, *, order_id: int, qty: int, px: int, now_ns: int, stop_px: int = 0) -> list[VenueEvent]: ...
 
     def depth(self, limit: int) -> tuple[Levels, Levels]: ...
 
@@ -93,6 +105,8 @@ class Desk(ABC):
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.orders: dict[int, Order] = {}  # resting ones only
+        self.stops: dict[int, Stop] = {}  # those that wait for their price, oldest first
+        self.last_px = 0  # of the last public trade; 0: none yet
         self.last_order_id = 0
         self.last_trade_id = 0
 
@@ -136,23 +150,37 @@ class Desk(ABC):
         px: int,
         now_ns: int,
         post_only: bool = False,
+        stop_px: int = 0,
     ) -> list[VenueEvent]:
-        """Accept, match, then rest or expire. Market orders have px 0 and never rest. GTX is GTC with post_only."""
+        """Accept, match, then rest or expire. Market orders have px 0 and never rest. GTX is GTC with post_only. A stop waits
+        for `stop_px` before that."""
         if order_id <= self.last_order_id:
             raise ValueError(f"order_id {order_id} after {self.last_order_id}: ids must ascend")
         self.last_order_id = order_id
         post_only = post_only or tif == TimeInForce.GTX
-        refusal = self._refusal(side, ord_type, tif, qty, px, post_only)
+        stops = ord_type in STOPS
+        refusal = self._stop_refusal(stop_px, post_only) if stops else None
+        if refusal is None:
+            refusal = self._refusal(side, STOPS.get(ord_type, ord_type), tif, qty, px, post_only)
         if refusal is not None:
             return [Refused(order_id, account, refusal, now_ns)]
         order = Order(
             order_id=order_id, account=account, side=side, px=px, order_qty=qty, post_only=post_only, entered_ns=now_ns
         )
-        events: list[VenueEvent] = [Accepted(order_id, account, side, px, qty, now_ns)]
-        limit_px = None if ord_type == OrdType.MARKET else px
-        if tif == TimeInForce.FOK and self._available(order, limit_px) < qty:
+        events: list[VenueEvent] = [Accepted(order_id, account, side, px, qty, now_ns, stop_px if stops else 0)]
+        limit_px = None if STOPS.get(ord_type, ord_type) == OrdType.MARKET else px
+        if stops:
+            self.stops[order_id] = Stop(order, limit_px, tif, stop_px)
+        else:
+            self._work(order, limit_px, tif, events, now_ns)
+        self._trigger(events, now_ns)
+        return self._flush(events)
+
+    def _work(self, order: Order, limit_px: int | None, tif: TimeInForce, events: list[VenueEvent], now_ns: int) -> None:
+        """Match, then rest or expire."""
+        if tif == TimeInForce.FOK and self._available(order, limit_px) < order.leaves_qty:
             events.append(_expired(order, Reason.NOT_FILLED_IMMEDIATELY, now_ns))
-            return self._flush(events)
+            return
         met_self = self._take(order, limit_px, events, now_ns)
         if order.leaves_qty:
             if met_self:
@@ -161,20 +189,46 @@ class Desk(ABC):
                 events.append(_expired(order, Reason.NOT_FILLED_IMMEDIATELY, now_ns))
             else:
                 self._keep(order)
-        return self._flush(events)
 
-    def cancel(self, *, order_id: int, now_ns: int) -> list[VenueEvent]:
+    def _trigger(self, events: list[VenueEvent], now_ns: int) -> None:
+        """Let go the stops whose price has traded, oldest first; what they trade may let go others."""
+        while True:
+            reached = next((stop for stop in self.stops.values() if self._reached(stop)), None)
+            if reached is None:
+                return
+            order = reached.order
+            del self.stops[order.order_id]
+            events.append(Triggered(order.order_id, order.account, order.side, order.px, now_ns))
+            self._work(order, reached.limit_px, reached.tif, events, now_ns)
+
+    def _reached(self, stop: Stop) -> bool:
+        if not self.last_px:
+            return False
+        return self.last_px >= stop.stop_px if stop.order.side == Side.BUY else self.last_px <= stop.stop_px
+
+    def _stop_refusal(self, stop_px: int, post_only: bool) -> Reason | None:
+        if post_only:
+            return Reason.INVALID_EXEC_INST
+        fits = self.rules.tick <= stop_px <= self.rules.max_px and stop_px % self.rules.tick == 0
+        return None if fits else Reason.INVALID_STOP_OR_TRIGGER
+
+    def cancel(self, *, order_id: int, now_ns: int, reason: Reason = Reason.USER_REQUEST) -> list[VenueEvent]:
+        stop = self.stops.pop(order_id, None)
+        if stop is not None:
+            return [_canceled(stop.order, reason, now_ns)]
         order = self.orders.get(order_id)
         if order is None:
             return [Refused(order_id, 0, Reason.UNKNOWN_AT_VENUE, now_ns)]
-        return self._flush([self._cancel(order, Reason.USER_REQUEST, now_ns)])
+        return self._flush([self._cancel(order, reason, now_ns)])
 
-    def replace(self, *, order_id: int, qty: int, px: int, now_ns: int) -> list[VenueEvent]:
+    def replace(self, *, order_id: int, qty: int, px: int, now_ns: int, stop_px: int = 0) -> list[VenueEvent]:
         """`qty` is the new total. Down at the same price keeps priority; all else re-enters the book as if new.
 
         Like the venue this stands for, a replace at or below the executed quantity, or of a post-only order into the
-        opposite side, cancels the order.
+        opposite side, cancels the order. `stop_px`: of a stop that waits; 0 leaves it.
         """
+        if order_id in self.stops:
+            return self._replace_stop(self.stops[order_id], qty, px, stop_px, now_ns)
         order = self.orders.get(order_id)
         if order is None:
             return [Refused(order_id, 0, Reason.UNKNOWN_AT_VENUE, now_ns)]
@@ -189,7 +243,31 @@ class Desk(ABC):
             return self._flush([self._cancel(order, Reason.POST_ONLY_WOULD_TAKE, now_ns)])
         if px == order.px and qty < order.order_qty:
             return self._flush([self._shrink(order, qty, now_ns)])
-        return self._flush(self._reenter(order, qty, px, now_ns))
+        events = self._reenter(order, qty, px, now_ns)
+        self._trigger(events, now_ns)
+        return self._flush(events)
+
+    def _replace_stop(self, stop: Stop, qty: int, px: int, stop_px: int, now_ns: int) -> list[VenueEvent]:
+        order, stop_px = stop.order, stop_px or stop.stop_px
+        market = stop.limit_px is None
+        refusal = self._stop_refusal(stop_px, post_only=False) or self.rules.refusal(
+            ord_type=OrdType.MARKET if market else OrdType.LIMIT, qty=qty, px=px
+        )
+        if refusal is None and (qty, px, stop_px) == (order.order_qty, order.px, stop.stop_px):
+            refusal = Reason.REPLACE_HAS_NO_EFFECT
+        if refusal is not None:
+            return [Refused(order.order_id, order.account, refusal, now_ns)]
+        order.order_qty = order.leaves_qty = qty
+        order.px = px
+        self.stops[order.order_id] = stop._replace(limit_px=None if market else px, stop_px=stop_px)
+        events: list[VenueEvent] = [_amended(order, kept_priority=True, now_ns=now_ns, stop_px=stop_px)]
+        self._trigger(events, now_ns)
+        return self._flush(events)
+
+    def resume_stop(self, order: Order, *, ord_type: OrdType, tif: TimeInForce, stop_px: int) -> None:
+        """A stop that waited before the venue was started anew waits on."""
+        limit_px = None if STOPS[ord_type] == OrdType.MARKET else order.px
+        self.stops[order.order_id] = Stop(order, limit_px, tif, stop_px)
 
     def resume(self, order: Order, now_ns: int) -> list[VenueEvent]:
         """An order that rested before the venue was started anew goes to the end of its queue, and trades first if it can."""
@@ -261,7 +339,7 @@ class Desk(ABC):
 
     def _cancel(self, order: Order, reason: Reason, now_ns: int) -> VenueEvent:
         self._drop(order)
-        return Canceled(order.order_id, order.account, order.side, order.cum_qty, order.leaves_qty, reason, now_ns)
+        return _canceled(order, reason, now_ns)
 
     def _shrink(self, order: Order, qty: int, now_ns: int) -> VenueEvent:
         by = order.order_qty - qty
@@ -310,17 +388,25 @@ class Desk(ABC):
             assert order.leaves_qty > 0  # a resting order has something left
             assert order.cum_qty + order.leaves_qty == order.order_qty
             assert order.px % self.rules.tick == 0
+        for order_id, stop in self.stops.items():
+            assert order_id == stop.order.order_id
+            assert order_id not in self.orders  # it waits beside the book
+            assert not self._reached(stop)
 
 
 def _is_self(taker: Order, maker: Order | None) -> bool:
     return maker is not None and maker.account == taker.account and taker.account != 0
 
 
+def _canceled(order: Order, reason: Reason, now_ns: int) -> Canceled:
+    return Canceled(order.order_id, order.account, order.side, order.cum_qty, order.leaves_qty, reason, now_ns)
+
+
 def _expired(order: Order, reason: Reason, now_ns: int) -> Expired:
     return Expired(order.order_id, order.account, order.side, order.cum_qty, order.leaves_qty, reason, now_ns)
 
 
-def _amended(order: Order, *, kept_priority: bool, now_ns: int) -> Amended:
+def _amended(order: Order, *, kept_priority: bool, now_ns: int, stop_px: int = 0) -> Amended:
     return Amended(
         order.order_id,
         order.account,
@@ -331,4 +417,5 @@ def _amended(order: Order, *, kept_priority: bool, now_ns: int) -> Amended:
         order.leaves_qty,
         kept_priority,
         now_ns,
+        stop_px,
     )

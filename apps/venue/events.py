@@ -20,6 +20,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     px: int  # 0 for a market order
     order_qty: int
     ts: int
+    stop_px: int = 0  # of a stop: it waits for this price
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -59,11 +60,22 @@ class Amended(msgspec.Struct, frozen=True, gc=False):
     leaves_qty: int
     kept_priority: bool
     ts: int
+    stop_px: int = 0  # of a stop that waits
+
+
+class Triggered(msgspec.Struct, frozen=True, gc=False):
+    """The price of a stop has traded: it works from here on."""
+
+    order_id: int
+    account: int
+    side: Side
+    px: int  # 0 for a market order
+    ts: int
 
 
 class Canceled(msgspec.Struct, frozen=True, gc=False):
     """Done by request: USER_REQUEST, or a replace that the venue turned into a cancel: REPLACE_BELOW_CUM,
-    POST_ONLY_WOULD_TAKE."""
+    POST_ONLY_WOULD_TAKE; or because no request came: DEAD_MAN_FIRED."""
 
     order_id: int
     account: int
@@ -104,4 +116,4 @@ class LevelChanged(msgspec.Struct, frozen=True, gc=False):
     qty: int
 
 
-VenueEvent = Accepted | Refused | Filled | Amended | Canceled | Expired | Printed | LevelChanged
+VenueEvent = Accepted | Refused | Filled | Amended | Triggered | Canceled | Expired | Printed | LevelChanged

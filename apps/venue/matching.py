@@ -64,6 +64,7 @@ class MatchingEngine(Desk):
         maker = step.maker
         assert maker is not None
         self.last_trade_id += 1
+        self.last_px = step.px
         events: list[VenueEvent] = [
             Printed(self.last_trade_id, step.px, qty, taker.side, now_ns),
             self._fill(maker, px=step.px, qty=qty, maker=True, now_ns=now_ns),

@@ -95,6 +95,8 @@ class RecordedVenue(Desk):
                     fill_qty = min(left, order.leaves_qty)
                     left -= fill_qty
                     self._fill_resting(order, fill_qty, events, now_ns)
+        self.last_px = px
+        self._trigger(events, now_ns)
         return events
 
     # The book as recorded, without what we took.

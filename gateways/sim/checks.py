@@ -12,17 +12,23 @@ from gateways.sim.mapping import Listing
 from gateways.sim.order_view import OrderView
 from journal.messages import (
     NULL,
+    DeadManAction,
     EmulatedTrigger,
     MassQuote,
     NewOrder,
     Reason,
     ReplaceOrder,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
+    RoutedQuote,
     RoutedReplace,
+    ScopeType,
     content_hash,
     replace_hash,
 )
+from journal.messages.quoting import quote_hash
 
 _REPLACE_KINDS: tuple[int, ...] = (0, ReplaceOrder.KIND)
 _NEW_KINDS: tuple[int, ...] = (0, NewOrder.KIND, EmulatedTrigger.KIND, MassQuote.KIND)
@@ -77,7 +83,7 @@ def refusal(
         # Cancels always go, also while the download runs, and whatever the kill switch says.
         if not situation.logged_on:
             return Reason.GATEWAY_NOT_READY
-        return None if view.order_of.get(m.orig_request_seq) == m.order_id else Reason.UNKNOWN_ORDER
+        return None if view.is_of(m.orig_request_seq, m.order_id) else Reason.UNKNOWN_ORDER
     if not situation.ready:
         return Reason.GATEWAY_NOT_READY
     if view.killed(m):
@@ -89,11 +95,51 @@ def refusal(
         return Reason.UNKNOWN_INSTRUMENT
     if isinstance(m, RoutedOrder) and m.order_id in view.orders:
         return Reason.DUPLICATE_ORDER_ID
-    if isinstance(m, RoutedReplace) and view.order_of.get(m.orig_request_seq) != m.order_id:
+    if isinstance(m, RoutedReplace) and not view.is_of(m.orig_request_seq, m.order_id):
         return Reason.UNKNOWN_ORDER
     if caps.order_age_ns and situation.now_ns - ts > caps.order_age_ns:
         return Reason.TOO_OLD_TO_SEND
     return _risk_pass(m, seq=seq, ts=ts, epoch=epoch, view=view) or _hard_caps(m, listing, caps)
+
+
+def refusal_of_quote(
+    m: RoutedQuote, sides: list[RoutedOrder], *, seq: int, ts: int, epoch: int, view: OrderView, caps: HardCaps,
+    situation: Situation,
+) -> Reason | None:  # fmt: skip
+    """Why this quote must not leave. Each of its sides has to pass as an order does, by the pass that risk gave to it; where
+    one does not, none leaves. The quote names the last of these passes, and has the hash of what they are about."""
+    for side in sides:
+        reason = refusal(side, seq=seq, ts=ts, epoch=epoch, view=view, caps=caps, situation=situation)
+        if reason:
+            return reason
+    proven = sides and (m.risk_seq, m.content_hash) == (
+        max(side.risk_seq for side in sides), quote_hash([side.content_hash for side in sides])
+    )  # fmt: skip
+    return None if proven else Reason.RISK_PASS_MISSING_OR_DIFFERENT
+
+
+def refusal_of_account(
+    m: RoutedCancelAll | RoutedDeadMan, *, seq: int, ts: int, epoch: int, view: OrderView, situation: Situation
+) -> Reason | None:
+    """As `refusal`, for what is about the whole account. It only takes orders away, so it goes whenever a cancel does."""
+    if situation.released_seq < seq:
+        return Reason.NOT_RELEASED
+    if epoch != view.epoch:
+        return Reason.STALE_EPOCH
+    if not situation.connected:
+        return Reason.NOT_CONNECTED
+    if not situation.logged_on:
+        return Reason.GATEWAY_NOT_READY
+    if m.account != view.account:
+        return Reason.UNKNOWN_ACCOUNT
+    if isinstance(m, RoutedCancelAll):
+        whole = (m.scope_type, m.scope_account, m.side) == (ScopeType.ACCOUNT, m.account, 0)
+        return None if whole else Reason.NOT_SUPPORTED_BY_VENUE
+    if m.action not in (DeadManAction.ARM, DeadManAction.REFRESH, DeadManAction.DISARM):
+        return Reason.INVALID_VALUE
+    # A sign of life that has lain about for as long as it is good for is none.
+    stale = m.action != DeadManAction.DISARM and situation.now_ns - ts >= m.timeout_ns
+    return Reason.TOO_OLD_TO_SEND if stale else None
 
 
 def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int, view: OrderView) -> Reason | None:

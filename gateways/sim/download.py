@@ -163,7 +163,7 @@ class Download:
             return request(request_id, "myTrades", {"fromId": ask.from_id, "limit": TRADES_PAGE} | since)
         if ask.what in _METHODS:
             return request(request_id, _METHODS[ask.what])
-        return request(request_id, "order.status", {"origClientOrderId": self.ids.text(ask.seq)})
+        return request(request_id, "order.status", {"origClientOrderId": self.view.client_id(self.ids, ask.seq, ask.order_id)})
 
     def answered(self, ask: Ask, response: Response, now_ns: int) -> list[Out]:
         """What the answer means. QuestionFailed if it is none."""
@@ -194,8 +194,7 @@ class Download:
         first_look = self.view.last_trade_no == 0
         for row in rows:
             listing = self.view.listing_named(row.symbol)
-            seq = self.ids.seq(row.client_order_id)
-            order_id = self.view.order_of.get(seq, 0)
+            seq, order_id = self.view.named(self.ids, row.client_order_id)
             if listing is None:
                 raise _unknown_symbol("trade", row.symbol)
             seen = (listing.instrument, row.id) in self.view.trades_seen
@@ -203,7 +202,7 @@ class Download:
             history = not order_id and (first_look or (self.compares and not seen and row.id <= self.view.last_trade_no))
             if history or (seen and not self.compares):
                 continue
-            known = Known(seq if order_id else 0, order_id, self.view.account)
+            known = Known(seq, order_id, self.view.account)
             fill = downloaded_fill(row, listing, known, self.view.currencies)
             self.view.said(fill)
             out.append(Out(fill, flags=FILL_ROW))
@@ -261,12 +260,11 @@ class Download:
         out = []
         for row in decode_orders(response.result):
             listing = self.view.listing_named(row.symbol)
-            seq = self.ids.seq(row.orig_client_order_id)
-            order_id = self.view.order_of.get(seq, 0)
+            seq, order_id = self.view.named(self.ids, row.orig_client_order_id)
             # Ours are asked for one by one; one that we hold for closed shows only here.
             if listing is None or (order_id and (not self.compares or order_id in self.view.orders)):
                 continue
-            known = Known(seq if order_id else 0, order_id, self.view.account)
+            known = Known(seq, order_id, self.view.account)
             update = status_update(row, listing, known, exec_type=ExecType.ORDER_STATUS, channel=Channel.DOWNLOAD)
             out.append(Out(update, flags=SNAPSHOT_ROW))
         return out

@@ -14,23 +14,39 @@ import itertools
 
 import msgspec
 
-from gateways.sim.checks import HardCaps, Situation, refusal
+from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account, refusal_of_quote
 from gateways.sim.download import Ask, Download, QuestionFailed
+from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     END_REASONS,
     Known,
     Unsendable,
+    dead_man_params,
+    mass_canceled,
     modify_params,
     place_params,
     push_fill,
     push_update,
+    quote_params,
+    quote_updates,
+    rate_limit_usage,
+    reason_of,
     rejected,
     request,
     request_rejected,
 )
 from gateways.sim.order_view import OrderView
 from gateways.sim.session import NEVER, Complaints, Out, raw_parts
-from gateways.sim.wire import BadFrame, ErrorBody, OrderTradeUpdate, Response, decode_api
+from gateways.sim.wire import (
+    BadFrame,
+    ErrorBody,
+    OrderTradeUpdate,
+    Response,
+    decode_api,
+    decode_counting_down,
+    decode_mass_canceled,
+    decode_quoted,
+)
 from journal.messages import (
     ConnectionState,
     CxlRejResponseTo,
@@ -44,15 +60,20 @@ from journal.messages import (
     OrderSent,
     Protocol,
     QueryType,
+    RateLimitUsage,
     Reason,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     SendRefused,
     StreamStatus,
     SupportType,
     Transport,
+    VenueDeadMan,
     VenueErrorCode,
 )
 from journal.messages.client_ids import ClientIds
@@ -63,12 +84,17 @@ COMPARED_CONTENTS = 0b11000  # positions, balances
 _QUERIES = (QueryType.ORDER, QueryType.OPEN_ORDERS, QueryType.FILLS, QueryType.POSITIONS, QueryType.FUNDS)
 SUPPORTED = int(
     SupportType.CREATE_ORDER | SupportType.MODIFY_ORDER | SupportType.CANCEL_ORDER | SupportType.ORDER_ACK
-    | SupportType.ORDER | SupportType.TRADE
+    | SupportType.ORDER | SupportType.TRADE | SupportType.CANCEL_ALL | SupportType.DEAD_MAN
+    | SupportType.MASS_QUOTE | SupportType.NATIVE_TRIGGER | SupportType.RATE_LIMITS
 )  # fmt: skip
-METHODS = {RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel"}
+METHODS = {
+    RoutedOrder: "order.place", RoutedReplace: "order.modify", RoutedCancel: "order.cancel",
+    RoutedCancelAll: "openOrders.cancelAll", RoutedDeadMan: "account.countdownCancelAll", RoutedQuote: "quotes.place",
+}  # fmt: skip
 DOWNLOAD_AGAIN_NS = 1_000_000_000
 NOT_CONNECTED = (GatewayPhase.CONNECTING, GatewayPhase.DISCONNECTED, GatewayPhase.STOPPED)
 
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote
 Action = Out | bytes
 """What the driver does next: publish, or hand bytes to the socket."""
 
@@ -80,6 +106,7 @@ class Asked(msgspec.Struct, frozen=True):
     seq: int = 0
     ask: Ask | None = None
     download: Download | None = None
+    of_many: RoutedCancelAll | RoutedDeadMan | RoutedQuote | None = None
 
 
 class OrderEntry:
@@ -113,6 +140,7 @@ class OrderEntry:
         self._asked: dict[str, Asked] = {}
         self._numbers = itertools.count(1)
         self._event_number = 0  # `v` of the last push in this connection
+        self._usage_said: RateLimitUsage | None = None
 
     # The connection.
 
@@ -147,8 +175,7 @@ class OrderEntry:
     # Sequenced requests.
 
     def routed(
-        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery, *, seq: int, ts: int, epoch: int, released_seq: int,
-        now_ns: int,
+        self, m: Request, *, seq: int, ts: int, epoch: int, released_seq: int, now_ns: int,
     ) -> list[Action]:  # fmt: skip
         """A request at the head of the stream: send it, or refuse it with the reason."""
         if not self.view.is_ours(m.destination):
@@ -163,6 +190,13 @@ class OrderEntry:
             released_seq=released_seq,
             now_ns=now_ns,
         )
+        if isinstance(m, RoutedCancelAll | RoutedDeadMan):
+            reason = refusal_of_account(m, seq=seq, ts=ts, epoch=epoch, view=self.view, situation=situation)
+            if reason:
+                return [self._say(SendRefused(request_seq=seq, reason=reason), cause=seq)]
+            return self._send(m, seq, dead_man_params(m) if isinstance(m, RoutedDeadMan) else {}, now_ns)
+        if isinstance(m, RoutedQuote):
+            return self._quote(m, seq, ts, epoch, situation)
         reason = refusal(m, seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation)
         try:
             params = {} if reason else self._params(m, seq)
@@ -171,25 +205,55 @@ class OrderEntry:
         self.view.routed(m, seq)
         if reason:
             return [self._say(SendRefused(request_seq=seq, order_id=m.order_id, reason=reason), cause=seq)]
+        return self._send(m, seq, params, now_ns)
+
+    def _quote(self, m: RoutedQuote, seq: int, ts: int, epoch: int, situation: Situation) -> list[Action]:
+        parts = self.view.sides(m)
+        reason = refusal_of_quote(
+            m, [side for _, side in parts], seq=seq, ts=ts, epoch=epoch, view=self.view, caps=self.caps, situation=situation
+        )
+        params: dict[str, object] = {}
+        try:
+            if not reason:
+                sides = []
+                for part, side in parts:
+                    listing = self.view.listing(side.instrument)
+                    assert listing is not None
+                    sides.append((side, listing, f"{self.ids.text(seq)}/{part}"))
+                params = quote_params(sides)
+        except Unsendable as error:
+            reason = error.reason
+        self.view.routed(m, seq)
+        if reason:
+            return [self._say(SendRefused(request_seq=seq, reason=reason), cause=seq)]
+        return self._send(m, seq, params, situation.now_ns)
+
+    def _send(
+        self, m: RoutedOrder | RoutedReplace | RoutedCancel | RoutedCancelAll | RoutedDeadMan | RoutedQuote, seq: int,
+        params: dict[str, object], now_ns: int,
+    ) -> list[Action]:  # fmt: skip
+        of_many = m if isinstance(m, RoutedCancelAll | RoutedDeadMan | RoutedQuote) else None
+        order_id = 0 if isinstance(m, RoutedCancelAll | RoutedDeadMan | RoutedQuote) else m.order_id
         request_id = self.ids.text(seq)
         data = request(request_id, METHODS[type(m)], params)
-        self._asked[request_id] = Asked(now_ns, seq)
+        self._asked[request_id] = Asked(now_ns, seq, of_many=of_many)
         raw = raw_parts(
             data, stream=ORDER_STREAM, connection_epoch=self.connection_epoch, direction=Direction.OUT, request_seq=seq
         )
         sent = OrderSent(
-            request_seq=seq, order_id=m.order_id, handed_ts=now_ns, bytes=len(data), stream=ORDER_STREAM,
+            request_seq=seq, order_id=order_id, handed_ts=now_ns, bytes=len(data), stream=ORDER_STREAM,
             connection_epoch=self.connection_epoch,
         )  # fmt: skip
         return [data, *raw, Out(sent, cause=seq)]
 
     def _params(self, m: RoutedOrder | RoutedReplace | RoutedCancel, seq: int) -> dict[str, object]:
+        orig_id = "" if isinstance(m, RoutedOrder) else self.view.client_id(self.ids, m.orig_request_seq, m.order_id)
         if isinstance(m, RoutedCancel):
-            return {"origClientOrderId": self.ids.text(m.orig_request_seq), "newClientOrderId": self.ids.text(seq)}
+            return {"origClientOrderId": orig_id, "newClientOrderId": self.ids.text(seq)}
         listing = self.view.listing(m.instrument)
         assert listing is not None
         if isinstance(m, RoutedReplace):
-            return modify_params(m, listing, self.ids, seq)
+            return modify_params(m, listing, orig_id, self.ids.text(seq))
         return place_params(m, listing, self.ids.text(seq))
 
     def _query(self, m: RoutedQuery, seq: int, now_ns: int) -> list[Action]:
@@ -226,9 +290,32 @@ class OrderEntry:
         if asked is None:
             text = f"answer to nothing asked: id {m.id!r}, status {m.status}, {m.error.msg if m.error else ''}"
             raise BadFrame(VenueErrorCode.PROTOCOL, "answer to nothing asked", text)
+        usage = self._usage(m, now_ns)
+        return [*usage, *self._answered(asked, m, now_ns)]
+
+    def _usage(self, m: Response, now_ns: int) -> list[Action]:
+        """The venue's budgets, where they are not as it said last."""
+        if not m.rate_limits:
+            return []
+        try:
+            said = rate_limit_usage(
+                m.rate_limits, account=self.view.account, venue=self.view.venue, stream=ORDER_STREAM, now_ns=now_ns
+            )
+        except BadFrame as error:
+            return list(self.complaints.of(error))  # the answer itself counts all the same
+        if said == self._usage_said:
+            return []
+        self._usage_said = said
+        return [self._say(said)]
+
+    def _answered(self, asked: Asked, m: Response, now_ns: int) -> list[Action]:
         failed = m.error or (ErrorBody(m.status, "no error body") if m.status != 200 else None)
         if asked.ask is not None and asked.download is not None:
             return self._asked_for(asked.ask, asked.download, m, now_ns)
+        if isinstance(asked.of_many, RoutedQuote):
+            return self._quoted(asked.of_many, asked.seq, m, failed, now_ns)
+        if asked.of_many is not None:
+            return self._of_account(asked.of_many, asked.seq, m, failed)
         if asked.seq:
             return self._refused(asked.seq, m.status, failed, now_ns) if failed else []
         if failed:
@@ -248,6 +335,46 @@ class OrderEntry:
             return [self._say(rejected(m, seq, error))]
         to = CxlRejResponseTo.CANCEL if isinstance(m, RoutedCancel) else CxlRejResponseTo.REPLACE
         return [self._say(request_rejected(seq, m.order_id, to, error))]
+
+    def _quoted(self, m: RoutedQuote, seq: int, response: Response, failed: ErrorBody | None, now_ns: int) -> list[Action]:
+        """What became of each side of a quote. Those that are in say so by their own pushes."""
+        out: list[Action] = []
+        if failed is not None and response.status >= 500:
+            for order_id in self.view.quoted.get(seq, {}).values():
+                out += self._ask(Download.of_order(self.view, self.ids, order_id=order_id, request_seq=seq), now_ns)
+            return out
+        parts = dict(self.view.sides(m))
+        refs: dict[str, int] = {}
+        errors: dict[str, ErrorBody] = {} if failed is None else dict.fromkeys(parts, failed)
+        for row in decode_quoted(response.result) if failed is None else ():
+            part = row.client_order_id.rpartition("/")[2]
+            if part not in parts or row.client_order_id != f"{self.ids.text(seq)}/{part}":
+                raise BadFrame(VenueErrorCode.PROTOCOL, "quote side", f"answer to side {row.client_order_id[:64]!r}")
+            if row.error is not None:
+                errors[part] = row.error
+            else:
+                refs[part] = row.order_id
+        out += [self._say(rejected(parts[part], seq, error)) for part, error in errors.items()]
+        return out + [self._say(update) for update in quote_updates(m, seq, refs, errors)]
+
+    def _of_account(
+        self, m: RoutedCancelAll | RoutedDeadMan, seq: int, response: Response, failed: ErrorBody | None
+    ) -> list[Action]:
+        """What the venue answers to what is about the whole account."""
+        if isinstance(m, RoutedCancelAll):
+            if failed is None:
+                return [self._say(mass_canceled(m, seq, decode_mass_canceled(response.result).affected, Reason.UNDEFINED))]
+            reason = Reason.OUTCOME_UNKNOWN if response.status >= 500 else reason_of(failed)
+            return [self._say(mass_canceled(m, seq, 0, reason))]
+        fires_ts = decode_counting_down(response.result).fires_at * NS_PER_MS if failed is None else 0
+        state = VenueDeadMan(
+            fires_ts=fires_ts, account=m.account, venue=self.view.venue, state=m.action, confirmed=failed is None
+        )
+        out: list[Action] = [self._say(state)]
+        if failed is not None:
+            error = BadFrame(VenueErrorCode.PROTOCOL, f"countdown {failed.code}", f"countdown: {failed.code} {failed.msg}")
+            out += self.complaints.of(error, venue_code=failed.code)
+        return out
 
     def _push(self, m: OrderTradeUpdate, now_ns: int) -> list[Action]:
         missed = self._event_number and m.o.v > self._event_number + 1
@@ -270,12 +397,11 @@ class OrderEntry:
         return out
 
     def _known(self, place_id: str, request_id: str) -> Known:
-        place_seq, request_seq = self.ids.seq(place_id), self.ids.seq(request_id)
-        order_id = self.view.order_of.get(place_seq, 0)
+        place_seq, order_id = self.view.named(self.ids, place_id)
         if not order_id:
             return Known(account=self.view.account)
-        same = self.view.order_of.get(request_seq) == order_id
-        return Known(request_seq if same else place_seq, order_id, self.view.account)
+        request_seq, of = self.view.named(self.ids, request_id)
+        return Known(request_seq if of == order_id else place_seq, order_id, self.view.account)
 
     # Questions.
 

@@ -5,17 +5,29 @@ The venue's words, codes and decimals for orders stand here (and, as types, in w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from gateways.sim.decimals import NotExact, decimal_pair, decimal_text, mantissa
 from gateways.sim.mapping import NS_PER_MS, Listing
-from gateways.sim.wire import BadFrame, BalanceRow, EquityRow, ErrorBody, OrderRow, OrderTradeUpdate, PositionRow, TradeRow
+from gateways.sim.wire import (
+    BadFrame,
+    BalanceRow,
+    EquityRow,
+    ErrorBody,
+    OrderRow,
+    OrderTradeUpdate,
+    PositionRow,
+    RateLimitRow,
+    TradeRow,
+)
 from journal.messages import (
     NULL,
     Channel,
     CxlRejResponseTo,
+    DeadManAction,
     ExecInst,
     ExecType,
     FundsConfirmed,
@@ -26,24 +38,36 @@ from journal.messages import (
     PositionConfirmed,
     PositionSide,
     QuantityType,
+    QuoteStatus,
+    RateLimit,
+    RateLimitType,
+    RateLimitUsage,
     Reason,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
+    RoutedQuote,
     RoutedReplace,
     Side,
     StpMode,
     TimeInForce,
+    Trigger,
     VenueCancelReject,
     VenueErrorCode,
     VenueFill,
+    VenueMassCancelReport,
     VenueOrderUpdate,
+    VenueQuoteUpdate,
 )
-from journal.messages.client_ids import ClientIds
+from journal.messages.client_ids import TERMS
 
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET, "STOP_MARKET": OrdType.STOP, "STOP_LIMIT": OrdType.STOP_LIMIT}
+STOPS: dict[int, int] = {OrdType.STOP: OrdType.MARKET, OrdType.STOP_LIMIT: OrdType.LIMIT}
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTC}
 STATUSES = {
     "NEW": OrdStatus.NEW,
+    "UNTRIGGERED": OrdStatus.SUSPENDED,
     "PARTIALLY_FILLED": OrdStatus.PARTIALLY_FILLED,
     "FILLED": OrdStatus.FILLED,
     "CANCELED": OrdStatus.CANCELED,
@@ -51,12 +75,13 @@ STATUSES = {
 }
 EXECS = {
     "NEW": ExecType.NEW,
+    "TRIGGERED": ExecType.TRIGGERED,
     "CANCELED": ExecType.CANCELED,
     "EXPIRED": ExecType.EXPIRED,
     "AMENDMENT": ExecType.REPLACED,
     "TRADE": ExecType.TRADE,
 }
-OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
+OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED", "UNTRIGGERED")
 # Why an order ended, in the venue's word.
 END_REASONS = {
     "NONE": Reason.UNDEFINED,
@@ -67,6 +92,7 @@ END_REASONS = {
     "FOK_NOT_FILLED": Reason.NOT_FILLED_IMMEDIATELY,
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
+    "DEAD_MAN": Reason.DEAD_MAN_FIRED,
 }
 _ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")
 _UNSET = ("trigger", "trigger_direction", "trail_type", "peg_type", "expire_ts", "position_effect", "margin_mode")
@@ -77,7 +103,18 @@ _ONLY: dict[str, tuple[int, ...]] = {
     "stp_mode": (StpMode.UNDEFINED, StpMode.CANCEL_TAKER),
 }
 """Terms for which the venue has no words: the only values that can be sent. It always cancels the taker of a self-trade."""
+_ONLY_OF_STOPS = {name: plain for name, plain in _ONLY.items() if name != "stop_px"} | {
+    "trigger": (Trigger.UNDEFINED, Trigger.LAST)
+}
+"""The same of stops: it triggers by its last trade."""
+RATE_LIMIT_TYPES = {
+    "ORDERS": RateLimitType.CREATE_AND_MODIFY_ORDER, "REQUEST_WEIGHT": RateLimitType.REQUEST_WEIGHT,
+    "RAW_REQUESTS": RateLimitType.REQUEST,
+}  # fmt: skip
+_SECOND_NS = 1_000_000_000
+INTERVALS_NS = {"SECOND": _SECOND_NS, "MINUTE": 60 * _SECOND_NS, "HOUR": 3600 * _SECOND_NS, "DAY": 86_400 * _SECOND_NS}
 NEVER_EXISTED = -2013
+CLIENT_ID_MAX = TERMS["sim"].length_max
 # Why a request was refused, by the venue's number.
 REASONS = {
     -1003: Reason.RATE_LIMIT,
@@ -98,6 +135,7 @@ REASONS = {
     -2022: Reason.REDUCE_ONLY_AT_VENUE,
     -4003: Reason.QUANTITY_REFUSED,
     -4005: Reason.ORDER_EXCEEDS_LIMIT,
+    -4006: Reason.TRIGGER_REJECTED,
     -4013: Reason.PRICE_REFUSED,
     -4014: Reason.PRICE_REFUSED,
     -4015: Reason.UNSUPPORTED_AT_VENUE,
@@ -123,13 +161,20 @@ def request(request_id: str, method: str, params: dict[str, Any] | None = None) 
     return msgspec.json.encode({"id": request_id, "method": method, "params": params or {}})
 
 
+def post_only(m: RoutedOrder) -> bool:
+    """Whether it may not take."""
+    return bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE)
+
+
 def place_params(m: RoutedOrder, listing: Listing, client_id: str) -> dict[str, Any]:
     """Parameters of order.place; Unsendable where the venue has no such order."""
     if m.side not in (Side.BUY, Side.SELL):
         raise Unsendable(Reason.INVALID_SIDE)
-    if any(getattr(m, name) not in plain for name, plain in _ONLY.items()):
+    stop = m.ord_type in STOPS
+    if any(getattr(m, name) not in plain for name, plain in (_ONLY_OF_STOPS if stop else _ONLY).items()):
         raise Unsendable(Reason.NOT_SUPPORTED_BY_VENUE)
-    post_only = bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE)
+    if stop and (m.stop_px <= 0 or post_only(m)):
+        raise Unsendable(Reason.INVALID_EXEC_INST if post_only(m) else Reason.INVALID_STOP_OR_TRIGGER)
     if m.exec_inst & ~(ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE):
         raise Unsendable(Reason.INVALID_EXEC_INST)
     if m.order_qty <= 0:
@@ -140,41 +185,58 @@ def place_params(m: RoutedOrder, listing: Listing, client_id: str) -> dict[str, 
         "quantity": decimal_text(m.order_qty, listing.qty_exp),
         "newClientOrderId": client_id,
     }
-    if m.ord_type == OrdType.LIMIT:
+    if STOPS.get(m.ord_type, m.ord_type) == OrdType.LIMIT:
         if m.tif not in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK):
             raise Unsendable(Reason.INVALID_TIME_IN_FORCE)
-        if post_only and m.tif != TimeInForce.GTC:
+        if post_only(m) and m.tif != TimeInForce.GTC:
             raise Unsendable(Reason.INVALID_EXEC_INST)
         if m.price_px <= 0:
             raise Unsendable(Reason.INVALID_PRICE)
-        tif = "GTX" if post_only else TimeInForce(m.tif).name
+        tif = "GTX" if post_only(m) else TimeInForce(m.tif).name
         params |= {"type": "LIMIT", "timeInForce": tif, "price": decimal_text(m.price_px, listing.px_exp)}
-    elif m.ord_type == OrdType.MARKET:
-        if post_only:
+    elif STOPS.get(m.ord_type, m.ord_type) == OrdType.MARKET:
+        if post_only(m):
             raise Unsendable(Reason.INVALID_EXEC_INST)
         params["type"] = "MARKET"
     else:
         raise Unsendable(Reason.INVALID_ORD_TYPE)
+    if stop:
+        word = next(word for word, t in TYPES.items() if t == m.ord_type)
+        params |= {"type": word, "stopPrice": decimal_text(m.stop_px, listing.px_exp)}
     if m.exec_inst & ExecInst.DO_NOT_INCREASE:
         params["reduceOnly"] = True
     return params
 
 
-def modify_params(m: RoutedReplace, listing: Listing, ids: ClientIds, seq: int) -> dict[str, Any]:
+def quote_params(sides: list[tuple[RoutedOrder, Listing, str]]) -> dict[str, Any]:
+    """Parameters of quotes.place: each side with its client id; Unsendable where the venue has no such order."""
+    if any(len(client_id) > CLIENT_ID_MAX for _, _, client_id in sides):
+        raise Unsendable(Reason.NOT_SUPPORTED_BY_VENUE)  # of a scheme that leaves no room for the part
+    return {"quotes": [place_params(m, listing, client_id) for m, listing, client_id in sides]}
+
+
+def modify_params(m: RoutedReplace, listing: Listing, orig_id: str, client_id: str) -> dict[str, Any]:
     """Parameters of order.modify; both terms are always given."""
-    if (m.stop_px, m.display_qty) != (NULL, NULL) or m.expire_ts:
+    if m.display_qty != NULL or m.expire_ts:
         raise Unsendable(Reason.REPLACE_NOT_ALLOWED)
     if m.order_qty <= 0:
         raise Unsendable(Reason.INVALID_QUANTITY)
-    if m.price_px <= 0:
+    stop_market = m.stop_px != NULL and m.price_px == NULL
+    if not stop_market and m.price_px <= 0:
         raise Unsendable(Reason.INVALID_PRICE)
-    return {
+    if m.stop_px != NULL and m.stop_px <= 0:
+        raise Unsendable(Reason.INVALID_STOP_OR_TRIGGER)
+    params = {
         "symbol": listing.symbol,
-        "origClientOrderId": ids.text(m.orig_request_seq),
-        "newClientOrderId": ids.text(seq),
+        "origClientOrderId": orig_id,
+        "newClientOrderId": client_id,
         "quantity": decimal_text(m.order_qty, listing.qty_exp),
-        "price": decimal_text(m.price_px, listing.px_exp),
     }
+    if not stop_market:
+        params["price"] = decimal_text(m.price_px, listing.px_exp)
+    if m.stop_px != NULL:
+        params["stopPrice"] = decimal_text(m.stop_px, listing.px_exp)
+    return params
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -195,8 +257,9 @@ def push_update(push: OrderTradeUpdate, listing: Listing, known: Known) -> Venue
     """What a push says about an order, anything but a fill."""
     o = push.o
     return _update(
-        known, listing, channel=Channel.ORDER_STREAM, exec_type=_word(EXECS, o.x, "execution type"),
-        status=o.X, side=o.S, order_type=o.o, tif=o.f, qty=o.q, px=o.p, cum=o.z, ts=push.T or push.E, sending=push.E,
+        known, listing, channel=Channel.ORDER_STREAM,
+        exec_type=ExecType.SUSPENDED if (o.x, o.X) == ("NEW", "UNTRIGGERED") else _word(EXECS, o.x, "execution type"),
+        status=o.X, side=o.S, order_type=o.o, tif=o.f, qty=o.q, px=o.p, stop=o.sp, cum=o.z, ts=push.T or push.E, sending=push.E,
         seq=o.v, ref=o.i, client=o.C or o.c, reason=END_REASONS.get(o.r, Reason.VENUE_OTHER),
         text="" if o.r in END_REASONS else o.r[:500],
     )  # fmt: skip
@@ -206,23 +269,25 @@ def status_update(row: OrderRow, listing: Listing, known: Known, *, exec_type: E
     """What the answer to a question says about an order."""
     return _update(
         known, listing, channel=channel, exec_type=exec_type, status=row.status, side=row.side, order_type=row.type,
-        tif=row.time_in_force, qty=row.orig_qty, px=row.price, cum=row.executed_qty, ts=row.update_time, sending=0, seq=0,
-        ref=row.order_id, client=row.orig_client_order_id or row.client_order_id, reason=Reason.UNDEFINED, text="",
+        tif=row.time_in_force, qty=row.orig_qty, px=row.price, stop=row.stop_price, cum=row.executed_qty,
+        ts=row.update_time, sending=0, seq=0, ref=row.order_id, client=row.orig_client_order_id or row.client_order_id,
+        reason=Reason.UNDEFINED, text="",
     )  # fmt: skip
 
 
 def _update(
     known: Known, listing: Listing, *, channel: Channel, exec_type: ExecType, status: str, side: str, order_type: str,
-    tif: str, qty: str, px: str, cum: str, ts: int, sending: int, seq: int, ref: int, client: str, reason: Reason, text: str,
+    tif: str, qty: str, px: str, stop: str, cum: str, ts: int, sending: int, seq: int, ref: int, client: str,
+    reason: Reason, text: str,
 ) -> VenueOrderUpdate:  # fmt: skip
     try:
         order_qty, cum_qty = mantissa(qty, listing.qty_exp), mantissa(cum, listing.qty_exp)
-        price = mantissa(px, listing.px_exp)
+        price, stop_px = mantissa(px, listing.px_exp), mantissa(stop, listing.px_exp)
     except NotExact as error:
         raise BadFrame(VenueErrorCode.UNPARSED, "order numbers", f"order {client[:64]!r}: {error}") from None
     return VenueOrderUpdate(
         request_seq=known.request_seq, order_id=known.order_id, account=known.account, instrument=listing.instrument,
-        order_qty=order_qty, price_px=price or NULL, cum_qty=cum_qty,
+        order_qty=order_qty, price_px=price or NULL, stop_px=stop_px or NULL, cum_qty=cum_qty,
         leaves_qty=max(order_qty - cum_qty, 0) if status in OPEN_STATUSES else 0,
         exchange_ts=ts * NS_PER_MS, sending_ts=sending * NS_PER_MS, exchange_seq=seq, channel=channel, exec_type=exec_type,
         ord_status=_word(STATUSES, status, "order status"), side=_word(SIDES, side, "side"),
@@ -303,6 +368,51 @@ def margin_confirmed(row: EquityRow, currency: int, account: int, now_ns: int) -
 def reason_of(error: ErrorBody) -> Reason:
     """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
     return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def quote_updates(m: RoutedQuote, seq: int, refs: dict[str, int], errors: dict[str, ErrorBody]) -> Iterator[VenueQuoteUpdate]:
+    """How each entry of a quote is at the venue: `refs` by part of what is in, `errors` of what is not."""
+    for at, e in enumerate(m.entries):
+        bid, ask = f"{at}B", f"{at}A"
+        error = errors.get(bid) or errors.get(ask)
+        if bid in refs or ask in refs:
+            status = QuoteStatus.ACCEPTED
+        elif error is not None:
+            status = QuoteStatus.REJECTED
+        else:
+            continue  # neither of its sides went
+        yield VenueQuoteUpdate(
+            request_seq=seq, quote_id=m.quote_id, entry=e.entry, account=m.account, instrument=e.instrument, set=e.set,
+            reason=reason_of(error) if error is not None else 0, quote_status=status,
+            bid_order_ref=str(refs[bid]) if bid in refs else "", ask_order_ref=str(refs[ask]) if ask in refs else "",
+        )  # fmt: skip
+
+
+def dead_man_params(m: RoutedDeadMan) -> dict[str, Any]:
+    """Parameters of account.countdownCancelAll: whole milliseconds, never none while it is armed."""
+    off = m.action == DeadManAction.DISARM
+    return {"countdownTime": 0 if off else max(m.timeout_ns // NS_PER_MS, 1)}
+
+
+def mass_canceled(m: RoutedCancelAll, seq: int, affected: int, reason: Reason) -> VenueMassCancelReport:
+    """What came of a cancel of everything; each order's own end is said apart."""
+    return VenueMassCancelReport(
+        scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=affected,
+        reason=reason,
+    )  # fmt: skip
+
+
+def rate_limit_usage(rows: list[RateLimitRow], *, account: int, venue: int, stream: int, now_ns: int) -> RateLimitUsage:
+    """What the venue says of its budgets. A window of its begins at whole multiples of its length."""
+    limits = []
+    for row in rows:
+        limit_type = _word(RATE_LIMIT_TYPES, row.rate_limit_type, "rate limit type")
+        period_ns = _word(INTERVALS_NS, row.interval, "interval") * row.interval_num
+        end_ts = (now_ns // period_ns + 1) * period_ns
+        limits.append(
+            RateLimit(period_ns=period_ns, end_ts=end_ts, limit=row.limit, used=row.count, limit_type=limit_type)
+        )  # fmt: skip
+    return RateLimitUsage(account=account, venue=venue, stream=stream, limits=limits)
 
 
 def rejected(m: RoutedOrder, seq: int, error: ErrorBody) -> VenueOrderUpdate:

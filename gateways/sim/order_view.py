@@ -10,6 +10,7 @@ venue says of it after that is an order's that is not known here; the OMS knows 
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 import msgspec
@@ -26,6 +27,7 @@ from journal.messages import (
     ExecutionReport,
     InstrumentDefined,
     KillSwitch,
+    MassQuote,
     Message,
     NewOrder,
     OrdStatus,
@@ -33,8 +35,11 @@ from journal.messages import (
     Reason,
     RiskDecision,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     ScopeType,
     SendRefused,
@@ -46,12 +51,14 @@ from journal.messages import (
     VenueDefined,
     VenueFill,
     VenueOrderUpdate,
+    content_hash,
     order_id_source,
 )
+from journal.messages.client_ids import ClientIds
 from journal.messages.keeping import Keep, Line
 from journal.messages.kills_in_force import KillsInForce
 from journal.messages.latch import flattens
-from journal.messages.quoting import is_quote_order
+from journal.messages.quoting import is_quote_order, quote_orders, quote_place
 from journal.messages.scopes import Subject
 
 PASSES_MAX = 65_536
@@ -76,6 +83,7 @@ class Pass(msgspec.Struct):
     content_hash: int
     epoch: int
     valid_until_ts: int
+    request_seq: int = 0
     consumed: bool = False
 
 
@@ -145,6 +153,12 @@ class OrderView:
         """Trades of orders that are not ours, with the time they were told."""
         self.passes: dict[int, Pass] = {}
         self.owners: dict[int, Owner] = {}
+        self.pass_of: dict[int, int] = {}
+        """Of orders that stand for quotes: order id to the frame of its pass."""
+        self.quoters: dict[int, int] = {}
+        """MassQuote's frame to its strategy: a routed quote does not say it, and a kill may be about it."""
+        self.quoted: dict[int, dict[str, int]] = {}
+        """RoutedQuote's frame to the orders it has, by part."""
         self.in_force = KillsInForce()
         self.roles: dict[int, int] = {}
         self.id_scheme = 0
@@ -159,7 +173,7 @@ class OrderView:
 
     def apply(self, m: Message, *, seq: int, source: int, epoch: int, ts: int = 0) -> None:
         """One sequenced frame from the past. What is handed over live goes through OrderEntry, which calls `routed`."""
-        if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+        if isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuote):
             if self.is_ours(m.destination):
                 self.routed(m, seq)
             else:
@@ -168,7 +182,7 @@ class OrderView:
             self.last_connection_epochs[source, m.stream] = m.connection_epoch
         elif source == self.source:
             self.said(m)
-        if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel):
+        if not isinstance(m, RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuote):
             self.watch(m, seq=seq, epoch=epoch, source=source, ts=ts)
 
     def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
@@ -176,9 +190,12 @@ class OrderView:
         self.now = max(self.now, ts)
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
-                self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts)
+                self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts, m.request_seq)
+                if m.request_kind == MassQuote.KIND:
+                    self.pass_of[m.order_id] = seq
                 if len(self.passes) > PASSES_MAX:
-                    del self.passes[next(iter(self.passes))]
+                    oldest = self.passes.pop(next(iter(self.passes)))
+                    self.pass_of.pop(oldest.order_id, None)
         elif isinstance(m, ExecutionReport):
             self._reported(m)
         elif isinstance(m, NewOrder):
@@ -187,6 +204,10 @@ class OrderView:
                 self.owners[m.order_id] = Owner(m.user, m.parent_order_id)
                 if len(self.owners) > OWNERS_MAX:
                     del self.owners[next(iter(self.owners))]
+        elif isinstance(m, MassQuote):
+            self.quoters[seq] = m.strategy
+            if len(self.quoters) > PASSES_MAX:
+                del self.quoters[next(iter(self.quoters))]
         elif isinstance(m, EpochStart):
             self.epoch = m.new_epoch
         elif not self.in_force.take(m, source=source, seq=seq, ts=ts):
@@ -231,11 +252,46 @@ class OrderView:
         """Several gateways may serve one account: each sends what is routed to it, and nothing of the others'."""
         return gateway == 0 or self.source in (0, gateway)
 
-    def sent_by_another(self, m: Routed | RoutedQuery, seq: int) -> None:
+    def sent_by_another(self, m: Routed | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote, seq: int) -> None:
         """A request that another gateway of our account sends: the venue will tell us of it too."""
         venue, account, _ = self._destinations.get(m.destination, (0, 0, 0))
-        if venue != 0 and (venue, account) == (self.venue, self.account) and not isinstance(m, RoutedQuery):
+        if venue != 0 and (venue, account) == (self.venue, self.account) and isinstance(m, Routed | RoutedQuote):
             self._note(m, seq)
+
+    def sides(self, m: RoutedQuote) -> list[tuple[str, RoutedOrder]]:
+        """The orders that a routed quote has, each with its own pass, by part: `0B`, `0A`, `1B`, …; none where the pass that it
+        names is none of a quote."""
+        last = self.passes.get(m.risk_seq)
+        if last is None or last.request_kind != MassQuote.KIND:
+            return []
+        source, strategy = order_id_source(last.order_id), self.quoters.get(last.request_seq, 0)
+        found = []
+        for new in quote_orders(m, last.request_seq, source):
+            number, ask = quote_place(new.order_id)
+            side = RoutedOrder(
+                order_id=new.order_id, risk_seq=self.pass_of.get(new.order_id, 0), content_hash=content_hash(new),
+                order_qty=new.order_qty, price_px=new.price_px, expire_ts=new.expire_ts, account=new.account,
+                instrument=new.instrument, strategy=strategy, exec_inst=new.exec_inst, destination=m.destination,
+                side=new.side, ord_type=new.ord_type, tif=new.tif,
+            )  # fmt: skip
+            found.append((f"{number}{'A' if ask else 'B'}", side))
+        return found
+
+    def is_of(self, seq: int, order_id: int) -> bool:
+        """Whether a request routed at a frame is about an order."""
+        return self.order_of.get(seq) == order_id or order_id in self.quoted.get(seq, {}).values()
+
+    def client_id(self, ids: ClientIds, seq: int, order_id: int) -> str:
+        """Under which id the venue knows the request of an order that was routed at a frame."""
+        part = next((part for part, x in self.quoted.get(seq, {}).items() if x == order_id), "")
+        return f"{ids.text(seq)}/{part}" if part else ids.text(seq)
+
+    def named(self, ids: ClientIds, client_id: str) -> tuple[int, int]:
+        """(request, order) of a client id; zeros for one of another session."""
+        whole, part = _parted(client_id)
+        seq = ids.seq(whole)
+        order_id = self.quoted.get(seq, {}).get(part, 0) if part else self.order_of.get(seq, 0)
+        return (seq, order_id) if order_id else (0, 0)
 
     def has_destination(self) -> bool:
         """Has the stream defined a way to our venue and account?"""
@@ -243,9 +299,12 @@ class OrderView:
 
     # Requests routed to us, and what we said about them.
 
-    def routed(self, m: Routed, seq: int) -> None:
+    def routed(self, m: Routed | RoutedQuote, seq: int) -> None:
         """A request is ours to handle; from here until an answer its outcome is open."""
         self._note(m, seq)
+        if isinstance(m, RoutedQuote):
+            self._quote_routed(m, seq)
+            return
         self.unanswered[seq] = m
         if isinstance(m, RoutedOrder) and m.order_id not in self.orders:  # an order that is open stays the one that has the id
             owner = self._owner(m.order_id)
@@ -253,14 +312,33 @@ class OrderView:
         if not isinstance(m, RoutedCancel) and m.risk_seq in self.passes:
             self.passes[m.risk_seq].consumed = True
 
-    def _note(self, m: Routed, seq: int) -> None:
+    def _note(self, m: Routed | RoutedQuote, seq: int) -> None:
         self.has_routed = True
-        self.order_of[seq] = m.order_id
-        self.told.setdefault(m.order_id, Told()).requests.append(seq)
+        if isinstance(m, RoutedQuote):
+            parts = self.quoted[seq] = {part: side.order_id for part, side in self.sides(m)}
+            noted = list(parts.values())
+        else:
+            self.order_of[seq] = m.order_id
+            noted = [m.order_id]
+        for order_id in noted:
+            self.told.setdefault(order_id, Told()).requests.append(seq)
+
+    def _quote_routed(self, m: RoutedQuote, seq: int) -> None:
+        for _, side in self.sides(m):
+            if side.order_id not in self.orders:
+                owner = self._owner(side.order_id)
+                self.orders[side.order_id] = Order(
+                    side.order_id, seq, side.instrument, side.strategy, side.order_qty, owner=owner
+                )
+            if side.risk_seq in self.passes:
+                self.passes[side.risk_seq].consumed = True
 
     def said(self, m: Message) -> None:
         """One of our own messages, when published or when read back from the journal."""
         if isinstance(m, SendRefused):
+            for order_id in self.quoted.get(m.request_seq, {}).values():
+                if order_id in self.orders and self.orders[order_id].place_seq == m.request_seq:
+                    del self.orders[order_id]
             request = self.unanswered.pop(m.request_seq, None)
             order = self.orders.get(m.order_id)
             if isinstance(request, RoutedOrder) and order is not None and order.place_seq == m.request_seq:
@@ -275,7 +353,7 @@ class OrderView:
     def _updated(self, m: VenueOrderUpdate) -> None:
         self.unanswered.pop(m.request_seq, None)
         if m.order_id and m.client_ref:
-            self.client_ref = m.client_ref
+            self.client_ref = _parted(m.client_ref)[0]
         order = self.orders.get(m.order_id)
         if order is None:
             return
@@ -328,11 +406,17 @@ class OrderView:
             del self.told[order_id]
             self.trades_seen.difference_update(told.trades)
             for seq in told.requests:
-                del self.order_of[seq]
-                self.unanswered.pop(seq, None)
+                self._forget_request(seq, order_id)
         elsewhere = self.trades_elsewhere
         while len(elsewhere) > self.keep.orders and elsewhere[0][0] + self.keep.ns <= self.now:
             self.trades_seen.discard(elsewhere.popleft()[1])
+
+    def _forget_request(self, seq: int, order_id: int) -> None:
+        self.order_of.pop(seq, None)
+        self.unanswered.pop(seq, None)
+        parts = {part: other for part, other in self.quoted.pop(seq, {}).items() if other != order_id}
+        if parts:
+            self.quoted[seq] = parts
 
     # The kill switch.
 
@@ -370,3 +454,9 @@ class OrderView:
         if not isinstance(m, RoutedOrder) or m.ord_type != OrdType.MARKET or not m.exec_inst & ExecInst.DO_NOT_INCREASE:
             return False
         return self.roles.get(order_id_source(m.order_id)) == SourceRole.POSITIONS
+
+
+def _parted(client_id: str) -> tuple[str, str]:
+    """A client id and the part of a quote that it names; no part for a request of one order."""
+    found = re.fullmatch(r"(.+)/(\d{1,2}[AB])", client_id, re.ASCII)
+    return (found[1], found[2]) if found is not None else (client_id, "")

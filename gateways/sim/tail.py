@@ -19,11 +19,15 @@ from journal.messages import (
     ExecutionReport,
     Header,
     InstrumentDefined,
+    MassQuote,
     NewOrder,
     RiskDecision,
     RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     SendRefused,
     SessionStart,
@@ -38,14 +42,14 @@ from journal.messages.kills_in_force import KINDS as KILL_KINDS
 from journal.reader import JournalReader
 from sequencer.client import Publisher
 
-REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedDeadMan, RoutedQuote)
 WATCHED = (
     SessionStart, EpochStart, CurrencyDefined, VenueDefined, AccountDefined, InstrumentDefined, DestinationDefined,
-    NewOrder, RiskDecision, ExecutionReport, SourceDefined, *KILL_KINDS,
+    NewOrder, RiskDecision, MassQuote, ExecutionReport, SourceDefined, *KILL_KINDS,
 )  # fmt: skip
 OWN_WORDS = (StreamStatus, SendRefused, VenueOrderUpdate, VenueFill, VenueCancelReject)
 
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedDeadMan | RoutedQuote
 
 
 class Tail:

@@ -94,13 +94,24 @@ class ErrorBody(msgspec.Struct):
     msg: str = ""
 
 
-class Response(msgspec.Struct):
+class RateLimitRow(msgspec.Struct, rename="camel"):
+    """One budget as it stands after a request."""
+
+    rate_limit_type: str
+    interval: str
+    interval_num: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    limit: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+    count: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+class Response(msgspec.Struct, rename={"rate_limits": "rateLimits"}):
     """The answer to one request; without id where the venue could not read which."""
 
     id: str | None
     status: int
     result: msgspec.Raw = msgspec.Raw()
     error: ErrorBody | None = None
+    rate_limits: list[RateLimitRow] = []
 
 
 class OrderEvent(msgspec.Struct):
@@ -115,6 +126,7 @@ class OrderEvent(msgspec.Struct):
     q: str
     z: str
     p: str = "0"
+    sp: str = "0"
     o: str = ""
     f: str = ""
     C: str = ""
@@ -140,6 +152,7 @@ class OrderRow(msgspec.Struct, rename="camel"):
     orig_qty: str
     executed_qty: str
     orig_client_order_id: str = ""
+    stop_price: str = "0"
     type: str = ""
     time_in_force: str = ""
     update_time: Millis = 0
@@ -180,6 +193,26 @@ class EquityRow(msgspec.Struct):
 
     asset: str
     equity: str
+
+
+class QuotedSide(msgspec.Struct, rename="camel"):
+    """What became of a side: an order, or why it is none."""
+
+    client_order_id: str
+    order_id: U63 = 0
+    error: ErrorBody | None = None
+
+
+class MassCanceled(msgspec.Struct):
+    """The result of `openOrders.cancelAll`."""
+
+    affected: Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+class CountingDown(msgspec.Struct, rename="camel"):
+    """The result of `account.countdownCancelAll`."""
+
+    fires_at: Millis
 
 
 class OrderTradeUpdate(msgspec.Struct):
@@ -297,6 +330,9 @@ _ORDER = msgspec.json.Decoder(OrderRow)
 _ORDERS = msgspec.json.Decoder(list[OrderRow])
 _TRADES = msgspec.json.Decoder(list[TradeRow])
 _POSITIONS = msgspec.json.Decoder(list[PositionRow])
+_QUOTED = msgspec.json.Decoder(list[QuotedSide])
+_MASS_CANCELED = msgspec.json.Decoder(MassCanceled)
+_COUNTING_DOWN = msgspec.json.Decoder(CountingDown)
 _BALANCES = msgspec.json.Decoder(list[BalanceRow])
 _EQUITIES = msgspec.json.Decoder(list[EquityRow])
 
@@ -347,6 +383,30 @@ def decode_equities(result: msgspec.Raw) -> list[EquityRow]:
         return _EQUITIES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("equities", error)
+
+
+def decode_quoted(result: msgspec.Raw) -> list[QuotedSide]:
+    """The result of `quotes.place`, or BadFrame."""
+    try:
+        return _QUOTED.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("quotes", error)
+
+
+def decode_mass_canceled(result: msgspec.Raw) -> MassCanceled:
+    """The result of `openOrders.cancelAll`, or BadFrame."""
+    try:
+        return _MASS_CANCELED.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("mass cancel", error)
+
+
+def decode_counting_down(result: msgspec.Raw) -> CountingDown:
+    """The result of `account.countdownCancelAll`, or BadFrame."""
+    try:
+        return _COUNTING_DOWN.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("countdown", error)
 
 
 def _unique_keys(data: bytes, what: str) -> None:

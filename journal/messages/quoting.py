@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
+from collections.abc import Sequence
+
 from journal.messages.enums import OrdType, Side, TimeInForce
-from journal.messages.orders import MassQuote, NewOrder, QuoteEntry, order_id_of
+from journal.messages.orders import MassQuote, NewOrder, QuoteEntry, RoutedQuote, order_id_of
 from journal.messages.schema import NULL
 
 ENTRIES_MAX = 32
@@ -14,6 +18,11 @@ QUOTE_NUMBERS = 1 << 47
 def quote_order_id(source: int, seq: int, index: int, side: int) -> int:
     """Id of one side of one entry of the MassQuote at a frame: its asker's, unique for ever."""
     return order_id_of(source, QUOTE_NUMBERS | seq << 6 | index << 1 | (side != Side.BUY))
+
+
+def quote_place(order_id: int) -> tuple[int, bool]:
+    """Which entry of its quote an order stands for, and whether it is the ask."""
+    return order_id >> 1 & 0x1F, bool(order_id & 1)
 
 
 def is_quote_order(order_id: int) -> bool:
@@ -37,8 +46,9 @@ def _valid_entry(e: QuoteEntry) -> bool:
     return len(sides) < 2 or e.bid_px < e.ask_px
 
 
-def quote_orders(m: MassQuote, seq: int, source: int, user: int = 0) -> list[NewOrder]:
-    """The orders of a valid quote, bid before ask, entry by entry."""
+def quote_orders(m: MassQuote | RoutedQuote, seq: int, source: int, user: int = 0) -> list[NewOrder]:
+    """The orders of a valid quote, bid before ask, entry by entry; of a routed one, those that go. `seq`, `source`: of the
+    MassQuote's frame."""
     orders = []
     tif = TimeInForce.GTD if m.valid_until_ts else TimeInForce.GTC
     for index, e in enumerate(m.entries):
@@ -48,7 +58,7 @@ def quote_orders(m: MassQuote, seq: int, source: int, user: int = 0) -> list[New
                     NewOrder(
                         order_id=quote_order_id(source, seq, index, side),
                         account=m.account,
-                        strategy=m.strategy,
+                        strategy=m.strategy if isinstance(m, MassQuote) else 0,
                         user=user,
                         instrument=e.instrument,
                         exec_inst=e.exec_inst,
@@ -63,4 +73,13 @@ def quote_orders(m: MassQuote, seq: int, source: int, user: int = 0) -> list[New
     return orders
 
 
-__all__ = ["ENTRIES_MAX", "QUOTE_NUMBERS", "is_quote_order", "quote_order_id", "quote_orders", "valid_quote"]
+def quote_hash(hashes: Sequence[int]) -> int:
+    """64-bit hash of what goes as one quote: of the content hashes of its orders, in their order."""
+    packed = struct.pack(f"<{len(hashes)}Q", *hashes)
+    return int.from_bytes(hashlib.blake2b(packed, digest_size=8).digest(), "little")
+
+
+__all__ = [
+    "ENTRIES_MAX", "QUOTE_NUMBERS", "is_quote_order", "quote_hash", "quote_order_id", "quote_orders", "quote_place",
+    "valid_quote",
+]  # fmt: skip

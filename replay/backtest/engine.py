@@ -38,6 +38,7 @@ from journal.messages import (
     Message,
     OrderSent,
     RoutedCancel,
+    RoutedCancelAll,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -55,7 +56,7 @@ from journal.writer import JournalWriter
 from replay.backtest.feed import FeedEvent
 from replay.backtest.venue import BacktestVenue
 
-_ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery)
+_ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll)
 _ROUTED_KINDS = frozenset(c.KIND for c in _ROUTED)
 DISCOVERY = frozenset(DISCOVERY_KINDS)
 
@@ -283,7 +284,8 @@ class Backtest:
         m: Any = REGISTRY[e.kind].decode(memoryview(e.body), 0)
         self._later(ts + self.assumptions.order_latency_ns, self._arrive(m, seq))
         if e.kind != RoutedQuery.KIND:
-            self._append(self._trading, OrderSent(request_seq=seq, order_id=m.order_id, handed_ts=ts, stream=1), cause=seq)
+            order_id = getattr(m, "order_id", 0)
+            self._append(self._trading, OrderSent(request_seq=seq, order_id=order_id, handed_ts=ts, stream=1), cause=seq)
 
     def _step(self) -> None:
         while self.group.read(self.reader) is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from apps.venue import events as v
+from apps.venue.desk import STOPS
 from apps.venue.recorded import RecordedVenue
 from apps.venue.rules import FEE_EXP, Rules
 from journal.messages import (
@@ -30,6 +31,7 @@ from journal.messages import (
     QueryType,
     Reason,
     RoutedCancel,
+    RoutedCancelAll,
     RoutedOrder,
     RoutedQuery,
     RoutedReplace,
@@ -38,11 +40,13 @@ from journal.messages import (
     TradeSummary,
     VenueCancelReject,
     VenueFill,
+    VenueMassCancelReport,
     VenueOrderUpdate,
 )
 
 _CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery
+_Change = v.Accepted | v.Amended | v.Triggered | v.Canceled | v.Expired
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll
 
 
 def rules_of(i: InstrumentDefined) -> Rules:
@@ -108,6 +112,8 @@ class BacktestVenue:
         """One of our requests arrives."""
         if isinstance(m, RoutedOrder):
             return self._new(m, seq, now_ns)
+        if isinstance(m, RoutedCancelAll):
+            return self._cancel_all(m, seq, now_ns)
         known = self._orders.get(m.order_id)
         if isinstance(m, RoutedQuery):
             return self._download(m, now_ns) if m.query == QueryType.OPEN_ORDERS else [self._status(known, m, seq, now_ns)]
@@ -123,7 +129,8 @@ class BacktestVenue:
         market = self._markets[m.instrument]
         if isinstance(m, RoutedCancel):
             return self._said(market.cancel(order_id=known.venue_id, now_ns=now_ns), m.instrument, seq, now_ns)
-        found = market.replace(order_id=known.venue_id, qty=m.order_qty, px=m.price_px, now_ns=now_ns)
+        px, stop_px = (0 if px == NULL else px for px in (m.price_px, m.stop_px))
+        found = market.replace(order_id=known.venue_id, qty=m.order_qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._said(found, m.instrument, seq, now_ns, response_to=response_to)
 
     def _new(self, m: RoutedOrder, seq: int, now_ns: int) -> list[Message]:
@@ -138,11 +145,24 @@ class BacktestVenue:
             ord_type=OrdType(m.ord_type),
             tif=TimeInForce(m.tif),
             qty=m.order_qty,
-            px=0 if m.ord_type == OrdType.MARKET else m.price_px,
+            px=0 if STOPS.get(OrdType(m.ord_type), m.ord_type) == OrdType.MARKET else m.price_px,
             now_ns=now_ns,
             post_only=bool(m.exec_inst & ExecInst.PARTICIPATE_DO_NOT_INITIATE),
+            stop_px=0 if m.stop_px == NULL else m.stop_px,
         )
         return self._said(found, m.instrument, seq, now_ns)
+
+    def _cancel_all(self, m: RoutedCancelAll, seq: int, now_ns: int) -> list[Message]:
+        ended: list[Message] = []
+        for known in self._orders.values():
+            routed = known.routed
+            if routed.account == m.account and known.status not in _CLOSED:
+                found = self._markets[routed.instrument].cancel(order_id=known.venue_id, now_ns=now_ns)
+                ended += self._said(found, routed.instrument, known.request_seq, now_ns)
+        report = VenueMassCancelReport(
+            scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=len(ended)
+        )
+        return [report, *ended]
 
     def _status(self, known: _Known | None, m: RoutedQuery, seq: int, now_ns: int) -> Message:
         if known is None:
@@ -220,7 +240,15 @@ class BacktestVenue:
         known.status = OrdStatus.REJECTED
         return self._update(known, ExecType.REJECTED, seq, now_ns, reason=event.reason)
 
-    def _changed(self, known: _Known, event: v.Accepted | v.Amended | v.Canceled | v.Expired, seq: int, now_ns: int) -> Message:
+    def _changed(
+        self, known: _Known, event: v.Accepted | v.Amended | v.Triggered | v.Canceled | v.Expired, seq: int, now_ns: int
+    ) -> Message:
+        if isinstance(event, v.Accepted) and event.stop_px:
+            known.status = OrdStatus.SUSPENDED
+            return self._update(known, ExecType.SUSPENDED, seq, now_ns)
+        if isinstance(event, v.Triggered):
+            known.status = OrdStatus.NEW
+            return self._update(known, ExecType.TRIGGERED, known.request_seq, now_ns)
         if isinstance(event, v.Accepted):
             return self._update(known, ExecType.NEW, seq, now_ns)
         if isinstance(event, v.Amended):

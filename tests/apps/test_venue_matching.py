@@ -202,7 +202,8 @@ def test_cancel(desk):
         (B, OrdType.LIMIT, GTC, 1, 10**12, Reason.INVALID_PRICE),
         (B, OrdType.LIMIT, GTC, 1, 105, Reason.PRICE_NOT_ON_TICK),
         (B, OrdType.MARKET, GTC, 1, 100, Reason.INVALID_PRICE),
-        (B, OrdType.STOP, GTC, 1, 100, Reason.INVALID_ORD_TYPE),
+        (B, OrdType.TRAILING_STOP, GTC, 1, 100, Reason.INVALID_ORD_TYPE),
+        (B, OrdType.STOP, GTC, 1, 0, Reason.INVALID_STOP_OR_TRIGGER),
         (B, OrdType.LIMIT, TimeInForce.DAY, 1, 100, Reason.INVALID_TIME_IN_FORCE),
         (Side.UNDEFINED, OrdType.LIMIT, GTC, 1, 100, Reason.INVALID_SIDE),
         (B, OrdType.MARKET, GTX, 1, 0, Reason.INVALID_EXEC_INST),
@@ -390,3 +391,77 @@ def test_same_calls_same_events(requests):
         return out
 
     assert run() == run()
+
+
+# Stops.
+
+
+def stop(desk, side, qty, stop_px, px=0, tif=GTC):
+    desk.number = getattr(desk, "number", 100) + 1
+    return desk.engine.new_order(
+        order_id=desk.number, account=3, side=side, ord_type=OrdType.STOP_LIMIT if px else OrdType.STOP, tif=tif, qty=qty,
+        px=px, now_ns=1, stop_px=stop_px,
+    )  # fmt: skip
+
+
+def trade(desk, px, number):
+    """A trade at a price, of nothing that is left."""
+    for account, (order_id, side) in enumerate(((number, S), (number + 1, B)), start=7):
+        events = desk.engine.new_order(
+            order_id=order_id, account=account, side=side, ord_type=OrdType.LIMIT, tif=GTC, qty=1, px=px, now_ns=1
+        )
+    desk.engine.check()
+    return events
+
+
+def named(events):
+    return [(type(e).__name__, e.order_id) for e in events if hasattr(e, "order_id")]
+
+
+def test_a_stop_waits_for_a_trade_at_its_price(desk):
+    assert named(stop(desk, B, 5, 120)) == [("Accepted", 101)]
+    assert named(stop(desk, S, 5, 80, px=70)) == [("Accepted", 102)]
+    assert desk.engine.depth(9) == ([], [])  # nobody sees it
+    assert ("Triggered", 101) not in named(trade(desk, 110, 200))
+    assert named(trade(desk, 120, 210))[-2:] == [("Triggered", 101), ("Expired", 101)]  # a market order, and nothing there
+    assert named(trade(desk, 80, 220))[-1:] == [("Triggered", 102)]
+    assert desk.engine.best(S) == (70, 5)  # a limit order rests
+
+
+def test_what_it_trades_lets_go_the_next(desk):
+    trade(desk, 100, 50)
+    stop(desk, B, 5, 110)
+    stop(desk, B, 5, 120)
+    for order_id, px in ((150, 110), (151, 120), (152, 130)):
+        desk.engine.new_order(
+            order_id=order_id, account=7, side=S, ord_type=OrdType.LIMIT, tif=GTC, qty=5, px=px, now_ns=1
+        )  # fmt: skip
+    events = desk.engine.new_order(order_id=153, account=8, side=B, ord_type=OrdType.LIMIT, tif=IOC, qty=1, px=110, now_ns=1)
+    said = [(k, n) for k, n in named(events) if k == "Triggered"]
+    assert said == [("Triggered", 101), ("Triggered", 102)]
+    assert sum(qty for _, qty, _ in fills(events, 101)) == sum(qty for _, qty, _ in fills(events, 102)) == 5
+    desk.engine.check()
+
+
+def test_one_whose_price_has_traded_goes_at_once(desk):
+    trade(desk, 100, 50)
+    assert [k for k, _ in named(stop(desk, S, 5, 100, px=90))] == ["Accepted", "Triggered"]
+
+
+def test_a_stop_is_canceled_and_changed_while_it_waits(desk):
+    trade(desk, 100, 50)
+    stop(desk, B, 5, 120, px=130)
+    replace = desk.engine.replace
+    assert [k for k, _ in named(replace(order_id=101, qty=7, px=140, stop_px=130, now_ns=1))] == ["Amended"]
+    assert replace(order_id=101, qty=7, px=140, now_ns=1)[0].reason == Reason.REPLACE_HAS_NO_EFFECT
+    assert ("Triggered", 101) not in named(trade(desk, 120, 200))
+    (ended,) = desk.engine.cancel(order_id=101, now_ns=1)
+    assert (ended.cum_qty, ended.cxl_qty) == (0, 7)
+    assert ("Triggered", 101) not in named(trade(desk, 200, 210))
+
+
+def test_a_change_may_let_it_go(desk):
+    trade(desk, 100, 50)
+    stop(desk, B, 5, 120)
+    said = named(desk.engine.replace(order_id=101, qty=5, px=0, stop_px=100, now_ns=1))
+    assert [k for k, _ in said] == ["Amended", "Triggered", "Expired"]

@@ -33,6 +33,14 @@ def test_the_template_is_valid():
 
 
 WRONG = {
+    "native to no venue": ({"venue__sim__native": ["magic"]}, "venue.sim.native = 'magic'", "cancel_all"),
+    "native to no exchange": ({"exchange__sim__native": ["magic"]}, "exchange.sim.native = 'magic'", "cancel_all"),
+    "a timer the venue has not": ({"venue__sim__dead_man": "60s"}, "venue.sim.dead_man", "native"),
+    "a timer denied": (
+        {"venue__sim__dead_man": "60s", "venue__sim__native": [], "exchange__sim__native": ["dead_man"]},
+        "venue.sim.dead_man", "native",
+    ),
+    "a timer too short": ({"venue__sim__dead_man": "2s", "venue__sim__native": ["dead_man"]}, "venue.sim.dead_man", "'3s'"),
     "no duration": ({"reconcile__interval": "soon"}, "reconcile.interval", "expected a duration"),
     "no backoff": ({"reconcile__backoff": "0s"}, "reconcile.backoff = '0s'", "above 0"),
     "no attempt": ({"reconcile__attempts": 0}, "reconcile.attempts = 0", ">= 1"),

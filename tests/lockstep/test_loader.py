@@ -18,6 +18,7 @@ from journal.messages import (
     ScopeType,
     SourceDefined,
     StrategyDefined,
+    SupportType,
     VenueDefined,
 )
 from journal.writer import JournalWriter
@@ -100,6 +101,25 @@ def test_only_what_has_changed_is_said_and_ids_stay(stream, tmp_path):
     assert applied.owner == stream.sources["maker"]
     assert applied.generation == 2
     assert {m.name: json.loads(m.value) for m in of(second, ConfigItem)}["qty"] == "0.03"
+
+
+def test_a_venue_does_what_its_exchange_does_unless_its_table_says_otherwise(stream, tmp_path):
+    native = {"exchange__sim__native": ["cancel_all", "dead_man"]}
+    for changes, supports in (
+        ({}, 0),
+        (native, SupportType.CANCEL_ALL | SupportType.DEAD_MAN),
+        (native | {"venue__sim__native": []}, 0),
+        ({"venue__sim__native": ["dead_man"]}, SupportType.DEAD_MAN),
+    ):
+        said = stream.load(configuration(tmp_path / "day", **changes))
+        assert [m.supports for m in of(said, VenueDefined)] == [supports]
+
+
+def test_the_timer_of_a_venue_is_told_to_the_risk_engine(stream, tmp_path):
+    native = {"exchange__sim__native": ["dead_man"]}
+    said = stream.load(configuration(tmp_path / "day", venue__sim__dead_man="60s", **native))
+    (item,) = [m for m in of(said, ConfigItem) if m.name == "dead_men"]
+    assert (item.owner, json.loads(item.value)) == (stream.sources["risk"], [[1, 60 * 10**9]])
 
 
 def test_new_names_get_new_ids(stream, tmp_path):

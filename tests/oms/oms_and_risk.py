@@ -37,6 +37,7 @@ from journal.messages import (
     QuantityType,
     RiskDecision,
     RoutedOrder,
+    RoutedQuote,
     RoutedReplace,
     Side,
     SourceDefined,
@@ -48,9 +49,11 @@ from journal.messages import (
     VenueOrderUpdate,
     content_hash,
     order_id_of,
+    order_id_source,
     replace_hash,
 )
 from journal.messages.derive import snake
+from journal.messages.quoting import quote_hash, quote_orders
 from riskengine.engine import RiskEngine
 
 GATEWAY_READY = 6
@@ -83,6 +86,8 @@ class Desk(Recorder):
         self.aside = Aside(self)
         self.risk = RiskEngine(self.aside)
         self.passes: dict[int, list[Any]] = {}  # frame → [order, hash, used]
+        self.asked_at: dict[int, int] = {}
+        self.quotes: list[RoutedQuote] = []
         self.sent: list[RoutedOrder] = []
         self.trade = 0
         self.number = 0
@@ -121,6 +126,16 @@ class Desk(Recorder):
     def _gateway(self, m: Message, seq: int) -> None:
         if isinstance(m, RiskDecision) and m.decision != Decision.REJECT:
             self.passes[seq] = [m.order_id, m.content_hash, False]
+            self.asked_at[seq] = m.request_seq
+        elif isinstance(m, RoutedQuote):
+            asked = self.asked_at[m.risk_seq]
+            sides = quote_orders(m, asked, order_id_source(self.passes[m.risk_seq][0]))
+            used = [next(s for s, p in self.passes.items() if p == [o.order_id, content_hash(o), False]) for o in sides]
+            assert max(used) == m.risk_seq
+            assert m.content_hash == quote_hash([content_hash(o) for o in sides])
+            for at in used:
+                self.passes[at][2] = True
+            self.quotes.append(m)
         elif isinstance(m, RoutedOrder | RoutedReplace):
             hashed = content_hash(m) if isinstance(m, RoutedOrder) else replace_hash(
                 order_id=m.order_id, order_qty=m.order_qty, price_px=m.price_px, stop_px=m.stop_px,
@@ -134,8 +149,8 @@ class Desk(Recorder):
 
     # The world.
 
-    def ready(self, *, stops: bool = False) -> None:
-        """Definitions, and a gateway that is READY. `stops`: the venue takes stop orders."""
+    def ready(self, *, stops: bool = False, supports: int = 0) -> None:
+        """Definitions, and a gateway that is READY. `stops`: the venue takes stop orders. `supports`: what else it does."""
         for source, role in (
             (OMS, SourceRole.OMS), (RISK, SourceRole.RISK), (GATEWAY, SourceRole.TRADING),
             (STRATEGY, SourceRole.ALGO), (OTHER, SourceRole.ALGO), (OPERATOR, SourceRole.OPERATOR),
@@ -146,7 +161,7 @@ class Desk(Recorder):
             VenueDefined(
                 venue=VENUE, ord_types=sum(1 << t for t in types), quantity_types=1 << QuantityType.UNITS,
                 tifs=sum(1 << t for t in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)),
-                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE,
+                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE, supports=supports,
             ),
             1,
         )  # fmt: skip

@@ -384,3 +384,37 @@ def test_a_restart_from_a_snapshot_at_any_frame_says_the_same(desk: Desk) -> Non
     assert whole == desk.emitted
     for at in range(1, len(desk.stream), 3):
         assert desk.replay(restart_at=at) == whole
+
+
+# Stops that the venue has itself.
+
+
+def test_a_native_stop_waits_by_the_venues_word_also_where_it_was_asked() -> None:
+    desk = Desk()
+    desk.ready(stops=True)
+    desk.touch(4995, 5005)
+    order_id = desk.ask(OrdType.STOP, stop_px=5020)
+    desk.update(order_id, ExecType.SUSPENDED, ord_status=S.SUSPENDED)
+    assert desk.status(order_id) == S.SUSPENDED
+    desk.disconnect()
+    desk.phase(GatewayPhase.DISCONNECTED)
+    desk.phase(GatewayPhase.READY)
+    assert desk.status(order_id) == S.UNKNOWN
+    desk.update(order_id, ExecType.ORDER_STATUS, ord_status=S.SUSPENDED, order_qty=100, cum_qty=0, stop_px=5020)
+    assert desk.status(order_id) == S.SUSPENDED
+    desk.update(order_id, ExecType.TRIGGERED, ord_status=S.NEW)
+    assert desk.status(order_id) == S.NEW
+    assert desk.reports(order_id)[-1][0] == ExecType.TRIGGERED
+
+
+def test_what_was_never_sent_is_not_held_because_a_venue_says_so() -> None:
+    """It would wait for ever: nothing of ours holds it."""
+    desk = Desk()
+    desk.ready()
+    desk.touch(4995, 5005)
+    order_id = desk.ask(OrdType.LIMIT, price_px=4900)
+    order = desk.oms.memory.orders[order_id]
+    order.destination = 0
+    desk.update(order_id, ExecType.SUSPENDED, ord_status=S.SUSPENDED)
+    assert not order.held
+    assert desk.status(order_id) == S.PENDING_NEW

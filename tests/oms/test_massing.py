@@ -12,8 +12,15 @@ from journal.messages import (
     CancelAllReport,
     CancelOrder,
     CxlRejResponseTo,
+    DestinationDefined,
     ExecType,
     GatewayPhase,
+    GatewayStatus,
+    GroupDefined,
+    GroupMember,
+    InstrumentDefined,
+    KillLevel,
+    KillSwitch,
     OrdStatus,
     OrdType,
     Reason,
@@ -98,13 +105,81 @@ def test_places(desk: Desk, scope: dict[str, int], hits: bool) -> None:
         assert numbers(desk) == [(0, 0, 0, 0, 1)]
 
 
-@pytest.mark.parametrize("scope", [{"scope_type": 0}, {"scope_type": 99}, {"scope_type": ScopeType.GROUP}, {"side": 9}])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"scope_type": 0},
+        {"scope_type": 99},
+        {"side": 9},
+        {"scope_type": ScopeType.GROUP, "scope_group": 77},
+        {"scope_type": ScopeType.DESTINATION},
+        {"scope_type": ScopeType.DESTINATION, "scope_source": 77},
+    ],
+)
 def test_a_filter_that_cannot_be_judged_is_refused_and_hits_nobody(desk: Desk, scope: dict[str, int]) -> None:
     work(desk)
     sweep(desk, **scope)
     (report,) = desk.said(CancelAllReport)
     assert (report.reason, report.final, report.matched) == (Reason.INVALID_FILTER, 1, 0)
     assert canceled(desk) == []
+
+
+MEMBERS = [
+    (ScopeType.STRATEGY, 2, {"strategy": 2}, {"strategy": 3}),
+    (ScopeType.USER, 4, {"user": 4}, {"user": 5}),
+]
+
+
+@pytest.mark.parametrize(("member_type", "member", "hit", "spared"), MEMBERS)
+def test_a_group_is_its_members(desk: Desk, member_type: int, member: int, hit: dict[str, int], spared: dict[str, int]) -> None:
+    desk.frame(GroupDefined(group=6, members=[GroupMember(member_type=member_type, member=member)]), 1)
+    first = work(desk, **hit)
+    work(desk, **spared)
+    sweep(desk, by=OPERATOR, scope_type=ScopeType.GROUP, scope_group=6)
+    assert canceled(desk) == [first]
+    desk.frame(GroupDefined(group=6), 1)  # nobody is left in it
+    sweep(desk, by=OPERATOR, scope_type=ScopeType.GROUP, scope_group=6)
+    assert numbers(desk)[-1] == (0, 0, 0, 0, 1)
+
+
+def test_an_underlying_is_that_of_the_instrument(desk: Desk) -> None:
+    order_id = work(desk)
+    of_five = {"scope_type": ScopeType.UNDERLYING, "scope_underlying": 5}
+    sweep(desk, by=OPERATOR, **of_five)
+    assert canceled(desk) == []
+    for underlying, hits in ((4, []), (5, [order_id])):
+        desk.frame(InstrumentDefined(instrument=INSTRUMENT, venue=VENUE, tick_px=5, lot_qty=1, underlying=underlying), 1)
+        sweep(desk, by=OPERATOR, **of_five)
+        assert canceled(desk) == hits
+
+
+def test_a_kill_of_an_underlying_covers_its_orders(desk: Desk) -> None:
+    order_id = work(desk)
+    desk.frame(InstrumentDefined(instrument=INSTRUMENT, venue=VENUE, tick_px=5, lot_qty=1, underlying=5), 1)
+    for underlying, hits in ((4, []), (5, [order_id])):
+        kill = KillSwitch(kill=underlying, level=KillLevel.BLOCK_CANCEL, scope_type=ScopeType.UNDERLYING,
+                          scope_underlying=underlying)  # fmt: skip
+        desk.frame(kill, OPERATOR)
+        assert canceled(desk) == hits
+
+
+def test_a_connection_is_that_of_a_gateway(desk: Desk) -> None:
+    desk.frame(DestinationDefined(destination=3, venue=VENUE, account=ACCOUNT, gateway=44), 1)
+    desk.frame(GatewayStatus(venue=VENUE, account=ACCOUNT, gateway=44, phase=GatewayPhase.READY), 44)
+    by = {n: work(desk, destination=n) for n in (2, 3)}
+    held = desk.ask(OrdType.STOP, stop_px=5020)  # went by none
+    sweep(desk, by=OPERATOR, scope_type=ScopeType.DESTINATION, scope_source=44)
+    assert canceled(desk) == [by[3]]
+    sweep(desk, by=OPERATOR, scope_type=ScopeType.DESTINATION, scope_source=GATEWAY)
+    assert canceled(desk) == [by[3], by[2]]
+    assert desk.status(held) == OrdStatus.SUSPENDED
+
+
+def test_the_only_connection_need_not_be_defined_with_its_gateway(desk: Desk) -> None:
+    desk.frame(DestinationDefined(destination=2, venue=VENUE, account=ACCOUNT), 1)
+    order_id = work(desk)
+    sweep(desk, by=OPERATOR, scope_type=ScopeType.DESTINATION, scope_source=GATEWAY)
+    assert canceled(desk) == [order_id]
 
 
 def test_it_adds_up_until_its_one_final_word(desk: Desk) -> None:

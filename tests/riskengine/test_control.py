@@ -428,16 +428,16 @@ def test_all_that_was_missed_at_once_is_done_at_once() -> None:
     assert len(d.said(HeartbeatLost)) == 4
 
 
-def test_the_orders_of_a_desk_are_canceled_one_by_one() -> None:
+def test_the_orders_of_a_desk_are_canceled_by_one_word() -> None:
     d = Desk()
     d.frame(GroupDefined(group=1, members=[GroupMember(member=MAKER, member_type=ScopeType.STRATEGY)]))
     assert d.blocked() == 0
     desk = {"scope_type": ScopeType.GROUP, "scope_group": 1}
     d.limit(RiskCheck.QUANTITY_LIMITS, 100, exp=-3, action=LimitAction.CANCEL, **desk)
     d.blocked(qty=110)
-    assert not d.said(CancelAll)
-    (cancel,) = d.said(CancelOrder)
-    assert cancel.order_id == order_id_of(STRATEGY, 1)
+    (cancel,) = d.said(CancelAll)
+    assert (cancel.scope_type, cancel.scope_group) == (ScopeType.GROUP, 1)
+    assert not d.said(CancelOrder)
 
 
 def test_the_heartbeats_return_clears_the_alert_and_a_person_the_pause() -> None:

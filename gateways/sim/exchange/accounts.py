@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, VenueEvent
+from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, Triggered, VenueEvent
 from gateways.sim.exchange.listing import Listing
 from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 MS = 1_000_000
-OPEN = ("NEW", "PARTIALLY_FILLED")
+OPEN = ("NEW", "PARTIALLY_FILLED", "UNTRIGGERED")
+TYPE_WORDS = {OrdType.LIMIT: "LIMIT", OrdType.MARKET: "MARKET", OrdType.STOP: "STOP_MARKET", OrdType.STOP_LIMIT: "STOP_LIMIT"}
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
@@ -32,6 +33,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     order_qty: int
     cum_qty: int = 0
     cum_quote: int = 0  # sum of px * qty
+    stop_px: int = 0
     status: str = "NEW"
     time_ms: int = 0
     update_ms: int = 0
@@ -60,6 +62,9 @@ class Account(msgspec.Struct, kw_only=True):
     spent: int = 0  # sum of px * qty bought minus that sold, notional mantissa
     fees: int = 0
     events: int = 0  # pushes numbered so far
+    window: int = 0  # number of the window that `used` is of
+    used: int = 0  # orders and modifies in it
+    dead_man_ns: int = 0  # when everything is canceled unless its owner is heard of; 0: not
 
 
 class Push(NamedTuple):
@@ -103,14 +108,14 @@ class Accounts:
         """Fold events of the venue. The first event answers `pending`; the others were caused by it or by the market."""
         pushes = []
         for event in events:
-            if isinstance(event, (Accepted, Filled, Amended, Canceled, Expired)) and event.account:
+            if isinstance(event, (Accepted, Filled, Amended, Triggered, Canceled, Expired)) and event.account:
                 pushes.append(self._fold(event, pending))
                 pending = None
             else:
                 assert not isinstance(event, Refused) or pending is None
         return pushes
 
-    def _fold(self, event: Accepted | Filled | Amended | Canceled | Expired, pending: Pending | None) -> Push:
+    def _fold(self, event: Accepted | Filled | Amended | Triggered | Canceled | Expired, pending: Pending | None) -> Push:
         account = self.of(event.account)
         ms = event.ts // MS
         if isinstance(event, Accepted):
@@ -127,11 +132,14 @@ class Accounts:
             assert pending is not None
             exec_type = "AMENDMENT"
             order.px, order.order_qty = event.px, event.order_qty
+            order.stop_px = event.stop_px or order.stop_px
             order.current_id = client_id = self._named(account, order, pending)
+        elif isinstance(event, Triggered):
+            exec_type, order.status = "TRIGGERED", "NEW"
         elif isinstance(event, Canceled):
-            assert pending is not None
             exec_type = order.status = "CANCELED"
-            client_id = self._named(account, order, pending)
+            if pending is not None:  # a cancel of many names none of them
+                client_id = self._named(account, order, pending)
             reason = _CANCEL_REASONS[event.reason]
         elif isinstance(event, Expired):
             exec_type = order.status = "EXPIRED"
@@ -151,6 +159,8 @@ class Accounts:
             reduce_only=pending.reduce_only,
             px=event.px,
             order_qty=event.order_qty,
+            stop_px=event.stop_px,
+            status="UNTRIGGERED" if event.stop_px else "NEW",
             time_ms=ms,
         )
         self._orders[order.order_id] = order
@@ -198,10 +208,11 @@ class Accounts:
             "clientOrderId": order.current_id,
             "origClientOrderId": order.client_id,
             "status": order.status,
-            "type": order.ord_type.name,
+            "type": TYPE_WORDS[order.ord_type],
             "timeInForce": order.tif.name,
             "side": order.side.name,
             "price": listing.px(order.px),
+            "stopPrice": listing.px(order.stop_px),
             "origQty": listing.qty(order.order_qty),
             "executedQty": listing.qty(order.cum_qty),
             "cumQuote": listing.notional(order.cum_quote),
@@ -252,10 +263,11 @@ class Accounts:
                     "c": client_id,
                     "C": order.client_id,
                     "S": order.side.name,
-                    "o": order.ord_type.name,
+                    "o": TYPE_WORDS[order.ord_type],
                     "f": order.tif.name,
                     "q": listing.qty(order.order_qty),
                     "p": listing.px(order.px),
+                    "sp": listing.px(order.stop_px),
                     "x": exec_type,
                     "X": order.status,
                     "i": order.order_id,
@@ -278,12 +290,13 @@ _CANCEL_REASONS = {
     Reason.USER_REQUEST: "CANCEL_REQUEST",
     Reason.REPLACE_BELOW_CUM: "AMEND_BELOW_FILLED",
     Reason.POST_ONLY_WOULD_TAKE: "AMEND_WOULD_TAKE",
+    Reason.DEAD_MAN_FIRED: "DEAD_MAN",
 }
 
 
 def _expiry_reason(order: OrderRecord, reason: Reason) -> str:
     if reason == Reason.SELF_TRADE_PREVENTED:
         return "SELF_TRADE"
-    if order.ord_type == OrdType.MARKET:
+    if order.ord_type in (OrdType.MARKET, OrdType.STOP):
         return "NO_LIQUIDITY"
     return "FOK_NOT_FILLED" if order.tif == TimeInForce.FOK else "IOC_REMAINDER"

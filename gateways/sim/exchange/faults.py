@@ -13,6 +13,7 @@ REQUEST_FAULTS = ("reject", "rate_limit", "lose_request", "lose_answer", "unsure
 """Of requests that change something, in this order where several are armed."""
 PUSH_FAULTS = ("lose_push", "duplicate_push", "late_push")
 CANCEL_ONLY, NOT_OF_CANCELS = ("slow_cancel",), ("reject",)
+CANCELS = ("order.cancel", "openOrders.cancelAll")
 LATE_MS = 100
 
 
@@ -57,7 +58,7 @@ class Faults:
 
     def of_request(self, method: str) -> str:
         """What befalls a request that changes something; empty: nothing."""
-        cancel = method == "order.cancel"
+        cancel = method in CANCELS
         fitting = [name for name in REQUEST_FAULTS if name not in (NOT_OF_CANCELS if cancel else CANCEL_ONLY)]
         return self._one_of(fitting)
 

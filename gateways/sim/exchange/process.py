@@ -112,7 +112,9 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         _resume(load(state, listing.symbol, accounts), market, accounts)
         keep = partial(save, state, listing.symbol, accounts)
         keep()
-    desk = Desk(listing, market.venue, accounts, market.view, ids)
+    desk = Desk(
+        listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s
+    )
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
     async with server.listening() as listener:
@@ -146,6 +148,9 @@ def _resume(orders: Sequence[OrderRecord], market: _Generated | _Recorded, accou
             post_only=record.tif == TimeInForce.GTX, entered_ns=now_ns,
         )  # fmt: skip
         order.cum_qty, order.leaves_qty = record.cum_qty, record.order_qty - record.cum_qty
+        if record.status == "UNTRIGGERED":
+            market.venue.resume_stop(order, ord_type=record.ord_type, tif=record.tif, stop_px=record.stop_px)
+            continue
         events = market.venue.resume(order, now_ns)
         accounts.absorb(events)
         market.on_order_events(events, now_ns)

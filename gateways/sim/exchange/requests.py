@@ -6,14 +6,14 @@ Nothing is guessed: an unknown or missing parameter, a number that is not text, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from apps.venue.desk import Levels, Venue
-from apps.venue.events import Refused, VenueEvent
-from gateways.sim.exchange.accounts import OPEN, Account, Accounts, OrderRecord, Pending, Push
+from apps.venue.desk import STOPS, Levels, Venue
+from apps.venue.events import LevelChanged, Refused, VenueEvent
+from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
 from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals
@@ -21,9 +21,14 @@ from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 T = TypeVar("T")
 MS = 1_000_000
+PLACE = "side type timeInForce quantity price stopPrice newClientOrderId reduceOnly"
+QUOTES = "quotes.place"
+QUOTE_SIDES_MAX = 64
+COUNTED = ("order.place", "order.modify", QUOTES)
+DEAD_MAN = "account.countdownCancelAll"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
-TYPES = {"LIMIT": OrdType.LIMIT, "MARKET": OrdType.MARKET}
+PLAIN = (OrdType.LIMIT, OrdType.MARKET)
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTX}
 
 
@@ -85,7 +90,12 @@ def read_request(text: str | bytes) -> Request:
 class Desk:
     """The exchange's front desk. `account` 0 is a connection that has not logged on."""
 
-    def __init__(self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds) -> None:
+    def __init__(
+        self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
+        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10,
+    ) -> None:  # fmt: skip
+        """`native`: which of NATIVE it does. `order_limit` 0: none."""
+        self._order_limit, self._order_window_s = order_limit, order_window_s
         self._listing = listing
         self._venue = venue
         self._accounts = accounts
@@ -97,10 +107,10 @@ class Desk:
             "depth": (self._depth, "limit", False),
             "order.place": (
                 self._place,
-                "side type timeInForce quantity price newClientOrderId reduceOnly",
+                PLACE,
                 True,
             ),
-            "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price side", True),
+            "order.modify": (self._modify, "origClientOrderId newClientOrderId quantity price stopPrice side", True),
             "order.cancel": (self._cancel, "origClientOrderId newClientOrderId", True),
             "order.status": (self._status, "origClientOrderId", True),
             "openOrders": (self._open_orders, "", True),
@@ -109,6 +119,13 @@ class Desk:
             "account.balance": (self._balance, "", True),
             "account.margin": (self._margin, "", True),
         }
+        if "cancel_all" in native:
+            self._methods["openOrders.cancelAll"] = (self._cancel_all, "", True)
+        self._types = {word: t for t, word in TYPE_WORDS.items() if t in PLAIN or "stops" in native}
+        if "mass_quote" in native:
+            self._methods[QUOTES] = (self._quotes, "quotes", True)
+        if "dead_man" in native:
+            self._methods[DEAD_MAN] = (self._dead_man, "countdownTime", True)
 
     def execute(self, request: Request, account: int, now_ns: int) -> Outcome:
         """Carry the request out, or RequestError; an error has changed nothing."""
@@ -118,9 +135,33 @@ class Desk:
         if private and not account:
             raise RequestError(-2015, "Not logged on: session.logon first.", 401)
         params = Params(request.params, ("symbol", *names.split()))
-        if params.text("symbol", self._listing.symbol) != self._listing.symbol:
-            raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
+        self._need_symbol(params)
+        if account and request.method in COUNTED:
+            self._count(self._accounts.of(account), now_ns)
         return run(self._accounts.of(account) if account else None, params, now_ns)
+
+    # The budget.
+
+    def _count(self, account: Account, now_ns: int) -> None:
+        """One more of what is counted, whatever comes of it; beyond the limit it is refused."""
+        self._turn(account, now_ns)
+        if self._order_limit and account.used >= self._order_limit:
+            raise RequestError(-1003, f"Too many orders: {self._order_limit} in {self._order_window_s} s.", 429)
+        account.used += 1
+
+    def _turn(self, account: Account, now_ns: int) -> None:
+        window = now_ns // (self._order_window_s * 1000 * MS)
+        if window != account.window:
+            account.window, account.used = window, 0
+
+    def usage(self, number: int, now_ns: int) -> list[dict[str, Any]]:
+        """The budget of an account, as answers about its orders have it; nothing where there is none."""
+        if not self._order_limit or not number:
+            return []
+        account = self._accounts.of(number)
+        self._turn(account, now_ns)
+        terms = {"interval": "SECOND", "intervalNum": self._order_window_s, "limit": self._order_limit}
+        return [{"rateLimitType": "ORDERS", **terms, "count": account.used}]
 
     # Public.
 
@@ -128,7 +169,9 @@ class Desk:
         return Outcome({"serverTime": now_ns // MS})
 
     def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
-        return Outcome(self._listing.info(now_ns // MS))
+        info = self._listing.info(now_ns // MS)
+        info["symbols"][0]["orderTypes"] = list(self._types)
+        return Outcome(info)
 
     def _depth(self, _account: Account | None, params: Params, _now_ns: int) -> Outcome:
         limit = params.integer("limit", 1000, 1, 5000)
@@ -148,13 +191,16 @@ class Desk:
     def _place(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
         side = _choice(params, "side", SIDES, -1117, "side")
-        ord_type = _choice(params, "type", TYPES, -1116, "order type")
-        if ord_type == OrdType.LIMIT:
+        ord_type = _choice(params, "type", self._types, -1116, "order type")
+        if params.has("stopPrice") != (ord_type in STOPS):
+            raise RequestError(-1104, "Parameter 'stopPrice' is sent with STOP_MARKET and STOP_LIMIT, and only there.")
+        stop_px = self._number(params, "stopPrice", self._listing.px_mantissa) if ord_type in STOPS else 0
+        if STOPS.get(ord_type, ord_type) == OrdType.LIMIT:
             tif = _choice(params, "timeInForce", TIFS, -1115, "time in force")
             px = self._number(params, "price", self._listing.px_mantissa)
         else:
             if params.has("price") or params.has("timeInForce"):
-                raise RequestError(-1104, "Parameter 'price' or 'timeInForce' sent with a MARKET order.")
+                raise RequestError(-1104, f"Parameter 'price' or 'timeInForce' sent with a {TYPE_WORDS[ord_type]} order.")
             tif, px = TimeInForce.IOC, 0
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
         client_id = self._new_id(account, params)
@@ -172,21 +218,47 @@ class Desk:
             qty=qty,
             px=px,
             now_ns=now_ns,
+            stop_px=stop_px,
         )
         return self._answered(account, events, pending, px)
+
+    def _quotes(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        """Each side an order, in this order and with nothing between them; one that is refused stops no other."""
+        rows: list[dict[str, Any]] = []
+        pushes: list[Push] = []
+        events: list[VenueEvent] = []
+        sides = [Params(side, ("symbol", *PLACE.split())) for side in params.tables("quotes", 1, QUOTE_SIDES_MAX)]
+        client_ids = [side.text("newClientOrderId") for side in sides]
+        for side, client_id in zip(sides, client_ids, strict=True):
+            try:
+                self._need_symbol(side)
+                done = self._place(account, side, now_ns)
+            except RequestError as error:
+                rows.append({"clientOrderId": client_id, "error": {"code": error.code, "msg": error.msg}})
+                continue
+            rows.append({"clientOrderId": client_id, "orderId": done.result["orderId"]})
+            pushes += done.pushes
+            events += done.events
+        return Outcome(rows, pushes, _levels_once(events))
 
     def _modify(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
         assert account is not None
         order = self._named(account, params, -2013)
-        px = self._number(params, "price", self._listing.px_mantissa)
+        market = order.ord_type == OrdType.STOP
+        if market and params.has("price"):
+            raise RequestError(-1104, "Parameter 'price' sent for a STOP_MARKET order.")
+        px = 0 if market else self._number(params, "price", self._listing.px_mantissa)
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
+        stop_px = self._number(params, "stopPrice", self._listing.px_mantissa) if params.has("stopPrice") else 0
         client_id = self._new_id(account, params)
         if params.has("side") and _choice(params, "side", SIDES, -1117, "side") != order.side:
             raise RequestError(-1117, f"Invalid side: the order's is {order.side.name}.")
         if order.status not in OPEN:
             raise RequestError(-2013, "Order does not exist.")
+        if stop_px not in (0, order.stop_px) and order.status != "UNTRIGGERED":
+            raise RequestError(-1104, "Parameter 'stopPrice' sent for an order that does not wait for one.")
         self._need_book()
-        events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns)
+        events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._answered(account, events, Pending(client_id), px)
 
     def _cancel(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
@@ -197,6 +269,31 @@ class Desk:
             raise RequestError(-2011, "Unknown order sent.")
         events = self._venue.cancel(order_id=order.order_id, now_ns=now_ns)
         return self._answered(account, events, Pending(client_id), order.px)
+
+    def _cancel_all(self, account: Account | None, _params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        return self._end_all(account, Reason.USER_REQUEST, now_ns)
+
+    def _end_all(self, account: Account, reason: Reason, now_ns: int) -> Outcome:
+        open_orders = self._accounts.open_orders(account.number)
+        events: list[VenueEvent] = []
+        for order in open_orders:
+            events += self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason)
+        return Outcome({"affected": len(open_orders)}, self._accounts.absorb(events), _levels_once(events))
+
+    def _dead_man(self, account: Account | None, params: Params, now_ns: int) -> Outcome:
+        assert account is not None
+        countdown_ms = params.integer("countdownTime", -1, 0, 86_400_000)
+        account.dead_man_ns = now_ns + countdown_ms * MS if countdown_ms else 0
+        return Outcome({"countdownTime": countdown_ms, "firesAt": account.dead_man_ns // MS})
+
+    def dead_man(self, number: int, now_ns: int) -> Outcome | None:
+        """What the countdown of an account does, if it is over."""
+        account = self._accounts.of(number)
+        if not 0 < account.dead_man_ns <= now_ns:
+            return None
+        account.dead_man_ns = 0
+        return self._end_all(account, Reason.DEAD_MAN_FIRED, now_ns)
 
     def _status(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
         assert account is not None
@@ -273,6 +370,10 @@ class Desk:
             raise RequestError(code, "Unknown order sent." if code == -2011 else "Order does not exist.")
         return order
 
+    def _need_symbol(self, params: Params) -> None:
+        if params.text("symbol", self._listing.symbol) != self._listing.symbol:
+            raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
+
     def _need_book(self) -> None:
         if not self._market.book_live:
             raise RequestError(-4140, "Invalid symbol status: no book yet.")
@@ -302,11 +403,23 @@ class Params:
             raise RequestError(-1102, f"Parameter '{name}' must be an integer of {low} to {high}.")
         return value
 
+    def tables(self, name: str, low: int, high: int) -> list[dict[str, Any]]:
+        value = self._values.get(name)
+        if not isinstance(value, list) or not low <= len(value) <= high or not all(isinstance(v, dict) for v in value):
+            raise RequestError(-1102, f"Parameter '{name}' must be a list of {low} to {high} objects.")
+        return value
+
     def boolean(self, name: str, default: bool) -> bool:
         value = self._values.get(name, default)
         if not isinstance(value, bool):
             raise RequestError(-1102, f"Parameter '{name}' must be true or false.")
         return value
+
+
+def _levels_once(events: list[VenueEvent]) -> list[VenueEvent]:
+    """Events of several calls as of one: each level once, as it is at the end."""
+    levels = {(e.side, e.px): e for e in events if isinstance(e, LevelChanged)}
+    return [*(e for e in events if not isinstance(e, LevelChanged)), *levels.values()]
 
 
 def _choice(params: Params, name: str, choices: dict[str, T], code: int, what: str) -> T:
@@ -322,6 +435,8 @@ def _reduces(account: Account, side: Side, qty: int) -> bool:
 
 
 _REFUSALS = {
+    Reason.INVALID_STOP_OR_TRIGGER: (-4006, "Stop price is not a price on the tick."),
+    Reason.INVALID_EXEC_INST: (-1115, "Invalid time in force: GTX with a stop."),
     Reason.INVALID_QUANTITY: (-4003, "Quantity less than or equal to zero."),
     Reason.QUANTITY_ABOVE_MAXIMUM: (-4005, "Quantity greater than max quantity."),
     Reason.QUANTITY_NOT_ON_LOT: (-4023, "Quantity not increased by step size."),

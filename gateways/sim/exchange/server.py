@@ -21,16 +21,16 @@ from websockets.http11 import Response as HttpResponse
 
 from apps.venue.events import VenueEvent
 from gateways.sim.exchange.accounts import Push
-from gateways.sim.exchange.faults import LATE_MS, Faults
+from gateways.sim.exchange.faults import CANCELS, LATE_MS, Faults
 from gateways.sim.exchange.hub import Hub, Subscriber
 from gateways.sim.exchange.outlet import Outlet
-from gateways.sim.exchange.requests import Desk, Outcome, Params, Request, RequestError, read_request
+from gateways.sim.exchange.requests import DEAD_MAN, QUOTES, Desk, Outcome, Params, Request, RequestError, read_request
 from gateways.sim.exchange.settings import ExchangeSettings
 
 CLIENT_FRAME_BYTES_MAX = 1 << 16
 GARBAGE_MAX = 100  # unreadable frames before a connection is closed
 REPLACED = 4001  # close code of a session whose key has logged on elsewhere
-CHANGING = ("order.place", "order.modify", "order.cancel")
+CHANGING = ("order.place", "order.modify", *CANCELS, DEAD_MAN, QUOTES)
 
 
 class Session:
@@ -189,11 +189,29 @@ class ExchangeServer:
         except Exception:  # our bug: say so, keep serving the others
             traceback.print_exc(file=sys.stderr)
             answer = _error(request, RequestError(-1000, "An unknown error occurred while processing the request.", 500))
+        if request is not None and request.method in CHANGING and (usage := self._desk.usage(session.account, now_ns)):
+            answer["rateLimits"] = usage
         delay_s = self._faults.take_delay_ms() / 1000
         session.outlet.put(msgspec.json.encode(answer), delay_s=delay_s)
+        self._tell(outcome, now_ns)
+        if request is not None and request.method == DEAD_MAN and isinstance(outcome.result, dict):
+            self._count_down(session.account, outcome.result["countdownTime"] / 1000)
+
+    def _tell(self, outcome: Outcome, now_ns: int) -> None:
         self.push(outcome.pushes)
         if outcome.events:
             self._on_events(outcome.events, now_ns)
+
+    def _count_down(self, account: int, seconds: float) -> None:
+        """Look when the countdown may be over; one that was begun anew meanwhile is looked at later."""
+        if seconds:
+            asyncio.get_running_loop().call_later(seconds + 0.001, self._look_at_dead_man, account)
+
+    def _look_at_dead_man(self, account: int) -> None:
+        now_ns = time.time_ns()
+        outcome = self._desk.dead_man(account, now_ns)
+        if outcome is not None:
+            self._tell(outcome, now_ns)
 
     def _execute(self, session: Session, request: Request, now_ns: int) -> Outcome:
         if request.method == "session.logon":

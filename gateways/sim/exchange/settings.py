@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import msgspec
 
+NATIVE = ("cancel_all", "dead_man", "mass_quote", "stops")
+
 
 class FaultSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Faults fired once, counted from the start; 0 is never."""
@@ -47,6 +49,11 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     maker_fee: int = 20_000
     taker_fee: int = 50_000
     client_queue: int = 20_000
+    native: tuple[str, ...] = ()
+    """What it does itself beyond single orders, of NATIVE."""
+    order_limit: int = 0
+    """So many orders and modifies may come in each window; answers say how many have. 0: as many as want to."""
+    order_window_s: int = 10
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
@@ -81,6 +88,8 @@ _WITHIN = {
     "lot": (1, 10**12),
     "start_px": (1, 10**15),
     "rate": (1, 5_000),
+    "order_limit": (0, 10**6),
+    "order_window_s": (1, 3_600),
     "maker_fee": (-(10**7), 10**7),
     "taker_fee": (-(10**7), 10**7),
     "client_queue": (1, 10**7),
@@ -113,6 +122,9 @@ def checked(settings: ExchangeSettings) -> ExchangeSettings:
         raise BadSettings(f'settings: speed = {settings.speed!r}: expected "max" or a decimal above 0, as "1" or "2.5"')
     if settings.capture is not None and not all(settings.captures or ("",)):
         raise BadSettings(f"settings: capture = {settings.capture!r}: expected the name of a file, or a list of names")
+    for word in settings.native:
+        if word not in NATIVE:
+            raise BadSettings(f"settings: native = {word!r}: expected {', '.join(NATIVE)}")
     if not all(settings.api_keys) or len(set(settings.api_keys)) != len(settings.api_keys):
         raise BadSettings("settings: api_key, more_api_keys: expected texts that are not empty and differ")
     return settings
