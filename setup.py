@@ -21,7 +21,7 @@ if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
-APPS = ("fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "orders", "reserve")
+APPS = ("fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "orders", "reserve", "timers")
 
 
 def accelerator(name: str, *sources: str) -> Extension:

@@ -27,6 +27,7 @@ from oms.budgets import Rule
 from oms.differences import Settings as Reconciling
 from oms.kills import Rules
 from oms.manager import OrderManager
+from oms.memory import CLOSED_AT_HAND_NS
 from oms.places import CLASSES
 
 _fast = accelerator.extension("apps.kernel._fast")
@@ -84,11 +85,9 @@ class OmsApp(App):
         """Markets tick all day, and mostly nothing is held; and most orders live as they should."""
         if not _fast:
             return {}
-        m = self.machine
+        m, times = self.machine, (self.machine.request_timeout_ns, CLOSED_AT_HAND_NS)
         idle = {cls.KIND: _fast.Idle(m, path) for cls, path in _IDLE_WITHOUT.items()}
-        return idle | {
-            cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, m.request_timeout_ns, RoutedOrder, ExecutionReport) for cls in _LIFE
-        }
+        return idle | {cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, *times, RoutedOrder, ExecutionReport) for cls in _LIFE}
 
     def configure(self, parameters: dict[str, Any]) -> None:
         found = msgspec.convert(parameters, Settings, strict=True)

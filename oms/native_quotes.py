@@ -71,7 +71,11 @@ class NativeQuotes(Releasing):
     def _decided(self, seq: int, made: NativeQuote) -> None:
         if made.risk_seq or self.ctx.seq == seq:
             return  # on its way, or its own frame is not done with
-        sides = [o for new in self._orders_of(seq, made) if (o := self.memory.find(new.order_id, self.ctx.now)) and o.state is State.RCV]
+        sides = [
+            o
+            for new in self._orders_of(seq, made)
+            if (o := self.memory.find(new.order_id, self.ctx.now)) and o.state is State.RCV
+        ]
         if all(order.order_id in made.passes for order in sides):
             del self.memory.instructions.native_quotes[seq]
             self._send(seq, made, sides)

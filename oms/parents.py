@@ -272,6 +272,9 @@ class Parents(Ownership):
         self._book(parent, order)
         if not order.closed:
             self._rein(parent, order, later=later)
+        elif parent.held_qty > parent.order_qty:  # filled beyond what was left for it: the others have too much
+            for other in self._living(parent):
+                self._rein(parent, other)
         if parent.cum_qty > parent.order_qty and not parent.breached:
             parent.breached = True
             self.alert(order, Reason.OVERFILL, f"the children filled {parent.cum_qty} of a parent of {parent.order_qty}")

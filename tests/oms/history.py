@@ -24,11 +24,13 @@ from journal.messages import (
     RiskDecision,
     RoutedCancel,
     RoutedOrder,
+    RoutedQuote,
     RoutedReplace,
     content_hash,
     order_id_source,
     replace_hash,
 )
+from journal.messages.quoting import quote_orders
 from oms.order import CLOSED
 
 MOVES = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
@@ -77,6 +79,8 @@ class History:
                 self.passes[seq] = (m.order_id, m.content_hash, m.request_seq)
             case RoutedOrder():
                 self._new(seq, m)
+            case RoutedQuote():
+                self._quote(seq, m)
             case RoutedReplace():
                 self._replace(seq, m)
             case RoutedCancel():
@@ -97,6 +101,21 @@ class History:
         self._sized(m)
         self.named[m.order_id] = {seq: 0}
         self.head[m.order_id] = seq
+
+    def _quote(self, seq: int, m: RoutedQuote) -> None:
+        """Several orders in one frame: each has its own pass; the frame names the last of these."""
+        last = self.passes.get(m.risk_seq)
+        self._hold("I-29", last is not None and m.risk_seq < seq, m)
+        assert last is not None
+        for new in quote_orders(m, last[2], order_id_source(last[0])):
+            self._hold("I-20", new.order_id not in self.named, m)
+            wanted = (new.order_id, content_hash(new), last[2])
+            found = next((at for at, known in self.passes.items() if known == wanted and at not in self.used), None)
+            self._hold("I-29", found is not None, m)
+            assert found is not None
+            self.used.add(found)
+            self.named[new.order_id] = {seq: 0}
+            self.head[new.order_id] = seq
 
     def _replace(self, seq: int, m: RoutedReplace) -> None:
         self._request(m)
@@ -136,6 +155,9 @@ class History:
 
     def _report(self, m: ExecutionReport) -> None:
         before = self.last.get(m.order_id)
+        ask_refused = m.exec_type == ExecType.REJECTED and m.reason in (Reason.DUPLICATE_ORDER_ID, Reason.NOT_OWNER)
+        if before is not None and before.ord_status in CLOSED and ask_refused and m.ord_status == OrdStatus.REJECTED:
+            return  # of an order that has left the report has what was asked, not what had become of it
         if m.order_qty != NULL:
             self._hold("I-17", m.cum_qty + m.leaves_qty + m.cxl_qty == max(m.order_qty, m.cum_qty), m)
             self._hold("I-16", 0 <= m.cum_qty <= m.order_qty or bool(m.report_flags & ReportFlag.OVERFILL), m)

@@ -118,7 +118,20 @@ static bool against(struct verdicts *v, const struct plan_row *r, wide value, wi
     return true;
 }
 
+/* The OMS has said nothing of its gate here, or that it is open. */
+static bool is_unbarred(const struct ask *a) {
+    PyObject *barred = HELD(a->memory, Memory, barred);
+    if (empty_dict(barred)) return true;
+    PyObject *account = PyUnicode_FromFormat("%U/0", a->plan->gate), *instrument = PyUnicode_FromFormat("%U/%S", a->plan->gate, a->plan->key);
+    const bool free = account != NULL && instrument != NULL && barred != NULL && PyDict_Check(barred) &&
+                      PyDict_Contains(barred, account) == 0 && PyDict_Contains(barred, instrument) == 0;
+    Py_XDECREF(account);
+    Py_XDECREF(instrument);
+    return free;
+}
+
 static bool gate(const struct ask *a, struct verdicts *v) {
+    if (!is_unbarred(a)) return false;
     PyObject *seen = entry_of(HELD(a->memory, Memory, gates), a->plan->gate);
     int64_t phase;
     uint64_t seq;
@@ -164,8 +177,9 @@ static bool quantity(const struct ask *a, struct verdicts *v, const struct plan_
     if ((i->min_qty != NO_VALUE && qty < i->min_qty) || (i->max_qty != NO_VALUE && qty > i->max_qty) ||
         (post_only != NO_VALUE && qty > post_only))
         return false;
-    if (!r->limited)
-        return passed(v, r->check, qty, i->max_qty > post_only ? i->max_qty : post_only, (uint64_t)i->seq, i->qty_exp);
+    int64_t bound = i->max_qty; /* the smaller of those there are */
+    if (bound == NO_VALUE || (post_only != NO_VALUE && post_only < bound)) bound = post_only;
+    if (!r->limited) return passed(v, r->check, qty, bound != NO_VALUE ? bound : 0, (uint64_t)i->seq, i->qty_exp);
     wide value;
     return rescale_up(qty, i->qty_exp, r->exp, &value) && against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
 }

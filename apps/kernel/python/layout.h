@@ -19,7 +19,7 @@ struct app_layout {
 };
 struct slot_layout {
     PyTypeObject *type;
-    Py_ssize_t events, ledger, emit;
+    Py_ssize_t events, ledger, emit, timers, heap, requests;
     PyObject *tell; /* what `emit` is of a mute instance: the function */
 };
 struct lockstep_ref;
@@ -78,6 +78,10 @@ bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names);
 /* What an app says whose message is encoded already, with the frame that its slots hold as the cause. `held` is where the caller
  * keeps a message to be used again for those who want it as one. False: an error is set. */
 bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size);
+
+/* Slot.set_timer and Slot.cancel_timer. False: an error is set. */
+bool lockstep_set_timer(const struct turn *t, int64_t at, PyObject *token);
+bool lockstep_cancel_timer(const struct turn *t, PyObject *token);
 
 /* Functions of the module; see say.c. */
 PyObject *lockstep_accept_of(PyObject *module, PyObject *args);

@@ -19,10 +19,10 @@ struct saying {
 typedef struct {
     Native native; /* of an OrderManager */
     struct saying routed, report;
-    int64_t timeout_ns; /* until a request ought to be answered */
+    int64_t timeout_ns, at_hand_ns; /* until a request ought to be answered; until what closed is archived */
 } Orders;
 
-static PyObject *name_of_memory, *name_of_synthetic, *name_of_set_timer, *name_of_cancel_timer, *name_of_tidy, *name_of_add;
+static PyObject *name_of_memory, *name_of_synthetic, *name_of_tidy, *name_of_add;
 
 /* One frame, and whom it is about. */
 struct at {
@@ -85,14 +85,8 @@ static bool call2(PyObject *self, PyObject *name, PyObject *first, PyObject *sec
     return result != NULL;
 }
 
-static bool arm(const struct at *a, int64_t due) {
-    PyObject *when = PyLong_FromLongLong(due);
-    const bool good = when != NULL && call2(a->t->slot, name_of_set_timer, when, a->order_id);
-    Py_XDECREF(when);
-    return good;
-}
-
-static bool disarm(const struct at *a) { return call2(a->t->slot, name_of_cancel_timer, a->order_id, NULL); }
+static bool arm(const struct at *a, int64_t due) { return lockstep_set_timer(a->t, due, a->order_id); }
+static bool disarm(const struct at *a) { return lockstep_cancel_timer(a->t, a->order_id); }
 
 static bool touch(const struct at *a) { return lockstep_touch(HELD(a->memory, Oms, orders), a->order_id); }
 
@@ -166,6 +160,31 @@ static bool is_taken(const struct at *a, PyObject *venue, const struct lockstep_
     return offer != NULL ? is_native(offer, m) : !PyErr_Occurred() && m->exec_inst == 0;
 }
 
+/* How many wait in a Line, and since when the first of them; false: it is none. */
+static bool line_of(PyObject *line, uint64_t *n, int64_t *since) {
+    uint64_t first, next;
+    if (!IS_A(line, Line) || !whole_unsigned(HELD(line, Line, first), &first) || !whole_unsigned(HELD(line, Line, next), &next)) return false;
+    *n = next - first;
+    if (*n == 0) return true;
+    PyObject *row = entry_of(HELD(line, Line, waiting), HELD(line, Line, first));
+    return row != NULL && PyTuple_CheckExact(row) && PyTuple_GET_SIZE(row) == 2 && whole(PyTuple_GET_ITEM(row, 0), since);
+}
+
+/* Memory.tidy, where there is anything to be done. */
+static bool tidy(const struct at *a) {
+    uint64_t closed, archived, kept;
+    int64_t since = 0, of_archived;
+    PyObject *keep = HELD(a->memory, Oms, keep);
+    if (line_of(HELD(a->memory, Oms, closed), &closed, &since) && line_of(HELD(a->memory, Oms, archived), &archived, &of_archived) &&
+        IS_A(keep, Keep) && whole_unsigned(HELD(keep, Keep, orders), &kept) && archived <= kept &&
+        (closed == 0 || since + a->o->at_hand_ns > a->t->ref->ts))
+        return true;
+    PyObject *now = PyLong_FromLongLong(a->t->ref->ts);
+    const bool good = now != NULL && !PyErr_Occurred() && call2(a->memory, name_of_tidy, now, NULL);
+    Py_XDECREF(now);
+    return good;
+}
+
 static bool keep(const struct at *a, const struct lockstep_new_order *m, PyObject *venue) {
     PyObject *none = PyLong_FromLongLong(NO_VALUE), *zero = PyLong_FromLong(0);
     PyObject *of[] = {Py_NewRef(a->order_id), PyLong_FromLong(a->t->ref->source), PyLong_FromUnsignedLong(m->account),
@@ -202,11 +221,9 @@ static enum handled on_new_order(struct at *a) {
     PyObject *venue = instrument != NULL ? entry_of(HELD(a->memory, Oms, instrument_venue), instrument) : NULL;
     Py_XDECREF(instrument);
     if (venue == NULL || !is_taken(a, venue, &m) || PyErr_Occurred()) return LEFT;
-    PyObject *now = PyLong_FromLongLong(a->t->ref->ts);
     Py_INCREF(venue);
-    const bool good = now != NULL && call2(a->memory, name_of_tidy, now, NULL) && keep(a, &m, venue);
+    const bool good = tidy(a) && keep(a, &m, venue);
     Py_DECREF(venue);
-    Py_XDECREF(now);
     return good ? HANDLED : FAILED;
 }
 
@@ -487,20 +504,20 @@ static bool learn_names(void) {
     struct {
         PyObject **name;
         const char *text;
-    } names[] = {{&name_of_memory, "memory"}, {&name_of_synthetic, "synthetic"}, {&name_of_set_timer, "set_timer"},
-                 {&name_of_cancel_timer, "cancel_timer"}, {&name_of_tidy, "tidy"}, {&name_of_add, "add"}};
+    } names[] = {{&name_of_memory, "memory"}, {&name_of_synthetic, "synthetic"}, {&name_of_tidy, "tidy"}, {&name_of_add, "add"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (*names[i].name == NULL && (*names[i].name = PyUnicode_InternFromString(names[i].text)) == NULL) return false;
     return true;
 }
 
-/* Orders(machine, {name: class}, kind, timeout_ns, RoutedOrder, ExecutionReport) */
+/* Orders(machine, {name: class}, kind, timeout_ns, at_hand_ns, RoutedOrder, ExecutionReport) */
 static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
     PyObject *machine, *classes, *routed, *report;
     int kind;
-    long long timeout_ns;
-    if (!PyArg_ParseTuple(args, "OO!iLO!O!", &machine, &PyDict_Type, &classes, &kind, &timeout_ns, &PyType_Type, &routed, &PyType_Type, &report) ||
+    long long timeout_ns, at_hand_ns;
+    if (!PyArg_ParseTuple(args, "OO!iLLO!O!", &machine, &PyDict_Type, &classes, &kind, &timeout_ns, &at_hand_ns, &PyType_Type, &routed,
+                          &PyType_Type, &report) ||
         !learn_names() || !lockstep_learn_places(classes))
         return NULL;
     Orders *o = (Orders *)type->tp_alloc(type, 0);
@@ -510,7 +527,7 @@ static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     for (int i = 0; i < HANDLERS; i++)
         if (handlers[i].kind == kind) o->native.bytes = handlers[i].bytes;
     o->native.of = Py_NewRef(machine);
-    o->timeout_ns = timeout_ns;
+    o->timeout_ns = timeout_ns, o->at_hand_ns = at_hand_ns;
     if (learn_saying(routed, &o->routed) && learn_saying(report, &o->report)) return (PyObject *)o;
     Py_DECREF(o);
     return NULL;

@@ -9,7 +9,7 @@
 #define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
     X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
-    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms)                                                                        \
+    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred)                                                                        \
     X(Book, orders) X(Book, cells) X(Control, states) X(Control, bans) X(Control, rules) X(Control, beats) X(Rules, watches)                  \
     X(Beat, paused_seq) X(Usage, told) X(Seen, value) X(Seen, seq) X(Seen, ts)                                                 \
     X(Touch, bid_px) X(Touch, ask_px) X(Touch, seq) X(Touch, ts)                                                               \
@@ -27,7 +27,8 @@
     X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
-    X(Oms, orders) X(Oms, closed) X(Oms, archive) X(Oms, left) X(Oms, instrument_venue) X(Oms, routes) X(Oms, gates)           \
+    X(Oms, orders) X(Oms, closed) X(Oms, archived) X(Oms, keep) X(Line, waiting) X(Line, first) X(Line, next) X(Keep, orders)   \
+     X(Oms, archive) X(Oms, left) X(Oms, instrument_venue) X(Oms, routes) X(Oms, gates)           \
     X(Oms, overfilled) X(Oms, kills) X(Oms, again) X(Oms, instructions) X(Oms, parents) X(Oms, pace) X(Oms, owners)            \
     X(Oms, ways) X(Oms, reconcile)                                                                                             \
     X(Order, order_id) X(Order, source) X(Order, account) X(Order, instrument) X(Order, order_qty) X(Order, side)              \
@@ -52,7 +53,7 @@ extern Py_ssize_t lockstep_places[PLACES];
 /* The classes, for as long as the process lives. */
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
     X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
-    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues)
+    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
 enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
 #undef LOCKSTEP_CLASS

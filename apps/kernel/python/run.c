@@ -531,7 +531,8 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
         return PyErr_Format(PyExc_RuntimeError, "emit_of and accept_of come first");
     if (lockstep_slot.type != (PyTypeObject *)slot) {
         struct slot_layout s = {.type = (PyTypeObject *)slot};
-        const struct slot_name names[] = {{"events", &s.events}, {"ledger", &s.ledger}, {"emit", &s.emit}, {0}};
+        const struct slot_name names[] = {{"events", &s.events}, {"ledger", &s.ledger}, {"emit", &s.emit},
+                                           {"_timers", &s.timers}, {"_heap", &s.heap}, {"_requests", &s.requests}, {0}};
         if (!lockstep_slots(s.type, names) || (s.tell = PyObject_GetAttrString(slot, "_tell")) == NULL) return NULL;
         Py_INCREF(slot);
         lockstep_slot = s;
