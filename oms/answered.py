@@ -219,15 +219,23 @@ class Answered(External):
             # FILLED with no more than we have: the venue's quantity is smaller than ours; what it does not work is canceled.
             ours = m.ord_status in (OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY)
             base = m.ord_status if ours else OrdStatus.CANCELED
+            if not order.closed and self._has_replaced(order, m):
+                self._replaced(order, m, news)  # before its end
             canceled = Event.VENUE_CANCELED if order.cancel is None else Event.VENUE_CANCELED_ASKED
             self._end(order, m, Event.VENUE_EXPIRED if ours else canceled, base, news)
         else:
             self._open_at_venue(order, m, news)
 
+    @staticmethod
+    def _has_replaced(order: Order, m: VenueOrderUpdate) -> bool:
+        """Whether what the venue lists has the terms of our replace that it has not answered."""
+        wanted = order.replace
+        return wanted is not None and wanted.routed and (m.order_qty, m.price_px) == (wanted.order_qty, wanted.price_px)
+
     def _open_at_venue(self, order: Order, m: VenueOrderUpdate, news: dict[str, Any]) -> None:
         was_unknown = order.state is State.U
         wanted = order.replace
-        if wanted is not None and wanted.routed and (m.order_qty, m.price_px) == (wanted.order_qty, wanted.price_px):
+        if self._has_replaced(order, m):
             self._replaced(order, m, news)
         else:
 

@@ -160,8 +160,9 @@ class Life:
         self.update(ExecType.ORDER_STATUS, channel=Channel.QUERY, ord_status=OrdStatus.NEW, order_qty=int(qty),
                     price_px=5000, cum_qty=int(cum) if cum else NULL)  # fmt: skip
 
-    def do_closed(self, cum: str, status: str = "CANCELED") -> None:
-        self.update(ExecType.ORDER_STATUS, channel=Channel.QUERY, ord_status=OrdStatus[status], cum_qty=int(cum))
+    def do_closed(self, cum: str, status: str = "CANCELED", qty: str = "") -> None:
+        terms = {"order_qty": int(qty), "price_px": 5000} if qty else {}
+        self.update(ExecType.ORDER_STATUS, channel=Channel.QUERY, ord_status=OrdStatus[status], cum_qty=int(cum), **terms)
 
     def do_never(self) -> None:
         self.update(ExecType.ORDER_STATUS, channel=Channel.QUERY, reason=Reason.UNKNOWN_AT_VENUE)
