@@ -20,7 +20,7 @@ from journal.lock import FolderLock
 from journal.messages.control import Clock, RecoveryReport
 from journal.messages.declared import read_kinds
 from journal.messages.derive import schema_text
-from journal.messages.header import HEADER, HEADER_BYTES, Flag
+from journal.messages.header import HEADER_BYTES, Flag
 from journal.messages.schema import Message
 from journal.quarantine import RecoveryResult
 from journal.recovery import recover
@@ -63,8 +63,6 @@ class JournalWriter:
     passed: dict[int, Vouch]
     _lock: FolderLock
     _schema: bytes
-    _head: bytearray
-    _head_c: Any
 
     @classmethod
     def open(
@@ -165,8 +163,6 @@ class JournalWriter:
         elif not stream.segment:
             self.prepare_next()
         control.flush()
-        self._head = bytearray(HEADER_BYTES)
-        self._head_c = ffi.cast("struct lockstep_frame *", ffi.from_buffer(self._head))
         if stream.segment:
             self._leave_foreign_segment(read_header(self.path / segment_name(stream.segment), stream.segment))
 
@@ -282,12 +278,12 @@ class JournalWriter:
             raise ValueError(f"ts {ts}; expected more than {c.last_ts}, the ts of frame {c.last_seq}")
         if len(body) % 8:
             raise ValueError(f"body of {len(body)} bytes; expected a multiple of 8")
-        HEADER.pack_into(self._head, 0, 0, 0, kind, version, flags, source, 0, ts, origin_ts, source_seq, cause, 0, incarnation)
-        code = lib.lockstep_writer_append(c, self._head_c, ffi.from_buffer(body), len(body))
-        while code:
-            self._make_room(code, len(body))
-            code = lib.lockstep_writer_append(c, self._head_c, ffi.from_buffer(body), len(body))
-        lib.lockstep_writer_publish_watermark(c)
+        data = body if type(body) is bytes else ffi.from_buffer(body)
+        size = len(body)
+        while code := lib.lockstep_writer_put(
+            c, kind, version, flags, source, ts, origin_ts, source_seq, cause, incarnation, data, size
+        ):
+            self._make_room(code, size)
         if source_seq > self.last_source_seq.get(source, 0):
             self.last_source_seq[source] = source_seq
         return int(c.last_seq)

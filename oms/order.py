@@ -35,7 +35,7 @@ class Unknown(IntEnum):
     ORDER = 4  # the whole order: connection lost, contradictions, an end before its fills
 
 
-class Request(msgspec.Struct, array_like=True):
+class Request(msgspec.Struct, array_like=True, gc=False):
     """A cancel or replace under way."""
 
     request_seq: int
@@ -54,7 +54,7 @@ class Request(msgspec.Struct, array_like=True):
     expire_ts: int = 0
 
 
-class Ending(msgspec.Struct, array_like=True):
+class Ending(msgspec.Struct, array_like=True, gc=False):
     """An end the venue has told, that waits for the fills it counts and we have not seen."""
 
     base: int
@@ -62,7 +62,7 @@ class Ending(msgspec.Struct, array_like=True):
     reason: int
 
 
-class Order(msgspec.Struct, array_like=True):
+class Order(msgspec.Struct, array_like=True, gc=False):
     """One order. Times in ns of the stream; quantities and prices are mantissas of the instrument."""
 
     order_id: int

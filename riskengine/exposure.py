@@ -22,7 +22,7 @@ def direction(side: int) -> int:
     return 1 if side == Side.BUY else -1
 
 
-class Wish(msgspec.Struct, array_like=True):
+class Wish(msgspec.Struct, array_like=True, gc=False):
     """A replace asked for and not answered to the end."""
 
     request_seq: int
@@ -37,7 +37,7 @@ class Wish(msgspec.Struct, array_like=True):
     """By the OMS; what it does not take up it refuses, in the order of asking."""
 
 
-class Held(msgspec.Struct, array_like=True):
+class Held(msgspec.Struct, array_like=True, gc=False):
     """One open order as risk sees it."""
 
     order_id: int

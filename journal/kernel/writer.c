@@ -204,6 +204,20 @@ void lockstep_writer_publish_watermark(struct lockstep_writer *w)
     }
 }
 
+int lockstep_writer_put(struct lockstep_writer *w, uint16_t kind, uint16_t version, uint16_t flags, uint16_t source, int64_t ts,
+                        int64_t origin_ts, uint64_t source_seq, uint64_t cause, uint32_t incarnation, const void *body,
+                        uint32_t body_bytes)
+{
+    const struct lockstep_frame head = {
+        .kind = kind, .version = version, .flags = flags, .source = source, .ts = ts, .origin_ts = origin_ts,
+        .source_seq = source_seq, .cause = cause, .incarnation = incarnation,
+    };
+    int code = lockstep_writer_append(w, &head, body, body_bytes);
+    if (code == 0)
+        lockstep_writer_publish_watermark(w);
+    return code;
+}
+
 /* ---- preparer ------------------------------------------------------------------------------------------------ */
 
 int lockstep_writer_wants_segment(const struct lockstep_writer *w)

@@ -85,6 +85,11 @@ int lockstep_writer_append(struct lockstep_writer *w, const struct lockstep_fram
 /* Tell readers and the syncer how far the stream goes: once a batch. */
 void lockstep_writer_publish_watermark(struct lockstep_writer *w);
 
+/* Both for one frame: for who appends from Python, where each call costs more than what it does. */
+int lockstep_writer_put(struct lockstep_writer *w, uint16_t kind, uint16_t version, uint16_t flags, uint16_t source, int64_t ts,
+                        int64_t origin_ts, uint64_t source_seq, uint64_t cause, uint32_t incarnation, const void *body,
+                        uint32_t body_bytes);
+
 /* 1 when the segment after the current one is not prepared yet and a slot is free, 2 when no slot is free (sync first),
  * 0 when it is ready. Any thread. */
 int lockstep_writer_wants_segment(const struct lockstep_writer *w);

@@ -176,8 +176,9 @@ class Desk:
         self._said.append((source, e))
 
     def _step(self) -> None:
-        while self.group.read(self.reader) is not None:
-            pass
+        end = self.writer.last_seq
+        while self.group.seq < end:
+            self.group.read(self.reader, to_seq=end)
 
 
 def _definitions() -> list[tuple[int, Message]]:

@@ -95,11 +95,13 @@ static struct plan *make(PyObject *view, PyObject *row_of, const struct plan_own
     return NULL;
 }
 
+enum { PLACES_OF_ONE = 8 };
+/* The first of the places where an owner's plan may be. */
 static size_t place_of(const struct plan_owner *o) {
     uint64_t h = o->instrument;
     const uint64_t parts[] = {o->account, o->strategy, o->user, (uint64_t)o->source << 8 | o->side};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);
-    return (size_t)(h >> 32) % PLANS_KEPT;
+    return (size_t)(h >> 32) % (PLANS_KEPT / PLACES_OF_ONE) * PLACES_OF_ONE;
 }
 
 static bool same_owner(const struct plan_owner *a, const struct plan_owner *b) {
@@ -110,16 +112,19 @@ static bool same_owner(const struct plan_owner *a, const struct plan_owner *b) {
 struct plan *lockstep_plan_of(struct plan **kept, PyObject *view, PyObject *row_of, const struct plan_owner *owner) {
     PyObject *plans = HELD(view, View, plans);
     struct plan **place = &kept[place_of(owner)];
-    if (*place != NULL && (*place)->plans == plans && same_owner(&(*place)->owner, owner)) return (*place)->plain ? *place : NULL;
+    for (int i = 0; i < PLACES_OF_ONE; i++)
+        if (place[i] != NULL && place[i]->plans == plans && same_owner(&place[i]->owner, owner)) return place[i]->plain ? place[i] : NULL;
     PyObject *key = Py_BuildValue("(kkkIkB)", (unsigned long)owner->account, (unsigned long)owner->strategy, (unsigned long)owner->user,
                                   (unsigned)owner->source, (unsigned long)owner->instrument, owner->side);
     PyObject *rows = key != NULL ? entry_of(plans, key) : NULL;
     struct plan *made = rows != NULL ? make(view, row_of, owner, plans, key, rows) : NULL;
     Py_XDECREF(key);
     if (made == NULL) return NULL;
-    struct plan *before = *place;
+    /* The oldest goes: they stand by age. */
+    struct plan *oldest = place[PLACES_OF_ONE - 1];
+    memmove(place + 1, place, (PLACES_OF_ONE - 1) * sizeof *place);
     *place = made;
-    lockstep_plan_free(before);
+    lockstep_plan_free(oldest);
     return made->plain ? made : NULL;
 }
 
