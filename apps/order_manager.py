@@ -25,6 +25,7 @@ from journal.messages import (
 from journal.messages.keeping import Keep
 from oms.budgets import Rule
 from oms.differences import Settings as Reconciling
+from oms.differences import Trade
 from oms.kills import Rules
 from oms.manager import OrderManager
 from oms.memory import CLOSED_AT_HAND_NS
@@ -87,7 +88,9 @@ class OmsApp(App):
             return {}
         m, times = self.machine, (self.machine.request_timeout_ns, CLOSED_AT_HAND_NS)
         idle = {cls.KIND: _fast.Idle(m, path) for cls, path in _IDLE_WITHOUT.items()}
-        return idle | {cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, *times, RoutedOrder, ExecutionReport) for cls in _LIFE}
+        return idle | {
+            cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, *times, RoutedOrder, ExecutionReport, Trade) for cls in _LIFE
+        }
 
     def configure(self, parameters: dict[str, Any]) -> None:
         found = msgspec.convert(parameters, Settings, strict=True)

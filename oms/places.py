@@ -5,6 +5,7 @@ from __future__ import annotations
 from journal.messages.capabilities import Offer
 from journal.messages.keeping import Keep, Line
 from oms.budgets import Pace
+from oms.differences import Compared, Reconciling, Settings
 from oms.instructions import Instructions
 from oms.memory import Gate, Memory, Route
 from oms.order import Order
@@ -14,4 +15,5 @@ from oms.ways import Ways
 CLASSES: dict[str, type] = {
     "Oms": Memory, "Order": Order, "Route": Route, "Gate": Gate, "Instructions": Instructions, "Pace": Pace, "Ways": Ways,
     "Venues": Venues, "Offer": Offer, "Line": Line, "Keep": Keep,
+    "Reconciling": Reconciling, "Compare": Settings, "Compared": Compared,
 }  # fmt: skip

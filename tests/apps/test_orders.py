@@ -18,6 +18,8 @@ from journal.messages import (
     NULL,
     CancelOrder,
     DestinationDefined,
+    DownloadBegin,
+    DownloadEnd,
     ExecType,
     ExecutionReport,
     GatewayPhase,
@@ -46,6 +48,7 @@ from journal.messages import (
     VenueStatus,
     order_id_of,
 )
+from oms.differences import Settings
 from tests.apps.stream import MANY, Stream
 from tests.apps.test_decisions import RISK, SOURCES, InPython, orders, world
 
@@ -91,7 +94,7 @@ days = st.lists(steps, min_size=8, max_size=60)
 class Day:
     """The frames of a day, given to one order manager with its risk engine."""
 
-    def __init__(self, folder: str, *, in_c: bool) -> None:
+    def __init__(self, folder: str, *, in_c: bool, compared: bool = False) -> None:
         self.stream = Stream(Path(folder), step=1_000_000_000)
         risk, oms = InPython(), OmsApp() if in_c else OmsInPython()
         self.stream.add("risk", risk, RISK)
@@ -112,8 +115,12 @@ class Day:
             "on_venue_fill",
         ):
             self._count(oms.machine, name)
+        oms.machine.reconcile_by(Settings(max_unknown=1) if compared else None)
         for source, m in before():
             self.stream.input(m, source=source)
+        for account in (7, 8) if compared else ():  # as after a download without differences
+            self.stream.input(DownloadBegin(account=account), source=GATEWAY)
+            self.stream.input(DownloadEnd(account=account, complete=True), source=GATEWAY)
 
     def _count(self, machine: Any, name: str) -> None:
         handler = getattr(machine, name)
@@ -222,10 +229,10 @@ class Day:
 
 
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
-@given(days)
-def test_orders_live_as_in_python(day: list[tuple[str, Any]]) -> None:
+@given(days, st.booleans())
+def test_orders_live_as_in_python(day: list[tuple[str, Any]], compared: bool) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as one, tempfile.TemporaryDirectory(dir="/dev/shm") as two:
-        fast, slow = Day(one, in_c=True), Day(two, in_c=False)
+        fast, slow = Day(one, in_c=True, compared=compared), Day(two, in_c=False, compared=compared)
         for step in [("order", 1), *day]:
             for each in (fast, slow):
                 each.play(*step)
@@ -236,9 +243,10 @@ def test_orders_live_as_in_python(day: list[tuple[str, Any]]) -> None:
         slow.stream.close()
 
 
-def test_a_plain_life_is_all_in_c() -> None:
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_plain_life_is_all_in_c(compared: bool) -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        day = Day(folder, in_c=True)
+        day = Day(folder, in_c=True, compared=compared)
         for n in range(20):
             for what in SMOOTH:
                 day.play(what, n if what == "order" else 0)

@@ -19,6 +19,7 @@ struct saying {
 typedef struct {
     Native native; /* of an OrderManager */
     struct saying routed, report;
+    PyObject *trade; /* oms.differences.Trade */
     int64_t timeout_ns, at_hand_ns; /* until a request ought to be answered; until what closed is archived */
 } Orders;
 
@@ -29,6 +30,7 @@ struct at {
     Orders *o;
     const struct turn *t;
     PyObject *memory, *instructions, *ways; /* the first a reference of its own */
+    PyObject *reconciling;                  /* NULL: nothing is compared */
     PyObject *order_id, *order;             /* the same; NULL: there is none */
 };
 
@@ -47,7 +49,38 @@ static bool is_quiet(struct at *a) {
     PyObject *memory = a->memory;
     a->instructions = HELD(memory, Oms, instructions), a->ways = HELD(memory, Oms, ways);
     return IS_A(a->instructions, Instructions) && IS_A(a->ways, Ways) && empty_dict(HELD(memory, Oms, kills)) &&
-           empty_dict(HELD(memory, Oms, again)) && empty_dict(HELD(a->ways, Ways, links)) && HELD(memory, Oms, reconcile) == Py_None;
+           empty_dict(HELD(memory, Oms, again)) && empty_dict(HELD(a->ways, Ways, links));
+}
+
+/* What is compared of an account: 1, 0 where nothing is, -1 where it is not known yet. */
+static int compared(struct at *a, uint32_t account, PyObject **found) {
+    PyObject *reconcile = HELD(a->memory, Oms, reconcile);
+    if (reconcile == Py_None) return 0;
+    PyObject *key = PyLong_FromUnsignedLong(account);
+    *found = key != NULL && IS_A(reconcile, Reconciling) ? entry_of(HELD(reconcile, Reconciling, accounts), key) : NULL;
+    Py_XDECREF(key);
+    a->reconciling = reconcile;
+    return IS_A(*found, Compared) ? 1 : -1;
+}
+
+/* Gates._barred: nothing bars the account but what `is_open` looks at. */
+static bool is_free(struct at *a, uint32_t account) {
+    PyObject *c;
+    const int is = compared(a, account, &c);
+    if (is <= 0) return is == 0;
+    PyObject *settings = HELD(a->reconciling, Reconciling, settings);
+    int64_t unknown, most;
+    return IS_A(settings, Compare) && HELD(c, Compared, settled) == Py_True && HELD(c, Compared, halted) == Py_False &&
+           empty_dict(HELD(c, Compared, open)) && whole(HELD(c, Compared, unknown), &unknown) &&
+           whole(HELD(settings, Compare, max_unknown), &most) && unknown <= most;
+}
+
+/* What comes now is no row of a download that is compared. */
+static bool is_news(struct at *a, uint32_t account) {
+    PyObject *c;
+    uint64_t download;
+    const int is = compared(a, account, &c);
+    return is == 0 || (is == 1 && whole_unsigned(HELD(c, Compared, download_seq), &download) && download == 0);
 }
 
 static bool absent(PyObject *dict, PyObject *key) {
@@ -291,7 +324,9 @@ static enum handled on_risk_decision(struct at *a) {
         return LEFT;
     memcpy(&m, PyBytes_AS_STRING(asked), sizeof m);
     uint64_t venue, destination;
-    if (!is_plain_limit(&m) || plain_hash(&m) != d.content_hash || !whole_unsigned(HELD(o, Order, venue), &venue)) return LEFT;
+    if (!is_plain_limit(&m) || plain_hash(&m) != d.content_hash || !whole_unsigned(HELD(o, Order, venue), &venue) ||
+        !is_free(a, m.account))
+        return LEFT;
     PyObject *route = way(a, &m, venue);
     if (route == NULL || !whole_unsigned(HELD(route, Route, destination), &destination)) return LEFT;
     struct report r = {nothing, .used = 0};
@@ -359,7 +394,7 @@ static enum handled on_venue_order_update(struct at *a) {
     const uint8_t *ref;
     memcpy(&m, a->t->bytes->at + a->t->body, sizeof m);
     if (m.exec_type != LOCKSTEP_EXEC_TYPE_NEW || !text_of(a, &m.venue_order_ref, &ref) || !is_text(ref, m.venue_order_ref.len)) return LEFT;
-    if (!m.order_id || !find(a, m.order_id) || !is_calm(a) || !stands_alone(a)) return LEFT;
+    if (!m.order_id || !is_news(a, m.account) || !find(a, m.order_id) || !is_calm(a) || !stands_alone(a)) return LEFT;
     PyObject *o = a->order;
     if (!reads(HELD(o, Order, base), LOCKSTEP_ORD_STATUS_PENDING_NEW) || !is_zero(HELD(o, Order, cum_qty))) return LEFT;
     struct report r = {nothing, .used = 0};
@@ -437,6 +472,17 @@ static enum handled apply(struct at *a, const struct lockstep_venue_fill *m, PyO
     return say_report(a, &r) && disarm(a) ? HANDLED : FAILED;
 }
 
+/* Reconciling.note: what a later download is compared with. */
+static bool note(const struct at *a, const struct lockstep_venue_fill *m, PyObject *trade) {
+    const int64_t now = a->t->ref->ts;
+    PyObject *noted = PyObject_CallFunction(a->o->trade, "LKLiI", (long long)(m->exchange_ts ? m->exchange_ts : now),
+                                            (unsigned long long)a->t->ref->seq, (long long)m->fee, (int)m->fee_exp, m->fee_currency);
+    PyObject *result = noted != NULL ? PyObject_CallMethod(a->reconciling, "note", "IOOOL", m->account, a->order_id, trade, noted, (long long)now) : NULL;
+    Py_XDECREF(noted);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
 static enum handled on_venue_fill(struct at *a) {
     struct lockstep_venue_fill m;
     const uint8_t *ref, *trade_ref;
@@ -446,13 +492,14 @@ static enum handled on_venue_fill(struct at *a) {
         !is_text(ref, m.venue_order_ref.len) || !text_of(a, &m.venue_trade_ref, &trade_ref) || !is_text(trade_ref, m.venue_trade_ref.len) ||
         (!m.trade_no && !m.venue_trade_ref.len))
         return LEFT;
-    if (!m.order_id || !find(a, m.order_id) || !is_calm(a) || !stands_alone(a)) return LEFT;
+    if (!m.order_id || !is_news(a, m.account) || !find(a, m.order_id) || !is_calm(a) || !stands_alone(a)) return LEFT;
     PyObject *trade = m.trade_no ? PyUnicode_FromFormat("%llu", (unsigned long long)m.trade_no)
                                  : PyUnicode_FromStringAndSize((const char *)trade_ref, m.venue_trade_ref.len);
     /* What the report names is the venue's text, or its number. */
     Py_ssize_t size = m.venue_trade_ref.len;
     const char *name = size ? (const char *)trade_ref : trade != NULL ? PyUnicode_AsUTF8AndSize(trade, &size) : NULL;
-    const enum handled done = trade != NULL && name != NULL ? apply(a, &m, trade, name, size, ref) : FAILED;
+    enum handled done = trade != NULL && name != NULL ? apply(a, &m, trade, name, size, ref) : FAILED;
+    if (done == HANDLED && a->reconciling != NULL && !note(a, &m, trade)) done = FAILED;
     Py_XDECREF(trade);
     return done;
 }
@@ -510,14 +557,14 @@ static bool learn_names(void) {
     return true;
 }
 
-/* Orders(machine, {name: class}, kind, timeout_ns, at_hand_ns, RoutedOrder, ExecutionReport) */
+/* Orders(machine, {name: class}, kind, timeout_ns, at_hand_ns, RoutedOrder, ExecutionReport, Trade) */
 static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
-    PyObject *machine, *classes, *routed, *report;
+    PyObject *machine, *classes, *routed, *report, *trade;
     int kind;
     long long timeout_ns, at_hand_ns;
-    if (!PyArg_ParseTuple(args, "OO!iLLO!O!", &machine, &PyDict_Type, &classes, &kind, &timeout_ns, &at_hand_ns, &PyType_Type, &routed,
-                          &PyType_Type, &report) ||
+    if (!PyArg_ParseTuple(args, "OO!iLLO!O!O!", &machine, &PyDict_Type, &classes, &kind, &timeout_ns, &at_hand_ns, &PyType_Type, &routed,
+                          &PyType_Type, &report, &PyType_Type, &trade) ||
         !learn_names() || !lockstep_learn_places(classes))
         return NULL;
     Orders *o = (Orders *)type->tp_alloc(type, 0);
@@ -527,6 +574,7 @@ static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     for (int i = 0; i < HANDLERS; i++)
         if (handlers[i].kind == kind) o->native.bytes = handlers[i].bytes;
     o->native.of = Py_NewRef(machine);
+    o->trade = Py_NewRef(trade);
     o->timeout_ns = timeout_ns, o->at_hand_ns = at_hand_ns;
     if (learn_saying(routed, &o->routed) && learn_saying(report, &o->report)) return (PyObject *)o;
     Py_DECREF(o);
@@ -537,6 +585,7 @@ static void dealloc(PyObject *self) {
     Orders *o = (Orders *)self;
     PyObject_GC_UnTrack(self);
     Py_CLEAR(o->native.of);
+    Py_CLEAR(o->trade);
     struct saying *const both[] = {&o->routed, &o->report};
     for (int i = 0; i < 2; i++) {
         Py_CLEAR(both[i]->cls);

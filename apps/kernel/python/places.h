@@ -40,6 +40,8 @@
     X(Route, destination) X(Route, venue) X(Route, account) X(Route, priority) X(Gate, phase)                                  \
     X(Instructions, offers) X(Instructions, holds) X(Instructions, ends) X(Instructions, list_of) X(Instructions, swept)       \
     X(Instructions, later) X(Instructions, quote_of) X(Pace, rules) X(Ways, links) X(Ways, venues) X(Venues, states)          \
+    X(Reconciling, settings) X(Reconciling, accounts) X(Compare, max_unknown) X(Compared, settled) X(Compared, halted)         \
+    X(Compared, open) X(Compared, unknown) X(Compared, download_seq)                                                          \
     X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) /* of either */
 
 #define LOCKSTEP_PLACE(cls, slot) PLACE_##cls##_##slot,
@@ -53,7 +55,8 @@ extern Py_ssize_t lockstep_places[PLACES];
 /* The classes, for as long as the process lives. */
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
     X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
-    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)
+    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
+    X(Reconciling) X(Compare) X(Compared)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
 enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
 #undef LOCKSTEP_CLASS
