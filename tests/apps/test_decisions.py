@@ -4,14 +4,16 @@ and the order are like."""
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import apps.group
+from apps.ledger import Ledger
 from apps.risk import RiskApp
 from journal.messages import (
     NULL,
@@ -354,6 +356,12 @@ class Day:
         for source, m in world():
             self.stream.input(m, source=source)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
     def play(self, item: Any) -> None:
         """One item of a day."""
         if isinstance(item, dict):
@@ -413,21 +421,21 @@ class Day:
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(days)
 def test_decisions_are_those_of_the_engine(day: list[Any]) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as one, tempfile.TemporaryDirectory(dir="/dev/shm") as two:
-        fast, slow = Day(one, RiskApp), Day(two, InPython)
+    with ExitStack() as stack:
+        fast, slow = (
+            stack.enter_context(Day(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")), app))
+            for app in (RiskApp, InPython)
+        )
         for item in [*(PLAIN | {"side": n % 2 + 1} for n in range(8)), *day]:
             for each in (fast, slow):
                 each.play(item)
             assert fast.slot.snapshot() == slow.slot.snapshot(), item
         assert fast.stream.messages() == slow.stream.messages()
         fast.slot.app.engine.view.check()
-        fast.stream.close()
-        slow.stream.close()
 
 
 def test_plain_orders_are_decided_in_c() -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        day = Day(folder, RiskApp)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
         for n, check in enumerate(
             (RiskCheck.ORDER_NOTIONAL, RiskCheck.POSITION, RiskCheck.WORKING_ORDERS, RiskCheck.ORDER_RATE)
         ):
@@ -436,9 +444,26 @@ def test_plain_orders_are_decided_in_c() -> None:
             day.play(PLAIN)
         assert day.in_python == 2  # before the owner's plan was made, and before its exposure was summed
         decisions = day.stream.messages(RiskDecision)
-        day.stream.close()
     assert len(decisions) == 50
     assert all(isinstance(c, CheckOutcome) for d in decisions for c in d.checks)
+    assert len({len(d.checks) for d in decisions}) == 1
+
+
+def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks of a decision stand in bytes: they are there for a listener in Python, too, and for as long as he keeps it."""
+    heard: list[Message] = []
+
+    def listen(ledger: Ledger, message: Message, flags: int, cause: int, origin_ts: int) -> None:
+        heard.append(message)
+        Ledger._accept(ledger, message, flags, cause, origin_ts)
+
+    monkeypatch.setattr(Ledger, "accept", listen)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
+        for _ in range(10):
+            day.play(PLAIN)
+        assert day.in_python == 2
+        decisions = day.stream.messages(RiskDecision)
+    assert [m.encode() for m in heard if isinstance(m, RiskDecision)] == [m.encode() for m in decisions]
     assert len({len(d.checks) for d in decisions}) == 1
 
 

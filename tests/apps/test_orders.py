@@ -4,8 +4,9 @@ venue, strategy and operator do."""
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,6 +132,12 @@ class Day:
 
         setattr(machine, name, counted)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
     def play(self, what: str, which: Any) -> None:
         """One step of a day."""
         if what == "any order":
@@ -231,29 +238,30 @@ class Day:
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(days, st.booleans())
 def test_orders_live_as_in_python(day: list[tuple[str, Any]], compared: bool) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as one, tempfile.TemporaryDirectory(dir="/dev/shm") as two:
-        fast, slow = Day(one, in_c=True, compared=compared), Day(two, in_c=False, compared=compared)
+    with ExitStack() as stack:
+        fast, slow = (
+            stack.enter_context(
+                Day(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")), in_c=in_c, compared=compared)
+            )
+            for in_c in (True, False)
+        )
         for step in [("order", 1), *day]:
             for each in (fast, slow):
                 each.play(*step)
             assert fast.slot.snapshot() == slow.slot.snapshot(), step
         assert fast.stream.messages() == slow.stream.messages()
         fast.slot.app.machine.check()
-        fast.stream.close()
-        slow.stream.close()
 
 
 @pytest.mark.parametrize("compared", [False, True])
 def test_a_plain_life_is_all_in_c(compared: bool) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        day = Day(folder, in_c=True, compared=compared)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, in_c=True, compared=compared) as day:
         for n in range(20):
             for what in SMOOTH:
                 day.play(what, n if what == "order" else 0)
         assert day.in_python == 0
         reports = day.stream.messages(ExecutionReport)
         decisions = day.stream.messages(RiskDecision)
-        day.stream.close()
     assert len(decisions) == 20
     assert [m.exec_type for m in reports[:5]] == [ExecType.PENDING_NEW, ExecType.NEW, *[ExecType.TRADE] * 3]
     assert sum(m.ord_status == OrdStatus.FILLED for m in reports) == 20

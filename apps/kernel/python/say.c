@@ -201,8 +201,10 @@ bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, Py
         if (bytes != NULL) result = number_and_send(ledger, kind, version, what, last_flag, bytes, seq, now);
         Py_XDECREF(bytes);
     } else {
-        const struct lockstep_bytes b = {Py_None, body, size}; /* nothing in it points into its bytes */
-        const bool made = lockstep_messages->message(decoder, held, &b, 0);
+        PyObject *bytes = PyBytes_FromStringAndSize(body, size); /* its groups are read there, for as long as it is kept */
+        const struct lockstep_bytes b = {bytes, bytes != NULL ? (const uint8_t *)PyBytes_AS_STRING(bytes) : NULL, size};
+        const bool made = bytes != NULL && lockstep_messages->message(decoder, held, &b, 0);
+        Py_XDECREF(bytes);
         if (made && PyMethod_Check(to) && PyMethod_GET_FUNCTION(to) == lockstep_slot.tell && PyMethod_GET_SELF(to) == t->slot)
             result = tell(t, kind, *held) ? Py_NewRef(Py_None) : NULL;
         else if (made) {
