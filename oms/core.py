@@ -248,7 +248,7 @@ class Core:
         elif exec_type == ExecType.PENDING_REPLACE and order.replace is not None:
             version = order.replace.version
         assert order.cum_qty >= 0, order  # I-16
-        assert order.cum_qty <= order.order_qty or order.base == OrdStatus.FILLED, order  # OVERFILL, and an end
+        assert not order.overfilled or order.base == OrdStatus.FILLED, order  # OVERFILL, and an end
         assert order.cum_qty + order.leaves_qty + order.cxl_qty == max(order.order_qty, order.cum_qty), order  # I-17
         self._tell(
             ExecutionReport(

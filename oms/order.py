@@ -151,7 +151,7 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     @property
     def overfilled(self) -> bool:
         """The venue filled more than was ordered: a breach by the venue, flagged for good."""
-        return self.cum_qty > self.order_qty
+        return self.cum_qty > max(self.order_qty, 0)
 
     @property
     def cum_notional(self) -> int:
@@ -225,7 +225,7 @@ class Order(msgspec.Struct, array_like=True, gc=False):
         assert self.cum_notional == sum(qty * px for qty, px in self.fills.values()), where
         assert self.cum_qty + self.leaves_qty + self.cxl_qty == max(self.order_qty, self.cum_qty), where  # I-17
         assert self.cum_qty >= 0, where  # I-16
-        assert self.cum_qty <= self.order_qty or self.base == OrdStatus.FILLED, where  # over only when flagged, and closed
+        assert not self.overfilled or self.base == OrdStatus.FILLED, where  # over only when flagged, and closed
         if self.closed:
             assert self.leaves_qty == 0, where  # I-18
             assert self.cancel is None, where  # an end answers what is pending

@@ -160,7 +160,7 @@ class History:
             return  # of an order that has left the report has what was asked, not what had become of it
         if m.order_qty != NULL:
             self._hold("I-17", m.cum_qty + m.leaves_qty + m.cxl_qty == max(m.order_qty, m.cum_qty), m)
-            self._hold("I-16", 0 <= m.cum_qty <= m.order_qty or bool(m.report_flags & ReportFlag.OVERFILL), m)
+            self._hold("I-16", 0 <= m.cum_qty <= max(m.order_qty, 0) or bool(m.report_flags & ReportFlag.OVERFILL), m)
         self._follow(m)
         if before is not None:
             self._moved(before, m)

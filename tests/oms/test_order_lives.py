@@ -86,6 +86,8 @@ def test_an_order_id_must_bear_the_number_of_its_source() -> None:
     r.ready()
     r.new(order_id=order_id_of(STRATEGY, 1), source=OTHER)
     assert (r.last().ord_status, r.last().reason) == (OrdStatus.REJECTED, Reason.NOT_OWNER)
+    r.new(order_id=order_id_of(STRATEGY, 2), source=OTHER, qty=-2)
+    assert (r.last().reason, r.last().order_qty, r.last().report_flags) == (Reason.NOT_OWNER, -2, 0)
     _, seq = r.new(1)  # the owner's number is still free
     r.decide(seq)
     assert r.last().ord_status == OrdStatus.PENDING_NEW
