@@ -10,8 +10,8 @@ MUTANTS = [
     Mutant(
         "an order of unknown outcome holds nothing",
         "riskengine/engine.py",
-        "        if m.ord_status in _CLOSED:\n",
-        "        if m.ord_status in _CLOSED or m.ord_status == OrdStatus.UNKNOWN:\n",
+        "        if m.ord_status in CLOSED:\n",
+        "        if m.ord_status in CLOSED or m.ord_status == OrdStatus.UNKNOWN:\n",
         (f"{LIMITS}::test_an_order_counts_in_full_until_its_end_is_known",),
     ),
     Mutant(
