@@ -37,6 +37,8 @@ DIGEST_EVERY = 4096
 """Frames between two state digests of an app."""
 SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
+SNAPSHOT_BYTES_A_FRAME = 64
+"""A state so large that more of it would fall to each frame is taken half as often, and so on."""
 NEVER = 2**63 - 1
 ALL = 2**64 - 1
 """Later than any frame."""
@@ -67,6 +69,7 @@ class Slot:
 
     __slots__ = (
         "_group", "_heap", "_requests", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name", "natives",
+        "snapshot_bytes",
     )  # fmt: skip
 
     def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
@@ -76,6 +79,7 @@ class Slot:
         self.ledger = ledger
         self.active_from = active_from
         self.events = 0
+        self.snapshot_bytes = 0  # of the last one
         self.natives: dict[int, Any] = {}  # kind → handler in C, for the accelerated step
         self.items: dict[str, Any] = {}  # configuration said since the last ConfigApplied
         self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
@@ -126,6 +130,14 @@ class Slot:
         """Frames handled, timers asked for, timers set. Equal at two moments: no code of the app has run in between."""
         return self.events, self._requests, len(self._timers)
 
+    @property
+    def snapshot_every(self) -> int:
+        """Frames between two snapshots. By powers of two, so that apps of one host have some of one frame."""
+        every = SNAPSHOT_EVERY
+        while self.snapshot_bytes > every * SNAPSHOT_BYTES_A_FRAME:
+            every *= 2
+        return every
+
     def snapshot(self) -> bytes:
         """App, timers and ledger as canonical bytes."""
         return self._with(self.app.snapshot())
@@ -137,17 +149,18 @@ class Slot:
     def _with(self, app: bytes) -> bytes:
         timers = [[due, order, token] for token, (due, order) in sorted(self._timers.items(), key=lambda t: t[1])]
         said = self.ledger
-        return state.encode(
-            {
-                "app": app,
-                "timers": timers,
-                "requests": self._requests,
-                "items": self.items,
-                "events": self.events,
-                "emitted": said.emitted if said else 0,
-                "pending": list(said.pending.values()) if said else [],
-            }
-        )
+        held = {
+            "app": app,
+            "timers": timers,
+            "requests": self._requests,
+            "items": self.items,
+            "events": self.events,
+            "emitted": said.emitted if said else 0,
+            "pending": list(said.pending.values()) if said else [],
+        }
+        if self.snapshot_every > SNAPSHOT_EVERY:  # only then does it matter
+            held["snapshot_bytes"] = self.snapshot_bytes
+        return state.encode(held)
 
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""
@@ -158,6 +171,7 @@ class Slot:
         heapq.heapify(self._heap)
         self._group.due = min(self._group.due, self.due())
         self._requests, self.events, self.items = held["requests"], held["events"], held["items"]
+        self.snapshot_bytes = held.get("snapshot_bytes", 0)
         if self.ledger is not None:
             self.ledger.emitted = held["emitted"]
             self.ledger.pending = {e.source_seq: e for e in held["pending"] if isinstance(e, Emission)}
@@ -351,7 +365,7 @@ class Group:
             if slot in self._waiting:
                 continue
             digest, data = slot.digest(), b""
-            if seq % SNAPSHOT_EVERY == 0:
+            if seq % slot.snapshot_every == 0:
                 data = slot.snapshot()
                 if self.snapshot_sink is not None:
                     self.snapshot_sink(slot, seq, ts, data)
@@ -359,7 +373,8 @@ class Group:
             self._say_digest(slot, seq, digest, data)
 
     def _say_digest(self, slot: Slot, seq: int, digest: bytes, data: bytes) -> None:
-        if seq % SNAPSHOT_EVERY == 0:
+        if data:
+            slot.snapshot_bytes = len(data)
             # Said whether or not this host writes files: what an app emits must not depend on its host.
             file, of_data = f"{slot.name}-{seq:012d}.snapshot", hashlib.blake2b(data, digest_size=32).digest()
             slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=of_data, file=file))

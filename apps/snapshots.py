@@ -24,7 +24,7 @@ from journal.segment import write_durably
 
 MAGIC = "lockstep snapshot 2"
 KEPT = 3
-"""Snapshot files kept for each app."""
+"""Snapshot files kept for each app; one less, besides, that all apps of a host can start from."""
 WAITING_MAX = 8
 """Files a host may have waiting for its disk; of more than that the newest are not written."""
 
@@ -111,9 +111,17 @@ class Snapshots:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}-{seq:012d}.snapshot"
         write_durably(path, hashlib.blake2b(body, digest_size=32).digest() + body)
-        for old in self._files(name)[:-KEPT]:
-            old.unlink(missing_ok=True)
+        self._prune(name)
         return path
+
+    def _prune(self, name: str) -> None:
+        """The newest of an app stay, and the newest that all apps of the host have: a large one has fewer, and all start from
+        one frame."""
+        endings = [{p.name[len(app) :] for p in self._files(app)} for app in self.classes]
+        together = sorted(set.intersection(*endings))[1 - KEPT :]  # what was just written, the others may not have yet
+        for old in self._files(name)[:-KEPT]:
+            if old.name[len(name) :] not in together:
+                old.unlink(missing_ok=True)
 
     def _files(self, name: str) -> list[Path]:
         """Of one app, oldest first. `books-2` is another app than `books`."""

@@ -1,10 +1,11 @@
 """What an order costs: asked → decided by risk → routed, and a venue's report → the order's update, in one process.
 
-Risk engine and OMS are hosted as in a backtest: every frame goes into a journal, is read, checked and stepped; what they say is
-sequenced right behind. `order_us`: from the step that takes the NewOrder to the RoutedOrder's emission, the risk decision's own
-frame in between; `report_us`: from the step that takes the venue's word to the ExecutionReport. First with few orders at
-hand, one at a time (`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed,
-sent, acknowledged, and another, older one is filled, so that as many stay open. State digests are said meanwhile as ever.
+Risk engine and OMS live in the thread of their sequencer, as in a gateway that hosts the stream: what is published goes
+through rings into a journal on disk, is read, checked and stepped there, and what the apps say goes the same way. `order_us`:
+from the NewOrder's frame to the RoutedOrder's, the risk decision's own frame in between; `report_us`: from the frame of the
+venue's word to the ExecutionReport's; by the frames' own timestamps. First with few orders at hand, one at a time
+(`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed, sent, acknowledged,
+and another, older one is filled, so that as many stay open. State digests and snapshots are taken meanwhile as ever.
 
 `bytes_per_working_order`, `bytes_per_closed_order`: by which the process grows, of both apps together.
 """
@@ -12,21 +13,23 @@ sent, acknowledged, and another, older one is filled, so that as many stay open.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
-import tempfile
 import time
-from collections import deque
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from apps.group import Group
-from apps.ledger import Emission, Ledger
+from apps.ledger import Ledger
 from apps.order_manager import OmsApp
 from apps.risk import RiskApp
+from journal import logs
+from journal.frames import frames
 from journal.messages import (
     AccountDefined,
     BookState,
@@ -34,6 +37,7 @@ from journal.messages import (
     ConfigApplied,
     CurrencyDefined,
     DestinationDefined,
+    DurabilityPolicy,
     ExecType,
     ExecutionReport,
     GatewayPhase,
@@ -51,8 +55,8 @@ from journal.messages import (
     RiskLimitSet,
     RoutedOrder,
     ScopeType,
+    SessionMode,
     Side,
-    SourceDefined,
     SourceRole,
     TimeInForce,
     TopOfBook,
@@ -61,17 +65,25 @@ from journal.messages import (
     order_id_of,
 )
 from journal.reader import JournalReader
-from journal.writer import JournalWriter
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import percentile
+from lockstep.bench.system import work_folder
+from sequencer.client import Publisher
+from sequencer.hosted import HostedSequencer
+from sequencer.settings import SequencerSettings, SourceSettings
 
-MARKET, GATEWAY, OMS, RISK, STRATEGY, BOOKS = 3, 4, 5, 6, 9, 10
+ROLES = {
+    "loader": SourceRole.LOADER, "books": SourceRole.BOOKS, "gateway": SourceRole.TRADING, "strategy": SourceRole.ALGO,
+    "risk": SourceRole.RISK, "oms": SourceRole.OMS,
+}  # fmt: skip
 VENUE, ACCOUNT, INSTRUMENTS = 1, 7, 100
 BID_PX, ASK_PX, QTY = 99_990, 100_010, 10
 SINGLES, WARM = 20_000, 2_000
 BATCH = 256
-FRAME_NS = 1_000
-SEGMENT_BYTES = 64 << 20
+FRAMES_A_STEP = 1024
+RING_BYTES = 4 << 20
+BYTES_AN_ORDER = 4096
+"""Of the journal, with room to spare."""
 _UNLIMITED = 1 << 50
 
 
@@ -82,221 +94,263 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
 
 
+class Rows:
+    """Bodies of one kind and one length, one behind the other, made before the clock runs."""
+
+    def __init__(self, messages: list[Message]) -> None:
+        self._cls = type(messages[0])
+        bodies = [m.encode() for m in messages]
+        self._data = bytearray().join(bodies)
+        self._size = len(bodies[0])
+        self._rows = len(bodies)
+
+    def fill(self, field: str, values: list[int]) -> None:
+        """Set a field of 64 bits that was not known before, in each row."""
+        at = next(f.offset for f in self._cls.LAYOUT.fields if f.name == field)
+        np.ndarray((self._rows,), "<u8", self._data, at, (self._size,))[:] = values
+
+    def publish(self, publisher: Publisher) -> None:
+        """All of them at once."""
+        publisher.publish_rows(self._cls.KIND, self._cls.VERSION, self._data, row_bytes=self._size)
+
+
 class Desk:
-    """A stream of one process: whatever is fed is sequenced, stepped, and so is what the apps say to it."""
+    """A stream of one process: whatever is published is sequenced, stepped, and so is what the apps say to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.writer = JournalWriter.open(path, stream_id=1, nonce=1, segment_bytes=SEGMENT_BYTES)
-        self.reader = JournalReader(path)
-        self.group = Group()
-        self.ts = 0
         self.orders = 0
-        self.routed_ns = self.reported_ns = 0
-        self.routed: deque[int] = deque()
-        """Of RoutedOrders: their sequence numbers."""
-        self._said: deque[tuple[int, Emission]] = deque()
-        self._numbers: dict[int, int] = {}
-        definitions = _definitions()
-        for name, app, source in (("risk", RiskApp(), RISK), ("oms", OmsApp(), OMS)):
-            ledger = Ledger(name, partial(self._publish, source))
-            self.group.add(name, app, source=source, ledger=ledger, active_from=0)
-        for source, message in definitions:
-            self.append(source, message)
-        self.settle()
+        self.filled = 0
+        self.group = Group()
+        self._close = contextlib.ExitStack()
+        logs.configure(logs.LogSettings(level="error"))
+        settings = SequencerSettings(idle="spin", ring_bytes=RING_BYTES, write_through=False)
+        sources = [SourceSettings(name=name, role=role) for name, role in ROLES.items()]
+        self.sequencer = HostedSequencer(
+            path, settings, sources, mode=SessionMode.SIMULATION, durability=DurabilityPolicy.WRITTEN
+        )
+        self._close.callback(self.sequencer.close)
+        self.sequencer.start()
+        self.publishers = {name: self.sequencer.connect(name) for name in ROLES}
+        for publisher in self.publishers.values():
+            self._close.callback(publisher.close)
+        self.reader = self._close.enter_context(JournalReader(path))
+        self._routed = self._close.enter_context(JournalReader(path, kinds=[RoutedOrder.KIND]))
+        for name, app in (("risk", RiskApp()), ("oms", OmsApp())):
+            publisher = self.publishers[name]
+            ledger = Ledger(name, send=publisher.send)
+            self.group.add(name, app, source=publisher.source, ledger=ledger, active_from=0)
+        for name, message in definitions({name: p.source for name, p in self.publishers.items()}):
+            self.publishers[name].publish(message)
+            self.settle()
 
-    def close(self) -> None:
-        """Let go of the journal."""
-        self.reader.close()
-        self.writer.close()
+    def __enter__(self) -> Self:
+        return self
 
-    def append(self, source: int, message: Message) -> int:
-        """Sequence an input; nobody has seen it yet."""
-        self._numbers[source] = number = self._numbers.get(source, 0) + 1
-        self.ts += FRAME_NS
-        return self.writer.append(message, ts=self.ts, source=source, source_seq=number, origin_ts=self.ts)
-
-    def ask(self) -> int:
-        """A strategy asks for one more order."""
-        self.orders += 1
-        n = self.orders
-        return self.append(
-            STRATEGY,
-            NewOrder(
-                order_id=order_id_of(STRATEGY, n), account=ACCOUNT, strategy=1, instrument=1 + n % INSTRUMENTS,
-                side=Side.BUY if n // INSTRUMENTS % 2 else Side.SELL, ord_type=OrdType.LIMIT, tif=TimeInForce.GTC,
-                order_qty=QTY, price_px=BID_PX if n // INSTRUMENTS % 2 else ASK_PX,
-            ),
-        )  # fmt: skip
-
-    def acknowledge(self, n: int, request_seq: int) -> None:
-        """The gateway has sent the n-th order and the venue works it."""
-        order_id, instrument = order_id_of(STRATEGY, n), 1 + n % INSTRUMENTS
-        self.append(GATEWAY, OrderSent(request_seq=request_seq, order_id=order_id))
-        self.append(
-            GATEWAY,
-            VenueOrderUpdate(
-                request_seq=request_seq, order_id=order_id, account=ACCOUNT, instrument=instrument, exec_type=ExecType.NEW,
-                ord_status=OrdStatus.NEW, cum_qty=0, leaves_qty=QTY, venue_order_ref=f"V{n}",
-            ),
-        )  # fmt: skip
-
-    def fill(self, n: int) -> None:
-        """The n-th order is filled at once."""
-        buy = n // INSTRUMENTS % 2
-        self.append(
-            GATEWAY,
-            VenueFill(
-                order_id=order_id_of(STRATEGY, n), account=ACCOUNT, instrument=1 + n % INSTRUMENTS,
-                side=Side.BUY if buy else Side.SELL, last_qty=QTY, last_px=BID_PX if buy else ASK_PX, trade_no=n,
-                liquidity=LiquidityIndicator.MAKER, fee=1, fee_exp=-5, fee_currency=1,
-            ),
-        )  # fmt: skip
+    def __exit__(self, *_: object) -> None:
+        self._close.close()
 
     def settle(self) -> None:
-        """Step through what was appended, and through what that leads to."""
-        self._step()
-        while self._said:
-            for _ in range(len(self._said)):
-                source, e = self._said.popleft()
-                self.ts += FRAME_NS
-                seq = self.writer.append_bytes(
-                    e.kind, e.version, e.body, ts=self.ts, source=source, source_seq=e.source_seq, cause=e.cause,
-                    origin_ts=e.origin_ts, flags=e.flags,
-                )  # fmt: skip
-                if e.kind == RoutedOrder.KIND:
-                    self.routed.append(seq)
-            self._step()
+        """Sequence and step through what was published, and through what that leads to."""
+        while self.sequencer.turn() | self._step():
+            pass
 
-    def _publish(self, source: int, e: Emission) -> None:
-        if e.kind == RoutedOrder.KIND:
-            self.routed_ns = time.perf_counter_ns()
-        elif e.kind == ExecutionReport.KIND:
-            self.reported_ns = time.perf_counter_ns()
-        self._said.append((source, e))
+    def _step(self) -> bool:
+        came = False
+        while self.group.follow(self.reader, FRAMES_A_STEP, 0):
+            came = True
+        return came
 
-    def _step(self) -> None:
-        end = self.writer.last_seq
-        while self.group.seq < end:
-            self.group.read(self.reader, to_seq=end)
+    def routed(self, count: int) -> list[int]:
+        """The sequence numbers of so many orders that were routed since the last call."""
+        found: list[int] = []
+        while (batch := self._routed.poll()) is not None:
+            found += [seq for _, _, _, seq, _ in batch]
+        if len(found) != count:
+            raise SystemExit(f"lockstep bench: {len(found)} of {count} orders were routed")
+        return found
+
+    def order_id(self, n: int) -> int:
+        """Of the n-th order."""
+        return order_id_of(self.publishers["strategy"].source, n)
+
+    def ask(self, n: int) -> NewOrder:
+        """A strategy asks for the n-th order."""
+        return NewOrder(
+            order_id=self.order_id(n), account=ACCOUNT, strategy=1, instrument=1 + n % INSTRUMENTS,
+            side=_side(n), ord_type=OrdType.LIMIT, tif=TimeInForce.GTC, order_qty=QTY, price_px=_px(n),
+        )  # fmt: skip
+
+    def sent(self, n: int, request_seq: int = 0) -> OrderSent:
+        """The gateway has sent the n-th order."""
+        return OrderSent(request_seq=request_seq, order_id=self.order_id(n))
+
+    def acknowledged(self, n: int, request_seq: int = 0) -> VenueOrderUpdate:
+        """The venue works the n-th order."""
+        return VenueOrderUpdate(
+            request_seq=request_seq, order_id=self.order_id(n), account=ACCOUNT,
+            instrument=1 + n % INSTRUMENTS, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW, cum_qty=0, leaves_qty=QTY,
+            venue_order_ref=f"V{n:09}",
+        )  # fmt: skip
+
+    def fill(self, n: int) -> VenueFill:
+        """The n-th order is filled at once."""
+        return VenueFill(
+            order_id=self.order_id(n), account=ACCOUNT, instrument=1 + n % INSTRUMENTS,
+            side=_side(n), last_qty=QTY, last_px=_px(n), trade_no=n, liquidity=LiquidityIndicator.MAKER,
+            fee=1, fee_exp=-5, fee_currency=1,
+        )  # fmt: skip
+
+    def single(self) -> None:
+        """One order, acknowledged and filled before anything else happens."""
+        self.orders = self.filled = n = self.orders + 1
+        self.publishers["strategy"].publish(self.ask(n))
+        self.settle()
+        (request_seq,) = self.routed(1)
+        gateway = self.publishers["gateway"]
+        gateway.publish(self.sent(n, request_seq))
+        self.settle()
+        for word in (self.acknowledged(n, request_seq), self.fill(n)):
+            gateway.publish(word)
+            self.settle()
+
+    def turn(self, count: int, fills: int) -> Callable[[], None]:
+        """What makes `count` more orders working and fills as many of the oldest as `fills` says, once it is called."""
+        numbers = range(self.orders + 1, self.orders + count + 1)
+        asked, sent, acknowledged = (Rows([of(n) for n in numbers]) for of in (self.ask, self.sent, self.acknowledged))
+        filled = Rows([self.fill(n) for n in range(self.filled + 1, self.filled + fills + 1)]) if fills else None
+        self.orders, self.filled = self.orders + count, self.filled + fills
+        strategy, gateway = self.publishers["strategy"], self.publishers["gateway"]
+
+        def run() -> None:
+            asked.publish(strategy)
+            self.settle()
+            requests = self.routed(count)
+            for rows in (sent, acknowledged):
+                rows.fill("request_seq", requests)
+                rows.publish(gateway)
+            if filled is not None:
+                filled.publish(gateway)
+            self.settle()
+
+        return run
 
 
-def _definitions() -> list[tuple[int, Message]]:
-    """Who is there, what is traded, and a limit for each check that wants one."""
-    roles = {
-        MARKET: SourceRole.MARKET_DATA, GATEWAY: SourceRole.TRADING, OMS: SourceRole.OMS, RISK: SourceRole.RISK,
-        STRATEGY: SourceRole.ALGO, BOOKS: SourceRole.BOOKS,
-    }  # fmt: skip
-    said: list[tuple[int, Message]] = [(0, SourceDefined(source=n, role=role, name=role.name)) for n, role in roles.items()]
-    said += [(2, ConfigApplied(owner=n)) for n in (RISK, OMS)]
-    said += [
-        (2, CurrencyDefined(currency=1, ledger_exp=-5, name="USD")),
-        (2, AccountDefined(account=ACCOUNT, venue=VENUE, currency=1, name="main")),
-        (2, DestinationDefined(destination=1, venue=VENUE, account=ACCOUNT, gateway=GATEWAY)),
-    ]
+def _side(n: int) -> Side:
+    return Side.BUY if n // INSTRUMENTS % 2 else Side.SELL
+
+
+def _px(n: int) -> int:
+    return BID_PX if n // INSTRUMENTS % 2 else ASK_PX
+
+
+def definitions(numbers: dict[str, int]) -> Iterator[tuple[str, Message]]:
+    """Who says what is traded, and a limit for each check that wants one."""
+    for name in ("risk", "oms"):
+        yield "loader", ConfigApplied(owner=numbers[name])
+    yield "loader", CurrencyDefined(currency=1, ledger_exp=-5, name="USD")
+    yield "loader", AccountDefined(account=ACCOUNT, venue=VENUE, currency=1, name="main")
+    yield "loader", DestinationDefined(destination=1, venue=VENUE, account=ACCOUNT, gateway=numbers["gateway"])
     for check in (
         RiskCheck.PRICE_COLLAR, RiskCheck.ORDER_NOTIONAL, RiskCheck.WORKING_ORDERS, RiskCheck.POSITION,
         RiskCheck.QUANTITY_LIMITS,
     ):  # fmt: skip
-        said.append(
-            (
-                2,
-                RiskLimitSet(
-                    limit=int(check), check=check, scope_type=ScopeType.GLOBAL, hard=_UNLIMITED, action=LimitAction.REJECT
-                ),
-            )
+        limit = RiskLimitSet(
+            limit=int(check), check=check, scope_type=ScopeType.GLOBAL, hard=_UNLIMITED, action=LimitAction.REJECT
         )
+        yield "loader", limit
     for n in range(1, INSTRUMENTS + 1):
         instrument = InstrumentDefined(
             instrument=n, venue=VENUE, instrument_status=InstrumentStatus.ACTIVE, px_exp=-2, qty_exp=0, tick_px=10,
             lot_qty=1, min_qty=1, quote_currency=1, name=f"I{n}",
         )  # fmt: skip
-        said += [
-            (2, instrument),
-            (BOOKS, BookState(instrument=n, state=BookStateCode.LIVE)),
-            (BOOKS, TopOfBook(instrument=n, bid_px=BID_PX, bid_qty=5, ask_px=ASK_PX, ask_qty=5)),
-        ]
-    return [*said, (GATEWAY, GatewayStatus(gateway=GATEWAY, venue=VENUE, account=ACCOUNT, phase=GatewayPhase.READY))]
+        yield "loader", instrument
+        yield "books", BookState(instrument=n, state=BookStateCode.LIVE)
+        yield "books", TopOfBook(instrument=n, bid_px=BID_PX, bid_qty=5, ask_px=ASK_PX, ask_qty=5)
+    yield "gateway", GatewayStatus(gateway=numbers["gateway"], venue=VENUE, account=ACCOUNT, phase=GatewayPhase.READY)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, metrics."""
     with (
-        tempfile.TemporaryDirectory(prefix="lockstep-bench-", dir=arguments.folder) as folder,
+        work_folder(arguments.folder, (arguments.working + arguments.orders) * BYTES_AN_ORDER + (1 << 30)) as folder,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
         bar = progress.add_task("orders", total=SINGLES + WARM + arguments.working + arguments.orders)
+
+        def done(count: int) -> None:
+            progress.advance(bar, count)
+
         # In this order: memory that the singles had given back would be used again, and no growth be seen.
-        many = _many(Path(folder) / "many", arguments.working, arguments.orders, partial(progress.advance, bar))
-        metrics = _singles(Path(folder) / "singles", partial(progress.advance, bar)) | many
+        many = _many(folder / "many", arguments.working, arguments.orders, done)
+        metrics = _singles(folder / "singles", done) | many
     told = conditions(singles=SINGLES, working=arguments.working, orders=arguments.orders, batch=BATCH, instruments=INSTRUMENTS)
     return {"bench": "oms", "conditions": told, "metrics": metrics}
 
 
-def _singles(path: Path, done: Any) -> dict[str, float]:
+def _singles(path: Path, done: Callable[[int], None]) -> dict[str, float]:
     """One order at a time, each filled before the next."""
-    desk = Desk(path)
-    asked_us, told_us = [], []
-    for turn in range(WARM + SINGLES):
-        desk.ask()
-        start = time.perf_counter_ns()
-        desk.settle()
-        asked_us.append((desk.routed_ns - start) / 1000)
-        if len(desk.routed) != 1:
-            raise SystemExit(f"lockstep bench: order {desk.orders} was not routed")
-        desk.acknowledge(desk.orders, desk.routed.popleft())
-        start = time.perf_counter_ns()
-        desk.settle()
-        told_us.append((desk.reported_ns - start) / 1000)
-        desk.fill(desk.orders)
-        start = time.perf_counter_ns()
-        desk.settle()
-        told_us.append((desk.reported_ns - start) / 1000)
-        if turn % 100 == 0:
-            done(100)
-    desk.close()
+    with Desk(path) as desk:
+        desk.single()
+        gc.collect()
+        gc.freeze()
+        for turn in range(WARM + SINGLES):
+            desk.single()
+            if turn % 100 == 0:
+                done(100)
+    gc.unfreeze()
+    asked_us, told_us = _trips(path)
     found = {}
-    for name, us, warm in (("order", asked_us, WARM), ("report", told_us, 2 * WARM)):
+    for name, us in (("order", asked_us[WARM:]), ("report", told_us[2 * WARM :])):
         for figure, share in (("p50", 0.5), ("p99", 0.99)):
-            found[f"{name}_us_{figure}"] = round(percentile(us[warm:], share), 2)
+            found[f"{name}_us_{figure}"] = round(percentile(us, share), 2)
     return found
 
 
-def _many(path: Path, working: int, orders: int, done: Any) -> dict[str, float]:
+def _trips(path: Path) -> tuple[list[float], list[float]]:
+    """Microseconds from frame to frame: asked → routed, the venue's word → what we report of it."""
+    since: dict[int, int] = {}  # order_id, or seq of the venue's word → when
+    asked_us, told_us = [], []
+    kinds = [c.KIND for c in (NewOrder, RoutedOrder, VenueOrderUpdate, VenueFill, ExecutionReport)]
+    for frame in frames(path, kinds=kinds):
+        m, head = frame.message, frame.header
+        if isinstance(m, NewOrder):
+            since[m.order_id] = head.ts
+        elif isinstance(m, RoutedOrder):
+            asked_us.append((head.ts - since.pop(m.order_id)) / 1000)
+        elif isinstance(m, VenueOrderUpdate | VenueFill):
+            since[head.seq] = head.ts
+        elif head.cause in since:
+            told_us.append((head.ts - since.pop(head.cause)) / 1000)
+    return asked_us, told_us
+
+
+def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) -> dict[str, float]:
     """In batches, with so many open ones."""
-    desk = Desk(path)
-    gc.collect()
-    before = _rss_bytes()
-    filled = 0
+    with Desk(path) as desk:
 
-    def turn(count: int, fills: int) -> None:
-        nonlocal filled
-        first = desk.orders + 1
-        for _ in range(count):
-            desk.ask()
-        desk.settle()
-        if len(desk.routed) != count:
-            raise SystemExit(f"lockstep bench: {len(desk.routed)} of {count} orders were routed")
-        for n in range(first, first + count):
-            desk.acknowledge(n, desk.routed.popleft())
-        for _ in range(fills):
-            filled += 1
-            desk.fill(filled)
-        desk.settle()
-        done(count)
+        def run(until: int, fills: bool) -> float:
+            seconds = 0.0
+            while desk.orders < until:
+                count = min(BATCH, until - desk.orders)
+                turn = desk.turn(count, count if fills else 0)
+                start = time.perf_counter()
+                turn()
+                seconds += time.perf_counter() - start
+                desk.sequencer.attend()
+                done(count)
+            return seconds
 
-    while desk.orders < working:
-        turn(min(BATCH, working - desk.orders), 0)
-    gc.collect()
-    open_bytes = _rss_bytes() - before
-    start = time.perf_counter()
-    while desk.orders < working + orders:
-        count = min(BATCH, working + orders - desk.orders)
-        turn(count, count)
-    seconds = time.perf_counter() - start
-    gc.collect()
-    closed_bytes = _rss_bytes() - before - open_bytes
-    desk.close()
+        gc.collect()
+        gc.freeze()
+        before = _rss_bytes()
+        run(working, fills=False)
+        gc.collect()
+        open_bytes = _rss_bytes() - before
+        seconds = run(working + orders, fills=True)
+        gc.collect()
+        closed_bytes = _rss_bytes() - before - open_bytes
+    gc.unfreeze()
     return {
         "orders_per_s": round(orders / seconds),
         "bytes_per_working_order": round(open_bytes / working),

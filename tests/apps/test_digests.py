@@ -22,6 +22,7 @@ from journal.messages import (
     OrdType,
     ReplaceOrder,
     SnapshotTaken,
+    SourceDefined,
     StateDigest,
     TimeInForce,
     VenueFill,
@@ -32,12 +33,13 @@ from journal.messages import NewOrder as New
 from journal.messages.keeping import Keep
 from journal.messages.tables import look
 from journal.reader import JournalReader
-from lockstep.bench.oms import ACCOUNT, BID_PX, GATEWAY, OMS, RISK, STRATEGY, _definitions
+from lockstep.bench.oms import ACCOUNT, BID_PX, ROLES, definitions
 from oms.manager import OrderManager
 from riskengine.engine import RiskEngine
 from tests.apps.stream import Stream, replay
 
-POSITIONS = 11
+GATEWAY, OMS, RISK, STRATEGY, POSITIONS = 4, 5, 6, 9, 11
+NUMBERS = {"loader": 2, "books": 3, "gateway": GATEWAY, "strategy": STRATEGY, "risk": RISK, "oms": OMS}
 KEEP = Keep(20, 1_000_000_000)
 CLASSES = {"risk": "r", "oms": "o", "positions": "p"}
 
@@ -45,6 +47,13 @@ CLASSES = {"risk": "r", "oms": "o", "positions": "p"}
 class Oms(OmsApp):
     def configure(self, parameters: dict[str, Any]) -> None:
         super().configure(parameters | {"keep": {"orders": KEEP.orders, "ns": KEEP.ns}})
+
+
+def world():
+    for name, source in NUMBERS.items():
+        yield 0, SourceDefined(source=source, role=ROLES[name], name=name)
+    for name, message in definitions(NUMBERS):
+        yield NUMBERS[name], message
 
 
 def of_day():
@@ -55,6 +64,7 @@ def of_day():
 def often(monkeypatch):
     monkeypatch.setattr(apps.group, "DIGEST_EVERY", 64)
     monkeypatch.setattr(apps.group, "SNAPSHOT_EVERY", 512)
+    monkeypatch.setattr(apps.group, "SNAPSHOT_BYTES_A_FRAME", 1 << 20)
 
 
 def trade(stream: Stream, rng: random.Random, orders: int) -> None:
@@ -104,7 +114,7 @@ def day(tmp_path):
         files.append((slot.name, seq, path.read_bytes()))
 
     stream.group.snapshot_sink = sink
-    for source, m in _definitions():
+    for source, m in world():
         stream.input(m, source=source)
     trade(stream, random.Random(3), 700)
     stream.close()
@@ -159,7 +169,7 @@ def test_what_positions_and_machines_hold_does_not_grow(tmp_path):
         stream.add(name, app, source)
     sizes = []
     stream.group.snapshot_sink = lambda slot, _seq, _ts, data: sizes.append((slot.name, len(data)))
-    for source, m in _definitions():
+    for source, m in world():
         stream.input(m, source=source)
     for n in range(1, 6_001):
         order_id, instrument = order_id_of(STRATEGY, n), 1 + n % 5

@@ -89,6 +89,70 @@ def test_restore_and_tail_equal_the_whole(tmp_path, often):
     assert group.state_digest() == stream.group.state_digest()
 
 
+class Hoard(App):
+    """A large state."""
+
+    def __init__(self):
+        self.kept = []
+
+    def on_top_of_book(self, m):
+        self.kept.append(m.bid_px)
+
+
+def test_a_large_state_is_taken_less_often_and_all_start_from_one_frame(tmp_path, often, monkeypatch):
+    monkeypatch.setattr(apps.group, "SNAPSHOT_BYTES_A_FRAME", 2)
+    monkeypatch.setattr(apps.snapshots, "KEPT", 2)
+    path = tmp_path / "j"
+    stream = Stream(path)
+    apps_of = {"hoard": Hoard, "reads": Reads}
+    for number, (name, cls) in enumerate(apps_of.items(), start=2):
+        stream.add(name, cls(), number)
+    snapshots = Snapshots(path / "snapshots", 7, dict.fromkeys(apps_of, "c"))
+    stream.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(stream.group, slot, seq, ts, data)
+    for i in range(3500):
+        stream.input(TopOfBook(instrument=1 + i % 4, bid_px=i))
+    taken = {n: [m for m in stream.messages(SnapshotTaken) if m.app == n] for n in (2, 3)}
+    assert [m.upto_seq for m in taken[3]] == list(range(256, taken[3][-1].upto_seq + 1, 256))
+    seqs = [m.upto_seq for m in taken[2]]
+    assert seqs[0] == 256
+    for one, two in zip(taken[2], taken[2][1:], strict=False):
+        every = 256
+        while one.size > every * 2:
+            every *= 2
+        assert two.upto_seq == one.upto_seq // every * every + every
+    assert len(seqs) < len(taken[3]) / 2
+
+    def rest(start):
+        """The rest of the day, from what `start` restores; its first state on the way."""
+        group = Group()
+        slots = [
+            group.add(name, cls(), source=number, ledger=Ledger(name, [].append, 10**9))
+            for number, (name, cls) in enumerate(apps_of.items(), start=2)
+        ]
+        at, between = start(group, slots), None
+        with JournalReader(path, from_seq=at + 1) as reader:
+            while (batch := reader.poll(300)) is not None:
+                group.run(batch.buffer, batch.refs)
+                between = between or ([slot.snapshot() for slot in group.slots], group.seq, group.now)
+        assert group.state_digest() == stream.group.state_digest()
+        assert [s.snapshot_every for s in slots] == [s.snapshot_every for s in stream.group.slots if s.ledger]
+        return at, between
+
+    def from_files(group, slots):
+        return snapshots.restore(group, slots, stream.reader.written_seq)
+
+    def from_between(group, _slots):
+        for slot, data in zip(group.slots, held, strict=True):
+            slot.restore(data)
+        group.stand(seq, ts)
+        return seq
+
+    assert rest(from_files)[0] == seqs[-1]
+    _, (held, seq, ts) = rest(lambda *_: 0)
+    rest(from_between)
+    stream.close()
+
+
 def test_every_damaged_file_is_passed_over(tmp_path, often):
     stream, snapshots, _ = day(tmp_path / "j")
     newest, _ = restored(tmp_path / "j", snapshots)
