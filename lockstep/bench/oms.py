@@ -1,7 +1,7 @@
 """What an order costs: asked → decided by risk → routed, and a venue's report → the order's update, in one process.
 
 Risk engine and OMS live in the thread of their sequencer, as in a gateway that hosts the stream: what is published goes
-through rings into a journal on disk, is read, checked and stepped there, and what the apps say goes the same way. `order_us`:
+through rings into a journal, is read, checked and stepped there, and what the apps say goes the same way. `order_us`:
 from the NewOrder's frame to the RoutedOrder's, the risk decision's own frame in between; `report_us`: from the frame of the
 venue's word to the ExecutionReport's; by the frames' own timestamps. First with few orders at hand, one at a time
 (`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed, sent, acknowledged,
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +67,7 @@ from journal.messages import (
 )
 from journal.reader import JournalReader
 from lockstep.bench.conditions import conditions
-from lockstep.bench.rig import percentile
+from lockstep.bench.rig import file_system, memory_or, percentile
 from lockstep.bench.system import work_folder
 from sequencer.client import Publisher
 from sequencer.hosted import HostedSequencer
@@ -91,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench oms`."""
     parser.add_argument("--working", type=int, default=100_000, help="orders open meanwhile (default: 100000)")
     parser.add_argument("--orders", type=int, default=100_000, help="orders timed with so many open (default: 100000)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: in memory, if it fits)")
 
 
 class Rows:
@@ -152,14 +153,8 @@ class Desk:
 
     def settle(self) -> None:
         """Sequence and step through what was published, and through what that leads to."""
-        while self.sequencer.turn() | self._step():
+        while self.sequencer.turn() | self.group.follow(self.reader, FRAMES_A_STEP, 0):
             pass
-
-    def _step(self) -> bool:
-        came = False
-        while self.group.follow(self.reader, FRAMES_A_STEP, 0):
-            came = True
-        return came
 
     def routed(self, count: int) -> list[int]:
         """The sequence numbers of so many orders that were routed since the last call."""
@@ -272,8 +267,10 @@ def definitions(numbers: dict[str, int]) -> Iterator[tuple[str, Message]]:
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, metrics."""
+    wanted = (arguments.working + arguments.orders) * BYTES_AN_ORDER + (256 << 20)
+    place = arguments.folder or memory_or(Path(tempfile.gettempdir()), wanted)
     with (
-        work_folder(arguments.folder, (arguments.working + arguments.orders) * BYTES_AN_ORDER + (1 << 30)) as folder,
+        work_folder(place, wanted) as folder,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
         bar = progress.add_task("orders", total=SINGLES + WARM + arguments.working + arguments.orders)
@@ -284,7 +281,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         # In this order: memory that the singles had given back would be used again, and no growth be seen.
         many = _many(folder / "many", arguments.working, arguments.orders, done)
         metrics = _singles(folder / "singles", done) | many
-    told = conditions(singles=SINGLES, working=arguments.working, orders=arguments.orders, batch=BATCH, instruments=INSTRUMENTS)
+    told = conditions(
+        singles=SINGLES, working=arguments.working, orders=arguments.orders, batch=BATCH, instruments=INSTRUMENTS,
+        file_system=file_system(place),
+    )  # fmt: skip
     return {"bench": "oms", "conditions": told, "metrics": metrics}
 
 
