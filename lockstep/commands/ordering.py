@@ -96,7 +96,7 @@ def _order(arguments: argparse.Namespace, operator: Operator) -> ParentOrder:
         start_ts=start_ts if _duration("--start", arguments.start) else 0,
         end_ts=start_ts + _duration("--for", arguments.lasts) if arguments.lasts is not None else 0,
         venues=[AlgoVenue(venue=operator.number(VenueDefined, "venue", name)) for name in arguments.venue],
-        parameters=[_parameter(text) for text in arguments.parameters],
+        parameters=_parameters(arguments.parameters),
     )  # fmt: skip
 
 
@@ -133,11 +133,16 @@ def _rate(text: str | None) -> int:
     return found
 
 
-def _parameter(text: str) -> AlgoParameter:
-    name, is_there, value = text.partition("=")
-    if not name or not is_there:
-        raise ConfigError(f"parent: --set {text!r}: expected NAME=VALUE")
-    return AlgoParameter(type=ValueType.TEXT, name=name, value=value)
+def _parameters(texts: list[str]) -> list[AlgoParameter]:
+    found: dict[str, AlgoParameter] = {}
+    for text in texts:
+        name, is_there, value = text.partition("=")
+        if not name or not is_there:
+            raise ConfigError(f"parent: --set {text!r}: expected NAME=VALUE")
+        if name in found:
+            raise ConfigError(f"parent: --set {text!r}: {name} is set twice")
+        found[name] = AlgoParameter(type=ValueType.TEXT, name=name, value=value)
+    return list(found.values())
 
 
 def _became(path: Path, after: int, order_id: int) -> int:

@@ -60,21 +60,9 @@ def day(journal, **changes):
 def give_parents(journal):
     """A person's parents by the command: one that the OMS takes up, one of an unknown name, one that is no number."""
     words = ["parent", str(journal), "buy", "2.5", "BTCUSDT", "--account", "demo", "--reason", "test"]
-    more = [
-        "--algo",
-        "pov",
-        "--limit",
-        "61000.5",
-        "--for",
-        "10m",
-        "--participation",
-        "10%",
-        "--max-slice",
-        "0.5",
-        "--set",
-        "a=b",
-    ]
+    more = ["--algo", "pov", "--limit", "61000.5", "--for", "10m", "--participation", "10%", "--max-slice", "0.5"]
     assert main([*words, *more, "--set", "a=b"]) == 0
+    assert main([*words, "--set", "a=b", "--set", "a=c"]) == 2
     assert main([*words[:3], "2.5001", *words[4:]]) == 2
     assert main([*words, "--strategy", "nobody"]) == 2
     (m,) = said(journal, ParentOrder)
