@@ -269,16 +269,12 @@ class Kinds:
 def assigned(module: Module, cls: ast.ClassDef, name: str) -> list[tuple[ast.expr | None, ast.expr | None]]:
     """(annotation, value) of everything that a class's body and methods assign to an attribute of its instances."""
     found: list[tuple[ast.expr | None, ast.expr | None]] = []
-    for node in ast.walk(cls):
-        target: ast.expr | None = None
-        annotation: ast.expr | None = None
-        if isinstance(node, ast.AnnAssign):
-            target, annotation = node.target, node.annotation
-        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
-            target = node.targets[0]
+    for node in module.assignments(cls):
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+        target = targets[0] if len(targets) == 1 else None
         in_body = isinstance(target, ast.Name) and target.id == name and module.parents.get(node) is cls
         if in_body or (isinstance(target, ast.Attribute) and target.attr == name and is_self(module, target.value)):
-            found.append((annotation, node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None))
+            found.append((node.annotation if isinstance(node, ast.AnnAssign) else None, node.value))
     return sorted(found, key=lambda f: f[0] is None)
 
 

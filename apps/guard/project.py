@@ -24,11 +24,12 @@ class Project:
 
     def __init__(self) -> None:
         self.modules: dict[Path, Module] = {}
+        self._files: dict[tuple[Module, str], Path | None] = {}
+        self._imports: dict[Module, list[tuple[ast.stmt, str, Path | None]]] = {}
 
     def load(self, path: Path) -> Module:
         """The module of a file, parsed once."""
-        path = path.resolve()
-        held = self.modules.get(path)
+        held = self.modules.get(path) or self.modules.get(path := path.resolve())
         if held is not None:
             return held
         try:
@@ -51,7 +52,13 @@ class Project:
         return (there, name) if there is not module and name in there.top.names else None
 
     def find(self, module: Module, name: str) -> Path | None:
-        """The file of a module that this one imports, when it is the user's own."""
+        """The file of a module that this one imports, when it is the user's own. Looked for once: names are many, files few."""
+        key = module, name
+        if key not in self._files:
+            self._files[key] = self._find(module, name)
+        return self._files[key]
+
+    def _find(self, module: Module, name: str) -> Path | None:
         if not name.startswith("."):
             if name.partition(".")[0] in OURS and not within(module.name, tuple(OURS)):
                 return None
@@ -67,9 +74,14 @@ class Project:
         rest = name.lstrip(".")
         return _file(folder, rest.split(".") if rest else [])
 
-    def imported(self, module: Module) -> Iterator[tuple[ast.stmt, str, Path | None]]:
+    def imported(self, module: Module) -> list[tuple[ast.stmt, str, Path | None]]:
         """What a module imports at run time: the statement, the dotted name, and the file if it is the user's own."""
-        for node in ast.walk(module.tree):
+        if module not in self._imports:
+            self._imports[module] = list(self._imported(module))
+        return self._imports[module]
+
+    def _imported(self, module: Module) -> Iterator[tuple[ast.stmt, str, Path | None]]:
+        for node in module.nodes:
             if node in module.late:
                 continue
             if isinstance(node, ast.Import):
@@ -120,7 +132,7 @@ class Project:
 
     def has_app(self, module: Module) -> bool:
         """Whether a module defines an app."""
-        return any(isinstance(n, ast.ClassDef) and self.is_app(module, n) for n in ast.walk(module.tree))
+        return any(isinstance(n, ast.ClassDef) and self.is_app(module, n) for n in module.nodes)
 
 
 def dotted_name(path: Path) -> str:

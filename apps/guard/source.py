@@ -62,13 +62,23 @@ class Module:
         self.name = name
         self.text = text
         self.tree = ast.parse(text, str(path))
+        self.nodes = list(ast.walk(self.tree))
         self.top = Scope(self.tree, None)
         self.parents: dict[ast.AST, ast.AST] = {}
         self.scopes: dict[ast.AST, Scope] = {}
         self.late: set[ast.AST] = set()  # imports for the type checker only
         self.elsewhere: Callable[[str], tuple[Module, str] | None] = lambda _: None
         """Finds (module, name in it) for a dotted path that lies beside this file; set by who loads modules."""
+        self._assignments: dict[ast.ClassDef, list[ast.Assign | ast.AnnAssign]] = {}
         _Binder(self).visit_all(self.tree, self.top)
+
+    def assignments(self, cls: ast.ClassDef) -> list[ast.Assign | ast.AnnAssign]:
+        """Everything that a class's body and methods assign. Looked for once: each attribute that is read asks."""
+        found = self._assignments.get(cls)
+        if found is None:
+            found = [node for node in ast.walk(cls) if isinstance(node, ast.Assign | ast.AnnAssign)]
+            self._assignments[cls] = found
+        return found
 
     def scope(self, node: ast.AST) -> Scope:
         """Where a node stands."""

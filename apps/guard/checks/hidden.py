@@ -25,7 +25,7 @@ _CACHES = frozenset({"functools.cache", "functools.lru_cache"})
 def check(kinds: Kinds) -> Iterator[tuple[ast.AST, str, str]]:
     """Written where it must not be, or kept where it must not be."""
     module = kinds.module
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, Function):
             yield from _function(module, node)
         elif isinstance(node, ast.ClassDef):
@@ -132,8 +132,8 @@ def _only_in_class(kinds: Kinds, cls: ast.ClassDef, name: str) -> bool:
     if _declares_fields(kinds, cls):
         return False
     for module, owner in kinds.project.lineage(kinds.module, cls):
-        for node in ast.walk(owner):
-            if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        for node in module.assignments(owner):
+            if node.value is None:
                 continue
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Attribute) and target.attr == name and is_self(module, target.value):

@@ -15,7 +15,7 @@ _TO_INTEGER = frozenset({"builtins.int", "math.floor", "math.ceil", "math.trunc"
 
 def check(kinds: Kinds) -> Iterator[tuple[ast.AST, str, str]]:
     """Floats kept, sent, and turned into integers."""
-    for node in ast.walk(kinds.module.tree):
+    for node in kinds.module.nodes:
         match node:
             case ast.Assign(targets=targets, value=value) if kinds.is_float(value):
                 for target in targets:

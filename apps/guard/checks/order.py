@@ -19,7 +19,7 @@ _TAKING_METHODS = frozenset({"extend", "extendleft", "join", "writelines"})
 
 def check(kinds: Kinds) -> Iterator[tuple[ast.AST, str, str]]:
     """Iterated, chosen from, kept."""
-    for node in ast.walk(kinds.module.tree):
+    for node in kinds.module.nodes:
         match node:
             case ast.For(iter=source):
                 yield from _iterated(kinds, source)

@@ -16,7 +16,7 @@ def check(kinds: Kinds) -> Iterator[tuple[ast.AST, str, str]]:
     """Every use of a name that leads outside of the stream."""
     module = kinds.module
     yield from _imports(kinds)
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if node in module.late:
             continue
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load):
