@@ -1,6 +1,7 @@
 """Builds the C kernels; everything else is in pyproject.toml."""
 
 import glob
+import os
 import platform
 import shutil
 import sys
@@ -18,6 +19,8 @@ if not any(map(shutil.which, looked_for)) and "sdist" not in sys.argv:
         "Then run the same command again."
     )
 
+# Kernels serve every version of Python, accelerators one: for another version beside this one they alone are wanted.
+only_accelerators = os.environ.get("LOCKSTEP_BUILD") == "accelerators"
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
@@ -31,7 +34,7 @@ def accelerator(name: str, *sources: str) -> Extension:
 
 
 setup(
-    cffi_modules=[f"{path}:ffibuilder" for path in sorted(builders)],
+    cffi_modules=[] if only_accelerators else [f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
         accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),

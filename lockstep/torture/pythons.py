@@ -63,7 +63,8 @@ def _accelerate(minor: str, python: Path) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:  # not in place: the kernels there are in use
         built = Path(folder) / "lib"
-        _run(minor, [str(python), "setup.py", "-q", "build_ext", "--build-lib", str(built), "--build-temp", f"{folder}/temp"])
+        build = [str(python), "setup.py", "-q", "build_ext", "--build-lib", str(built), "--build-temp", f"{folder}/temp"]
+        _run(minor, build, LOCKSTEP_BUILD="accelerators")
         for library in built.rglob(f"*.cpython-{minor.replace('.', '')}-*.so"):
             beside = (ROOT / library.relative_to(built)).with_suffix(".new")
             shutil.copy2(library, beside)
@@ -71,8 +72,8 @@ def _accelerate(minor: str, python: Path) -> None:
     stamp.write_text(sources)
 
 
-def _run(minor: str, command: list[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def _run(minor: str, command: list[str], **environment: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason was given"]
         raise NotMade(f"Python {minor} is here and cannot be prepared: {' '.join(command[:4])} …: {said[-1]}")
