@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,15 @@ def trees(*folders: Path) -> Iterator[ast.Module]:
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
             if path != Path(__file__):
-                yield ast.parse(path.read_text("utf-8"))
+                yield parsed(path)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def kernels() -> str:
     """The C of the product, without the header that is derived from the declarations."""
     paths = [p for name in PRODUCT for ext in ("*.c", "*.h") for p in sorted((ROOT / name).rglob(ext))]

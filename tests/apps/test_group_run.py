@@ -269,7 +269,7 @@ def naps(group, seed):
 
 
 @needs_it
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=MANY // 4, deadline=None)
 @given(
     seed=st.integers(0, 2**32), count=st.integers(1, 700), every=st.integers(1, 60), batch=st.sampled_from([1, 5, 300, 4096])
 )
