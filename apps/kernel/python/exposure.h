@@ -24,10 +24,10 @@ static inline bool add_amounts(PyObject *sums, bool buys, const struct amounts *
            add_to(&HELD(sums, Sums, position), more->position);
 }
 
-/* View._home: (cell, [(area, sums), …]), all of the classes that they ought to be of. */
+/* View._home: (cell, [(area, sums), …], key), all of the classes that they ought to be of. */
 static inline bool is_home(PyObject *home) {
-    if (home == NULL || !PyTuple_CheckExact(home) || PyTuple_GET_SIZE(home) != 2 || !IS_A(PyTuple_GET_ITEM(home, 0), Cell) ||
-        !PyList_CheckExact(PyTuple_GET_ITEM(home, 1)))
+    if (home == NULL || !PyTuple_CheckExact(home) || PyTuple_GET_SIZE(home) != 3 || !IS_A(PyTuple_GET_ITEM(home, 0), Cell) ||
+        !PyList_CheckExact(PyTuple_GET_ITEM(home, 1)) || !PyUnicode_CheckExact(PyTuple_GET_ITEM(home, 2)))
         return false;
     PyObject *reached = PyTuple_GET_ITEM(home, 1);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(reached); i++) {

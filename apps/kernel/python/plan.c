@@ -211,7 +211,7 @@ bool lockstep_plan_at_home(struct plan *p, PyObject *view, PyObject *memory) {
     PyObject *book = HELD(memory, Memory, exposure);
     PyObject *cell = IS_A(book, Book) ? entry_of(HELD(book, Book, cells), p->cell_key) : NULL;
     if (cell == NULL) return false;
-    PyObject *home = PyTuple_Pack(2, cell, reached);
+    PyObject *home = PyTuple_Pack(3, cell, reached, p->cell_key);
     if (home == NULL || !is_home(home)) {
         Py_XDECREF(home);
         return false;

@@ -142,13 +142,12 @@ static enum handled apply(struct news *n) {
     wide value;
     const bool traded = n->m.exec_type == LOCKSTEP_EXEC_TYPE_TRADE;
     if (!is_quiet(n) || !find(n) || !rest(n, &qty, &value) || (traded && n->m.last_qty == NO_VALUE) || PyErr_Occurred()) return LEFT;
-    PyObject *key = PyObject_GetAttrString(PyTuple_GET_ITEM(n->home, 0), "key");
     Py_INCREF(n->held);
     Py_INCREF(n->home);
-    const bool good = key != NULL && lockstep_touch(HELD(n->book, Book, cells), key) && book_news(n, qty, value, traded) && follow(n);
+    PyObject *key = PyTuple_GET_ITEM(n->home, 2);
+    const bool good = lockstep_touch(HELD(n->book, Book, cells), key) && book_news(n, qty, value, traded) && follow(n);
     Py_DECREF(n->home);
     Py_DECREF(n->held);
-    Py_XDECREF(key);
     return good ? HANDLED : FAILED;
 }
 
