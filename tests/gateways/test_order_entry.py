@@ -462,7 +462,9 @@ def asked(view, number, *, source=ASKER, user=ALICE, parent=0, instrument=7):
     [
         (-1003, Reason.RATE_LIMIT), (-1008, Reason.BUSY), (-1020, Reason.UNSUPPORTED_AT_VENUE),
         (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.AUTHENTICATION),
-        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4005, Reason.ORDER_EXCEEDS_LIMIT),
+        (-2018, Reason.FUNDS_AT_VENUE), (-2019, Reason.MARGIN_AT_VENUE), (-2025, Reason.OPEN_ORDER_LIMIT),
+        (-2027, Reason.POSITION_LIMIT_AT_VENUE), (-4016, Reason.PRICE_BAND), (-4024, Reason.PRICE_BAND),
+        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4002, Reason.PRICE_REFUSED), (-4005, Reason.ORDER_EXCEEDS_LIMIT),
         (-4006, Reason.TRIGGER_REJECTED), (-4013, Reason.PRICE_REFUSED),
         (-4116, Reason.DUPLICATE_AT_VENUE), (-4140, Reason.CLOSED), (-5022, Reason.POST_ONLY_WOULD_TAKE),
         (-9999, Reason.VENUE_OTHER),

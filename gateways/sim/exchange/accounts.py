@@ -11,6 +11,7 @@ import msgspec
 
 from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, Triggered, VenueEvent
 from gateways.sim.exchange.listing import Listing
+from gateways.sim.exchange.numbers import text_of
 from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 MS = 1_000_000
@@ -82,8 +83,10 @@ class Pending(NamedTuple):
 
 
 class Accounts:
-    def __init__(self, listing: Listing, count: int) -> None:
+    def __init__(self, listing: Listing, count: int, deposit: int = 0) -> None:
+        """`deposit`: what each begins with, a mantissa of FEE_EXP."""
         self._listing = listing
+        self._deposit = deposit
         self.accounts = [Account(number=n) for n in range(1, count + 1)]
         self._orders: dict[int, OrderRecord] = {}
         self.order_count = 0
@@ -243,13 +246,15 @@ class Accounts:
         return {"symbol": self._listing.symbol, "positionAmt": self._listing.qty(account.position)}
 
     def balance_json(self, account: Account) -> dict[str, Any]:
-        """What trading has brought in, less fees; every account began with nothing."""
-        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, -account.fees)}
+        """What was there to begin with and what trading has brought in, less fees."""
+        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, self._deposit - account.fees)}
 
     def equity_json(self, account: Account, close_px: int) -> dict[str, Any]:
-        """The balance, and what closing the position at a price would bring."""
-        worth = account.position * close_px - account.spent
-        return {"asset": self._listing.quote, "equity": self._listing.balance(worth, -account.fees)}
+        return {"asset": self._listing.quote, "equity": text_of(self.equity(account, close_px), self._listing.money_exp)}
+
+    def equity(self, account: Account, close_px: int) -> int:
+        """The balance, and what closing the position at a price would bring: a mantissa of the listing's `money_exp`."""
+        return self._listing.money(account.position * close_px - account.spent, self._deposit - account.fees)
 
     def _push(self, order: OrderRecord, client_id: str, exec_type: str, reason: str, fill: Filled | None, number: int) -> bytes:
         listing = self._listing

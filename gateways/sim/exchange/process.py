@@ -23,6 +23,7 @@ from gateways.sim.exchange.capture import Capture, Cut, WrongCapture, probe
 from gateways.sim.exchange.faults import Faults
 from gateways.sim.exchange.feed import Feed
 from gateways.sim.exchange.hub import Hub
+from gateways.sim.exchange.limits import limits_of
 from gateways.sim.exchange.listing import Listing, generated_listing
 from gateways.sim.exchange.market import Agents, OrderIds
 from gateways.sim.exchange.playback import BadLine, Playback
@@ -97,7 +98,7 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         loop.add_signal_handler(number, stopped.set)
     faults = Faults(settings.faults)
     hub = Hub(faults, f"{listing.symbol.lower()}@depth@0ms")
-    accounts = Accounts(listing, len(settings.api_keys))
+    accounts = Accounts(listing, len(settings.api_keys), settings.deposit)
     first_id = time.time_ns() // 1_000_000 * IDS_A_MILLISECOND
     ids = OrderIds(first_id)
     market: _Generated | _Recorded
@@ -113,8 +114,9 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         keep = partial(save, state, listing.symbol, accounts)
         keep()
     desk = Desk(
-        listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s
-    )
+        listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s,
+        limits_of(settings, listing),
+    )  # fmt: skip
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
     async with server.listening() as listener:

@@ -14,6 +14,7 @@ import msgspec
 from apps.venue.desk import STOPS, Levels, Venue
 from apps.venue.events import LevelChanged, Refused, VenueEvent
 from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
+from gateways.sim.exchange.limits import NO_LIMITS, Guard, Limits, Market, Wanted
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
 from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals
@@ -28,6 +29,7 @@ COUNTED = ("order.place", "order.modify", QUOTES)
 DEAD_MAN = "account.countdownCancelAll"
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+RESTING = (TimeInForce.GTC, TimeInForce.GTX)
 PLAIN = (OrdType.LIMIT, OrdType.MARKET)
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTX}
 
@@ -92,7 +94,7 @@ class Desk:
 
     def __init__(
         self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
-        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10,
+        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10, limits: Limits = NO_LIMITS,
     ) -> None:  # fmt: skip
         """`native`: which of NATIVE it does. `order_limit` 0: none."""
         self._order_limit, self._order_window_s = order_limit, order_window_s
@@ -101,6 +103,8 @@ class Desk:
         self._accounts = accounts
         self._market = market
         self._ids = ids
+        self._limits = limits
+        self._guard = Guard(limits, listing, accounts)
         self._methods: dict[str, tuple[Callable[[Account | None, Params, int], Outcome], str, bool]] = {
             "time": (self._time, "", False),
             "exchangeInfo": (self._info, "", False),
@@ -171,6 +175,7 @@ class Desk:
     def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
         info = self._listing.info(now_ns // MS)
         info["symbols"][0]["orderTypes"] = list(self._types)
+        info["symbols"][0]["filters"] += self._limits.filters()
         return Outcome(info)
 
     def _depth(self, _account: Account | None, params: Params, _now_ns: int) -> Outcome:
@@ -208,6 +213,7 @@ class Desk:
         self._need_book()
         if reduce_only and not _reduces(account, side, qty):
             raise RequestError(-2022, "ReduceOnly Order is rejected.")
+        self._admit(account, Wanted(side, qty, px, stop_px, more=ord_type in STOPS or tif in RESTING))
         pending = Pending(client_id, tif, ord_type, reduce_only)
         events = self._venue.new_order(
             order_id=self._ids.next(),
@@ -258,6 +264,8 @@ class Desk:
         if stop_px not in (0, order.stop_px) and order.status != "UNTRIGGERED":
             raise RequestError(-1104, "Parameter 'stopPrice' sent for an order that does not wait for one.")
         self._need_book()
+        wanted = Wanted(order.side, qty - order.cum_qty, px, stop_px or order.stop_px, more=False)
+        self._admit(account, wanted, replaced=order)
         events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._answered(account, events, Pending(client_id), px)
 
@@ -330,6 +338,13 @@ class Desk:
 
     # Parts.
 
+    def _admit(self, account: Account, wanted: Wanted, replaced: OrderRecord | None = None) -> None:
+        bids, asks = self._venue.depth(1)
+        market = Market(bids[0][0] if bids else 0, asks[0][0] if asks else 0, self._venue.last_px)
+        refusal = self._guard.refusal(account, wanted, market, replaced)
+        if refusal is not None:
+            raise RequestError(*refusal)
+
     def _answered(self, account: Account, events: list[VenueEvent], pending: Pending, px: int) -> Outcome:
         """Fold the first event, keep what the order then looks like for the answer, fold the rest."""
         first = events[0]
@@ -343,7 +358,7 @@ class Desk:
     def _refusal(self, reason: Reason, px: int) -> RequestError:
         if reason == Reason.INVALID_PRICE:
             low = px < self._listing.rules.tick
-            return RequestError(-4013 if low else -4016, f"Price {'below the minimum' if low else 'above the maximum'}.")
+            return RequestError(-4013 if low else -4002, f"Price {'below the minimum' if low else 'above the maximum'}.")
         code, msg = _REFUSALS[reason]
         return RequestError(code, msg)
 
