@@ -93,6 +93,7 @@ END_REASONS = {
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
     "DEAD_MAN": Reason.DEAD_MAN_FIRED,
+    "CANCEL_ON_DISCONNECT": Reason.CANCEL_ON_DISCONNECT,
 }
 _ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")
 _UNSET = ("trigger", "trigger_direction", "trail_type", "peg_type", "expire_ts", "position_effect", "margin_mode")
@@ -266,8 +267,7 @@ def push_update(push: OrderTradeUpdate, listing: Listing, known: Known) -> Venue
         known, listing, channel=Channel.ORDER_STREAM,
         exec_type=ExecType.SUSPENDED if (o.x, o.X) == ("NEW", "UNTRIGGERED") else _word(EXECS, o.x, "execution type"),
         status=o.X, side=o.S, order_type=o.o, tif=o.f, qty=o.q, px=o.p, stop=o.sp, cum=o.z, ts=push.T or push.E, sending=push.E,
-        seq=o.v, ref=o.i, client=o.C or o.c, reason=END_REASONS.get(o.r, Reason.VENUE_OTHER),
-        text="" if o.r in END_REASONS else o.r[:500],
+        seq=o.v, ref=o.i, client=o.C or o.c, end=o.r,
     )  # fmt: skip
 
 
@@ -277,14 +277,14 @@ def status_update(row: OrderRow, listing: Listing, known: Known, *, exec_type: E
         known, listing, channel=channel, exec_type=exec_type, status=row.status, side=row.side, order_type=row.type,
         tif=row.time_in_force, qty=row.orig_qty, px=row.price, stop=row.stop_price, cum=row.executed_qty,
         ts=row.update_time, sending=0, seq=0, ref=row.order_id, client=row.orig_client_order_id or row.client_order_id,
-        reason=Reason.UNDEFINED, text="",
+        end=row.end_reason,
     )  # fmt: skip
 
 
 def _update(
     known: Known, listing: Listing, *, channel: Channel, exec_type: ExecType, status: str, side: str, order_type: str,
     tif: str, qty: str, px: str, stop: str, cum: str, ts: int, sending: int, seq: int, ref: int, client: str,
-    reason: Reason, text: str,
+    end: str,
 ) -> VenueOrderUpdate:  # fmt: skip
     try:
         order_qty, cum_qty = mantissa(qty, listing.qty_exp), mantissa(cum, listing.qty_exp)
@@ -299,7 +299,8 @@ def _update(
         ord_status=_word(STATUSES, status, "order status"), side=_word(SIDES, side, "side"),
         ord_type=TYPES.get(order_type, OrdType.UNDEFINED), tif=TIFS.get(tif, TimeInForce.UNDEFINED),
         exec_inst=int(ExecInst.PARTICIPATE_DO_NOT_INITIATE) if tif == "GTX" else 0,
-        reason=reason, venue_order_ref=str(ref), client_ref=client[:64], text=text,
+        reason=END_REASONS.get(end, Reason.VENUE_OTHER), venue_order_ref=str(ref), client_ref=client[:64],
+        text="" if end in END_REASONS else end[:500],
     )  # fmt: skip
 
 

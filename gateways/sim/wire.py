@@ -155,6 +155,7 @@ class OrderRow(msgspec.Struct, rename="camel"):
     stop_price: str = "0"
     type: str = ""
     time_in_force: str = ""
+    end_reason: str = "NONE"
     update_time: Millis = 0
 
 

@@ -695,6 +695,27 @@ def test_a_lost_cancel_is_told_after_the_state_of_its_order():
     assert rows[0].ord_status == OrdStatus.NEW
 
 
+@pytest.mark.parametrize(
+    ("word", "reason", "text"),
+    [
+        ("CANCEL_ON_DISCONNECT", Reason.CANCEL_ON_DISCONNECT, ""),
+        ("DEAD_MAN", Reason.DEAD_MAN_FIRED, ""),
+        ("COMET", Reason.VENUE_OTHER, "COMET"),
+        (None, Reason.UNDEFINED, ""),
+    ],
+)
+def test_what_ended_while_nobody_listened_says_why(word, reason, text):
+    b = Bench()
+    seq = b.order(1)
+    b.act(b.session.disconnected())
+    b.venue.orders[1] |= {"status": "CANCELED"} | ({"endReason": word} if word else {})
+    b.connect()
+    (update,) = b.said(VenueOrderUpdate, channel=Channel.QUERY)
+    assert (update.request_seq, update.exec_type, update.ord_status) == (seq, ExecType.ORDER_STATUS, OrdStatus.CANCELED)
+    assert (update.reason, update.text) == (reason, text)
+    assert b.view.orders == {}
+
+
 def test_downloaded_rows_are_flagged():
     b = Bench()
     b.order(1)

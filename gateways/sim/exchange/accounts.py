@@ -36,6 +36,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     cum_quote: int = 0  # sum of px * qty
     stop_px: int = 0
     status: str = "NEW"
+    end_reason: str = "NONE"  # why it is done, as its last push says
     time_ms: int = 0
     update_ms: int = 0
 
@@ -143,10 +144,10 @@ class Accounts:
             exec_type = order.status = "CANCELED"
             if pending is not None:  # a cancel of many names none of them
                 client_id = self._named(account, order, pending)
-            reason = _CANCEL_REASONS[event.reason]
+            order.end_reason = reason = _CANCEL_REASONS[event.reason]
         elif isinstance(event, Expired):
             exec_type = order.status = "EXPIRED"
-            reason = _expiry_reason(order, event.reason)
+            order.end_reason = reason = _expiry_reason(order, event.reason)
         account.events += 1
         return Push(account.number, self._push(order, client_id, exec_type, reason, fill, account.events))
 
@@ -220,6 +221,7 @@ class Accounts:
             "executedQty": listing.qty(order.cum_qty),
             "cumQuote": listing.notional(order.cum_quote),
             "reduceOnly": order.reduce_only,
+            "endReason": order.end_reason,
             "time": order.time_ms,
             "updateTime": order.update_ms,
         }
@@ -296,6 +298,7 @@ _CANCEL_REASONS = {
     Reason.REPLACE_BELOW_CUM: "AMEND_BELOW_FILLED",
     Reason.POST_ONLY_WOULD_TAKE: "AMEND_WOULD_TAKE",
     Reason.DEAD_MAN_FIRED: "DEAD_MAN",
+    Reason.CANCEL_ON_DISCONNECT: "CANCEL_ON_DISCONNECT",
 }
 
 

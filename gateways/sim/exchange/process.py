@@ -119,6 +119,8 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     )  # fmt: skip
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
+    for account in accounts.accounts:  # of those that come back from a state, every session ended with the last process
+        server.deserted(account.number)
     async with server.listening() as listener:
         host, port = next(iter(listener.sockets)).getsockname()[:2]
         _say({"event": "listening", "host": host, "port": port, "symbol": listing.symbol, "pid": os.getpid()})

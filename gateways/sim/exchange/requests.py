@@ -280,10 +280,11 @@ class Desk:
 
     def _cancel_all(self, account: Account | None, _params: Params, now_ns: int) -> Outcome:
         assert account is not None
-        return self._end_all(account, Reason.USER_REQUEST, now_ns)
+        return self.end_all(account.number, Reason.USER_REQUEST, now_ns)
 
-    def _end_all(self, account: Account, reason: Reason, now_ns: int) -> Outcome:
-        open_orders = self._accounts.open_orders(account.number)
+    def end_all(self, number: int, reason: Reason, now_ns: int) -> Outcome:
+        """Cancel whatever an account has open."""
+        open_orders = self._accounts.open_orders(number)
         events: list[VenueEvent] = []
         for order in open_orders:
             events += self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason)
@@ -301,7 +302,7 @@ class Desk:
         if not 0 < account.dead_man_ns <= now_ns:
             return None
         account.dead_man_ns = 0
-        return self._end_all(account, Reason.DEAD_MAN_FIRED, now_ns)
+        return self.end_all(number, Reason.DEAD_MAN_FIRED, now_ns)
 
     def _status(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
         assert account is not None

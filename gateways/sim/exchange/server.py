@@ -26,6 +26,7 @@ from gateways.sim.exchange.hub import Hub, Subscriber
 from gateways.sim.exchange.outlet import Outlet
 from gateways.sim.exchange.requests import DEAD_MAN, QUOTES, Desk, Outcome, Params, Request, RequestError, read_request
 from gateways.sim.exchange.settings import ExchangeSettings
+from journal.messages.enums import Reason
 
 CLIENT_FRAME_BYTES_MAX = 1 << 16
 GARBAGE_MAX = 100  # unreadable frames before a connection is closed
@@ -148,6 +149,14 @@ class ExchangeServer:
         finally:
             session.ended = True
             del self._sessions[session]
+            if session.account and not any(s.account == session.account and not s.ended for s in self._sessions):
+                self.deserted(session.account)
+
+    def deserted(self, account: int) -> None:
+        """Nobody is there any more for an account."""
+        if self._settings.cancel_on_disconnect:
+            now_ns = time.time_ns()
+            self._tell(self._desk.end_all(account, Reason.CANCEL_ON_DISCONNECT, now_ns), now_ns)
 
     def _on_frame(self, session: Session, frame: str | bytes) -> None:
         """One request of a client."""

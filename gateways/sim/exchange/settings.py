@@ -66,6 +66,8 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     """Largest position, open orders included: decimal text in the base currency. 0: any."""
     price_band_bps: int = 0
     """No limit price so many hundredths of a percent beyond the last trade. 0: any."""
+    cancel_on_disconnect: bool = False
+    """The open orders of an account are canceled when its session ends."""
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
