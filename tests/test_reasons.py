@@ -32,7 +32,6 @@ NOT_GIVEN = {
     "ACCOUNT_DISABLED": "an account is halted by a trading state: TRADING_HALTED",
     "POLICY_CANCEL": "each policy that cancels says which it is: EXPIRED_BY_TIME, CONTINGENCY, MMP_TRIGGERED",
     "ADDRESS_BANNED": _NO_VENUE,
-    "PERMISSION": _NO_VENUE,
     "TIMESTAMP_OR_NONCE": _NO_VENUE,
     "RESPONSE_UNPARSED": "what cannot be read drops the connection, and its orders are asked for: OUTCOME_UNKNOWN",
     "ACCOUNT_LOCKED": _NO_VENUE,

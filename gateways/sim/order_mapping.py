@@ -114,7 +114,7 @@ RATE_LIMIT_TYPES = {
 }  # fmt: skip
 _SECOND_NS = 1_000_000_000
 INTERVALS_NS = {"SECOND": _SECOND_NS, "MINUTE": 60 * _SECOND_NS, "HOUR": 3600 * _SECOND_NS, "DAY": 86_400 * _SECOND_NS}
-NEVER_EXISTED = -2013
+NEVER_EXISTED, WRONG_KEY = -2013, -2015
 CLIENT_ID_MAX = TERMS["sim"].length_max
 # Why a request was refused, by the venue's number.
 REASONS = {
@@ -132,7 +132,7 @@ REASONS = {
     -2010: Reason.VENUE_OTHER,
     -2011: Reason.UNKNOWN_AT_VENUE,
     -2013: Reason.UNKNOWN_AT_VENUE,
-    -2015: Reason.AUTHENTICATION,
+    -2015: Reason.PERMISSION,  # of a key that has logged on
     -2018: Reason.FUNDS_AT_VENUE,
     -2019: Reason.MARGIN_AT_VENUE,
     -2022: Reason.REDUCE_ONLY_AT_VENUE,
@@ -375,6 +375,11 @@ def margin_confirmed(row: EquityRow, currency: int, account: int, now_ns: int) -
 def reason_of(error: ErrorBody) -> Reason:
     """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
     return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def logon_reason(error: ErrorBody) -> Reason:
+    """The same of a logon: there the key itself is refused."""
+    return Reason.AUTHENTICATION if error.code == WRONG_KEY else reason_of(error)
 
 
 def quote_updates(m: RoutedQuote, seq: int, refs: dict[str, int], errors: dict[str, ErrorBody]) -> Iterator[VenueQuoteUpdate]:

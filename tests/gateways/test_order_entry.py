@@ -461,7 +461,7 @@ def asked(view, number, *, source=ASKER, user=ALICE, parent=0, instrument=7):
     ("code", "reason"),
     [
         (-1003, Reason.RATE_LIMIT), (-1008, Reason.BUSY), (-1020, Reason.UNSUPPORTED_AT_VENUE),
-        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.AUTHENTICATION),
+        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.PERMISSION),
         (-2018, Reason.FUNDS_AT_VENUE), (-2019, Reason.MARGIN_AT_VENUE), (-2025, Reason.OPEN_ORDER_LIMIT),
         (-2027, Reason.POSITION_LIMIT_AT_VENUE), (-4016, Reason.PRICE_BAND), (-4024, Reason.PRICE_BAND),
         (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4002, Reason.PRICE_REFUSED), (-4005, Reason.ORDER_EXCEEDS_LIMIT),
@@ -785,6 +785,12 @@ def test_a_wrong_key_is_told_and_closes():
     b.connect()
     assert "logon refused" in b.session.close_wanted
     assert b.said(GatewayStatus)[-1].phase == GatewayPhase.LOGGED_OUT
+    b.act(b.session.disconnected())
+    assert b.said(StreamStatus)[-1].reason == Reason.AUTHENTICATION
+    b.session.api_key = KEY
+    b.connect()
+    b.act(b.session.disconnected())
+    assert b.said(StreamStatus)[-1].reason == Reason.DISCONNECTED
 
 
 @pytest.mark.parametrize(

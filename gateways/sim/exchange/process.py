@@ -115,7 +115,7 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         keep()
     desk = Desk(
         listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s,
-        limits_of(settings, listing),
+        limits_of(settings, listing), settings.read_only,
     )  # fmt: skip
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server

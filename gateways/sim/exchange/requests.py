@@ -14,6 +14,7 @@ import msgspec
 from apps.venue.desk import STOPS, Levels, Venue
 from apps.venue.events import LevelChanged, Refused, VenueEvent
 from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
+from gateways.sim.exchange.faults import CANCELS
 from gateways.sim.exchange.limits import NO_LIMITS, Guard, Limits, Market, Wanted
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
@@ -27,6 +28,7 @@ QUOTES = "quotes.place"
 QUOTE_SIDES_MAX = 64
 COUNTED = ("order.place", "order.modify", QUOTES)
 DEAD_MAN = "account.countdownCancelAll"
+CHANGING = ("order.place", "order.modify", *CANCELS, DEAD_MAN, QUOTES)
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 RESTING = (TimeInForce.GTC, TimeInForce.GTX)
@@ -95,14 +97,16 @@ class Desk:
     def __init__(
         self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
         native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10, limits: Limits = NO_LIMITS,
+        read_only: Collection[int] = (),
     ) -> None:  # fmt: skip
-        """`native`: which of NATIVE it does. `order_limit` 0: none."""
+        """`native`: which of NATIVE it does. `order_limit` 0: none. `read_only`: accounts that may change nothing."""
         self._order_limit, self._order_window_s = order_limit, order_window_s
         self._listing = listing
         self._venue = venue
         self._accounts = accounts
         self._market = market
         self._ids = ids
+        self._read_only = read_only
         self._limits = limits
         self._guard = Guard(limits, listing, accounts)
         self._methods: dict[str, tuple[Callable[[Account | None, Params, int], Outcome], str, bool]] = {
@@ -138,6 +142,8 @@ class Desk:
         run, names, private = self._methods[request.method]
         if private and not account:
             raise RequestError(-2015, "Not logged on: session.logon first.", 401)
+        if request.method in CHANGING and account in self._read_only:
+            raise RequestError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         params = Params(request.params, ("symbol", *names.split()))
         self._need_symbol(params)
         if account and request.method in COUNTED:

@@ -21,17 +21,16 @@ from websockets.http11 import Response as HttpResponse
 
 from apps.venue.events import VenueEvent
 from gateways.sim.exchange.accounts import Push
-from gateways.sim.exchange.faults import CANCELS, LATE_MS, Faults
+from gateways.sim.exchange.faults import LATE_MS, Faults
 from gateways.sim.exchange.hub import Hub, Subscriber
 from gateways.sim.exchange.outlet import Outlet
-from gateways.sim.exchange.requests import DEAD_MAN, QUOTES, Desk, Outcome, Params, Request, RequestError, read_request
+from gateways.sim.exchange.requests import CHANGING, DEAD_MAN, Desk, Outcome, Params, Request, RequestError, read_request
 from gateways.sim.exchange.settings import ExchangeSettings
 from journal.messages.enums import Reason
 
 CLIENT_FRAME_BYTES_MAX = 1 << 16
 GARBAGE_MAX = 100  # unreadable frames before a connection is closed
 REPLACED = 4001  # close code of a session whose key has logged on elsewhere
-CHANGING = ("order.place", "order.modify", *CANCELS, DEAD_MAN, QUOTES)
 
 
 class Session:

@@ -68,10 +68,17 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     """No limit price so many hundredths of a percent beyond the last trade. 0: any."""
     cancel_on_disconnect: bool = False
     """The open orders of an account are canceled when its session ends."""
+    read_only_keys: tuple[str, ...] = ()
+    """Of the keys above: those that may log on and ask, and change nothing."""
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
     faults: FaultSettings = FaultSettings()
+
+    @property
+    def read_only(self) -> tuple[int, ...]:
+        """The accounts of `read_only_keys`."""
+        return tuple(n for n, key in enumerate(self.api_keys, 1) if key in self.read_only_keys)
 
     @property
     def deposit(self) -> int:
@@ -150,6 +157,9 @@ def checked(settings: ExchangeSettings) -> ExchangeSettings:
             raise BadSettings(f"settings: native = {word!r}: expected {', '.join(NATIVE)}")
     if not all(settings.api_keys) or len(set(settings.api_keys)) != len(settings.api_keys):
         raise BadSettings("settings: api_key, more_api_keys: expected texts that are not empty and differ")
+    for key in settings.read_only_keys:
+        if key not in settings.api_keys:
+            raise BadSettings(f"settings: read_only_keys = {key!r}: expected one of api_key, more_api_keys")
     return settings
 
 

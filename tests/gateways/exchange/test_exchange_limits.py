@@ -155,6 +155,7 @@ def test_the_balance_is_what_it_was_when_the_exchange_is_started_again(start_exc
         ({"balance": "-1"}, "balance = '-1'"),
         ({"balance": "0.123456789"}, "at most 8 decimals"),
         ({"max_position": "0.0001"}, "max_position = '0.0001': expected decimal text from 0 on, at most 3 decimals"),
+        ({"read_only_keys": ["other"]}, "read_only_keys = 'other': expected one of api_key, more_api_keys"),
         ({"leverage": 126}, "leverage = 126: expected 0 to 125"),
         ({"price_band_bps": 10_000}, "price_band_bps = 10000: expected 0 to 9999"),
     ],
@@ -163,3 +164,19 @@ def test_wrong_settings_are_named(run_to_end, settings, said):
     code, error = run_to_end(**settings)
     assert code == 2
     assert said in error
+
+
+def test_a_key_that_may_only_read(start_exchange):
+    native = ["cancel_all", "dead_man", "mass_quote"]
+    exchange = start_exchange(rate=1, native=native, more_api_keys=["eyes"], read_only_keys=["eyes"], order_limit=1)
+    eyes = exchange.api("eyes")
+    assert eyes.order("a", "BUY", "0.010", FAR_BID) == -2015
+    for method, params in (
+        ("order.modify", {"origClientOrderId": "a"}), ("order.cancel", {"origClientOrderId": "a"}),
+        ("openOrders.cancelAll", {}), ("account.countdownCancelAll", {"countdownTime": 1}), ("quotes.place", {"quotes": []}),
+    ):  # fmt: skip
+        message = eyes.answer(eyes.send(method, **params))
+        assert (message["status"], message["error"]["code"]) == (401, -2015)
+    assert eyes.ask("openOrders") == []
+    assert eyes.ask("account.position")[0]["positionAmt"] == "0.000"
+    assert exchange.api("lockstep").order("a", "BUY", "0.010", FAR_BID)["status"] == "NEW"
