@@ -93,6 +93,7 @@ END_REASONS = {
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
     "DEAD_MAN": Reason.DEAD_MAN_FIRED,
+    "HALT": Reason.HALT_CANCEL,
     "CANCEL_ON_DISCONNECT": Reason.CANCEL_ON_DISCONNECT,
 }
 _ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")

@@ -77,6 +77,16 @@ class BookTicker(msgspec.Struct):
     e: str = "bookTicker"
 
 
+class StatusChange(msgspec.Struct):
+    """tradingStatus: whether the instrument trades."""
+
+    s: str
+    S: str
+    E: Millis = 0
+    T: Millis = 0
+    e: str = "tradingStatus"
+
+
 class DepthSnapshot(msgspec.Struct, rename={"last_update_id": "lastUpdateId"}):
     """The whole book: the answer to `depth`, or a recorded one standing bare in the stream."""
 
@@ -232,7 +242,7 @@ class ApiFrame(msgspec.Struct):
     status: int = 0
 
 
-Market = Depth | Print | BookTicker | DepthSnapshot
+Market = Depth | Print | BookTicker | StatusChange | DepthSnapshot
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _API_FRAME = msgspec.json.Decoder(ApiFrame)
@@ -255,6 +265,7 @@ _KEYS: dict[str, tuple[msgspec.json.Decoder[Any], tuple[bytes, ...]]] = {
         msgspec.json.Decoder(BookTicker),
         (b'"e"', b'"s"', b'"u"', b'"b"', b'"B"', b'"a"', b'"A"', b'"E"', b'"T"'),
     ),
+    "tradingStatus": (msgspec.json.Decoder(StatusChange), (b'"e"', b'"s"', b'"S"', b'"E"', b'"T"')),
     "snapshot": (msgspec.json.Decoder(DepthSnapshot), (b'"lastUpdateId"', b'"bids"', b'"asks"', b'"E"', b'"T"')),
 }
 _DECODE_ERRORS = (ValueError, RecursionError)

@@ -695,11 +695,22 @@ def test_a_lost_cancel_is_told_after_the_state_of_its_order():
     assert rows[0].ord_status == OrdStatus.NEW
 
 
+def test_a_cancel_that_nobody_asked_for_says_why():
+    b = Bench()
+    seq = b.order(1)
+    o = b.venue.orders[1]
+    o["status"] = "CANCELED"
+    b.act(b.session.receive(json.dumps(b.venue.push(o, "CANCELED", f"T-{seq}", reason="HALT")).encode(), b.now))
+    m = b.said(VenueOrderUpdate)[-1]
+    assert (m.request_seq, m.exec_type, m.reason) == (seq, ExecType.CANCELED, Reason.HALT_CANCEL)
+
+
 @pytest.mark.parametrize(
     ("word", "reason", "text"),
     [
         ("CANCEL_ON_DISCONNECT", Reason.CANCEL_ON_DISCONNECT, ""),
         ("DEAD_MAN", Reason.DEAD_MAN_FIRED, ""),
+        ("HALT", Reason.HALT_CANCEL, ""),
         ("COMET", Reason.VENUE_OTHER, "COMET"),
         (None, Reason.UNDEFINED, ""),
     ],

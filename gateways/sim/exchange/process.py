@@ -97,7 +97,7 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     faults = Faults(settings.faults)
-    hub = Hub(faults, f"{listing.symbol.lower()}@depth@0ms")
+    hub = Hub(faults, listing.symbol)
     accounts = Accounts(listing, len(settings.api_keys), settings.deposit)
     first_id = time.time_ns() // 1_000_000 * IDS_A_MILLISECOND
     ids = OrderIds(first_id)
@@ -192,6 +192,8 @@ class _Generated:
             else:
                 due = max(due, now - CATCH_UP_STEPS / self._rate)
                 await asyncio.sleep(0)
+            if self.server.halted:
+                continue
             now_ns = time.time_ns()
             events = self._agents.step(now_ns)
             self.server.push(self._accounts.absorb(events))

@@ -106,6 +106,7 @@ class Desk:
         self._accounts = accounts
         self._market = market
         self._ids = ids
+        self.halted = False
         self._read_only = read_only
         self._limits = limits
         self._guard = Guard(limits, listing, accounts)
@@ -180,7 +181,7 @@ class Desk:
 
     def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
         info = self._listing.info(now_ns // MS)
-        info["symbols"][0]["orderTypes"] = list(self._types)
+        info["symbols"][0] |= {"status": self.status, "orderTypes": list(self._types)}
         info["symbols"][0]["filters"] += self._limits.filters()
         return Outcome(info)
 
@@ -196,6 +197,24 @@ class Desk:
 
     def _levels(self, levels: Levels) -> list[tuple[str, str]]:
         return [(self._listing.px(px), self._listing.qty(qty)) for px, qty in levels]
+
+    # The market as a whole.
+
+    @property
+    def status(self) -> str:
+        return "HALT" if self.halted else "TRADING"
+
+    def halt(self, now_ns: int, *, cancel: bool) -> Outcome:
+        """From here on nothing new is taken; cancels are."""
+        self.halted = True
+        numbers = [a.number for a in self._accounts.accounts] if cancel else []
+        ended = [self.end_all(number, Reason.HALT_CANCEL, now_ns) for number in numbers]
+        pushes, events = [p for o in ended for p in o.pushes], [e for o in ended for e in o.events]
+        return Outcome({"status": self.status}, pushes, _levels_once(events))
+
+    def resume(self) -> Outcome:
+        self.halted = False
+        return Outcome({"status": self.status})
 
     # Orders.
 
@@ -216,7 +235,7 @@ class Desk:
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
         client_id = self._new_id(account, params)
         reduce_only = params.boolean("reduceOnly", False)
-        self._need_book()
+        self._need_market()
         if reduce_only and not _reduces(account, side, qty):
             raise RequestError(-2022, "ReduceOnly Order is rejected.")
         self._admit(account, Wanted(side, qty, px, stop_px, more=ord_type in STOPS or tif in RESTING))
@@ -269,7 +288,7 @@ class Desk:
             raise RequestError(-2013, "Order does not exist.")
         if stop_px not in (0, order.stop_px) and order.status != "UNTRIGGERED":
             raise RequestError(-1104, "Parameter 'stopPrice' sent for an order that does not wait for one.")
-        self._need_book()
+        self._need_market()
         wanted = Wanted(order.side, qty - order.cum_qty, px, stop_px or order.stop_px, more=False)
         self._admit(account, wanted, replaced=order)
         events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns, stop_px=stop_px)
@@ -396,7 +415,9 @@ class Desk:
         if params.text("symbol", self._listing.symbol) != self._listing.symbol:
             raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
 
-    def _need_book(self) -> None:
+    def _need_market(self) -> None:
+        if self.halted:
+            raise RequestError(-4140, "Invalid symbol status: HALT.")
         if not self._market.book_live:
             raise RequestError(-4140, "Invalid symbol status: no book yet.")
 

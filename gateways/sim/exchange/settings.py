@@ -70,6 +70,8 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     """The open orders of an account are canceled when its session ends."""
     read_only_keys: tuple[str, ...] = ()
     """Of the keys above: those that may log on and ask, and change nothing."""
+    halt_cancels: bool = False
+    """A halt cancels whatever is open."""
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
