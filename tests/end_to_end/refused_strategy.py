@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.strategy import MILLISECOND, Strategy, on
+from apps.strategy import MILLISECOND, SECOND, Strategy, on
 from journal.messages import ExecType, ExecutionReport, Reason, TopOfBook
 
 FAR = 500_000
@@ -19,7 +19,7 @@ class Refused(Strategy):
         if self.instrument:
             return
         self.instrument, self.px = m.instrument, m.ask_px
-        self.wake(self.now + 1500 * MILLISECOND, ASK_FOR_MUCH)  # by then the gateway is READY, and somebody has traded
+        self.wake(self.now + 3 * SECOND, ASK_FOR_MUCH)  # by then all is reconciled, and somebody has traded
 
     def on_timer(self, token: int) -> None:
         if token == ASK_FOR_MUCH:

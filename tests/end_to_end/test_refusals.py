@@ -8,7 +8,17 @@ import pytest
 import websockets
 
 from journal.frames import frames
-from journal.messages import ExecType, ExecutionReport, MarketStatus, OrdStatus, Reason, TradingStatus
+from journal.messages import (
+    ExecType,
+    ExecutionReport,
+    FundsConfirmed,
+    MarginConfirmed,
+    MarketStatus,
+    OrdStatus,
+    Reason,
+    ReconcileDifference,
+    TradingStatus,
+)
 from tests.end_to_end.system import System, configuration, together
 from tests.end_to_end.test_kill import prove
 
@@ -74,4 +84,31 @@ def test_a_venue_that_refuses_forgets_and_halts(tmp_path):
     assert set(refused[3:]) == {Reason.MARKET_CLOSED}  # risk knows of the halt before the venue is asked
     told = [m.trading_status for m in said(journal, MarketStatus)]
     assert told[-2:] == [TradingStatus.HALT, TradingStatus.OPEN]
+    prove(system, journal)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_limits_on_leverage_know_what_an_account_began_with(tmp_path):
+    journal = tmp_path / "day"
+    apps = together("books", "risk", "oms", "positions", "refused")
+    limits = [{"check": "leverage", "hard": "0.5"}]
+    system = System(
+        configuration(
+            journal, strategy={"refused": STRATEGY}, risk={"limits": limits}, reconcile={"interval": "1s"},
+            exchange__sim__balance="10000", **apps,
+        )
+    )  # fmt: skip
+    try:
+        system.start()
+        system.run_until(lambda: acknowledged(journal) == 3 and len(said(journal, FundsConfirmed)) >= 4, 30)
+        system.stop()
+    except BaseException:
+        system.kill()
+        raise
+    # More than 10000 at half of one. The price above the market trades, and is small enough.
+    assert reasons(journal, OrdStatus.REJECTED) == [Reason.LEVERAGE_LIMIT]
+    assert {m.balance // 10**-m.exp for m in said(journal, FundsConfirmed)[:1]} == {10_000}
+    assert {m.equity // 10**-m.exp for m in said(journal, MarginConfirmed)[:1]} == {10_000}
+    assert said(journal, ReconcileDifference) == []  # what was there to begin with is the opening
     prove(system, journal)

@@ -97,8 +97,6 @@ class Guard:
 
     def refusal(self, account: Account, wanted: Wanted, market: Market, replaced: OrderRecord | None = None) -> Refusal | None:
         """Why it may not be open beside what is, or None. `replaced`: the open order whose place it would take."""
-        if self._limits == NO_LIMITS:
-            return None
         current = self._accounts.open_orders(account.number)
         others = [o for o in current if o is not replaced]
         return (

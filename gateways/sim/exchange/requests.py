@@ -365,6 +365,8 @@ class Desk:
     # Parts.
 
     def _admit(self, account: Account, wanted: Wanted, replaced: OrderRecord | None = None) -> None:
+        if self._limits == NO_LIMITS:
+            return
         bids, asks = self._venue.depth(1)
         market = Market(bids[0][0] if bids else 0, asks[0][0] if asks else 0, self._venue.last_px)
         refusal = self._guard.refusal(account, wanted, market, replaced)
