@@ -102,7 +102,7 @@ class Guard:
         return (
             self._band(wanted, market.last)
             or self._count(wanted, others)
-            or self._position(account, wanted, others)
+            or self._position(account, wanted, current, others)
             or self._margin(account, wanted, current, others, market)
         )
 
@@ -121,11 +121,14 @@ class Guard:
         most = self._limits.max_open_orders
         return (-2025, "Reach max open order limit.") if most and wanted.more and len(others) >= most else None
 
-    def _position(self, account: Account, wanted: Wanted, others: list[OrderRecord]) -> Refusal | None:
+    def _position(
+        self, account: Account, wanted: Wanted, current: list[OrderRecord], others: list[OrderRecord]
+    ) -> Refusal | None:
         """The position if all that is open on the order's side were filled."""
         held = account.position if wanted.side == Side.BUY else -account.position
-        reached = held + wanted.qty + sum(_leaves(o) for o in others if o.side == wanted.side)
-        if not self._limits.max_position or reached <= self._limits.max_position:
+        before = held + sum(_leaves(o) for o in current if o.side == wanted.side)
+        after = held + sum(_leaves(o) for o in others if o.side == wanted.side) + wanted.qty
+        if not self._limits.max_position or after <= max(before, self._limits.max_position):
             return None
         return -2027, "Exceeded the maximum allowable position at current leverage."
 

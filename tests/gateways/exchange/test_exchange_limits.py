@@ -112,6 +112,17 @@ def test_the_largest_position_counts_what_is_open_on_the_side(start_exchange):
     assert api.ask("order.modify", quantity="0.100", **modify)["origQty"] == "0.100"
 
 
+def test_what_is_beyond_a_lower_limit_may_shrink(start_exchange, tmp_path):
+    state = str(tmp_path / "state.json")
+    exchange = start_exchange(rate=1, state=state)
+    exchange.api("lockstep").order("a", "BUY", "0.300", FAR_BID)
+    exchange.close()
+    api = start_exchange(rate=1, state=state, max_position="0.1", balance="1", leverage=1).api("lockstep")
+    modify = {"origClientOrderId": "a", "price": FAR_BID}
+    assert api.ask("order.modify", newClientOrderId="m", quantity="0.301", **modify) == -2027
+    assert api.ask("order.modify", newClientOrderId="m", quantity="0.200", **modify)["origQty"] == "0.200"
+
+
 def test_without_leverage_an_order_is_paid_for(start_exchange):
     api = start_exchange(rate=1, seed=5, balance="500.5", leverage=1).api("lockstep")
     assert api.order("a", "BUY", "0.011", FAR_BID) == -2018
