@@ -248,7 +248,9 @@ class ExchangeServer:
                 task = asyncio.create_task(other.outlet.connection.close(REPLACED, "replaced by a newer logon"))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
-        session.account = account
+        left, session.account = session.account, account
+        if left not in (0, account):
+            self.deserted(left)
         return Outcome({"apiKey": key, "authorizedSince": now_ns // 1_000_000, "account": account})
 
     def _turn_market(self, now_ns: int, *, halted: bool) -> Outcome:

@@ -55,6 +55,15 @@ def test_a_newer_logon_takes_the_orders_over(deserting):
     assert second.ask("order.cancel", origClientOrderId="a", newClientOrderId="b")["endReason"] == "CANCEL_REQUEST"
 
 
+def test_a_session_that_logs_on_as_another_leaves_its_account(deserting):
+    api = deserting.api("lockstep")
+    api.order("a", "BUY", "0.010", FAR_BID)
+    api.logon("lockstep")
+    assert len(api.ask("openOrders")) == 1
+    api.logon("other")
+    assert ended(deserting, "a")["endReason"] == "CANCEL_ON_DISCONNECT"
+
+
 def test_a_killed_exchange_has_ended_every_session(start_exchange, tmp_path):
     settings = {"rate": 1, "state": str(tmp_path / "state.json"), "cancel_on_disconnect": True}
     exchange = start_exchange(**settings)
