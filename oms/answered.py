@@ -117,7 +117,7 @@ class Answered(External):
             return Event.FORCED_END
         if m.exec_type != ExecType.CANCELED:
             return Event.VENUE_EXPIRED
-        if m.reason == Reason.DISCONNECTED:
+        if m.reason == Reason.CANCEL_ON_DISCONNECT:
             return Event.CANCEL_ON_DISCONNECT
         return Event.VENUE_CANCELED if order.cancel is None else Event.VENUE_CANCELED_ASKED
 

@@ -96,6 +96,9 @@ class Venue(Protocol):
 
     def depth(self, limit: int) -> tuple[Levels, Levels]: ...
 
+    @property
+    def last_px(self) -> int: ...
+
     def check(self) -> None: ...
 
 

@@ -75,7 +75,7 @@ class Triggered(msgspec.Struct, frozen=True, gc=False):
 
 class Canceled(msgspec.Struct, frozen=True, gc=False):
     """Done by request: USER_REQUEST, or a replace that the venue turned into a cancel: REPLACE_BELOW_CUM,
-    POST_ONLY_WOULD_TAKE; or because no request came: DEAD_MAN_FIRED."""
+    POST_ONLY_WOULD_TAKE; or unasked: DEAD_MAN_FIRED, CANCEL_ON_DISCONNECT, HALT_CANCEL."""
 
     order_id: int
     account: int

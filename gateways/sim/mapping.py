@@ -8,18 +8,20 @@ from collections.abc import Iterable
 import msgspec
 
 from gateways.sim.decimals import NotExact, mantissa
-from gateways.sim.wire import BadFrame, BookTicker, Depth, DepthSnapshot, Levels, Print
+from gateways.sim.wire import BadFrame, BookTicker, Depth, DepthSnapshot, Levels, Print, StatusChange
 from journal.messages import (
     NULL,
     InstrumentDefined,
     Level,
     MarketByPriceSnapshot,
     MarketByPriceUpdate,
+    MarketStatus,
     Side,
     TopOfBook,
     Trade,
     TradeCondition,
     TradeSummary,
+    TradingStatus,
     VenueErrorCode,
 )
 
@@ -34,6 +36,8 @@ CONDITIONS = {
     "ADL": int(TradeCondition.AUTO_DELEVERAGE),
     "NA": int(TradeCondition.OFF_EXCHANGE),
 }
+
+TRADING_STATUSES = {"TRADING": TradingStatus.OPEN, "HALT": TradingStatus.HALT}
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -142,4 +146,14 @@ def top_of_book(m: BookTicker, listing: Listing, line: Line) -> TopOfBook:
         exchange_ts=(m.T or m.E) * NS_PER_MS, sending_ts=m.E * NS_PER_MS, exchange_seq=m.u,
         bid_px=bid_px if bid_px and bid_qty else NULL, bid_qty=bid_qty if bid_px and bid_qty else NULL,
         ask_px=ask_px if ask_px and ask_qty else NULL, ask_qty=ask_qty if ask_px and ask_qty else NULL,
+    )  # fmt: skip
+
+
+def market_status(m: StatusChange, listing: Listing, line: Line) -> MarketStatus:
+    """Whether the instrument trades. A word that is not known says nothing, so it is not told as if it did."""
+    if m.S not in TRADING_STATUSES:
+        raise BadFrame(VenueErrorCode.UNKNOWN_ENUM, f"trading status {m.S[:64]}", f"trading status {m.S[:64]!r} is unknown")
+    return MarketStatus(
+        instrument=listing.instrument, stream=line.stream, connection_epoch=line.connection_epoch,
+        exchange_ts=(m.T or m.E) * NS_PER_MS, sending_ts=m.E * NS_PER_MS, trading_status=TRADING_STATUSES[m.S],
     )  # fmt: skip

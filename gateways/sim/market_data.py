@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from gateways.sim.book_line import BookLine, Gap
-from gateways.sim.mapping import CONDITIONS, Line, Listing, book_snapshot, book_update, top_of_book, trade_summary
+from gateways.sim.mapping import (
+    CONDITIONS,
+    Line,
+    Listing,
+    book_snapshot,
+    book_update,
+    market_status,
+    top_of_book,
+    trade_summary,
+)
 from gateways.sim.session import NEVER, SNAPSHOT_ROW, Complaints, Out, raw_parts
 from gateways.sim.wire import (
     BadFrame,
@@ -21,6 +30,7 @@ from gateways.sim.wire import (
     DepthSnapshot,
     Print,
     Response,
+    StatusChange,
     decode_api,
     decode_market,
     decode_snapshot,
@@ -150,6 +160,8 @@ class MarketDataSession:
             raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.s[:64]}", f"symbol {m.s[:64]!r} is not configured here")
         if isinstance(m, Depth):
             return self._depth(book, m, now_ns)
+        if isinstance(m, StatusChange):
+            return [Out(market_status(m, book.listing, self._line))]
         book.silent_at = now_ns + self.silent_after_ns
         if isinstance(m, Print):
             out = [Out(trade_summary(m, book.listing, self._line))]

@@ -22,6 +22,7 @@ from gateways.sim.order_mapping import (
     Known,
     Unsendable,
     dead_man_params,
+    logon_reason,
     mass_canceled,
     modify_params,
     place_params,
@@ -133,6 +134,7 @@ class OrderEntry:
         self.connection_epoch = last_epoch
         self.close_wanted = ""
         """Why the driver should cut the connection; empty: it should not."""
+        self._logon_refused = Reason.UNDEFINED  # why; said when the connection is then cut
         self.complaints = Complaints(venue=view.venue, stream=ORDER_STREAM)
         self.download: Download | None = None
         self._downloads = 0
@@ -163,6 +165,8 @@ class OrderEntry:
         if self.phase in NOT_CONNECTED:
             return []
         out = self._end_download(complete=False)
+        reason = self._logon_refused or reason
+        self._logon_refused = Reason.UNDEFINED
         self._asked.clear()
         self._download_at = NEVER
         return [*out, self._stream(ConnectionState.DISCONNECTED, reason), self._status(GatewayPhase.DISCONNECTED)]
@@ -319,6 +323,7 @@ class OrderEntry:
         if asked.seq:
             return self._refused(asked.seq, m.status, failed, now_ns) if failed else []
         if failed:
+            self._logon_refused = logon_reason(failed)
             self.close_wanted = f"logon refused: {failed.code} {failed.msg}"
             error = BadFrame(VenueErrorCode.PROTOCOL, f"logon {failed.code}", self.close_wanted)
             return [*self.complaints.of(error, venue_code=failed.code), self._status(GatewayPhase.LOGGED_OUT)]

@@ -93,6 +93,8 @@ END_REASONS = {
     "NO_LIQUIDITY": Reason.NOT_FILLED_IMMEDIATELY,
     "SELF_TRADE": Reason.SELF_TRADE_PREVENTED,
     "DEAD_MAN": Reason.DEAD_MAN_FIRED,
+    "HALT": Reason.HALT_CANCEL,
+    "CANCEL_ON_DISCONNECT": Reason.CANCEL_ON_DISCONNECT,
 }
 _ABSENT = ("stop_px", "display_qty", "min_qty", "trail_offset", "peg_offset", "leverage")
 _UNSET = ("trigger", "trigger_direction", "trail_type", "peg_type", "expire_ts", "position_effect", "margin_mode")
@@ -113,7 +115,7 @@ RATE_LIMIT_TYPES = {
 }  # fmt: skip
 _SECOND_NS = 1_000_000_000
 INTERVALS_NS = {"SECOND": _SECOND_NS, "MINUTE": 60 * _SECOND_NS, "HOUR": 3600 * _SECOND_NS, "DAY": 86_400 * _SECOND_NS}
-NEVER_EXISTED = -2013
+NEVER_EXISTED, WRONG_KEY = -2013, -2015
 CLIENT_ID_MAX = TERMS["sim"].length_max
 # Why a request was refused, by the venue's number.
 REASONS = {
@@ -131,16 +133,22 @@ REASONS = {
     -2010: Reason.VENUE_OTHER,
     -2011: Reason.UNKNOWN_AT_VENUE,
     -2013: Reason.UNKNOWN_AT_VENUE,
-    -2015: Reason.AUTHENTICATION,
+    -2015: Reason.PERMISSION,  # of a key that has logged on
+    -2018: Reason.FUNDS_AT_VENUE,
+    -2019: Reason.MARGIN_AT_VENUE,
     -2022: Reason.REDUCE_ONLY_AT_VENUE,
+    -2025: Reason.OPEN_ORDER_LIMIT,
+    -2027: Reason.POSITION_LIMIT_AT_VENUE,
+    -4002: Reason.PRICE_REFUSED,
     -4003: Reason.QUANTITY_REFUSED,
     -4005: Reason.ORDER_EXCEEDS_LIMIT,
     -4006: Reason.TRIGGER_REJECTED,
     -4013: Reason.PRICE_REFUSED,
     -4014: Reason.PRICE_REFUSED,
     -4015: Reason.UNSUPPORTED_AT_VENUE,
-    -4016: Reason.PRICE_REFUSED,
+    -4016: Reason.PRICE_BAND,
     -4023: Reason.QUANTITY_REFUSED,
+    -4024: Reason.PRICE_BAND,
     -4116: Reason.DUPLICATE_AT_VENUE,
     -4140: Reason.CLOSED,
     -5022: Reason.POST_ONLY_WOULD_TAKE,
@@ -260,8 +268,7 @@ def push_update(push: OrderTradeUpdate, listing: Listing, known: Known) -> Venue
         known, listing, channel=Channel.ORDER_STREAM,
         exec_type=ExecType.SUSPENDED if (o.x, o.X) == ("NEW", "UNTRIGGERED") else _word(EXECS, o.x, "execution type"),
         status=o.X, side=o.S, order_type=o.o, tif=o.f, qty=o.q, px=o.p, stop=o.sp, cum=o.z, ts=push.T or push.E, sending=push.E,
-        seq=o.v, ref=o.i, client=o.C or o.c, reason=END_REASONS.get(o.r, Reason.VENUE_OTHER),
-        text="" if o.r in END_REASONS else o.r[:500],
+        seq=o.v, ref=o.i, client=o.C or o.c, end=o.r,
     )  # fmt: skip
 
 
@@ -271,14 +278,14 @@ def status_update(row: OrderRow, listing: Listing, known: Known, *, exec_type: E
         known, listing, channel=channel, exec_type=exec_type, status=row.status, side=row.side, order_type=row.type,
         tif=row.time_in_force, qty=row.orig_qty, px=row.price, stop=row.stop_price, cum=row.executed_qty,
         ts=row.update_time, sending=0, seq=0, ref=row.order_id, client=row.orig_client_order_id or row.client_order_id,
-        reason=Reason.UNDEFINED, text="",
+        end=row.end_reason,
     )  # fmt: skip
 
 
 def _update(
     known: Known, listing: Listing, *, channel: Channel, exec_type: ExecType, status: str, side: str, order_type: str,
     tif: str, qty: str, px: str, stop: str, cum: str, ts: int, sending: int, seq: int, ref: int, client: str,
-    reason: Reason, text: str,
+    end: str,
 ) -> VenueOrderUpdate:  # fmt: skip
     try:
         order_qty, cum_qty = mantissa(qty, listing.qty_exp), mantissa(cum, listing.qty_exp)
@@ -293,7 +300,8 @@ def _update(
         ord_status=_word(STATUSES, status, "order status"), side=_word(SIDES, side, "side"),
         ord_type=TYPES.get(order_type, OrdType.UNDEFINED), tif=TIFS.get(tif, TimeInForce.UNDEFINED),
         exec_inst=int(ExecInst.PARTICIPATE_DO_NOT_INITIATE) if tif == "GTX" else 0,
-        reason=reason, venue_order_ref=str(ref), client_ref=client[:64], text=text,
+        reason=END_REASONS.get(end, Reason.VENUE_OTHER), venue_order_ref=str(ref), client_ref=client[:64],
+        text="" if end in END_REASONS else end[:500],
     )  # fmt: skip
 
 
@@ -368,6 +376,11 @@ def margin_confirmed(row: EquityRow, currency: int, account: int, now_ns: int) -
 def reason_of(error: ErrorBody) -> Reason:
     """Our reason for the venue's number; an unlisted one is VENUE_OTHER, its number stays in `venue_code`."""
     return REASONS.get(error.code, Reason.VENUE_OTHER)
+
+
+def logon_reason(error: ErrorBody) -> Reason:
+    """The same of a logon: there the key itself is refused."""
+    return Reason.AUTHENTICATION if error.code == WRONG_KEY else reason_of(error)
 
 
 def quote_updates(m: RoutedQuote, seq: int, refs: dict[str, int], errors: dict[str, ErrorBody]) -> Iterator[VenueQuoteUpdate]:

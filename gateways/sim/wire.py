@@ -77,6 +77,16 @@ class BookTicker(msgspec.Struct):
     e: str = "bookTicker"
 
 
+class StatusChange(msgspec.Struct):
+    """tradingStatus: whether the instrument trades."""
+
+    s: str
+    S: str
+    E: Millis = 0
+    T: Millis = 0
+    e: str = "tradingStatus"
+
+
 class DepthSnapshot(msgspec.Struct, rename={"last_update_id": "lastUpdateId"}):
     """The whole book: the answer to `depth`, or a recorded one standing bare in the stream."""
 
@@ -155,6 +165,7 @@ class OrderRow(msgspec.Struct, rename="camel"):
     stop_price: str = "0"
     type: str = ""
     time_in_force: str = ""
+    end_reason: str = "NONE"
     update_time: Millis = 0
 
 
@@ -231,7 +242,7 @@ class ApiFrame(msgspec.Struct):
     status: int = 0
 
 
-Market = Depth | Print | BookTicker | DepthSnapshot
+Market = Depth | Print | BookTicker | StatusChange | DepthSnapshot
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _API_FRAME = msgspec.json.Decoder(ApiFrame)
@@ -254,6 +265,7 @@ _KEYS: dict[str, tuple[msgspec.json.Decoder[Any], tuple[bytes, ...]]] = {
         msgspec.json.Decoder(BookTicker),
         (b'"e"', b'"s"', b'"u"', b'"b"', b'"B"', b'"a"', b'"A"', b'"E"', b'"T"'),
     ),
+    "tradingStatus": (msgspec.json.Decoder(StatusChange), (b'"e"', b'"s"', b'"S"', b'"E"', b'"T"')),
     "snapshot": (msgspec.json.Decoder(DepthSnapshot), (b'"lastUpdateId"', b'"bids"', b'"asks"', b'"E"', b'"T"')),
 }
 _DECODE_ERRORS = (ValueError, RecursionError)

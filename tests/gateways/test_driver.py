@@ -208,6 +208,18 @@ def test_a_wrong_key_says_so_and_trades_nothing(system):
     assert s.wait(SendRefused, request_seq=seq)
 
 
+def test_a_key_that_may_not_trade_sees_everything_and_is_refused(system):
+    s = system
+    s.start_exchange(read_only_keys=["lockstep"])
+    s.start_sequencer()
+    s.define()
+    s.start_gateway()
+    s.ready()
+    _, seq = s.order()
+    m = s.wait(VenueOrderUpdate, request_seq=seq).message
+    assert (m.exec_type, m.reason, m.venue_code) == (ExecType.REJECTED, Reason.PERMISSION, -2015)
+
+
 def test_a_long_join_is_admitted_whole(system):
     """Hundreds of updates wait for a snapshot; each of them names a cause that the sequencer still knows."""
     s = system

@@ -24,11 +24,13 @@ from journal.messages import (
     MarketByPriceSnapshot,
     MarketByPriceUpdate,
     MarketDataGap,
+    MarketStatus,
     RawMessage,
     Side,
     StreamStatus,
     TopOfBook,
     TradeSummary,
+    TradingStatus,
     VenueError,
     VenueErrorCode,
 )
@@ -298,6 +300,21 @@ def test_whatever_time_the_venue_writes_is_kept_and_orders_nothing(ms):
     assert messages(s.on_timer(1002), BookState) == []
     (state,) = messages(s.on_timer(1004), BookState)
     assert (state.state, state.reason) == (BookStateCode.STALE, BookStateReason.NO_UPDATE_TOO_LONG)
+
+
+def trading_status(word):
+    data = {"e": "tradingStatus", "E": 5, "T": 4, "s": "BTCUSDT", "S": word}
+    return json.dumps({"stream": "btcusdt@tradingStatus", "data": data}).encode()
+
+
+def test_whether_the_instrument_trades():
+    s = session()
+    for word, status in (("HALT", TradingStatus.HALT), ("TRADING", TradingStatus.OPEN)):
+        (m,) = messages(s.receive(trading_status(word), 1))
+        assert (m.instrument, m.trading_status, m.exchange_ts, m.sending_ts) == (7, status, 4 * MS, 5 * MS)
+        assert isinstance(m, MarketStatus)
+    (error,) = messages(s.receive(trading_status("LUNCH"), 1))
+    assert (error.error, error.text) == (VenueErrorCode.UNKNOWN_ENUM, "trading status 'LUNCH' is unknown")
 
 
 def test_unknown_trade_condition_is_kept_and_told_once():

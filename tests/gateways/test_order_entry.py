@@ -461,8 +461,10 @@ def asked(view, number, *, source=ASKER, user=ALICE, parent=0, instrument=7):
     ("code", "reason"),
     [
         (-1003, Reason.RATE_LIMIT), (-1008, Reason.BUSY), (-1020, Reason.UNSUPPORTED_AT_VENUE),
-        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.AUTHENTICATION),
-        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4005, Reason.ORDER_EXCEEDS_LIMIT),
+        (-1111, Reason.QUANTITY_REFUSED), (-1121, Reason.UNKNOWN_SYMBOL), (-2015, Reason.PERMISSION),
+        (-2018, Reason.FUNDS_AT_VENUE), (-2019, Reason.MARGIN_AT_VENUE), (-2025, Reason.OPEN_ORDER_LIMIT),
+        (-2027, Reason.POSITION_LIMIT_AT_VENUE), (-4016, Reason.PRICE_BAND), (-4024, Reason.PRICE_BAND),
+        (-2022, Reason.REDUCE_ONLY_AT_VENUE), (-4002, Reason.PRICE_REFUSED), (-4005, Reason.ORDER_EXCEEDS_LIMIT),
         (-4006, Reason.TRIGGER_REJECTED), (-4013, Reason.PRICE_REFUSED),
         (-4116, Reason.DUPLICATE_AT_VENUE), (-4140, Reason.CLOSED), (-5022, Reason.POST_ONLY_WOULD_TAKE),
         (-9999, Reason.VENUE_OTHER),
@@ -693,6 +695,38 @@ def test_a_lost_cancel_is_told_after_the_state_of_its_order():
     assert rows[0].ord_status == OrdStatus.NEW
 
 
+def test_a_cancel_that_nobody_asked_for_says_why():
+    b = Bench()
+    seq = b.order(1)
+    o = b.venue.orders[1]
+    o["status"] = "CANCELED"
+    b.act(b.session.receive(json.dumps(b.venue.push(o, "CANCELED", f"T-{seq}", reason="HALT")).encode(), b.now))
+    m = b.said(VenueOrderUpdate)[-1]
+    assert (m.request_seq, m.exec_type, m.reason) == (seq, ExecType.CANCELED, Reason.HALT_CANCEL)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason", "text"),
+    [
+        ("CANCEL_ON_DISCONNECT", Reason.CANCEL_ON_DISCONNECT, ""),
+        ("DEAD_MAN", Reason.DEAD_MAN_FIRED, ""),
+        ("HALT", Reason.HALT_CANCEL, ""),
+        ("COMET", Reason.VENUE_OTHER, "COMET"),
+        (None, Reason.UNDEFINED, ""),
+    ],
+)
+def test_what_ended_while_nobody_listened_says_why(word, reason, text):
+    b = Bench()
+    seq = b.order(1)
+    b.act(b.session.disconnected())
+    b.venue.orders[1] |= {"status": "CANCELED"} | ({"endReason": word} if word else {})
+    b.connect()
+    (update,) = b.said(VenueOrderUpdate, channel=Channel.QUERY)
+    assert (update.request_seq, update.exec_type, update.ord_status) == (seq, ExecType.ORDER_STATUS, OrdStatus.CANCELED)
+    assert (update.reason, update.text) == (reason, text)
+    assert b.view.orders == {}
+
+
 def test_downloaded_rows_are_flagged():
     b = Bench()
     b.order(1)
@@ -762,6 +796,12 @@ def test_a_wrong_key_is_told_and_closes():
     b.connect()
     assert "logon refused" in b.session.close_wanted
     assert b.said(GatewayStatus)[-1].phase == GatewayPhase.LOGGED_OUT
+    b.act(b.session.disconnected())
+    assert b.said(StreamStatus)[-1].reason == Reason.AUTHENTICATION
+    b.session.api_key = KEY
+    b.connect()
+    b.act(b.session.disconnected())
+    assert b.said(StreamStatus)[-1].reason == Reason.DISCONNECTED
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ class Life:
         self.update(ExecType.DONE_FOR_DAY)
 
     def do_cod(self) -> None:
-        self.update(ExecType.CANCELED, reason=Reason.DISCONNECTED)
+        self.update(ExecType.CANCELED, reason=Reason.CANCEL_ON_DISCONNECT)
 
     def do_stp(self) -> None:
         self.update(ExecType.SELF_TRADE_PREVENTED, reason=Reason.SELF_TRADE_PREVENTED)

@@ -252,7 +252,7 @@ def cancel_on_disconnect(o: OddVenue) -> None:
     o.ack()
     o.lost()
     o.back()
-    o.canceled(reason=Reason.DISCONNECTED)
+    o.canceled(reason=Reason.CANCEL_ON_DISCONNECT)
     o.fill(20)
 
 

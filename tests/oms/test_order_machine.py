@@ -52,7 +52,7 @@ STATUSES = [
     OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED,
     OrdStatus.UNDEFINED, OrdStatus.UNKNOWN, OrdStatus.SUSPENDED,
 ]  # fmt: skip
-REASONS = [Reason.UNDEFINED, Reason.UNKNOWN_AT_VENUE, Reason.TOO_LATE_AT_VENUE, Reason.RATE_LIMIT, Reason.DISCONNECTED]
+REASONS = [Reason.UNDEFINED, Reason.UNKNOWN_AT_VENUE, Reason.TOO_LATE_AT_VENUE, Reason.RATE_LIMIT, Reason.CANCEL_ON_DISCONNECT]
 
 
 class OrderMachine(RuleBasedStateMachine):

@@ -5,7 +5,7 @@
     listing.py    the one instrument               outlet.py    one client's bounded queue
     market.py     seeded agents                    server.py    the two endpoints
     feed.py       market events as frames          hub.py       the market stream's subscribers
-    faults.py     deliberate misbehaviour
+    faults.py     deliberate misbehaviour          limits.py    what an account may have open
     capture.py    recorded files, read as lines    process.py   run_exchange: sockets, market, signals
     playback.py   a capture served and matched
 

@@ -11,6 +11,7 @@ import msgspec
 
 from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, Triggered, VenueEvent
 from gateways.sim.exchange.listing import Listing
+from gateways.sim.exchange.numbers import text_of
 from journal.messages.enums import OrdType, Reason, Side, TimeInForce
 
 MS = 1_000_000
@@ -35,6 +36,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     cum_quote: int = 0  # sum of px * qty
     stop_px: int = 0
     status: str = "NEW"
+    end_reason: str = "NONE"  # why it is done, as its last push says
     time_ms: int = 0
     update_ms: int = 0
 
@@ -82,8 +84,10 @@ class Pending(NamedTuple):
 
 
 class Accounts:
-    def __init__(self, listing: Listing, count: int) -> None:
+    def __init__(self, listing: Listing, count: int, deposit: int = 0) -> None:
+        """`deposit`: what each begins with, a mantissa of FEE_EXP."""
         self._listing = listing
+        self._deposit = deposit
         self.accounts = [Account(number=n) for n in range(1, count + 1)]
         self._orders: dict[int, OrderRecord] = {}
         self.order_count = 0
@@ -140,10 +144,10 @@ class Accounts:
             exec_type = order.status = "CANCELED"
             if pending is not None:  # a cancel of many names none of them
                 client_id = self._named(account, order, pending)
-            reason = _CANCEL_REASONS[event.reason]
+            order.end_reason = reason = _CANCEL_REASONS[event.reason]
         elif isinstance(event, Expired):
             exec_type = order.status = "EXPIRED"
-            reason = _expiry_reason(order, event.reason)
+            order.end_reason = reason = _expiry_reason(order, event.reason)
         account.events += 1
         return Push(account.number, self._push(order, client_id, exec_type, reason, fill, account.events))
 
@@ -217,6 +221,7 @@ class Accounts:
             "executedQty": listing.qty(order.cum_qty),
             "cumQuote": listing.notional(order.cum_quote),
             "reduceOnly": order.reduce_only,
+            "endReason": order.end_reason,
             "time": order.time_ms,
             "updateTime": order.update_ms,
         }
@@ -243,13 +248,15 @@ class Accounts:
         return {"symbol": self._listing.symbol, "positionAmt": self._listing.qty(account.position)}
 
     def balance_json(self, account: Account) -> dict[str, Any]:
-        """What trading has brought in, less fees; every account began with nothing."""
-        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, -account.fees)}
+        """What was there to begin with and what trading has brought in, less fees."""
+        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, self._deposit - account.fees)}
 
     def equity_json(self, account: Account, close_px: int) -> dict[str, Any]:
-        """The balance, and what closing the position at a price would bring."""
-        worth = account.position * close_px - account.spent
-        return {"asset": self._listing.quote, "equity": self._listing.balance(worth, -account.fees)}
+        return {"asset": self._listing.quote, "equity": text_of(self.equity(account, close_px), self._listing.money_exp)}
+
+    def equity(self, account: Account, close_px: int) -> int:
+        """The balance, and what closing the position at a price would bring: a mantissa of the listing's `money_exp`."""
+        return self._listing.money(account.position * close_px - account.spent, self._deposit - account.fees)
 
     def _push(self, order: OrderRecord, client_id: str, exec_type: str, reason: str, fill: Filled | None, number: int) -> bytes:
         listing = self._listing
@@ -291,6 +298,8 @@ _CANCEL_REASONS = {
     Reason.REPLACE_BELOW_CUM: "AMEND_BELOW_FILLED",
     Reason.POST_ONLY_WOULD_TAKE: "AMEND_WOULD_TAKE",
     Reason.DEAD_MAN_FIRED: "DEAD_MAN",
+    Reason.CANCEL_ON_DISCONNECT: "CANCEL_ON_DISCONNECT",
+    Reason.HALT_CANCEL: "HALT",
 }
 
 

@@ -77,3 +77,10 @@ class Feed:
     def book_stamp(self) -> tuple[int, int, int]:
         """lastUpdateId, E, T of the current book."""
         return self.last_update_id, self._ms, self._ms
+
+
+def status_frame(symbol: str, status: str, now_ns: int) -> MarketFrame:
+    """Whether the instrument trades: TRADING or HALT."""
+    stream, ms = f"{symbol.lower()}@tradingStatus", now_ns // MS
+    text = f'{{"stream":"{stream}","data":{{"e":"tradingStatus","E":{ms},"T":{ms},"s":"{symbol}","S":"{status}"}}}}'
+    return MarketFrame(stream, text.encode(), "other")

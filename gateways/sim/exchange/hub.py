@@ -25,9 +25,10 @@ class Subscriber:
 
 
 class Hub:
-    def __init__(self, faults: Faults, depth_stream: str) -> None:
+    def __init__(self, faults: Faults, symbol: str) -> None:
         self._faults = faults
-        self._depth_stream = depth_stream
+        self.symbol = symbol
+        self._depth_stream = f"{symbol.lower()}@depth@0ms"
         self._subscribers: dict[Subscriber, None] = {}
         self.first = asyncio.Event()  # the first subscriber has come
         self._present = asyncio.Event()

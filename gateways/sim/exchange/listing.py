@@ -35,10 +35,16 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         return text_of(value, FEE_EXP)
 
     def balance(self, notional: int, fees: int) -> str:
-        """A sum of px * qty and of fees, exact."""
+        return text_of(self.money(notional, fees), self.money_exp)
+
+    @property
+    def money_exp(self) -> int:
+        return min(self.rules.px_exp + self.rules.qty_exp, FEE_EXP)
+
+    def money(self, notional: int, fees: int) -> int:
+        """A sum of px * qty and of fees, exact: a mantissa of `money_exp`."""
         exps = (self.rules.px_exp + self.rules.qty_exp, FEE_EXP)
-        exp = min(exps)
-        return text_of(sum(x * 10 ** (e - exp) for x, e in zip((notional, fees), exps, strict=True)), exp)
+        return sum(int(x * 10 ** (e - self.money_exp)) for x, e in zip((notional, fees), exps, strict=True))
 
     def px_mantissa(self, text: str) -> int:
         return mantissa(text, self.rules.px_exp)

@@ -23,6 +23,7 @@ from gateways.sim.exchange.capture import Capture, Cut, WrongCapture, probe
 from gateways.sim.exchange.faults import Faults
 from gateways.sim.exchange.feed import Feed
 from gateways.sim.exchange.hub import Hub
+from gateways.sim.exchange.limits import limits_of
 from gateways.sim.exchange.listing import Listing, generated_listing
 from gateways.sim.exchange.market import Agents, OrderIds
 from gateways.sim.exchange.playback import BadLine, Playback
@@ -96,8 +97,8 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     faults = Faults(settings.faults)
-    hub = Hub(faults, f"{listing.symbol.lower()}@depth@0ms")
-    accounts = Accounts(listing, len(settings.api_keys))
+    hub = Hub(faults, listing.symbol)
+    accounts = Accounts(listing, len(settings.api_keys), settings.deposit)
     first_id = time.time_ns() // 1_000_000 * IDS_A_MILLISECOND
     ids = OrderIds(first_id)
     market: _Generated | _Recorded
@@ -113,10 +114,13 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         keep = partial(save, state, listing.symbol, accounts)
         keep()
     desk = Desk(
-        listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s
-    )
+        listing, market.venue, accounts, market.view, ids, settings.native, settings.order_limit, settings.order_window_s,
+        limits_of(settings, listing), settings.read_only,
+    )  # fmt: skip
     server = ExchangeServer(settings, desk, hub, faults, on_events=market.on_order_events, say=_say, keep=keep)
     market.server = server
+    for account in accounts.accounts:  # of those that come back from a state, every session ended with the last process
+        server.deserted(account.number)
     async with server.listening() as listener:
         host, port = next(iter(listener.sockets)).getsockname()[:2]
         _say({"event": "listening", "host": host, "port": port, "symbol": listing.symbol, "pid": os.getpid()})
@@ -188,6 +192,8 @@ class _Generated:
             else:
                 due = max(due, now - CATCH_UP_STEPS / self._rate)
                 await asyncio.sleep(0)
+            if self.server.halted:
+                continue
             now_ns = time.time_ns()
             events = self._agents.step(now_ns)
             self.server.push(self._accounts.absorb(events))

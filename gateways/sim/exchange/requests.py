@@ -14,6 +14,8 @@ import msgspec
 from apps.venue.desk import STOPS, Levels, Venue
 from apps.venue.events import LevelChanged, Refused, VenueEvent
 from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
+from gateways.sim.exchange.faults import CANCELS
+from gateways.sim.exchange.limits import NO_LIMITS, Guard, Limits, Market, Wanted
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
 from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals
@@ -26,8 +28,10 @@ QUOTES = "quotes.place"
 QUOTE_SIDES_MAX = 64
 COUNTED = ("order.place", "order.modify", QUOTES)
 DEAD_MAN = "account.countdownCancelAll"
+CHANGING = ("order.place", "order.modify", *CANCELS, DEAD_MAN, QUOTES)
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/-]{1,36}", re.ASCII)
 SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
+RESTING = (TimeInForce.GTC, TimeInForce.GTX)
 PLAIN = (OrdType.LIMIT, OrdType.MARKET)
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTX}
 
@@ -92,15 +96,20 @@ class Desk:
 
     def __init__(
         self, listing: Listing, venue: Venue, accounts: Accounts, market: MarketView, ids: OrderIds,
-        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10,
+        native: Collection[str] = (), order_limit: int = 0, order_window_s: int = 10, limits: Limits = NO_LIMITS,
+        read_only: Collection[int] = (),
     ) -> None:  # fmt: skip
-        """`native`: which of NATIVE it does. `order_limit` 0: none."""
+        """`native`: which of NATIVE it does. `order_limit` 0: none. `read_only`: accounts that may change nothing."""
         self._order_limit, self._order_window_s = order_limit, order_window_s
         self._listing = listing
         self._venue = venue
         self._accounts = accounts
         self._market = market
         self._ids = ids
+        self.halted = False
+        self._read_only = read_only
+        self._limits = limits
+        self._guard = Guard(limits, listing, accounts)
         self._methods: dict[str, tuple[Callable[[Account | None, Params, int], Outcome], str, bool]] = {
             "time": (self._time, "", False),
             "exchangeInfo": (self._info, "", False),
@@ -134,6 +143,8 @@ class Desk:
         run, names, private = self._methods[request.method]
         if private and not account:
             raise RequestError(-2015, "Not logged on: session.logon first.", 401)
+        if request.method in CHANGING and account in self._read_only:
+            raise RequestError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         params = Params(request.params, ("symbol", *names.split()))
         self._need_symbol(params)
         if account and request.method in COUNTED:
@@ -170,7 +181,8 @@ class Desk:
 
     def _info(self, _account: Account | None, _params: Params, now_ns: int) -> Outcome:
         info = self._listing.info(now_ns // MS)
-        info["symbols"][0]["orderTypes"] = list(self._types)
+        info["symbols"][0] |= {"status": self.status, "orderTypes": list(self._types)}
+        info["symbols"][0]["filters"] += self._limits.filters()
         return Outcome(info)
 
     def _depth(self, _account: Account | None, params: Params, _now_ns: int) -> Outcome:
@@ -185,6 +197,24 @@ class Desk:
 
     def _levels(self, levels: Levels) -> list[tuple[str, str]]:
         return [(self._listing.px(px), self._listing.qty(qty)) for px, qty in levels]
+
+    # The market as a whole.
+
+    @property
+    def status(self) -> str:
+        return "HALT" if self.halted else "TRADING"
+
+    def halt(self, now_ns: int, *, cancel: bool) -> Outcome:
+        """From here on nothing new is taken; cancels are."""
+        self.halted = True
+        numbers = [a.number for a in self._accounts.accounts] if cancel else []
+        ended = [self.end_all(number, Reason.HALT_CANCEL, now_ns) for number in numbers]
+        pushes, events = [p for o in ended for p in o.pushes], [e for o in ended for e in o.events]
+        return Outcome({"status": self.status}, pushes, _levels_once(events))
+
+    def resume(self) -> Outcome:
+        self.halted = False
+        return Outcome({"status": self.status})
 
     # Orders.
 
@@ -205,9 +235,10 @@ class Desk:
         qty = self._number(params, "quantity", self._listing.qty_mantissa)
         client_id = self._new_id(account, params)
         reduce_only = params.boolean("reduceOnly", False)
-        self._need_book()
+        self._need_market()
         if reduce_only and not _reduces(account, side, qty):
             raise RequestError(-2022, "ReduceOnly Order is rejected.")
+        self._admit(account, Wanted(side, qty, px, stop_px, more=ord_type in STOPS or tif in RESTING))
         pending = Pending(client_id, tif, ord_type, reduce_only)
         events = self._venue.new_order(
             order_id=self._ids.next(),
@@ -257,7 +288,9 @@ class Desk:
             raise RequestError(-2013, "Order does not exist.")
         if stop_px not in (0, order.stop_px) and order.status != "UNTRIGGERED":
             raise RequestError(-1104, "Parameter 'stopPrice' sent for an order that does not wait for one.")
-        self._need_book()
+        self._need_market()
+        wanted = Wanted(order.side, qty - order.cum_qty, px, stop_px or order.stop_px, more=False)
+        self._admit(account, wanted, replaced=order)
         events = self._venue.replace(order_id=order.order_id, qty=qty, px=px, now_ns=now_ns, stop_px=stop_px)
         return self._answered(account, events, Pending(client_id), px)
 
@@ -272,10 +305,11 @@ class Desk:
 
     def _cancel_all(self, account: Account | None, _params: Params, now_ns: int) -> Outcome:
         assert account is not None
-        return self._end_all(account, Reason.USER_REQUEST, now_ns)
+        return self.end_all(account.number, Reason.USER_REQUEST, now_ns)
 
-    def _end_all(self, account: Account, reason: Reason, now_ns: int) -> Outcome:
-        open_orders = self._accounts.open_orders(account.number)
+    def end_all(self, number: int, reason: Reason, now_ns: int) -> Outcome:
+        """Cancel whatever an account has open."""
+        open_orders = self._accounts.open_orders(number)
         events: list[VenueEvent] = []
         for order in open_orders:
             events += self._venue.cancel(order_id=order.order_id, now_ns=now_ns, reason=reason)
@@ -293,7 +327,7 @@ class Desk:
         if not 0 < account.dead_man_ns <= now_ns:
             return None
         account.dead_man_ns = 0
-        return self._end_all(account, Reason.DEAD_MAN_FIRED, now_ns)
+        return self.end_all(number, Reason.DEAD_MAN_FIRED, now_ns)
 
     def _status(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
         assert account is not None
@@ -330,6 +364,15 @@ class Desk:
 
     # Parts.
 
+    def _admit(self, account: Account, wanted: Wanted, replaced: OrderRecord | None = None) -> None:
+        if self._limits == NO_LIMITS:
+            return
+        bids, asks = self._venue.depth(1)
+        market = Market(bids[0][0] if bids else 0, asks[0][0] if asks else 0, self._venue.last_px)
+        refusal = self._guard.refusal(account, wanted, market, replaced)
+        if refusal is not None:
+            raise RequestError(*refusal)
+
     def _answered(self, account: Account, events: list[VenueEvent], pending: Pending, px: int) -> Outcome:
         """Fold the first event, keep what the order then looks like for the answer, fold the rest."""
         first = events[0]
@@ -343,7 +386,7 @@ class Desk:
     def _refusal(self, reason: Reason, px: int) -> RequestError:
         if reason == Reason.INVALID_PRICE:
             low = px < self._listing.rules.tick
-            return RequestError(-4013 if low else -4016, f"Price {'below the minimum' if low else 'above the maximum'}.")
+            return RequestError(-4013 if low else -4002, f"Price {'below the minimum' if low else 'above the maximum'}.")
         code, msg = _REFUSALS[reason]
         return RequestError(code, msg)
 
@@ -374,7 +417,9 @@ class Desk:
         if params.text("symbol", self._listing.symbol) != self._listing.symbol:
             raise RequestError(-1121, f"Invalid symbol: this exchange lists {self._listing.symbol}.")
 
-    def _need_book(self) -> None:
+    def _need_market(self) -> None:
+        if self.halted:
+            raise RequestError(-4140, "Invalid symbol status: HALT.")
         if not self._market.book_live:
             raise RequestError(-4140, "Invalid symbol status: no book yet.")
 

@@ -21,16 +21,18 @@ from websockets.http11 import Response as HttpResponse
 
 from apps.venue.events import VenueEvent
 from gateways.sim.exchange.accounts import Push
-from gateways.sim.exchange.faults import CANCELS, LATE_MS, Faults
+from gateways.sim.exchange.faults import LATE_MS, Faults
+from gateways.sim.exchange.feed import MarketFrame, status_frame
 from gateways.sim.exchange.hub import Hub, Subscriber
 from gateways.sim.exchange.outlet import Outlet
-from gateways.sim.exchange.requests import DEAD_MAN, QUOTES, Desk, Outcome, Params, Request, RequestError, read_request
+from gateways.sim.exchange.requests import CHANGING, DEAD_MAN, Desk, Outcome, Params, Request, RequestError, read_request
 from gateways.sim.exchange.settings import ExchangeSettings
+from journal.messages.enums import Reason
 
 CLIENT_FRAME_BYTES_MAX = 1 << 16
+HALT, RESUME = "admin.halt", "admin.resume"
 GARBAGE_MAX = 100  # unreadable frames before a connection is closed
 REPLACED = 4001  # close code of a session whose key has logged on elsewhere
-CHANGING = ("order.place", "order.modify", *CANCELS, DEAD_MAN, QUOTES)
 
 
 class Session:
@@ -126,6 +128,9 @@ class ExchangeServer:
     async def _market(self, connection: ServerConnection, outlet: Outlet, streams: list[str]) -> None:
         subscriber = Subscriber(outlet, frozenset(name for text in streams for name in text.split("/") if name))
         self._hub.join(subscriber)
+        status = self._status(time.time_ns())
+        if self._halts and subscriber.wants(status.stream):  # one may have come or gone while it was away
+            outlet.put(status.text)
         try:
             async for _ in connection:
                 pass  # nothing to say here
@@ -148,6 +153,14 @@ class ExchangeServer:
         finally:
             session.ended = True
             del self._sessions[session]
+            if session.account and not any(s.account == session.account and not s.ended for s in self._sessions):
+                self.deserted(session.account)
+
+    def deserted(self, account: int) -> None:
+        """Nobody is there any more for an account."""
+        if self._settings.cancel_on_disconnect:
+            now_ns = time.time_ns()
+            self._tell(self._desk.end_all(account, Reason.CANCEL_ON_DISCONNECT, now_ns), now_ns)
 
     def _on_frame(self, session: Session, frame: str | bytes) -> None:
         """One request of a client."""
@@ -218,6 +231,9 @@ class ExchangeServer:
             return self._logon(session, Params(request.params, ("apiKey",)), now_ns)
         if request.method == "admin.fault" and self._settings.admin:
             return self._arm(session, Params(request.params, ("fault", "count", "ms", "bytes")))
+        if request.method in (HALT, RESUME) and self._halts:
+            Params(request.params, ())
+            return self._turn_market(now_ns, halted=request.method == HALT)
         return self._desk.execute(request, session.account, now_ns)
 
     def _logon(self, session: Session, params: Params, now_ns: int) -> Outcome:
@@ -232,8 +248,27 @@ class ExchangeServer:
                 task = asyncio.create_task(other.outlet.connection.close(REPLACED, "replaced by a newer logon"))
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
-        session.account = account
+        left, session.account = session.account, account
+        if left not in (0, account):
+            self.deserted(left)
         return Outcome({"apiKey": key, "authorizedSince": now_ns // 1_000_000, "account": account})
+
+    def _turn_market(self, now_ns: int, *, halted: bool) -> Outcome:
+        outcome = self._desk.halt(now_ns, cancel=self._settings.halt_cancels) if halted else self._desk.resume()
+        self._hub.publish((self._status(now_ns),))
+        return outcome
+
+    @property
+    def _halts(self) -> bool:
+        """Whether the market can be halted: what was recorded goes on."""
+        return self._settings.admin and not self._settings.captures
+
+    @property
+    def halted(self) -> bool:
+        return self._desk.halted
+
+    def _status(self, now_ns: int) -> MarketFrame:
+        return status_frame(self._hub.symbol, self._desk.status, now_ns)
 
     def _arm(self, session: Session, params: Params) -> Outcome:
         fault = params.text("fault")

@@ -7,6 +7,9 @@ from decimal import Decimal
 
 import msgspec
 
+from apps.venue.rules import FEE_EXP
+from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals, mantissa
+
 NATIVE = ("cancel_all", "dead_man", "mass_quote", "stops")
 
 
@@ -54,10 +57,35 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     order_limit: int = 0
     """So many orders and modifies may come in each window; answers say how many have. 0: as many as want to."""
     order_window_s: int = 10
+    balance: str = "0"
+    """What every account begins with: decimal text in the quote currency."""
+    leverage: int = 0
+    """Orders are secured by notional / leverage of what the account is worth; 1: paid for in full. 0: nobody asks."""
+    max_open_orders: int = 0
+    max_position: str = "0"
+    """Largest position, open orders included: decimal text in the base currency. 0: any."""
+    price_band_bps: int = 0
+    """No limit price so many hundredths of a percent beyond the last trade. 0: any."""
+    cancel_on_disconnect: bool = False
+    """The open orders of an account are canceled when its session ends."""
+    read_only_keys: tuple[str, ...] = ()
+    """Of the keys above: those that may log on and ask, and change nothing."""
+    halt_cancels: bool = False
+    """A halt cancels whatever is open."""
     admin: bool = False
     state: str | None = None
     """The file that accounts, orders and trades are kept in over restarts. None: a restarted exchange has forgotten them."""
     faults: FaultSettings = FaultSettings()
+
+    @property
+    def read_only(self) -> tuple[int, ...]:
+        """The accounts of `read_only_keys`."""
+        return tuple(n for n, key in enumerate(self.api_keys, 1) if key in self.read_only_keys)
+
+    @property
+    def deposit(self) -> int:
+        """`balance` as a mantissa of FEE_EXP."""
+        return mantissa(self.balance, FEE_EXP)
 
     @property
     def captures(self) -> tuple[str, ...]:
@@ -90,6 +118,9 @@ _WITHIN = {
     "rate": (1, 5_000),
     "order_limit": (0, 10**6),
     "order_window_s": (1, 3_600),
+    "leverage": (0, 125),
+    "max_open_orders": (0, 10**6),
+    "price_band_bps": (0, 9_999),
     "maker_fee": (-(10**7), 10**7),
     "taker_fee": (-(10**7), 10**7),
     "client_queue": (1, 10**7),
@@ -122,9 +153,22 @@ def checked(settings: ExchangeSettings) -> ExchangeSettings:
         raise BadSettings(f'settings: speed = {settings.speed!r}: expected "max" or a decimal above 0, as "1" or "2.5"')
     if settings.capture is not None and not all(settings.captures or ("",)):
         raise BadSettings(f"settings: capture = {settings.capture!r}: expected the name of a file, or a list of names")
+    _check_balance(settings)
     for word in settings.native:
         if word not in NATIVE:
             raise BadSettings(f"settings: native = {word!r}: expected {', '.join(NATIVE)}")
     if not all(settings.api_keys) or len(set(settings.api_keys)) != len(settings.api_keys):
         raise BadSettings("settings: api_key, more_api_keys: expected texts that are not empty and differ")
+    for key in settings.read_only_keys:
+        if key not in settings.api_keys:
+            raise BadSettings(f"settings: read_only_keys = {key!r}: expected one of api_key, more_api_keys")
     return settings
+
+
+def _check_balance(settings: ExchangeSettings) -> None:
+    try:
+        if settings.deposit >= 0:
+            return
+    except (NotDecimal, TooManyDecimals):
+        pass
+    raise BadSettings(f"settings: balance = {settings.balance!r}: expected decimal text from 0 on, at most {-FEE_EXP} decimals")

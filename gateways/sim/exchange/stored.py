@@ -12,6 +12,7 @@ import msgspec
 
 from gateways.sim.exchange.accounts import Account, Accounts, OrderRecord, TradeRecord
 from gateways.sim.exchange.settings import BadSettings
+from journal.messages.enums import Side
 
 
 class _Account(msgspec.Struct):
@@ -62,7 +63,13 @@ def load(path: Path, symbol: str, accounts: Accounts) -> list[OrderRecord]:
                 orders=row.orders,
                 trades=row.trades,
                 position=row.position,
+                spent=sum(_bought(t) * t.px for t in row.trades),
+                fees=sum(t.fee for t in row.trades),
                 events=row.events,
             )
         )
     return sorted((o for a in accounts.accounts for o in accounts.open_orders(a.number)), key=lambda o: o.order_id)
+
+
+def _bought(trade: TradeRecord) -> int:
+    return trade.qty if trade.side == Side.BUY else -trade.qty

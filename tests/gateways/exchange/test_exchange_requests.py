@@ -1,5 +1,6 @@
 """Requests without a socket: whatever is asked, the answer is a result or a documented error, and the books stay whole."""
 
+import contextlib
 import json
 
 import pytest
@@ -9,14 +10,16 @@ from hypothesis import strategies as st
 from apps.venue.matching import MatchingEngine
 from gateways.sim.exchange.accounts import Accounts
 from gateways.sim.exchange.feed import Feed
+from gateways.sim.exchange.limits import NO_LIMITS, Limits
 from gateways.sim.exchange.listing import generated_listing
 from gateways.sim.exchange.market import OrderIds
 from gateways.sim.exchange.numbers import NotDecimal, TooManyDecimals, decimals, mantissa, text_of
 from gateways.sim.exchange.requests import Desk, Request, RequestError, read_request
 from gateways.sim.exchange.settings import ExchangeSettings
+from journal.messages.enums import Side
 
 CODES = {-1000, -1008, -1020, -1102, -1104, -1111, -1115, -1116, -1117, -1121, -1135, -2010, -2011, -2013, -2015, -2022}
-CODES |= {-4003, -4005, -4013, -4014, -4015, -4016, -4023, -4116, -4140, -5022, -5027}
+CODES |= {-4002, -4003, -4005, -4013, -4014, -4015, -4023, -4116, -4140, -5022, -5027}
 
 METHODS = [
     "time",
@@ -69,11 +72,12 @@ def requests(draw):
 
 
 class Front:
-    def __init__(self):
+    def __init__(self, limits=NO_LIMITS):
         self.listing = generated_listing(ExchangeSettings())
         self.engine = MatchingEngine(self.listing.rules)
         self.accounts = Accounts(self.listing, 2)
-        self.desk = Desk(self.listing, self.engine, self.accounts, Feed(self.listing, self.engine), OrderIds())
+        feed = Feed(self.listing, self.engine)
+        self.desk = Desk(self.listing, self.engine, self.accounts, feed, OrderIds(), limits=limits)
         self.pushed = {1: [], 2: []}
 
     def ask(self, request, account, now_ns=10**9):
@@ -110,6 +114,21 @@ def test_any_request_gets_a_result_or_a_documented_error(asked):
         except RequestError as error:
             refused = error
         assert refused is None or (refused.code in CODES and refused.status in (400, 401, 503))
+    front.check()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(requests(), st.integers(1, 2)), max_size=60))
+def test_whatever_is_asked_an_account_stays_within_its_limits(asked):
+    front = Front(Limits(max_open_orders=2, max_position=8, price_band_bps=10))
+    for request, account in asked:
+        with contextlib.suppress(RequestError):
+            front.ask(request, account)
+        for a in front.accounts.accounts:
+            open_orders = front.accounts.open_orders(a.number)
+            assert len(open_orders) <= 2
+            for side, held in ((Side.BUY, a.position), (Side.SELL, -a.position)):
+                assert held + sum(o.order_qty - o.cum_qty for o in open_orders if o.side == side) <= 8
     front.check()
 
 
