@@ -19,7 +19,7 @@ struct app_layout {
 };
 struct slot_layout {
     PyTypeObject *type;
-    Py_ssize_t events, ledger, emit, timers, heap, requests;
+    Py_ssize_t events, ledger, emit, timers, runs, heap, requests;
     PyObject *tell; /* what `emit` is of a mute instance: the function */
 };
 struct lockstep_ref;
