@@ -12,9 +12,22 @@ from pathlib import Path
 
 from journal.errors import JournalError
 from journal.frames import Frame, frame_at, frames
-from journal.messages import OrderSent, RawMessage
+from journal.messages import (
+    OrderSent,
+    RawMessage,
+    RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
+    RoutedOrder,
+    RoutedQuery,
+    RoutedQuote,
+    RoutedReplace,
+    SendRefused,
+)
 
 CHAIN_MAX = 1000
+_REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedCancelAll, RoutedQuote, RoutedQuery, RoutedDeadMan)
+"""What a gateway sends. Those about many orders name none."""
 
 
 def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable[[Frame], int]) -> int:
@@ -58,10 +71,11 @@ def chain(path: Path, seq: int) -> list[Frame]:
 
 def sending(path: Path, request: Frame) -> int:
     """Seq of the frame that says that a request was sent; 0: none does."""
-    order = getattr(request.message, "order_id", 0)
-    if not order:
+    if not isinstance(request.message, _REQUESTS):
         return 0
-    for frame in frames(path, from_seq=request.header.seq, orders=[order], kinds=[OrderSent.KIND]):
-        if isinstance(frame.message, OrderSent) and frame.message.request_seq == request.header.seq:
-            return frame.header.seq
+    order = getattr(request.message, "order_id", 0)
+    kinds = [OrderSent.KIND, SendRefused.KIND]
+    for frame in frames(path, from_seq=request.header.seq, orders=[order] if order else None, kinds=kinds):
+        if isinstance(frame.message, OrderSent | SendRefused) and frame.message.request_seq == request.header.seq:
+            return frame.header.seq if isinstance(frame.message, OrderSent) else 0
     return 0
