@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from journal.frames import Frame
+from journal.messages.header import Header
 from journal.messages.schema import Field
 from replay.audit.render import Renderer
 
@@ -61,7 +62,7 @@ _ZERO_TELLS = ("cum_qty", "leaves_qty", "realized", "long_qty", "ours", "theirs"
 _UNSAID = frozenset(
     {
         "order_id", "content_hash", "request", "session", "kill", "handed_ts", "connection_epoch", "scope_zero8",
-        "scope_zero16", "zero16", "checks", "exp",
+        "scope_zero16", "zero16", "exchange_seq", "checks", "exp",
     }
 )  # fmt: skip
 """Of no use to a reader: said elsewhere in the line, or numbers that only programs compare."""
@@ -84,7 +85,7 @@ def fields_of(render: Renderer, frame: Frame) -> Iterator[tuple[str, str]]:
         yield from _market(render, message, seq)
         return
     if kind not in _TELLING:
-        yield from _all_given(render, message, seq)
+        yield from _all_given(render, message, frame.header)
         return
     for name in _TELLING[kind]:
         text = render.field(message, name, seq)
@@ -94,17 +95,20 @@ def fields_of(render: Renderer, frame: Frame) -> Iterator[tuple[str, str]]:
         yield "book_seq", str(message.book_seq)
 
 
-def _all_given(render: Renderer, message: Any, seq: int) -> Iterator[tuple[str, str]]:
+def _all_given(render: Renderer, message: Any, header: Header) -> Iterator[tuple[str, str]]:
     for field in message.LAYOUT.fields:
         if field.name in _UNSAID:
             continue
-        text = _rows(render, message, field, seq) if field.wire == "group" else _given(render, message, field, seq)
+        told = _rows if field.wire == "group" else _given
+        text = told(render, message, field, header.seq)
+        if field.name.endswith("_seq") and text == str(header.cause):
+            continue  # the frame that it stands under
         if text:
             yield field.name, text
 
 
 def _given(render: Renderer, message: Any, field: Field, seq: int) -> str:
-    if field.wire not in ("scalar", "text") or (field.scalar is not None and field.scalar.unit == "seq"):
+    if field.wire not in ("scalar", "text"):
         return ""
     text = render.field(message, field.name, seq)
     return "" if text == "0" else text
@@ -152,7 +156,8 @@ _INTRODUCED = {
     "bid_order_id": "bid ", "ask_order_id": "ask ",
     "observed_px": "saw ", "trigger_px": "for ", "trail_offset": "trail ", "trail_type": "", "severity": "",
     "expire_ts": "until ", "end_ts": "until ", "release_ts": "from ", "start_ts": "from ", "difference": "", "action": "",
-    "scope_type": "scope ", "entries": "", "members": "", "quote_status": "", "list_status": "", "contingency": "",
+    "scope_type": "scope ", "book_seq": "book at ", "entries": "",
+    "members": "", "quote_status": "", "list_status": "", "contingency": "",
 }  # fmt: skip
 _SAID_BEFORE = {
     # The JSON has them all; on the page they repeat the lines above unless the terms have just changed.
@@ -165,7 +170,8 @@ _NEW_TERMS = ("REPLACED", "RESTATED", "PENDING_REPLACE")
 
 
 def _introduced(name: str) -> str:
-    return _INTRODUCED.get(name, name.removeprefix("scope_") + " ")
+    named = f"{name.removesuffix('_seq')} at " if name.endswith("_seq") else f"{name.removeprefix('scope_')} "
+    return _INTRODUCED.get(name, named)
 
 
 def sentence(event: Told) -> str:
