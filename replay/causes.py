@@ -37,8 +37,7 @@ def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable
     A cause is an earlier frame; a body that names a later one is damage, not a reason."""
     here = frame.header.seq
     cause = at(frame.header.cause) if 0 < frame.header.cause < here else None
-    # The raw message behind a venue's word is the same news once more: the request it answers says why.
-    if cause is not None and not isinstance(cause.message, RawMessage):
+    if cause is not None and not said_again(frame, cause):
         return cause.header.seq
     request = getattr(frame.message, "request_seq", 0)
     asked = at(request) if 0 < request < here else None
@@ -46,6 +45,12 @@ def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable
         sent = send(asked)
         return sent if request < sent < here else request
     return cause.header.seq if cause is not None else 0
+
+
+def said_again(frame: Frame, cause: Frame) -> bool:
+    """Whether a frame is the same news as its cause: what a gateway made of a raw message; the request it answers says why. To
+    an app a raw message is a moment like any other, at which a timer of its own fell due."""
+    return isinstance(cause.message, RawMessage) and cause.header.source == frame.header.source
 
 
 def chain(path: Path, seq: int) -> list[Frame]:

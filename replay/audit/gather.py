@@ -83,7 +83,7 @@ def children_of(stream: Stream, number: int) -> list[int]:
 
 
 def says(frame: Frame) -> bool:
-    """A raw message is the same news as the frame made of it, in the venue's words."""
+    """A raw message is the same news as the frame made of it, in the venue's words; so it is only of use as a moment."""
     return frame.message is not None and not isinstance(frame.message, RawMessage)
 
 
@@ -97,8 +97,8 @@ def mentioned(frame: Frame) -> Iterator[int]:
 
 
 def climb(stream: Stream, found: Found, *, also: Refers = lambda _: (), known: Mapping[int, Frame] = _NOTHING) -> None:
-    """Add what the frames follow from (and what `also` says of each), up to the external inputs; a clock that a timer fell due
-    at is one of them. `known`: frames that need not be added."""
+    """Add what the frames follow from (and what `also` says of each), up to the external inputs; the clock or raw message at
+    which a timer fell due is one of them. `known`: frames that need not be added."""
     held = ChainMap(found, dict(known))
     sends = {f.message.request_seq: seq for seq, f in held.items() if isinstance(f.message, OrderSent)}
 
@@ -111,9 +111,10 @@ def climb(stream: Stream, found: Found, *, also: Refers = lambda _: (), known: M
             return
         named = {seq for f in todo for seq in (f.header.cause, getattr(f.message, "request_seq", 0))}
         near = ChainMap(stream.frames_at(named.difference(held)), held)
-        wanted = {follows_from(frame, near.get, send) for frame in todo}
-        wanted.update(seq for frame in todo for seq in also(frame) if seq < frame.header.seq)
-        todo = [f for f in stream.frames_at(wanted.difference(held)).values() if says(f)]
+        led = {(follows_from(frame, near.get, send), frame.header.source) for frame in todo}
+        wanted = {seq for seq, _ in led} | {seq for frame in todo for seq in also(frame) if seq < frame.header.seq}
+        moments = {seq for seq, source in led if seq in near and near[seq].header.source != source}
+        todo = [f for f in stream.frames_at(wanted.difference(held)).values() if says(f) or f.header.seq in moments]
         found.update({f.header.seq: f for f in todo})
 
 

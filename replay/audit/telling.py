@@ -55,6 +55,7 @@ _TELLING: dict[str, tuple[str, ...]] = {
     "KillSwitch": ("level", "trigger", "scope_type", "reason"),
     "OperatorCommand": ("command", "user", "reason", "arguments"),
     "Clock": (),
+    "RawMessage": ("stream",),
     "Alert": ("severity", "state", "rule", "text"),
     "StreamStatus": ("connection", "reason", "authority"),
 }  # fmt: skip

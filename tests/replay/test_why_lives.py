@@ -35,6 +35,7 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     ParentOrder,
+    RawMessage,
     Reason,
     ReconcileCorrection,
     ReconcileDifference,
@@ -57,7 +58,7 @@ from replay.causes import chain
 from replay.finding import NoSuchPlace
 from replay.player import verify
 from replay.why import Why, tree_lines, why
-from tests.replay.desk import GATEWAY, LOADER, SECOND, STRATEGY, Desk
+from tests.replay.desk import GATEWAY, LOADER, MARKET, SECOND, STRATEGY, Desk
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "why"
 TICK = "MarketByPriceSnapshot > TopOfBook > "
@@ -240,6 +241,19 @@ def parent(d: Desk) -> int:
 )
 def child(d: Desk) -> int:
     return sliced(d)[2]
+
+
+@life(
+    "RawMessage > NewOrder > RiskDecision > RoutedOrder > OrderSent",
+    words=("RawMessage of market  stream 1", "on its timer 1, due 00:00:02.040000000"),
+    twap=TWAP,
+)
+def child_at_a_raw_message(d: Desk) -> int:
+    """A timer falls due at any frame; in a live system mostly at the venue's own words."""
+    d.stream.ts += SECOND
+    d.put(RawMessage(stream=1), MARKET)
+    d.hand_over()
+    return int(d.said(NewOrder)[-1].order_id)
 
 
 def by_hand(d: Desk) -> int:
