@@ -10,6 +10,7 @@ from journal.messages import (
     CancelOrder,
     ExecutionReport,
     NewOrder,
+    OrderList,
     ReplaceOrder,
     RoutedCancel,
     RoutedOrder,
@@ -36,6 +37,8 @@ def find_order(stream: Stream, wanted: str) -> int:
         number = (int(typed[1]) << 48) | int(typed[2]) if typed else int(wanted)
         if next(stream.of_order(number, NewOrder, ExecutionReport), None) is not None:
             return number
+        if members := _members(stream, number):
+            return members[0]
     if not typed and (found := by_reference(stream, wanted.strip())):
         return found
     known = _known_orders(stream)
@@ -47,6 +50,13 @@ def find_order(stream: Stream, wanted: str) -> int:
 
 def _known_orders(stream: Stream) -> set[int]:
     return {n for cls in (NewOrder, ExecutionReport) for n in stream.columns(cls)["order_id"].tolist() if n}
+
+
+def _members(stream: Stream, list_id: int) -> list[int]:
+    """The orders of a list; a list is told by the first of them."""
+    rows = stream.columns(OrderList)
+    made = stream.frames_at(rows["seq"][rows["list_id"] == list_id].tolist()) if 0 < list_id < 1 << 64 else {}
+    return [m.order_id for frame in made.values() if isinstance(frame.message, OrderList) for m in frame.message.members]
 
 
 def by_reference(stream: Stream, ref: str) -> int:

@@ -575,6 +575,12 @@ def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
     assert "ExecutionReport of oms  order 8·2  CANCELED" in page
 
 
+def test_a_list_is_told_by_its_first_order(told: Any) -> None:
+    path, _ = told("canceled_because_the_other_filled")
+    tree = why(path, "8.50")
+    assert (tree.about, [r.order_id for r in tree.related]) == ("order 8·1", ["8·2"])
+
+
 def test_an_order_is_found_by_a_venue_s_number_and_by_a_request_s_client_id(tmp_path: Path) -> None:
     """A number that is no seq of the journal may be one."""
     desk = Desk(tmp_path / "day")
