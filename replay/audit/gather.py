@@ -15,10 +15,12 @@ import numpy as np
 from journal.frames import Frame
 from journal.messages import (
     Alert,
+    Ban,
     CancelAll,
     CancelAllReport,
     CheckResult,
     Clock,
+    KillSwitch,
     ListStatus,
     Message,
     NewOrder,
@@ -29,11 +31,14 @@ from journal.messages import (
     QuoteStatusReport,
     RawMessage,
     ReconcileStarted,
+    RiskDecision,
     RoutedCancelAll,
     RoutedQuote,
     SendRefused,
+    TradingStateSet,
     VenueMassCancelReport,
     VenueQuoteUpdate,
+    Violation,
 )
 from journal.messages.quoting import is_quote_order
 from replay.audit.stream import Array, Stream
@@ -43,6 +48,8 @@ _FOR_MANY = (RoutedQuote, RoutedCancelAll)
 """Requests about many orders, which name none."""
 _ANSWERS = (SendRefused, VenueMassCancelReport, VenueQuoteUpdate, CancelAllReport)
 """What is said of a request (`request_seq`) that may be one about many orders."""
+_STEPS = (KillSwitch, TradingStateSet, Ban, CancelAll)
+"""What risk does about a limit."""
 _REFUSED = (CheckResult.FAIL, CheckResult.WARN)
 
 Found = dict[int, Frame]
@@ -123,6 +130,7 @@ def _beside(stream: Stream, number: int, own: Found, found: Found) -> Iterator[i
     yield from _belongs_to(stream, own)
     yield from _where(stream, Alert, "scope_order_id", {number})
     yield from _alerts(stream, own)
+    yield from _verdicts(stream, found)
     if is_quote_order(number):
         for side in ("bid_order_id", "ask_order_id"):
             yield from _where(stream, QuoteStatusReport, side, {number})
@@ -156,6 +164,15 @@ def _alerts(stream: Stream, own: Found) -> Iterator[int]:
     about = {seq for seq, f in moved_by.items() if not _market(f)}
     rows = stream.columns(Alert)
     yield from rows["seq"][_among(rows["cause"], about) & (rows["scope_order_id"] == 0)].tolist()
+
+
+def _verdicts(stream: Stream, found: Found) -> Iterator[int]:
+    """Why risk took a step: the decision and the violation that it said at the same frame, with their numbers."""
+    steps = {(f.header.cause, f.header.source) for f in found.values() if isinstance(f.message, _STEPS)}
+    causes = {seq: getattr(found[seq].message, "order_id", 0) for seq, _ in steps if seq in found}
+    said = [f for number in {*causes.values()} - {0} for f in stream.of_order(number, RiskDecision)]
+    said += stream.frames_at(_where(stream, Violation, "cause", causes)).values() if causes else ()
+    yield from (f.header.seq for f in said if (f.header.cause, f.header.source) in steps)
 
 
 def _market(frame: Frame) -> bool:

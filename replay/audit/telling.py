@@ -18,6 +18,7 @@ _TERMS = (
     "position_effect", "peg_type", "peg_offset", "expire_ts", "release_ts", "list_id", "parent_order_id",
 )  # fmt: skip
 """Of an order: those that few orders have."""
+_SCOPE = tuple(f"scope_{n}" for n in ("account", "strategy", "user", "group", "instrument", "underlying", "venue", "order_id"))
 # What one wants to know of each kind, in reading order.
 _TELLING: dict[str, tuple[str, ...]] = {
     "NewOrder": (
@@ -52,7 +53,7 @@ _TELLING: dict[str, tuple[str, ...]] = {
     "Position": ("long_qty", "short_qty", "cost", "realized", "fees", "funding", "currency"),
     "FillDecision": ("queue_ahead_qty", "reason"),
     "EmulatedTrigger": ("trigger", "observed_px", "trigger_px"),
-    "KillSwitch": ("level", "trigger", "scope_type", "reason"),
+    "KillSwitch": ("level", "trigger", "scope_type", *_SCOPE, "reason"),
     "OperatorCommand": ("command", "user", "reason", "arguments"),
     "Clock": (),
     "RawMessage": ("stream",),
@@ -184,6 +185,7 @@ def sentence(event: Told) -> str:
             continue
         said = f"{_introduced(name)}{text}"
         # What belongs together is one space apart: price to its quantity, currency to its amount.
-        joined = parts and name in ("price_px", "last_px", "fee_currency", "ord_status", "currency", "trail_type")
+        joined = parts and name in ("price_px", "last_px", "fee_currency", "ord_status", "trail_type")
+        joined = joined or (name == "currency" and event.kind == "Position")
         parts.append(f" {said}" if joined else f"  {said}")
     return "".join(parts).strip()

@@ -27,6 +27,7 @@ from journal.messages import (
     KillLevel,
     KillSwitch,
     KillTrigger,
+    LimitAction,
     ListMember,
     ListRole,
     MmpState,
@@ -133,8 +134,9 @@ def replace_crossed_by_a_fill(d: Desk) -> int:
     return order
 
 
-def limit_of_an_order(d: Desk) -> None:
-    d.put(RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=40, currency=1, scope_type=ScopeType.GLOBAL), LOADER)
+def limit_of_an_order(d: Desk, **terms: int) -> None:
+    of_all = {"scope_type": ScopeType.GLOBAL} | terms
+    d.put(RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=40, currency=1, **of_all), LOADER)
 
 
 @life(TICK + "CancelOrder > RoutedCancel > OrderSent > VenueOrderUpdate > ExecutionReport")
@@ -178,6 +180,27 @@ def canceled_by_a_kill(d: Desk) -> int:
 def refused_by_a_kill(d: Desk) -> int:
     kill(d)
     return d.new()
+
+
+@life(
+    TICK + "NewOrder > KillSwitch > RoutedCancel > OrderSent > VenueOrderUpdate > ExecutionReport",
+    TICK + "NewOrder > RiskDecision",
+    TICK + "NewOrder > Violation",
+    words=(
+        "ORDER_NOTIONAL 45 of 40 FAIL",
+        "trigger LIMIT",
+        "reason limit 1: ORDER_NOTIONAL",
+        "value 45  bound 40",
+        "scope STRATEGY  strategy maker",
+    ),
+    risk={"violations": True},
+)
+def canceled_by_a_kill_of_risk(d: Desk) -> int:
+    limit_of_an_order(d, action=LimitAction.KILL)
+    order = d.working()
+    d.new(900)
+    d.canceled(order)
+    return order
 
 
 @life(
