@@ -239,11 +239,11 @@ def _said(step: Step, about: str) -> str:
 def _details(definitions: Definitions, step: Step, above: Step | None) -> Iterator[str]:
     if step.timer is not None:
         t = step.timer
-        begun = f"set at seq {t.set_at}" if t.set_at else "set at its start"
+        begun = f", set at seq {t.set_at}" if t.set_at else ", set at its start" if t.set_at == 0 else ""
         source = order_id_source(t.token)
         known = source and definitions.by_kind[SourceDefined].at(source, step.seq) is not None
         token = f"of order {order_id_text(t.token)}" if known else t.token
-        yield f"on its timer {token}, due {time_text(t.due)[11:]}, {begun}"
+        yield f"on its timer {token}, due {time_text(t.due)[11:]}{begun}"
     if step.seen_ns is not None:
         yield f"seen by its gateway {duration_text(step.seen_ns)} before"
     yield from step.checks
