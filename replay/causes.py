@@ -12,9 +12,22 @@ from pathlib import Path
 
 from journal.errors import JournalError
 from journal.frames import Frame, frame_at, frames
-from journal.messages import OrderSent, RawMessage
+from journal.messages import (
+    OrderSent,
+    RawMessage,
+    RoutedCancel,
+    RoutedCancelAll,
+    RoutedDeadMan,
+    RoutedOrder,
+    RoutedQuery,
+    RoutedQuote,
+    RoutedReplace,
+    SendRefused,
+)
 
 CHAIN_MAX = 1000
+_REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedCancelAll, RoutedQuote, RoutedQuery, RoutedDeadMan)
+"""What a gateway sends. Those about many orders name none."""
 
 
 def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable[[Frame], int]) -> int:
@@ -24,8 +37,7 @@ def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable
     A cause is an earlier frame; a body that names a later one is damage, not a reason."""
     here = frame.header.seq
     cause = at(frame.header.cause) if 0 < frame.header.cause < here else None
-    # The raw message behind a venue's word is the same news once more: the request it answers says why.
-    if cause is not None and not isinstance(cause.message, RawMessage):
+    if cause is not None and not said_again(frame, cause):
         return cause.header.seq
     request = getattr(frame.message, "request_seq", 0)
     asked = at(request) if 0 < request < here else None
@@ -33,6 +45,12 @@ def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable
         sent = send(asked)
         return sent if request < sent < here else request
     return cause.header.seq if cause is not None else 0
+
+
+def said_again(frame: Frame, cause: Frame) -> bool:
+    """Whether a frame is the same news as its cause: what a gateway made of a raw message; the request it answers says why. To
+    an app a raw message is a moment like any other, at which a timer of its own fell due."""
+    return isinstance(cause.message, RawMessage) and cause.header.source == frame.header.source
 
 
 def chain(path: Path, seq: int) -> list[Frame]:
@@ -58,10 +76,11 @@ def chain(path: Path, seq: int) -> list[Frame]:
 
 def sending(path: Path, request: Frame) -> int:
     """Seq of the frame that says that a request was sent; 0: none does."""
-    order = getattr(request.message, "order_id", 0)
-    if not order:
+    if not isinstance(request.message, _REQUESTS):
         return 0
-    for frame in frames(path, from_seq=request.header.seq, orders=[order], kinds=[OrderSent.KIND]):
-        if isinstance(frame.message, OrderSent) and frame.message.request_seq == request.header.seq:
-            return frame.header.seq
+    order = getattr(request.message, "order_id", 0)
+    kinds = [OrderSent.KIND, SendRefused.KIND]
+    for frame in frames(path, from_seq=request.header.seq, orders=[order] if order else None, kinds=kinds):
+        if isinstance(frame.message, OrderSent | SendRefused) and frame.message.request_seq == request.header.seq:
+            return frame.header.seq if isinstance(frame.message, OrderSent) else 0
     return 0

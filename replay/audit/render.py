@@ -15,7 +15,9 @@ from journal.messages import (
     CurrencyDefined,
     InstrumentDefined,
     Message,
+    SourceDefined,
     StrategyDefined,
+    UserDefined,
     VenueDefined,
     enums,
     order_id_text,
@@ -27,10 +29,33 @@ _NAMED: dict[str, type[Message]] = {
     "instrument": InstrumentDefined,
     "account": AccountDefined,
     "strategy": StrategyDefined,
+    "user": UserDefined,
     "venue": VenueDefined,
+    "source": SourceDefined,
+    "gateway": SourceDefined,
     "currency": CurrencyDefined,
     "fee_currency": CurrencyDefined,
 }
+_ORDERS = ("order_id", "parent_order_id", "list_id", "bid_order_id", "ask_order_id")
+"""Ids that are made as an order's is."""
+_UNDECLARED: dict[str, type[IntEnum]] = {
+    "trail_type": enums.TrailType,
+    "trigger": enums.Trigger,
+    "trigger_direction": enums.TriggerDirection,
+    "peg_type": enums.PegType,
+}
+"""Where the schema says a number only."""
+_SHARED_EXP = ("value", "bound", "warn", "hard", "old_warn", "old_hard", "current", "ours", "theirs", "tolerance")
+"""Numbers whose exponent is the message's `exp`."""
+_DIFFERENT = {
+    enums.DifferenceType.ORDER_MISSING_AT_VENUE: "status",
+    enums.DifferenceType.STATUS: "status",
+    enums.DifferenceType.QUANTITY: "qty",
+    enums.DifferenceType.PRICE: "px",
+    enums.DifferenceType.FILL_MISSING_HERE: "qty",
+    enums.DifferenceType.FILL_MISSING_AT_VENUE: "qty",
+}
+"""What the two numbers of a ReconcileDifference are of; of the other differences they have the message's exponent."""
 _NOTIONAL = ("cum_notional",)
 _RESERVED = "reserved_notional"
 _LEDGER = ("cost", "realized", "fees", "funding")
@@ -86,24 +111,31 @@ class Renderer:
             return _enum_text(field, value)
         if value in (NULL, NULL_I128):
             return ""
-        if name in _NAMED:
-            return self._definitions.name(_NAMED[name], value, seq)
-        if name == "order_id":
-            return order_id_text(value)
+        if name in _UNDECLARED:
+            return enum_name(_UNDECLARED[name], value)
+        if name == "rule" and hasattr(message, "severity"):
+            return enum_name(enums.Reason, value)
+        of_scope = name.removeprefix("scope_")
+        if of_scope in _NAMED:
+            return self.name(_NAMED[of_scope], value, seq) if value else ""
+        if of_scope in _ORDERS:
+            return order_id_text(value) if value else ""
         if field.scalar.unit == "ns":
             return time_text(value) if value else ""
+        if field.scalar.unit == "duration_ns":
+            return duration_text(value) if value else ""
+        if name in ("ours", "theirs") and hasattr(message, "difference"):
+            return self._different(message, value, seq)
         exponent = self._exponent(message, field, seq)
         return decimal_text(value, exponent) if exponent is not None else str(value) if value else ""
 
-    def check(self, outcome: Any) -> str:
-        """A risk check with its numbers: `POSITION 1.5 ≤ 5`."""
-        text = _enum_name(enums.RiskCheck, outcome.check)
-        value, bound = decimal_text(outcome.value, outcome.exp), decimal_text(outcome.bound, outcome.exp)
-        if outcome.result == enums.CheckResult.NOT_APPLICABLE:
-            return f"{text} –"
-        mark = {enums.CheckResult.PASS: "ok", enums.CheckResult.WARN: "WARN", enums.CheckResult.FAIL: "FAIL"}
-        numbers = f" {value} of {bound}" if outcome.bound else f" {value}" if outcome.value else ""
-        return f"{text}{numbers} {mark.get(outcome.result, str(outcome.result))}"
+    def name(self, cls: type[Message], number: int, seq: int) -> str:
+        """The name of an id, as it is defined at a seq."""
+        return self._definitions.name(cls, number, seq)
+
+    def instrument(self, message: Any) -> int:
+        """The instrument a message is about: its own, or its order's; 0: none."""
+        return getattr(message, "instrument", 0) or self._instrument_of(getattr(message, "order_id", 0))
 
     def level(self, message: Any, px: int, qty: int, seq: int) -> str:
         """One price level, `0.31 @ 61234.5`."""
@@ -117,19 +149,30 @@ class Renderer:
         definition = self._definitions.by_kind[InstrumentDefined].at(instrument, seq)
         return decimal_text(qty, definition.qty_exp if definition else 0) if qty != NULL else "–"
 
+    def _different(self, message: Any, value: int, seq: int) -> str:
+        match _DIFFERENT.get(message.difference):
+            case "status":
+                return enum_name(enums.OrdStatus, value)
+            case "qty":
+                return self.quantity(message.instrument, value, seq)
+            case "px":
+                return self.price(message.instrument, value, seq)
+        return decimal_text(value, message.exp)
+
     def _exponent(self, message: Any, field: Field, seq: int) -> int | None:
         name = field.name
         own = getattr(message, f"{name}_exp", None)
         if own is not None:
             return int(own)
+        if name in _SHARED_EXP and hasattr(message, "exp"):
+            return int(message.exp)
         if name in _LEDGER:
             currency = self._definitions.by_kind[CurrencyDefined].at(message.currency, seq)
             return int(currency.ledger_exp) if currency else 0
         assert field.scalar is not None
         if field.scalar.unit not in ("px", "qty") and name not in _NOTIONAL and name != _RESERVED:
             return None
-        number = getattr(message, "instrument", None) or self._instrument_of(getattr(message, "order_id", 0))
-        definition = self._definitions.by_kind[InstrumentDefined].at(number, seq)
+        definition = self._definitions.by_kind[InstrumentDefined].at(self.instrument(message), seq)
         if definition is None:
             return 0
         if name == _RESERVED:
@@ -139,7 +182,8 @@ class Renderer:
         return int(definition.px_exp if field.scalar.unit == "px" else definition.qty_exp)
 
 
-def _enum_name(kind: type[IntEnum], value: int) -> str:
+def enum_name(kind: type[IntEnum], value: int) -> str:
+    """The name of a value, the number itself where this build has none; "" for 0."""
     try:
         return kind(value).name if value else ""
     except ValueError:
@@ -150,4 +194,4 @@ def _enum_text(field: Field, value: int) -> str:
     kind: Any = getattr(enums, field.enum)
     if issubclass(kind, IntFlag):
         return "|".join(m.name for m in kind if value & m)
-    return _enum_name(kind, value)
+    return enum_name(kind, value)

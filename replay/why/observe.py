@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ from apps.guard.trap import NotAFunctionOfTheStream
 from apps.ledger import Diverged
 from journal.errors import JournalError, OperatingError
 from journal.messages import NULL, BookStateCode, Side
+from journal.slices import begins_after
 from replay.cursor import Cursor, Stop
 from replay.player import Player, apps_of
 from replay.scene import find
@@ -38,12 +38,13 @@ class BookView(msgspec.Struct, frozen=True):
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """What woke an app: a timer of its own, due at `due` (ns), set while it handled the frame `set_at` (0: at its start)."""
+    """What woke an app: a timer of its own, due at `due` (ns), set while it handled the frame `set_at` (0: at its start;
+    null: not found, as one from before a slice)."""
 
     app: str
     token: int
     due: int
-    set_at: int
+    set_at: int | None = None
 
 
 class Seen(msgspec.Struct):
@@ -62,11 +63,13 @@ def observe(path: Path, books: set[tuple[int, int]], causes: set[int]) -> Seen:
     seen = Seen()
     try:
         with Cursor(path) as cursor:
+            fired: list[_Fired] = []
             for seq in sorted({s for s, _ in books} | causes):
                 if seq in causes:
-                    _watch(cursor, seq, seen)
+                    fired += _watch(cursor, seq, seen)
                 cursor.at(seq)
                 _look(cursor.group, seq, books, seen)
+            _tell_when_set(cursor, fired, begins_after(path), seen)
     except (JournalError, NotAFunctionOfTheStream):
         raise
     except Diverged as difference:
@@ -110,57 +113,78 @@ def _look(group: Group, seq: int, wanted: set[tuple[int, int]], seen: Seen) -> N
             seen.books[seq, instrument] = BookView(instrument, BookStateCode(book.state).name, bids, asks)
 
 
-def _watch(cursor: Cursor, seq: int, seen: Seen) -> None:
-    """Which emissions of a frame were said on a timer, and where that timer was set."""
+class _Fired(msgspec.Struct, frozen=True):
+    """An emission that was said on a timer: its key in `Seen.timers`, and that the app had asked for a timer so often then."""
+
+    said: tuple[int, int, int]
+    app: str
+    request: int
+
+
+def _watch(cursor: Cursor, seq: int, seen: Seen) -> list[_Fired]:
+    """Which emissions of a frame were said on a timer."""
     cursor.at(seq - 1)
     set_before = {s.name: dict(s._timers) for s in cursor.group.slots if s.ledger is not None}
-    fired: list[tuple[str, int, int, int, int]] = []
+    fired: list[_Fired] = []
 
     def visit(stop: Stop) -> None:
-        ledger = stop.slot.ledger
+        ledger, name = stop.slot.ledger, stop.slot.name
         assert ledger is not None
         before = ledger.emitted
         stop.call()
-        due, request = set_before.get(stop.slot.name, {}).get(stop.token, (0, 0))
+        due, request = set_before.get(name, {}).get(stop.token, (0, 0))
         if stop.message is None and request:
             for number in range(before + 1, ledger.emitted + 1):
-                seen.timers[seq, stop.slot.app.me, number] = Timer(stop.slot.name, stop.token, due, 0)
-                fired.append((stop.slot.name, stop.slot.app.me, number, request, due))
+                said = (seq, stop.slot.app.me, number)
+                seen.timers[said] = Timer(name, stop.token, due)
+                fired.append(_Fired(said, name, request))
 
     cursor.run_watched(set_before, visit, seq)
-    when: dict[tuple[str, int], int] = {}
-    for name, source, number, request, _ in fired:
-        if (name, request) not in when:
-            when[name, request] = _when_set(cursor, name, request, seq)
-        held = seen.timers[seq, source, number]
-        seen.timers[seq, source, number] = msgspec.structs.replace(held, set_at=when[name, request])
+    return fired
 
 
-class _Set(Exception):
-    pass
+def _tell_when_set(cursor: Cursor, fired: list[_Fired], begin: int, seen: Seen) -> None:
+    for app in dict.fromkeys(f.app for f in fired):
+        own = [f for f in fired if f.app == app]
+        when = _when_set(cursor, app, {f.request: f.said[0] for f in own}, begin)
+        for f in own:
+            seen.timers[f.said] = msgspec.structs.replace(seen.timers[f.said], set_at=when.get(f.request))
 
 
-def _when_set(cursor: Cursor, name: str, request: int, before: int) -> int:
-    """The frame at which an app asked for a timer for the `request`th time. The count only grows: the checkpoints say between
-    which two of them, re-execution says where."""
-    low = 0
-    for seq in cursor.checkpoints.before(before):
-        turns = cursor.checkpoints.turns(seq)
-        if turns is not None and turns.get(name, (0, 0, 0))[1] < request:
-            low = seq
-            break
-    cursor.at(low)
-    if cursor.slot(name)._requests >= request:
-        return 0
-    found = 0
+def _when_set(cursor: Cursor, app: str, fired: dict[int, int], begin: int) -> dict[int, int]:
+    """Request → the frame at which the app asked for that timer; 0: at its start. None from before a slice is found.
+
+    `fired`: where they fell due. The count of requests only grows: one pass finds them all, and leaves out what checkpoints say
+    is too early."""
+    found: dict[int, int] = {}
+    waiting = sorted(fired, reverse=True)
 
     def visit(stop: Stop) -> None:
-        nonlocal found
         stop.call()
-        if stop.slot._requests >= request:
-            found = stop.place.seq
-            raise _Set
+        while waiting and stop.slot._requests >= waiting[-1]:
+            found[waiting.pop()] = stop.place.seq
 
-    with contextlib.suppress(_Set):
-        cursor.run_watched([name], visit, before)
+    here = -1
+    while waiting:
+        low = _too_early(cursor, app, waiting[-1], fired[waiting[-1]], begin)
+        if low > here:
+            cursor.at(low)
+            while waiting and cursor.slot(app)._requests >= waiting[-1]:
+                early = waiting.pop()
+                if not begin:
+                    found[early] = 0
+        if waiting:
+            here = fired[waiting[-1]]
+            cursor.run_watched([app], visit, here)
+        while waiting and fired[waiting[-1]] <= here:
+            waiting.pop()  # it fell due and was never asked for: not to be explained
     return found
+
+
+def _too_early(cursor: Cursor, app: str, request: int, before: int, begin: int) -> int:
+    """The last checkpoint at which an app had not asked so often yet."""
+    for seq in cursor.checkpoints.before(before):
+        turns = cursor.checkpoints.turns(seq)
+        if turns is not None and turns.get(app, (0, 0, 0))[1] < request:
+            return max(seq, begin)
+    return begin

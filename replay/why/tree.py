@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from journal.frames import Frame
-from journal.messages import InstrumentDefined, Position, RawMessage, order_id_text
+from journal.messages import InstrumentDefined, Position, SourceDefined, order_id_source, order_id_text
 from replay.audit.definitions import Definitions
-from replay.audit.order_life import Event, events_of, find_order, frames_of, headline, renderer, sentence
+from replay.audit.finding import by_reference, find_order
+from replay.audit.gather import climb, frames_of, lineage, says
+from replay.audit.headline import headline
+from replay.audit.order_life import Event, events_of, related_lines, renderer, said_of
+from replay.audit.related import Related, related_to
 from replay.audit.render import Renderer, decimal_text, duration_text, time_text
 from replay.audit.stream import Stream
-from replay.causes import CHAIN_MAX, chain, follows_from, sending
+from replay.causes import chain
 from replay.finding import NoSuchPlace
 from replay.why.observe import BookView, Seen, Timer, observe
 
@@ -58,6 +61,8 @@ class Why(msgspec.Struct):
     headline: str
     steps: list[Step]
     hops: list[Hop]
+    related: list[Related]
+    """Of an order: its parent, its children, its list, the other side of its quote."""
     incomplete: str = ""
     """Why books and timers are missing, where they are."""
 
@@ -68,30 +73,28 @@ def why(path: Path | str, wanted: str) -> Why:
     UnknownOrder or NoSuchPlace where the journal has none such."""
     stream = Stream(path)
     definitions = Definitions(stream)
-    if re.fullmatch(r"\s*-?\d+\s*", wanted) and int(wanted) < 1 << 48:
-        seq = int(wanted)
-        if not stream.after < seq <= stream.to_seq:
-            raise NoSuchPlace(f"{path}: seq {seq} is not in the journal; it has {stream.after + 1} to {stream.to_seq}")
-        found = {f.header.seq: f for f in chain(stream.path, seq) if f.header.seq == seq or _says(f)}
+    seq = _seq(stream, wanted)
+    if seq:
+        found = {f.header.seq: f for f in chain(stream.path, seq) if f.header.seq == seq or says(f)}
         found |= _followers(stream, seq)
+        climb(stream, found)
         about = f"seq {seq}"
     else:
         number = find_order(stream, wanted)
         found = frames_of(stream, number)
         about = f"order {order_id_text(number)}"
-    _climb(stream, found)
-    render = renderer(definitions, found)
+    render = renderer(definitions, stream)
     steps = [
         msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events_of(definitions, render, found)
     ]
-    title = headline(render, found)
-    if about.startswith("seq"):
+    if seq:
         it = next(s for s in steps if s.seq == seq)
-        title = f"{it.kind} of {it.source}  {sentence(it)}".rstrip()
-    out = Why(about, title, steps, [])
-    _observe(stream, found, out)
+        out = Why(about, _said(it, about), steps, [], [])
+    else:
+        out = Why(about, headline(render, number, found), steps, [], related_to(stream, render, number, found))
+    _observe(stream, render, found, out)
     for step in steps:
-        _complete(stream, definitions, found, step)
+        _complete(stream, definitions, render, found, step)
     out.hops = _hops(steps)
     return out
 
@@ -99,34 +102,22 @@ def why(path: Path | str, wanted: str) -> Why:
 def range_of_order(path: Path | str, wanted: str) -> tuple[int, int]:
     """The first and the last frame of an order's tree."""
     stream = Stream(path)
-    found = frames_of(stream, find_order(stream, wanted))
-    _climb(stream, found)
+    found = lineage(stream, find_order(stream, wanted))
     return min(found), max(found)
 
 
+def _seq(stream: Stream, wanted: str) -> int:
+    """The seq that a text names; 0: it names an order. A number that is no seq of the journal may be a venue's id."""
+    if not re.fullmatch(r"\s*-?\d+\s*", wanted) or int(wanted) >= 1 << 48:
+        return 0
+    if stream.after < int(wanted) <= stream.to_seq:
+        return int(wanted)
+    if by_reference(stream, wanted.strip()):
+        return 0
+    raise NoSuchPlace(f"{stream.path}: seq {wanted} is not in the journal; it has {stream.after + 1} to {stream.to_seq}")
+
+
 # -- collecting -------------------------------------------------------------------------------------------------------
-
-
-def _says(frame: Frame) -> bool:
-    """A raw message is the same news as the frame made of it, in the venue's words."""
-    return frame.message is not None and not isinstance(frame.message, RawMessage)
-
-
-def _climb(stream: Stream, found: dict[int, Frame]) -> None:
-    """Add what the frames follow from, up to the external inputs; frames of a timer's clock are among them."""
-    todo = list(found.values())
-    for _ in range(CHAIN_MAX):
-        if not todo:
-            return
-        wanted: set[int] = set()
-        for frame in todo:
-            # A request may be far from its answer, and is looked up only where the answer has no other cause.
-            near = stream.frames_at({frame.header.cause, getattr(frame.message, "request_seq", 0)} - set(found))
-            near |= found
-            wanted.add(follows_from(frame, near.get, lambda request: sending(stream.path, request)))
-        added = stream.frames_at(wanted - set(found) - {0})
-        todo = [f for f in added.values() if _says(f)]
-        found.update({f.header.seq: f for f in todo})
 
 
 def _followers(stream: Stream, seq: int) -> dict[int, Frame]:
@@ -135,7 +126,7 @@ def _followers(stream: Stream, seq: int) -> dict[int, Frame]:
     causes = {seq}
     for frame in stream.frames(from_seq=seq + 1, to_seq=seq + WITHIN):
         answered = getattr(frame.message, "request_seq", 0)
-        if (frame.header.cause in causes or answered in causes) and _says(frame):
+        if (frame.header.cause in causes or answered in causes) and says(frame):
             found[frame.header.seq] = frame
             causes.add(frame.header.seq)
             if len(found) == FOLLOWED_MAX:
@@ -146,9 +137,9 @@ def _followers(stream: Stream, seq: int) -> dict[int, Frame]:
 # -- completing -------------------------------------------------------------------------------------------------------
 
 
-def _observe(stream: Stream, found: dict[int, Frame], out: Why) -> None:
+def _observe(stream: Stream, render: Renderer, found: dict[int, Frame], out: Why) -> None:
     """Replay what only a replay knows, and hang what a timer was set by above what it woke."""
-    instruments = {seq: _instrument(f, found) for seq, f in found.items()}
+    instruments = {seq: render.instrument(f.message) for seq, f in found.items()}
     books = {(seq, i) for seq, i in instruments.items() if i}
     causes = {f.header.cause for f in found.values() if f.header.cause in found and f.header.source}
     seen: Seen = observe(stream.path, books, causes)
@@ -159,19 +150,9 @@ def _observe(stream: Stream, found: dict[int, Frame], out: Why) -> None:
         step.timer = seen.timers.get((header.cause, header.source, header.source_seq))
 
 
-def _instrument(frame: Frame, found: dict[int, Frame]) -> int:
-    m: Any = frame.message
-    named = getattr(m, "instrument", 0)
-    order = getattr(m, "order_id", 0)
-    if named or not order:
-        return int(named)
-    about = (f.message for f in found.values() if getattr(f.message, "order_id", 0) == order)
-    return next((int(i) for other in about if (i := getattr(other, "instrument", 0))), 0)
-
-
-def _complete(stream: Stream, definitions: Definitions, found: dict[int, Frame], step: Step) -> None:
+def _complete(stream: Stream, definitions: Definitions, render: Renderer, found: dict[int, Frame], step: Step) -> None:
     frame = found[step.seq]
-    if number := _instrument(frame, found):
+    if number := render.instrument(frame.message):
         step.instrument = definitions.name(InstrumentDefined, number, step.seq)
     header = frame.header
     if not step.parent and 0 < header.origin_ts < header.ts:
@@ -215,6 +196,7 @@ def tree_lines(path: Path | str, told: Why) -> Iterator[str]:
     """The tree as text: what follows from a frame stands below it, one step to the right."""
     definitions = Definitions(Stream(path))
     yield f"{told.about}   {told.headline}"
+    yield from related_lines(told.related)
     yield ""
     day = told.steps[0].time[:10]
     yield f"{day} UTC"
@@ -230,8 +212,7 @@ def tree_lines(path: Path | str, told: Why) -> Iterator[str]:
         margin = f"{'':{lead}}  {'':{len(when)}}  {'':>9}  "
         below = indent + ("" if not mark else "│ " if mark == "├─" else "  ")
         more = below + ("│   " if step.seq in children else "    ")
-        said = f"{step.kind} of {step.source}  {sentence(step)}".rstrip()
-        yield f"{step.seq:>{lead}}  {when}  {after:>9}  {indent}{mark}{said}"
+        yield f"{step.seq:>{lead}}  {when}  {after:>9}  {indent}{mark}{_said(step, told.about)}"
         for line in _details(definitions, step, by_seq.get(step.parent)):
             yield f"{margin}{more}{line}"
         under = children.get(step.seq, [])
@@ -251,11 +232,18 @@ def tree_lines(path: Path | str, told: Why) -> Iterator[str]:
         yield f"a replay could not say everything (books, timers): {told.incomplete}"
 
 
+def _said(step: Step, about: str) -> str:
+    return f"{step.kind} of {step.source}  {said_of(step, about.removeprefix('order '))}".rstrip()
+
+
 def _details(definitions: Definitions, step: Step, above: Step | None) -> Iterator[str]:
     if step.timer is not None:
         t = step.timer
-        begun = f"set at seq {t.set_at}" if t.set_at else "set at its start"
-        yield f"on its timer {t.token}, due {time_text(t.due)[11:]}, {begun}"
+        begun = f", set at seq {t.set_at}" if t.set_at else ", set at its start" if t.set_at == 0 else ""
+        source = order_id_source(t.token)
+        known = source and definitions.by_kind[SourceDefined].at(source, step.seq) is not None
+        token = f"of order {order_id_text(t.token)}" if known else t.token
+        yield f"on its timer {token}, due {time_text(t.due)[11:]}{begun}"
     if step.seen_ns is not None:
         yield f"seen by its gateway {duration_text(step.seen_ns)} before"
     yield from step.checks

@@ -32,11 +32,14 @@ from journal.messages import (
     Trigger,
     VenueDefined,
     content_hash,
+    order_id_text,
 )
 from lockstep import backtesting
 from lockstep.backtesting import GENERATED_START_NS, run_backtest
+from replay.audit import Stream, order_life
 from replay.backtest.feed import FeedEvent
 from replay.player import verify
+from replay.why import why
 from tests.end_to_end.system import configuration
 
 MS = 1_000_000
@@ -151,3 +154,18 @@ def test_the_sweep_of_buys_ended_with_one_final_report(told):
 def test_the_quotes_were_replaced_and_pulled(told):
     said = [f.message.quote_status for f in of(told, QuoteStatusReport)]
     assert said == [QuoteStatus.ACCEPTED, QuoteStatus.ACTIVE, QuoteStatus.ACCEPTED, QuoteStatus.ACTIVE, QuoteStatus.CANCELED]
+
+
+def test_every_order_s_life_begins_with_a_price_or_a_timer(day, told):
+    """Whatever kind it is: nothing of it hangs in the air, and nothing is left untold."""
+    stream = Stream(day)
+    for order_id in {f.message.order_id for f in of(told, ExecutionReport)}:
+        life = order_life(stream, order_id_text(order_id))
+        assert {e.kind for e in life.events if not e.parent} <= {"MarketByPriceSnapshot", "Clock"}
+        assert all(e.fields or e.kind == "Clock" for e in life.events)
+        assert life.headline
+    trailing = next(f.message for f in of(told, NewOrder) if f.message.ord_type == OrdType.TRAILING_STOP)
+    tree = why(day, order_id_text(trailing.order_id))
+    assert not tree.incomplete
+    assert any(s.timer and s.timer.app == "types" for s in tree.steps if s.kind == "NewOrder")
+    assert len({s.seq for s in tree.steps if s.kind == "RiskDecision"}) == 2

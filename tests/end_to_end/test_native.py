@@ -26,9 +26,11 @@ from journal.messages import (
     VenueDeadMan,
     VenueMassCancelReport,
     VenueOrderUpdate,
+    order_id_text,
 )
 from journal.messages.quoting import is_quote_order
 from lockstep.cli import main
+from replay.audit import Stream, order_life
 from tests.end_to_end.system import System, configuration, together
 from tests.end_to_end.test_kill import prove
 
@@ -83,6 +85,16 @@ def ends(journal):
     )  # fmt: skip
 
 
+def begins(journal):
+    """Kinds of the frames that the orders' lives go back to, each told whole."""
+    stream, roots = Stream(journal), set()
+    for number in {m.order_id for m in said(journal, ExecutionReport)}:
+        life = order_life(stream, order_id_text(number))
+        roots |= {e.kind for e in life.events if not e.parent}
+        assert all(e.fields or e.kind == "Clock" for e in life.events)
+    return roots
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_natively_and_order_by_order_the_day_ends_the_same(tmp_path):
@@ -101,6 +113,10 @@ def test_natively_and_order_by_order_the_day_ends_the_same(tmp_path):
     assert said(native, RoutedDeadMan)
     assert all(m.confirmed for m in said(native, VenueDeadMan)[:1])
     assert max(m.limits[0].used for m in said(native, RateLimitUsage)) == 7  # six orders, one quote
+
+    # A price, a moment at which a timer fell due, and a person's word.
+    for journal in (native, plain):
+        assert begins(journal) <= {"MarketByPriceSnapshot", "MarketByPriceUpdate", "RawMessage", "Clock", "OperatorCommand"}
 
     # The other venue was asked order by order, and was never told of the stop that waits.
     assert said(plain, RoutedCancelAll, RoutedQuote, RoutedDeadMan, RateLimitUsage) == []

@@ -193,3 +193,14 @@ def test_without_the_code_the_tree_and_the_books_stay(made, tmp_path, capsys):
 def test_risk_numbers_are_the_record_s(day, tree):
     decision = of(day, RiskDecision)[0].message
     assert len(step_of(tree, "RiskDecision").checks) == len(decision.checks)
+
+
+def test_of_a_slice_a_timer_from_before_it_is_told_as_far_as_it_is_known(day, tree, tmp_path, capsys):
+    order = order_id_text(of(day, NewOrder)[0].message.order_id)
+    begin = step_of(tree, "NewOrder").timer.set_at + 1
+    end = max(s.seq for s in tree.steps)
+    assert main(["slice", str(day), "--from", str(begin), "--to", str(end), "--out", str(tmp_path / "slice")]) == 0
+    timer = step_of(why(tmp_path / "slice", order), "NewOrder").timer
+    assert (timer.token, timer.due, timer.set_at) == (77, step_of(tree, "NewOrder").timer.due, None)
+    assert main(["why", str(tmp_path / "slice"), order]) == 0
+    assert re.search(r"on its timer 77, due [0-9:.]+$", capsys.readouterr().out, re.MULTILINE)

@@ -19,7 +19,7 @@ from journal.segment import read_header, schema_kinds, segment_files
 from journal.text import Names
 from journal.when import BadTime, parse_time
 from journal.where import Condition
-from replay.audit.order_life import find_order
+from replay.audit.finding import find_order
 from replay.audit.stream import Stream
 
 _ORDER = re.compile(r"(\d+)[·.](\d+)")
