@@ -89,6 +89,9 @@ class Download:
         self.ids = ids
         self.compares = compares
         """What is known already is told too, for a comparison; trading goes on meanwhile."""
+        self.fills_of = 0
+        """The order whose fills are looked for among older trades, too. Those of others may be of orders that have left."""
+        self._known_to = view.last_trade_no
         self.rows = 0
         self._asks = deque(asks)
         self._after_trades: list[Ask] = []
@@ -105,6 +108,15 @@ class Download:
         if view.has_routed:  # without any order of ours there is nothing that we could have missed
             asks.append(Ask("trades", from_id=view.last_trade_no + 1))
         return cls(view, ids, asks + cls._of_orders(view))
+
+    @classmethod
+    def of_fills(cls, view: OrderView, ids: ClientIds, order_id: int) -> Download:
+        """`whole`, and with the trades since this order was asked for: a push that was lost may be older than one that came."""
+        told = view.told.get(order_id)
+        since = view.last_trade_no if told is None else told.after_trade
+        found = cls(view, ids, [Ask("trades", from_id=since + 1), *cls._of_orders(view)])
+        found.fills_of = order_id
+        return found
 
     @classmethod
     def compared(cls, view: OrderView, ids: ClientIds, query: int, from_ts: int) -> Download:
@@ -199,8 +211,9 @@ class Download:
                 raise _unknown_symbol("trade", row.symbol)
             seen = (listing.instrument, row.id) in self.view.trades_seen
             # Trades of other sessions before our first one are history, not news; so are older ones in a lookback.
+            elsewhere = self.fills_of not in (0, order_id) and row.id <= self._known_to
             history = not order_id and (first_look or (self.compares and not seen and row.id <= self.view.last_trade_no))
-            if history or (seen and not self.compares):
+            if history or elsewhere or (seen and not self.compares):
                 continue
             known = Known(seq, order_id, self.view.account)
             fill = downloaded_fill(row, listing, known, self.view.currencies)

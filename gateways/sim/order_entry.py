@@ -270,7 +270,7 @@ class OrderEntry:
             asks = Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=m.orig_request_seq)
             return self._ask(asks, now_ns)
         if m.query == QueryType.FILLS and m.order_id:
-            return self._begin_download(now_ns)
+            return self._begin_download(now_ns, Download.of_fills(self.view, self.ids, m.order_id))
         return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts))
 
     # Frames of the venue.
@@ -410,19 +410,20 @@ class OrderEntry:
 
     # Questions.
 
-    def _begin_download(self, now_ns: int, compared: Download | None = None) -> list[Action]:
+    def _begin_download(self, now_ns: int, download: Download | None = None) -> list[Action]:
         """What may have been missed, which stops trading until it is here; or what is only compared, which does not."""
         out: list[Action] = []
+        compared = download is not None and download.compares
         if self.download is not None:
-            if compared is not None or not self.download.compares:
+            if compared or not self.download.compares:
                 return []
             out += self._end_download(complete=False)
         self._downloads += 1
         self._download_at = NEVER
-        self.download = compared or Download.whole(self.view, self.ids)
+        self.download = download or Download.whole(self.view, self.ids)
         contents = DOWNLOAD_CONTENTS | (COMPARED_CONTENTS if compared else 0)
         begin = DownloadBegin(account=self.view.account, download=self._downloads, contents=contents, gateway=self.gateway)
-        if compared is None:
+        if not compared:
             out.append(self._status(GatewayPhase.DOWNLOADING))
         return [*out, Out(begin), *self._ask(self.download, now_ns)]
 

@@ -117,6 +117,8 @@ class Told(msgspec.Struct):
     trades: list[Trade] = []
     closed: int = -1
     """Its number among the closed; -1: it is open."""
+    after_trade: int = 0
+    """The last trade there was when it was first asked for: its own come later."""
 
 
 class OrderView:
@@ -321,7 +323,7 @@ class OrderView:
             self.order_of[seq] = m.order_id
             noted = [m.order_id]
         for order_id in noted:
-            self.told.setdefault(order_id, Told()).requests.append(seq)
+            self.told.setdefault(order_id, Told(after_trade=self.last_trade_no)).requests.append(seq)
 
     def _quote_routed(self, m: RoutedQuote, seq: int) -> None:
         for _, side in self.sides(m):

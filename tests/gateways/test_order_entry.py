@@ -306,6 +306,31 @@ def test_new_fill_replace_cancel():
     assert b.view.unanswered == {}
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_lost_fill_that_is_older_than_one_that_came_is_found(restarted):
+    b = Bench()
+    b.order(1, px=20_000)  # trades 1 and 2
+    del b.view.told[1]  # it has left, and what of it was seen is forgotten
+    b.view.trades_seen.clear()
+    handle = b.venue.handle
+
+    def lossy(data):
+        frames = [json.loads(frame) for frame in handle(data)]
+        return [json.dumps(m).encode() for m in frames if m.get("o", {}).get("t") != 3]
+
+    b.venue.handle = lossy
+    seq = b.order(2, px=20_000)
+    assert [m.trade_no for m in b.said(VenueFill, order_id=2)] == [4]
+    assert b.said(VenueError)  # a push is missing: all is asked for, from the newest trade on
+    if restarted:
+        b = Bench(b.frames, b.venue)
+    before = len(b.said(VenueFill))
+    b.routed(RoutedQuery(order_id=2, orig_request_seq=seq, account=3, instrument=7, destination=2, query=QueryType.FILLS))
+    (fill,) = b.said(VenueFill)[before:]
+    assert (fill.order_id, fill.trade_no, fill.channel) == (2, 3, Channel.DOWNLOAD)
+    assert b.session.phase == GatewayPhase.READY
+
+
 def test_post_only_reduce_only_market_and_ioc_in_the_venues_words():
     b = Bench()
     b.order(1, exec_inst=ExecInst.PARTICIPATE_DO_NOT_INITIATE)
