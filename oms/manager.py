@@ -162,8 +162,7 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
 
     def _resume(self, order: Order) -> None:
         if order.unknown or order.query_wanted:
-            order.query_at = 0
-            self.ask(order)
+            self.ask(order)  # not faster than the pace: what our own question has shut is ready again at once
         if order.cancel is None and order.base != OrdStatus.RECEIVED and self.killed(order, level=KillLevel.BLOCK_CANCEL):
             self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
         self.arm(order)

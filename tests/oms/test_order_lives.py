@@ -31,6 +31,7 @@ from journal.messages import (
     NewOrder,
     OrderCancelReject,
     OrdStatus,
+    QueryType,
     Reason,
     ReplaceOrder,
     ReportFlag,
@@ -328,6 +329,25 @@ def test_unanswered_queries_slow_down_and_a_person_is_told() -> None:
     assert 10 <= len(queries) <= 20
     assert [m.rule for m in life.r.said(Alert)] == [Reason.OUTCOME_UNKNOWN]
     assert life.r.oms.memory.orders[life.order_id].leaves_qty == 100  # the exposure stays
+
+
+def test_a_question_that_shuts_the_gate_is_not_asked_again_as_soon_as_that_is_open() -> None:
+    """Fills are asked for by a download, which ends with READY: asked again at once, the venue would hear of nothing else."""
+    life = Life()
+    life.play("n")
+    r = life.r
+    filled = VenueOrderUpdate(
+        order_id=life.order_id, account=ACCOUNT, instrument=INSTRUMENT, exec_type=ExecType.ORDER_STATUS,
+        ord_status=OrdStatus.FILLED, cum_qty=100, leaves_qty=0,
+    )  # fmt: skip
+    r.frame(filled, GATEWAY)
+    assert [m.query for m in r.said(RoutedQuery)] == [QueryType.FILLS]
+    for _ in range(20):
+        r.phase(GatewayPhase.DOWNLOADING)
+        r.phase(GatewayPhase.READY)
+    assert r.count(RoutedQuery) == 1
+    r.pass_time(6 * SECOND)
+    assert r.count(RoutedQuery) == 2
 
 
 @pytest.mark.parametrize(
