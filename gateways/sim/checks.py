@@ -73,12 +73,9 @@ def refusal(
     situation: Situation,
 ) -> Reason | None:  # fmt: skip
     """Why this request must not leave; None if it may."""
-    if situation.released_seq < seq:
-        return Reason.NOT_RELEASED
-    if epoch != view.epoch:
-        return Reason.STALE_EPOCH
-    if not situation.connected:
-        return Reason.NOT_CONNECTED
+    shut = _shut(seq, epoch, view, situation)
+    if shut is not None:
+        return shut
     if isinstance(m, RoutedCancel):
         # Cancels always go, also while the download runs, and whatever the kill switch says.
         if not situation.logged_on:
@@ -122,12 +119,9 @@ def refusal_of_account(
     m: RoutedCancelAll | RoutedDeadMan, *, seq: int, ts: int, epoch: int, view: OrderView, situation: Situation
 ) -> Reason | None:
     """As `refusal`, for what is about the whole account. It only takes orders away, so it goes whenever a cancel does."""
-    if situation.released_seq < seq:
-        return Reason.NOT_RELEASED
-    if epoch != view.epoch:
-        return Reason.STALE_EPOCH
-    if not situation.connected:
-        return Reason.NOT_CONNECTED
+    shut = _shut(seq, epoch, view, situation)
+    if shut is not None:
+        return shut
     if not situation.logged_on:
         return Reason.GATEWAY_NOT_READY
     if m.account != view.account:
@@ -140,6 +134,17 @@ def refusal_of_account(
     # A sign of life that has lain about for as long as it is good for is none.
     stale = m.action != DeadManAction.DISARM and situation.now_ns - ts >= m.timeout_ns
     return Reason.TOO_OLD_TO_SEND if stale else None
+
+
+def _shut(seq: int, epoch: int, view: OrderView, situation: Situation) -> Reason | None:
+    """Why nothing at all may leave, whatever it is."""
+    if situation.released_seq < seq:
+        return Reason.NOT_RELEASED
+    if epoch != view.epoch:
+        return Reason.STALE_EPOCH
+    if not situation.connected:
+        return Reason.NOT_CONNECTED
+    return None
 
 
 def _risk_pass(m: RoutedOrder | RoutedReplace, *, seq: int, ts: int, epoch: int, view: OrderView) -> Reason | None:
