@@ -22,7 +22,7 @@ from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import QUOTE_NUMBERS
 from journal.messages.ranges import Ranges, add, contains, reach
 from journal.messages.rights import Rights
-from journal.messages.tables import Fixed, Table, digest_of, look
+from journal.messages.tables import Fixed, Table, digest_of, look, only_looked_at
 from oms.budgets import Pace
 from oms.differences import Reconciling
 from oms.instructions import Instructions
@@ -252,10 +252,8 @@ class Memory(msgspec.Struct, array_like=True):
     def checked(self) -> Iterator[None]:
         """While everything is looked at and nothing changed: assert that the digest, kept up to date, is that of the bytes."""
         assert self.digest() == decode(self.encode()).digest(), "an entry of a table has changed unseen"
-        yield
-        for table in self._tables():
-            if isinstance(table, Table):
-                table.looked()
+        with only_looked_at(self._tables()):
+            yield
 
 
 decode = msgspec.msgpack.Decoder(Memory).decode

@@ -15,7 +15,7 @@ import msgspec
 from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
 from journal.messages.capabilities import Offer
 from journal.messages.ranges import Ranges
-from journal.messages.tables import Fixed, Table, digest_of
+from journal.messages.tables import Fixed, Table, digest_of, only_looked_at
 from riskengine.controlled import Control
 from riskengine.exposure import Book
 from riskengine.family import Families
@@ -305,10 +305,8 @@ class Memory(msgspec.Struct, array_like=True):
     def checked(self) -> Iterator[None]:
         """While everything is looked at and nothing changed: assert that the digest, kept up to date, is that of the bytes."""
         assert self.digest() == decode(self.encode()).digest(), "an entry of a table has changed unseen"
-        yield
-        for table in self._tables():
-            if isinstance(table, Table):
-                table.looked()
+        with only_looked_at(self._tables()):
+            yield
 
 
 decode = msgspec.json.Decoder(Memory).decode

@@ -9,7 +9,8 @@ Nothing is kept for it before the first digest was asked for: who never asks pay
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -191,6 +192,15 @@ class Table(dict[K, V]):
         raise NotImplementedError
 
     popitem = update = clear = __ior__ = setdefault
+
+
+@contextmanager
+def only_looked_at(tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> Iterator[None]:
+    """Whatever is asked for in the block, nothing is changed."""
+    yield
+    for table in tables:
+        if isinstance(table, Table):
+            table.looked()
 
 
 def digest_of(rest: bytes, tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> bytes:
