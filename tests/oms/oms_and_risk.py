@@ -23,6 +23,7 @@ from oms_recorder import (
 from journal.messages import (
     NULL,
     AccountDefined,
+    CancelAll,
     CurrencyDefined,
     Decision,
     DestinationDefined,
@@ -39,6 +40,7 @@ from journal.messages import (
     RoutedOrder,
     RoutedQuote,
     RoutedReplace,
+    ScopeType,
     Side,
     SourceDefined,
     SourceRole,
@@ -222,6 +224,19 @@ class Desk(Recorder):
         return held.reserved_qty if held is not None else 0
 
 
+def work(desk: Desk, **terms: Any) -> int:
+    """A limit order that the venue works."""
+    order_id = desk.ask(OrdType.LIMIT, **({"price_px": 4900} | terms))
+    desk.ack(order_id)
+    return order_id
+
+
+def sweep(desk: Desk, by: int = STRATEGY, **fields: int) -> None:
+    """Ask for the end of everything, or of what `fields` name."""
+    desk.frame(CancelAll(**({"scope_type": ScopeType.GLOBAL, "request": 5} | fields)), by)
+
+
 __all__ = [
     "ACCOUNT", "GATEWAY", "INSTRUMENT", "NULL", "OMS", "OPERATOR", "OTHER", "RISK", "SECOND", "STRATEGY", "VENUE", "Desk",
+    "sweep", "work",
 ]  # fmt: skip

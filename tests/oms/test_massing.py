@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from oms_and_risk import ACCOUNT, GATEWAY, INSTRUMENT, OPERATOR, OTHER, STRATEGY, VENUE, Desk
+from oms_and_risk import ACCOUNT, GATEWAY, INSTRUMENT, OPERATOR, OTHER, STRATEGY, VENUE, Desk, sweep, work
 
 from journal.messages import (
-    CancelAll,
     CancelAllReport,
     CancelOrder,
     CxlRejResponseTo,
@@ -39,16 +36,6 @@ def desk() -> Desk:
     d.ready()
     d.touch(4995, 5005)
     return d
-
-
-def work(desk: Desk, **terms: Any) -> int:
-    order_id = desk.ask(OrdType.LIMIT, **({"price_px": 4900} | terms))
-    desk.ack(order_id)
-    return order_id
-
-
-def sweep(desk: Desk, by: int = STRATEGY, **fields: int) -> None:
-    desk.frame(CancelAll(**({"scope_type": ScopeType.GLOBAL, "request": 5} | fields)), by)
 
 
 def numbers(desk: Desk) -> list[tuple[int, int, int, int, int]]:

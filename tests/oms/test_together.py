@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from oms_and_risk import ACCOUNT, GATEWAY, INSTRUMENT, OPERATOR, OTHER, SECOND, STRATEGY, VENUE, Desk
+from oms_and_risk import ACCOUNT, GATEWAY, INSTRUMENT, OPERATOR, OTHER, SECOND, STRATEGY, VENUE, Desk, sweep, work
 
 from journal.messages import (
-    CancelAll,
     CancelAllReport,
     CancelOrder,
     CxlRejResponseTo,
@@ -47,16 +46,6 @@ def venue(supports: int) -> Desk:
     d.ready(supports=supports)
     d.touch(4995, 5005)
     return d
-
-
-def work(desk: Desk, **terms: Any) -> int:
-    order_id = desk.ask(OrdType.LIMIT, **({"price_px": 4900} | terms))
-    desk.ack(order_id)
-    return order_id
-
-
-def sweep(desk: Desk, by: int = STRATEGY, **fields: int) -> None:
-    desk.frame(CancelAll(**({"scope_type": ScopeType.GLOBAL, "request": 5} | fields)), by)
 
 
 def singles(desk: Desk) -> list[int]:
