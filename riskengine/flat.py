@@ -1,4 +1,4 @@
-"""A plan of checks as plain numbers: what the kernel (apps/kernel/python/decide.c) reads of it."""
+"""A plan of checks as plain numbers: what the kernel (apps/kernel/python/judge.c) reads of it."""
 
 from __future__ import annotations
 
