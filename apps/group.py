@@ -355,9 +355,12 @@ class Group:
     def follow(self, reader: JournalReader, max_frames: int, spin_ns: int, *, yields: bool = False) -> bool:
         """Wait at the tail of the stream for up to `spin_ns`, and step through what comes. False: nothing came."""
         at = reader.tail(max_frames) if self._runner and self.before_handler is None else None
-        if at is not None and self._runner.follow(reader.buffer, *at, max_frames, spin_ns, yields, DIGEST_EVERY):
-            return True
-        # Without the accelerator; or it has waited, and this is the tail or the segment's end.
+        if at is not None:
+            if self._runner.follow(reader.buffer, *at, max_frames, spin_ns, yields, DIGEST_EVERY):
+                return True
+            if reader.is_at_tail:
+                return False
+        # Without the accelerator, or another segment begins.
         refs = reader.at_tail(max_frames, spin_ns if at is None else 0, yields=yields)
         if refs is None:
             return False
