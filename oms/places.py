@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from journal.messages.capabilities import Offer
 from journal.messages.keeping import Keep, Line
+from journal.messages.tables import Fixed, Table
 from oms.budgets import Pace
 from oms.differences import Compared, Reconciling, Settings
 from oms.instructions import Instructions
@@ -16,4 +17,5 @@ CLASSES: dict[str, type] = {
     "Oms": Memory, "Order": Order, "Route": Route, "Gate": Gate, "Instructions": Instructions, "Pace": Pace, "Ways": Ways,
     "Venues": Venues, "Offer": Offer, "Line": Line, "Keep": Keep,
     "Reconciling": Reconciling, "Compare": Settings, "Compared": Compared,
+    "Table": Table, "Fixed": Fixed,
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from journal.messages import NULL
 from journal.messages.capabilities import Offer
+from journal.messages.tables import Fixed, Table
 from riskengine.checks import Check, Plan
 from riskengine.codes import RiskCheck
 from riskengine.controlled import Beat, Control, Rules
@@ -28,6 +29,7 @@ CLASSES = {
     cls.__name__: cls
     for cls in (
         Memory, Book, Control, Rules, Beat, Usage, Seen, Touch, Instrument, Offer, Held, Sums, Cell, Area, View,
+        Table, Fixed,
     )
 }  # fmt: skip
 """Whose objects it reads."""

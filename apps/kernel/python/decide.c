@@ -18,6 +18,7 @@ typedef struct {
     PyObject *flat, *decoder, *message;
     PyTypeObject *decision;
     struct plan *plans[PLANS_KEPT];
+    struct mould held;
 } Decisions;
 
 static PyObject *name_of_memory, *name_of_view; /* interned */
@@ -65,33 +66,34 @@ static bool say(Decisions *d, const struct turn *t, const struct ask *a, const s
 
 /* ---- what passes is reserved */
 
-static PyObject *held_names;
-
 /* The Held of an order, booked. */
-static PyObject *held_of(const struct ask *a, PyObject *order_id, PyObject *px, const struct amounts *more) {
+static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *order_id, PyObject *px, const struct amounts *more) {
     const struct lockstep_new_order *m = &a->m;
-    PyObject *none = PyLong_FromLongLong(NO_VALUE);
-    PyObject *of[] = {Py_NewRef(order_id), Py_NewRef(a->plan->account), PyLong_FromUnsignedLong(m->strategy), PyLong_FromUnsignedLong(m->user),
-                      Py_NewRef(a->plan->key), PyLong_FromLong(m->side), PyLong_FromLong(m->ord_type), Py_NewRef(more->qty), Py_NewRef(px),
-                      Py_XNewRef(none), Py_XNewRef(none), PyLong_FromLong(0),
-                      /* by name */ Py_NewRef(px), PyLong_FromUnsignedLong(m->exec_inst), PyLong_FromLong(m->quantity_type),
-                      Py_NewRef(more->qty), Py_NewRef(more->value)};
-    enum { ALL = sizeof of / sizeof *of, BY_NAME = 5 };
-    bool good = none != NULL;
-    for (int i = 0; i < ALL; i++) good = good && of[i] != NULL;
-    PyObject *held = good ? PyObject_Vectorcall((PyObject *)lockstep_classes[CLASS_Held], of, ALL - BY_NAME, held_names) : NULL;
-    for (int i = 0; i < ALL; i++) Py_XDECREF(of[i]);
-    Py_XDECREF(none);
-    return held;
+    PyObject *held = lockstep_cast(&d->held);
+    if (held == NULL) return NULL;
+    Py_SETREF(HELD(held, Held, order_id), Py_NewRef(order_id));
+    Py_SETREF(HELD(held, Held, account), Py_NewRef(a->plan->account));
+    Py_SETREF(HELD(held, Held, instrument), Py_NewRef(a->plan->key));
+    Py_SETREF(HELD(held, Held, price_px), Py_NewRef(px));
+    Py_SETREF(HELD(held, Held, value_px), Py_NewRef(px));
+    Py_SETREF(HELD(held, Held, order_qty), Py_NewRef(more->qty));
+    Py_SETREF(HELD(held, Held, booked_qty), Py_NewRef(more->qty));
+    Py_SETREF(HELD(held, Held, booked_value), Py_NewRef(more->value));
+    if (put_unsigned(&HELD(held, Held, strategy), m->strategy) && put_unsigned(&HELD(held, Held, user), m->user) &&
+        put_unsigned(&HELD(held, Held, side), m->side) && put_unsigned(&HELD(held, Held, ord_type), m->ord_type) &&
+        put_unsigned(&HELD(held, Held, exec_inst), m->exec_inst) && put_unsigned(&HELD(held, Held, quantity_type), m->quantity_type))
+        return held;
+    Py_DECREF(held);
+    return NULL;
 }
 
 /* View.hold */
-static bool hold(const struct ask *a) {
+static bool hold(const Decisions *d, const struct ask *a) {
     struct plan *p = a->plan;
     PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->m.price_px);
     struct amounts more = {.orders = PyLong_FromLong(1), .qty = PyLong_FromLongLong(a->m.order_qty)};
     more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
-    PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(a, order_id, px, &more) : NULL;
+    PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(d, a, order_id, px, &more) : NULL;
     const bool good = held != NULL && lockstep_put(HELD(a->book, Book, orders), order_id, held) &&
                       PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 &&
                       lockstep_touch(HELD(a->book, Book, cells), p->cell_key) && book_at(p->home, a->m.side == LOCKSTEP_SIDE_BUY, &more);
@@ -136,7 +138,7 @@ static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
     Py_XDECREF(order_id);
     if (known != 0) return LEFT;
     Py_INCREF(range);
-    const bool good = say(d, t, a, &v) && use_number(a, range) && hold(a) && count_message(a);
+    const bool good = say(d, t, a, &v) && use_number(a, range) && hold(d, a) && count_message(a);
     Py_DECREF(range);
     return good ? HANDLED : FAILED;
 }
@@ -169,9 +171,6 @@ static PyObject *decisions_new(PyTypeObject *type, PyObject *args, PyObject *key
     if (name_of_memory == NULL && ((name_of_memory = PyUnicode_InternFromString("memory")) == NULL ||
                                    (name_of_view = PyUnicode_InternFromString("view")) == NULL))
         return NULL;
-    if (held_names == NULL &&
-        (held_names = Py_BuildValue("(sssss)", "value_px", "exec_inst", "quantity_type", "booked_qty", "booked_value")) == NULL)
-        return NULL;
     if (!lockstep_learn_places(classes)) return NULL;
     PyObject *decoder = PyObject_GetAttrString(decision, "decode");
     if (decoder == NULL || !Py_IS_TYPE(decoder, lockstep_messages->decoder)) {
@@ -189,7 +188,10 @@ static PyObject *decisions_new(PyTypeObject *type, PyObject *args, PyObject *key
     d->flat = Py_NewRef(flat);
     d->decoder = decoder;
     d->decision = (PyTypeObject *)Py_NewRef(decision);
-    return (PyObject *)d;
+    enum { REQUIRED = 8 }; /* of Held */
+    if (lockstep_mould_of(&d->held, lockstep_classes[CLASS_Held], REQUIRED)) return (PyObject *)d;
+    Py_DECREF(d);
+    return NULL;
 }
 
 static int traverse(PyObject *self, visitproc visit, void *arg) {
@@ -225,6 +227,7 @@ static void dealloc(PyObject *self) {
     Py_CLEAR(d->decoder);
     Py_CLEAR(d->message);
     Py_CLEAR(d->decision);
+    lockstep_break(&d->held);
     Py_TYPE(self)->tp_free(self);
 }
 

@@ -16,14 +16,21 @@ struct saying {
     PyTypeObject *cls;
     PyObject *decoder, *message;
 };
+struct gate_name {
+    uint64_t venue, account;
+    PyObject *name;
+};
+enum { GATES_KEPT = 64 };
 typedef struct {
     Native native; /* of an OrderManager */
     struct saying routed, report;
     PyObject *trade; /* oms.differences.Trade */
+    struct mould order;
+    struct gate_name gates[GATES_KEPT];
     int64_t timeout_ns, at_hand_ns; /* until a request ought to be answered; until what closed is archived */
 } Orders;
 
-static PyObject *name_of_memory, *name_of_synthetic, *name_of_tidy, *name_of_add;
+static PyObject *name_of_memory, *name_of_synthetic, *name_of_tidy;
 
 /* One frame, and whom it is about. */
 struct at {
@@ -219,22 +226,20 @@ static bool tidy(const struct at *a) {
 }
 
 static bool keep(const struct at *a, const struct lockstep_new_order *m, PyObject *venue) {
-    PyObject *none = PyLong_FromLongLong(NO_VALUE), *zero = PyLong_FromLong(0);
-    PyObject *of[] = {Py_NewRef(a->order_id), PyLong_FromLong(a->t->ref->source), PyLong_FromUnsignedLong(m->account),
-                      PyLong_FromUnsignedLong(m->instrument), PyLong_FromLongLong(m->order_qty), PyLong_FromLong(m->side),
-                      PyLong_FromUnsignedLong(m->strategy), PyLong_FromUnsignedLong(m->user), Py_XNewRef(zero), PyLong_FromLong(m->ord_type),
-                      PyLong_FromLong(m->tif), PyLong_FromUnsignedLong(m->exec_inst), PyLong_FromLongLong(m->price_px), Py_XNewRef(none),
-                      Py_XNewRef(none), Py_XNewRef(zero), Py_NewRef(venue), Py_XNewRef(zero), PyLong_FromUnsignedLongLong(a->t->ref->seq),
-                      PyBytes_FromStringAndSize((const char *)m, sizeof *m)};
-    enum { ALL = sizeof of / sizeof *of };
-    bool good = true;
-    for (int i = 0; i < ALL; i++) good = good && of[i] != NULL;
-    PyObject *order = good ? PyObject_Vectorcall((PyObject *)lockstep_classes[CLASS_Order], of, ALL, NULL) : NULL;
-    for (int i = 0; i < ALL; i++) Py_XDECREF(of[i]);
-    Py_XDECREF(none);
-    Py_XDECREF(zero);
-    good = order != NULL && lockstep_put(HELD(a->memory, Oms, orders), a->order_id, order);
-    Py_XDECREF(order);
+    PyObject *o = lockstep_cast(&a->o->order);
+    if (o == NULL) return false;
+    Py_SETREF(HELD(o, Order, order_id), Py_NewRef(a->order_id));
+    Py_SETREF(HELD(o, Order, venue), Py_NewRef(venue));
+    PyObject *body = PyBytes_FromStringAndSize((const char *)m, sizeof *m);
+    if (body != NULL) Py_SETREF(HELD(o, Order, asked), body);
+    const bool good = body != NULL && put_unsigned(&HELD(o, Order, source), a->t->ref->source) && put_unsigned(&HELD(o, Order, account), m->account) &&
+                      put_unsigned(&HELD(o, Order, instrument), m->instrument) && put_signed(&HELD(o, Order, order_qty), m->order_qty) &&
+                      put_unsigned(&HELD(o, Order, side), m->side) && put_unsigned(&HELD(o, Order, strategy), m->strategy) &&
+                      put_unsigned(&HELD(o, Order, user), m->user) && put_unsigned(&HELD(o, Order, ord_type), m->ord_type) &&
+                      put_unsigned(&HELD(o, Order, tif), m->tif) && put_unsigned(&HELD(o, Order, exec_inst), m->exec_inst) &&
+                      put_signed(&HELD(o, Order, price_px), m->price_px) && put_unsigned(&HELD(o, Order, request_seq), a->t->ref->seq) &&
+                      lockstep_put(HELD(a->memory, Oms, orders), a->order_id, o);
+    Py_DECREF(o);
     return good;
 }
 
@@ -282,14 +287,24 @@ static PyObject *way(const struct at *a, const struct lockstep_new_order *m, uin
     return best;
 }
 
+/* How the gate of a venue's account is called; borrowed. NULL: an error is set. */
+static PyObject *name_of_gate(Orders *o, uint64_t venue, uint64_t account) {
+    struct gate_name *g = &o->gates[(venue * 31 + account) % GATES_KEPT];
+    if (g->name == NULL || g->venue != venue || g->account != account) {
+        PyObject *name = PyUnicode_FromFormat("%llu/%llu", (unsigned long long)venue, (unsigned long long)account);
+        if (name == NULL) return NULL;
+        Py_XSETREF(g->name, name);
+        g->venue = venue, g->account = account;
+    }
+    return g->name;
+}
+
 /* Routing.shut and Ways.shut */
-static bool is_open(const struct at *a) {
-    PyObject *venue = HELD(a->order, Order, venue), *venues = HELD(a->ways, Ways, venues);
-    PyObject *key = PyUnicode_FromFormat("%S/%S", venue, HELD(a->order, Order, account));
+static bool is_open(const struct at *a, uint64_t venue, uint64_t account) {
+    PyObject *venues = HELD(a->ways, Ways, venues), *key = name_of_gate(a->o, venue, account);
     PyObject *gate = key != NULL ? entry_of(HELD(a->memory, Oms, gates), key) : NULL;
-    Py_XDECREF(key);
     return IS_A(gate, Gate) && reads(HELD(gate, Gate, phase), LOCKSTEP_GATEWAY_PHASE_READY) && IS_A(venues, Venues) &&
-           absent(HELD(venues, Venues, states), venue) && empty_dict(HELD(a->memory, Oms, overfilled));
+           absent(HELD(venues, Venues, states), HELD(a->order, Order, venue)) && empty_dict(HELD(a->memory, Oms, overfilled));
 }
 
 static bool say_routed(const struct at *a, const struct lockstep_new_order *m, uint64_t hash, uint16_t destination) {
@@ -320,12 +335,12 @@ static enum handled on_risk_decision(struct at *a) {
     PyObject *o = a->order, *asked = HELD(o, Order, asked), *pace = HELD(a->memory, Oms, pace);
     if (!reads(HELD(o, Order, base), LOCKSTEP_ORD_STATUS_RECEIVED) || !reads(HELD(o, Order, request_seq), d.request_seq) ||
         !is_zero(HELD(o, Order, cum_qty)) || !PyBytes_CheckExact(asked) || PyBytes_GET_SIZE(asked) != sizeof m || !IS_A(pace, Pace) ||
-        !empty_list(HELD(pace, Pace, rules)) || !is_open(a))
+        !empty_list(HELD(pace, Pace, rules)))
         return LEFT;
     memcpy(&m, PyBytes_AS_STRING(asked), sizeof m);
     uint64_t venue, destination;
     if (!is_plain_limit(&m) || plain_hash(&m) != d.content_hash || !whole_unsigned(HELD(o, Order, venue), &venue) ||
-        !is_free(a, m.account))
+        !is_open(a, venue, m.account) || !is_free(a, m.account))
         return LEFT;
     PyObject *route = way(a, &m, venue);
     if (route == NULL || !whole_unsigned(HELD(route, Route, destination), &destination)) return LEFT;
@@ -421,12 +436,26 @@ static bool add_fill(PyObject *o, PyObject *trade, const struct lockstep_venue_f
            put_signed(&HELD(o, Order, notional_low), (int64_t)(notional & (((wide)1 << NOTIONAL_WORD) - 1)));
 }
 
+/* Line.add */
+static bool join(PyObject *line, int64_t now, PyObject *order_id) {
+    PyObject *when = IS_A(line, Line) ? PyLong_FromLongLong(now) : NULL, *row = when != NULL ? PyTuple_Pack(2, when, order_id) : NULL;
+    uint64_t number;
+    bool good = false;
+    if (row != NULL && whole_unsigned(HELD(line, Line, next), &number)) {
+        PyObject *key = PyLong_FromUnsignedLongLong(number); /* a new one: the slot's changes in place */
+        good = key != NULL && lockstep_add(HELD(line, Line, waiting), key, row) && put_unsigned(&HELD(line, Line, next), number + 1);
+        Py_XDECREF(key);
+    } else if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "a line that is none");
+    Py_XDECREF(row);
+    Py_XDECREF(when);
+    return good;
+}
+
 /* Core._close of one that is filled. */
 static bool fill_up(const struct at *a) {
-    PyObject *now = PyLong_FromLongLong(a->t->ref->ts), *line = HELD(a->memory, Oms, closed);
-    const bool good = now != NULL && line != NULL && call2(line, name_of_add, now, a->order_id);
-    Py_XDECREF(now);
-    return good && put_unsigned(&HELD(a->order, Order, base), LOCKSTEP_ORD_STATUS_FILLED) && put_empty_bytes(&HELD(a->order, Order, asked));
+    return join(HELD(a->memory, Oms, closed), a->t->ref->ts, a->order_id) &&
+           put_unsigned(&HELD(a->order, Order, base), LOCKSTEP_ORD_STATUS_FILLED) && put_empty_bytes(&HELD(a->order, Order, asked));
 }
 
 /* A fill that fits, of which nothing was heard before. */
@@ -483,6 +512,14 @@ static bool note(const struct at *a, const struct lockstep_venue_fill *m, PyObje
     return result != NULL;
 }
 
+/* str(n) */
+static PyObject *decimal(uint64_t n) {
+    char digits[20], *at = digits + sizeof digits;
+    do *--at = (char)('0' + n % 10);
+    while (n /= 10);
+    return PyUnicode_FromStringAndSize(at, digits + sizeof digits - at);
+}
+
 static enum handled on_venue_fill(struct at *a) {
     struct lockstep_venue_fill m;
     const uint8_t *ref, *trade_ref;
@@ -493,7 +530,7 @@ static enum handled on_venue_fill(struct at *a) {
         (!m.trade_no && !m.venue_trade_ref.len))
         return LEFT;
     if (!m.order_id || !is_news(a, m.account) || !find(a, m.order_id) || !is_calm(a) || !stands_alone(a)) return LEFT;
-    PyObject *trade = m.trade_no ? PyUnicode_FromFormat("%llu", (unsigned long long)m.trade_no)
+    PyObject *trade = m.trade_no ? decimal(m.trade_no)
                                  : PyUnicode_FromStringAndSize((const char *)trade_ref, m.venue_trade_ref.len);
     /* What the report names is the venue's text, or its number. */
     Py_ssize_t size = m.venue_trade_ref.len;
@@ -551,7 +588,7 @@ static bool learn_names(void) {
     struct {
         PyObject **name;
         const char *text;
-    } names[] = {{&name_of_memory, "memory"}, {&name_of_synthetic, "synthetic"}, {&name_of_tidy, "tidy"}, {&name_of_add, "add"}};
+    } names[] = {{&name_of_memory, "memory"}, {&name_of_synthetic, "synthetic"}, {&name_of_tidy, "tidy"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (*names[i].name == NULL && (*names[i].name = PyUnicode_InternFromString(names[i].text)) == NULL) return false;
     return true;
@@ -576,7 +613,9 @@ static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     o->native.of = Py_NewRef(machine);
     o->trade = Py_NewRef(trade);
     o->timeout_ns = timeout_ns, o->at_hand_ns = at_hand_ns;
-    if (learn_saying(routed, &o->routed) && learn_saying(report, &o->report)) return (PyObject *)o;
+    enum { REQUIRED = 5 }; /* of Order */
+    if (learn_saying(routed, &o->routed) && learn_saying(report, &o->report) && lockstep_mould_of(&o->order, lockstep_classes[CLASS_Order], REQUIRED))
+        return (PyObject *)o;
     Py_DECREF(o);
     return NULL;
 }
@@ -586,6 +625,8 @@ static void dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_CLEAR(o->native.of);
     Py_CLEAR(o->trade);
+    lockstep_break(&o->order);
+    for (int i = 0; i < GATES_KEPT; i++) Py_CLEAR(o->gates[i].name);
     struct saying *const both[] = {&o->routed, &o->report};
     for (int i = 0; i < 2; i++) {
         Py_CLEAR(both[i]->cls);

@@ -31,26 +31,31 @@ bool lockstep_learn_places(PyObject *classes) {
 }
 
 enum { TRACKED_MAX = 1 << 18 }; /* as of the tables */
-static PyObject *name_of_asked, *name_of_touch;
+
+/* Table.touch */
+static bool touch(PyObject *table, PyObject *key) {
+    PyObject *asked = HELD(table, Table, _asked);
+    if (asked == Py_None) return true;
+    if (asked != NULL && PyDict_CheckExact(asked) && PyDict_GET_SIZE(asked) < TRACKED_MAX) return PyDict_SetItem(asked, key, Py_None) == 0;
+    PyObject *result = PyObject_CallMethod(table, "touch", "O", key);
+    Py_XDECREF(result);
+    return result != NULL;
+}
 
 bool lockstep_touch(PyObject *dict, PyObject *key) {
+    if (IS_A(dict, Table)) return touch(dict, key);
     if (PyDict_CheckExact(dict)) return true;
-    if (name_of_touch == NULL && ((name_of_asked = PyUnicode_InternFromString("_asked")) == NULL ||
-                                  (name_of_touch = PyUnicode_InternFromString("touch")) == NULL))
-        return false;
-    PyObject *asked = PyObject_GetAttr(dict, name_of_asked);
-    if (asked == NULL) return false;
-    bool good = true;
-    if (PyDict_CheckExact(asked) && PyDict_GET_SIZE(asked) < TRACKED_MAX) good = PyDict_SetItem(asked, key, Py_None) == 0;
-    else if (asked != Py_None) {
-        PyObject *result = PyObject_CallMethodOneArg(dict, name_of_touch, key);
-        good = result != NULL;
-        Py_XDECREF(result);
-    }
-    Py_DECREF(asked);
-    return good;
+    PyErr_Format(PyExc_TypeError, "%R: expected a dict or a table", Py_TYPE(dict));
+    return false;
 }
 
 bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value) { return lockstep_touch(dict, key) && PyDict_SetItem(dict, key, value) == 0; }
 
 bool lockstep_remove(PyObject *dict, PyObject *key) { return lockstep_touch(dict, key) && PyDict_DelItem(dict, key) == 0; }
+
+bool lockstep_add(PyObject *fixed, PyObject *key, PyObject *value) {
+    PyObject *added = IS_A(fixed, Fixed) ? HELD(fixed, Fixed, _added) : NULL;
+    const int there = added != NULL ? PyDict_Contains(fixed, key) : 1;
+    if (there) return there > 0 && PyObject_SetItem(fixed, key, value) == 0;
+    return (added == Py_None || (PyDict_Check(added) && PyDict_SetItem(added, key, Py_None) == 0)) && PyDict_SetItem(fixed, key, value) == 0;
+}

@@ -21,7 +21,7 @@
     X(Instrument, band_up_rate) X(Instrument, band_down_rate)                                                                  \
     X(Sums, position) X(Sums, buying) X(Sums, selling) X(Sums, orders) X(Sums, buying_value) X(Sums, selling_value)            \
     X(Area, orders) X(Area, by_instrument)                                                                                     \
-    X(Held, account) X(Held, strategy) X(Held, user) X(Held, instrument) X(Held, side) X(Held, order_qty) X(Held, price_px)    \
+    X(Held, order_id) X(Held, ord_type) X(Held, account) X(Held, strategy) X(Held, user) X(Held, instrument) X(Held, side) X(Held, order_qty) X(Held, price_px)    \
     X(Held, stop_px) X(Held, cum_qty) X(Held, wishes) X(Held, value_px) X(Held, exec_inst) X(Held, quantity_type)              \
     X(Held, list_id) X(Held, unknown) X(Held, booked_qty) X(Held, booked_value)                                                \
     X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
@@ -42,7 +42,8 @@
     X(Instructions, later) X(Instructions, quote_of) X(Pace, rules) X(Ways, links) X(Ways, venues) X(Venues, states)          \
     X(Reconciling, settings) X(Reconciling, accounts) X(Compare, max_unknown) X(Compared, settled) X(Compared, halted)         \
     X(Compared, open) X(Compared, unknown) X(Compared, download_seq)                                                          \
-    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) /* of either */
+    /* of either */                                                                                                            \
+    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) X(Table, _asked) X(Fixed, _added)
 
 #define LOCKSTEP_PLACE(cls, slot) PLACE_##cls##_##slot,
 enum lockstep_place { LOCKSTEP_RISK_PLACES(LOCKSTEP_PLACE) LOCKSTEP_OMS_PLACES(LOCKSTEP_PLACE) PLACES };
@@ -56,7 +57,7 @@ extern Py_ssize_t lockstep_places[PLACES];
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
     X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
     X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
-    X(Reconciling) X(Compare) X(Compared)
+    X(Reconciling) X(Compare) X(Compared) X(Table) X(Fixed)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
 enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
 #undef LOCKSTEP_CLASS
@@ -91,5 +92,20 @@ static inline PyObject *entry_of(PyObject *dict, PyObject *key) {
 bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value);
 bool lockstep_touch(PyObject *dict, PyObject *key);
 bool lockstep_remove(PyObject *dict, PyObject *key);
+/* The same of a table whose entries do not change. */
+bool lockstep_add(PyObject *fixed, PyObject *key, PyObject *value);
+
+/* How the objects of a class (a msgspec.Struct without __post_init__) begin their life: made once by a call, which costs a
+ * microsecond, and copied from then on. */
+struct mould {
+    PyTypeObject *cls;
+    PyObject *first; /* what is copied, slot by slot */
+    Py_ssize_t n, *slots;
+};
+/* `required`: so many arguments without a default, which are all 0 at first. False: an error is set. */
+bool lockstep_mould_of(struct mould *m, PyTypeObject *cls, Py_ssize_t required);
+/* Another one, with empty dicts and lists of its own. NULL: an error is set. */
+PyObject *lockstep_cast(const struct mould *m);
+void lockstep_break(struct mould *m);
 
 #endif
