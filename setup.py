@@ -39,7 +39,10 @@ def accelerator(name: str, *sources: str) -> Extension:
 setup(
     cffi_modules=[] if only_accelerators else [f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
-        accelerator("journal.kernel._fast", *(f"journal/kernel/{name}.c" for name in ("python/fast", "reader", "follow"))),
+        accelerator(
+            "journal.kernel._fast",
+            *(f"journal/kernel/{name}.c" for name in ("python/fast", "python/tables", "reader", "follow")),
+        ),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
         accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in APPS), "apps/books/kernel/book.c"),
     ],

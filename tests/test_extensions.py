@@ -18,7 +18,12 @@ APPS = (
     "reserve", "timers",
 )  # fmt: skip
 EXTENSIONS = {
-    "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
+    "journal.kernel._fast": [
+        "journal/kernel/python/fast.c",
+        "journal/kernel/python/tables.c",
+        "journal/kernel/reader.c",
+        "journal/kernel/follow.c",
+    ],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
     "apps.kernel._fast": [
         *(f"apps/kernel/python/{name}.c" for name in APPS),
@@ -28,7 +33,7 @@ EXTENSIONS = {
 TESTS = [
     "tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py",
     "tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
-    "tests/apps/test_decisions.py", "tests/apps/test_orders.py",
+    "tests/apps/test_decisions.py", "tests/apps/test_orders.py", "tests/journal/test_tables.py",
 ]  # fmt: skip
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",

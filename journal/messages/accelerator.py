@@ -33,6 +33,9 @@ _fast = extension(_OWN)
 follow: Callable[[int, int, int, int, bool], bytes | None] | None = getattr(_fast, "follow", None)
 """`lockstep_reader_follow` by addresses; the refs of what came (24 bytes each), None when nothing did."""
 
+tables: tuple[Any, Any] | None = (_fast.changed, _fast.moved) if _fast is not None else None
+"""What journal.messages.tables does for each entry."""
+
 
 def use_group(cls: type) -> None:
     """Tell of the class that groups are decoded to."""

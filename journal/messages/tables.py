@@ -9,12 +9,14 @@ Nothing is kept for it before the first digest was asked for: who never asks pay
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, ItemsView, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
+
+from journal.messages import accelerator
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,9 +24,43 @@ Encode = Callable[[Any], bytes]
 
 TRACKED_MAX = 1 << 18
 """So many changes are remembered until a digest is asked for; beyond that the next one is computed anew."""
-_MODULUS = 1 << 256
+HASH_BYTES = 32
+NOTHING = bytes(HASH_BYTES)
+"""The digest of an empty table."""
+_MODULUS = 1 << 8 * HASH_BYTES
 _encode = msgspec.msgpack.Encoder().encode
 _get, _item, _put = dict.get, dict.__getitem__, dict.__setitem__  # without super(), which costs as much again
+
+
+def _hash(encode: Encode, key: Any, value: Any) -> bytes:
+    return blake2b(encode((key, value)), digest_size=HASH_BYTES).digest()
+
+
+def _number(hashed: bytes) -> int:
+    return int.from_bytes(hashed, "little")
+
+
+def _sum(number: int) -> bytes:
+    return (number % _MODULUS).to_bytes(HASH_BYTES, "little")
+
+
+def _changed(before: bytes, table: dict[K, V], keys: Iterable[K], hashes: dict[K, bytes], encode: Encode) -> bytes:
+    """The sum with what the keys have now, noted in `hashes`, instead of what is noted there."""
+    number = _number(before)
+    for key in keys:
+        number -= _number(hashes.pop(key, b""))
+        if key in table:
+            hashes[key] = now = _hash(encode, key, _item(table, key))
+            number += _number(now)
+    return _sum(number)
+
+
+def _moved(before: bytes, rows: Iterable[tuple[K, V]], encode: Encode, sign: int) -> bytes:
+    """The sum with each (key, value) added, or taken away where the sign is -1."""
+    return _sum(_number(before) + sign * sum(_number(_hash(encode, key, value)) for key, value in rows))
+
+
+changed, moved = accelerator.tables or (_changed, _moved)
 
 
 def look(table: dict[K, V]) -> ItemsView[K, V]:
@@ -40,7 +76,7 @@ class Fixed(dict[K, V]):
     def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
         super().__init__(entries)
         self._encode = encode
-        self._sum = 0
+        self._sum = NOTHING
         self._added: dict[K, None] | None = None
         self._removed: list[tuple[K, V]] = []
 
@@ -48,9 +84,6 @@ class Fixed(dict[K, V]):
     def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Fixed[K, V]:
         """The table itself, or one of these entries."""
         return entries if isinstance(entries, cls) else cls(entries, encode)
-
-    def _hash(self, key: K, value: V) -> int:
-        return int.from_bytes(blake2b(self._encode((key, value)), digest_size=32).digest(), "little")
 
     def __setitem__(self, key: K, value: V) -> None:
         self._goes(key)
@@ -78,14 +111,13 @@ class Fixed(dict[K, V]):
         else:
             self._added, self._removed = None, []
 
-    def digest(self) -> int:
+    def digest(self) -> bytes:
         """The sum of all entries' hashes. O(what came and went since the last)."""
         if self._added is None:
-            self._sum = sum(self._hash(k, v) for k, v in look(self)) % _MODULUS
+            self._sum = moved(NOTHING, look(self), self._encode, 1)
         else:
-            came = sum(self._hash(k, self[k]) for k in self._added)
-            went = sum(self._hash(k, v) for k, v in self._removed)
-            self._sum = (self._sum + came - went) % _MODULUS
+            came = moved(self._sum, [(k, _item(self, k)) for k in self._added], self._encode, 1)
+            self._sum = moved(came, self._removed, self._encode, -1)
         self._added, self._removed = {}, []
         return self._sum
 
@@ -104,8 +136,8 @@ class Table(dict[K, V]):
     def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
         super().__init__(entries)
         self._encode = encode
-        self._sum = 0
-        self._hashes: dict[K, int] = {}
+        self._sum = NOTHING
+        self._hashes: dict[K, bytes] = {}
         self._asked: dict[K, None] | None = None
         """Asked for since the last digest; None: everything may have changed."""
 
@@ -113,9 +145,6 @@ class Table(dict[K, V]):
     def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Table[K, V]:
         """The table itself, or one of these entries."""
         return entries if isinstance(entries, cls) else cls(entries, encode)
-
-    def _hash(self, key: K, value: V) -> int:
-        return int.from_bytes(blake2b(self._encode((key, value)), digest_size=32).digest(), "little")
 
     def __getitem__(self, key: K) -> V:
         value = _item(self, key)
@@ -170,20 +199,13 @@ class Table(dict[K, V]):
         if self._asked is not None:
             self._asked = {}
 
-    def digest(self) -> int:
+    def digest(self) -> bytes:
         """The sum of all entries' hashes. O(what was asked for since the last)."""
-        hashes = self._hashes
         if self._asked is None:
-            hashes.update((k, self._hash(k, v)) for k, v in look(self))
-            self._sum = sum(hashes.values()) % _MODULUS
+            self._hashes = {}
+            self._sum = changed(NOTHING, self, self.keys(), self._hashes, self._encode)
         else:
-            total = self._sum
-            for key in self._asked:
-                total -= hashes.pop(key, 0)
-                if key in self:
-                    hashes[key] = new = self._hash(key, _item(self, key))
-                    total += new
-            self._sum = total % _MODULUS
+            self._sum = changed(self._sum, self, self._asked, self._hashes, self._encode)
         self._asked = {}
         return self._sum
 
@@ -207,5 +229,5 @@ def digest_of(rest: bytes, tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]
     """One digest over the canonical bytes of a state without its tables, and these."""
     whole = blake2b(rest, digest_size=32)
     for table in tables:
-        whole.update(len(table).to_bytes(8, "little") + table.digest().to_bytes(32, "little"))
+        whole.update(len(table).to_bytes(8, "little") + table.digest())
     return whole.digest()

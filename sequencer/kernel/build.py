@@ -23,7 +23,7 @@ HEADERS = [
 ]  # fmt: skip
 for header in HEADERS:
     ffibuilder.cdef((ROOT / header).read_text())
-NAMES = ("ring", "relay", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "measure", "blake2b")
+NAMES = ("ring", "relay", "admission", "lane", "loop", "behind", "flow", "flow_sources", "telemetry", "measure")
 SOURCES = [KERNEL / f"{name}.c" for name in NAMES]
 ffibuilder.set_source(
     "sequencer.kernel._sequencer",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "journal/kernel/blake2b.h"
 #include "sequencer/kernel/flow_private.h"
 
 enum {
@@ -230,8 +231,8 @@ int flow_again(struct lockstep_loop *loop, struct lockstep_lane *lane, const str
                  .field = {.at = sizeof said.body, .len = 7}},
         .field = "content",
     };
-    blake2b_256(before, frame.length - 64, said.body.expected_digest);
-    blake2b_256(again, bytes, said.body.got_digest);
+    lockstep_blake2b(before, frame.length - 64, said.body.expected_digest, sizeof said.body.expected_digest);
+    lockstep_blake2b(again, bytes, said.body.got_digest, sizeof said.body.got_digest);
     int result = lane_flush(loop, lane, now);
     if (result == 0) result = loop_append(loop, now, LOCKSTEP_DIVERGENCE, &said, sizeof said);
     return result != 0 ? result : 1;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "journal/kernel/blake2b.h"
 #include "sequencer/kernel/flow_private.h"
 #include "sequencer/kernel/telemetry_private.h"
 
@@ -113,7 +114,7 @@ __attribute__((noinline)) static int refuse(struct lockstep_loop *loop, struct l
     lane->refused_reason = reason;
     /* Hashing must not become a way to stop the others: large content goes without a digest. */
     if (r.length <= DIGEST_BYTES_MAX)
-        blake2b_256(r.body, r.length - 64, lane->refused_digest);
+        lockstep_blake2b(r.body, r.length - 64, lane->refused_digest, sizeof lane->refused_digest);
     else
         memset(lane->refused_digest, 0, 32);
     return result;

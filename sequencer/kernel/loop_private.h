@@ -54,6 +54,4 @@ int lane_flush(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t n
 int64_t lane_take(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64_t bytes, int64_t now);
 void lane_publish(struct lockstep_lane *lane);
 
-void blake2b_256(const uint8_t *data, uint64_t bytes, uint8_t digest[32]);
-
 #endif

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from journal.messages import tables
+from journal.messages import accelerator, tables
 from journal.messages.tables import Fixed, Table, digest_of, look
 
 KEYS = st.integers(0, 9)
@@ -139,3 +139,38 @@ def test_ways_in_that_are_not_watched_are_shut(kind: Callable[..., Any]) -> None
     for way in ("setdefault", "update", "popitem", "clear"):
         with pytest.raises(NotImplementedError):
             getattr(kind({}), way)()
+
+
+@pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
+@given(
+    st.dictionaries(KEYS, st.binary(max_size=300)), st.dictionaries(KEYS, st.binary(min_size=32, max_size=32)), st.sets(KEYS),
+    st.binary(min_size=32, max_size=32), st.sampled_from([1, -1]),
+)  # fmt: skip
+def test_the_kernel_follows_as_python_does(
+    table: dict[int, bytes], hashes: dict[int, bytes], keys: set[int], before: bytes, sign: int
+) -> None:
+    assert accelerator.tables is not None
+    changed, moved = accelerator.tables
+    encode = msgspec.msgpack.encode
+    noted = dict(hashes)
+    assert changed(before, table, keys, hashes, encode) == tables._changed(before, table, keys, noted, encode)
+    assert hashes == noted
+    assert moved(before, table.items(), encode, sign) == tables._moved(before, table.items(), encode, sign)
+
+
+@pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
+def test_the_kernel_says_what_it_cannot_do() -> None:
+    assert accelerator.tables is not None
+    changed, moved = accelerator.tables
+    none = tables.NOTHING
+    for wrong in (b"", "", bytes(31), None):
+        with pytest.raises(TypeError, match="expected 32 bytes"):
+            changed(wrong, {}, [], {}, repr)
+    with pytest.raises(TypeError, match="expected 32 bytes"):
+        changed(none, {1: 1}, [1], {1: b"short"}, msgspec.msgpack.encode)
+    with pytest.raises(TypeError, match="encodes to no bytes"):
+        changed(none, {1: 1}, [1], {}, repr)
+    with pytest.raises(TypeError, match="expected \\(key, value\\)"):
+        moved(none, [1], msgspec.msgpack.encode, 1)
+    with pytest.raises(ZeroDivisionError):
+        moved(none, [(1, 1)], lambda _: 1 // 0, 1)

@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-#include "blake2b.h"
+#include "journal/kernel/blake2b.h"
+
 #include "exact.h"
 #include "places.h"
 
@@ -26,7 +27,7 @@ static inline bool is_plain_limit(const struct lockstep_new_order *m) {
 
 /* journal.messages.content_hash of such an order. */
 static inline uint64_t plain_hash(const struct lockstep_new_order *m) {
-    uint8_t terms[98], *at = terms;
+    uint8_t terms[128], *at = terms; /* 98 at most */
 #define PUT(x) (memcpy(at, &(x), sizeof(x)), at += sizeof(x))
     PUT(m->account), PUT(m->instrument), PUT(m->exec_inst), PUT(m->side), PUT(m->ord_type), PUT(m->tif), PUT(m->trigger);
     PUT(m->order_qty), PUT(m->price_px), PUT(m->stop_px), PUT(m->display_qty), PUT(m->min_qty);
@@ -36,7 +37,9 @@ static inline uint64_t plain_hash(const struct lockstep_new_order *m) {
         PUT(m->trail_offset_exp), PUT(m->peg_offset_exp), PUT(m->leverage_exp);
     }
 #undef PUT
-    return blake2b_64(terms, (size_t)(at - terms));
+    uint64_t hash;
+    lockstep_blake2b(terms, (size_t)(at - terms), &hash, sizeof hash);
+    return hash;
 }
 
 /* Whether journal.messages.capabilities has it sent as it is, by what a venue offers (an Offer). */

@@ -17,6 +17,7 @@
 #include "journal/kernel/follow.h"
 #include "journal/kernel/python/message.h"
 #include "journal/kernel/python/number.h"
+#include "journal/kernel/python/tables.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire is little-endian, and so is this accelerator"
@@ -607,6 +608,8 @@ static PyObject *use_group(PyObject *module, PyObject *cls) {
 }
 
 static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL},
+                                  {"changed", lockstep_table_changed, METH_VARARGS, NULL},
+                                  {"moved", lockstep_table_moved, METH_VARARGS, NULL},
                                   {"use_group", use_group, METH_O, NULL},
                                   {0}};
 static const struct lockstep_message_functions for_others = {
