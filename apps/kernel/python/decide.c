@@ -9,16 +9,9 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 
+#include "decide.h"
 #include "exposure.h"
-#include "judge.h"
 #include "plain.h"
-
-typedef struct {
-    Native native; /* of an engine */
-    PyObject *flat, *decoder, *message;
-    PyTypeObject *decision;
-    struct plan *plans[PLANS_KEPT];
-} Decisions;
 
 static PyObject *name_of_memory, *name_of_view; /* interned */
 
@@ -35,28 +28,24 @@ static PyObject *range_before(const struct ask *a) {
 
 /* ---- the decision */
 
-static bool say(Decisions *d, const struct turn *t, const struct ask *a, const struct verdicts *v) {
+bool lockstep_say_decision(Decisions *d, const struct turn *t, const struct ask *a, const struct verdicts *v, uint64_t hash) {
     struct {
         struct lockstep_risk_decision fixed;
         struct lockstep_check_outcome_entry rows[PLAN_ROWS];
     } body;
     uint64_t generation;
-    int exp;
-    wide reserved = 0;
-    const int known = lockstep_ledger_exp(a, &exp);
-    if (known < 0 || (known && !rescale_up(a->notional, a->notional_exp, exp, &reserved)) ||
-        !whole_unsigned(HELD(a->memory, Memory, generation), &generation)) {
+    if (!whole_unsigned(HELD(a->memory, Memory, generation), &generation)) {
         PyErr_SetString(PyExc_TypeError, "a risk engine whose memory is none");
         return false;
     }
     memset(&body.fixed, 0, sizeof body.fixed);
-    body.fixed.reserved_notional = (lockstep_i128){(uint64_t)reserved, (int64_t)(reserved >> 64)};
+    body.fixed.reserved_notional = (lockstep_i128){(uint64_t)a->reserved, (int64_t)(a->reserved >> 64)};
     body.fixed.order_id = a->m.order_id;
     body.fixed.request_seq = a->seq;
-    body.fixed.content_hash = plain_hash(&a->m);
-    body.fixed.reserved_qty = a->m.order_qty;
+    body.fixed.content_hash = hash;
+    body.fixed.reserved_qty = a->more_qty;
     body.fixed.rules_generation = (uint32_t)generation;
-    body.fixed.request_kind = LOCKSTEP_NEW_ORDER;
+    body.fixed.request_kind = a->replace ? LOCKSTEP_REPLACE_ORDER : LOCKSTEP_NEW_ORDER;
     body.fixed.decision = LOCKSTEP_DECISION_PASS;
     body.fixed.checks = (struct lockstep_group){sizeof body.fixed, (uint16_t)v->n, sizeof *v->row};
     memcpy(body.rows, v->row, (size_t)v->n * sizeof *v->row);
@@ -104,8 +93,7 @@ static bool hold(const struct ask *a) {
     return good;
 }
 
-/* Conduct.count_message */
-static bool count_message(const struct ask *a) {
+bool lockstep_count_message(const struct ask *a) {
     PyObject *sent = HELD(a->memory, Memory, sent), *now = a->plan->rates_n ? PyLong_FromLongLong(a->now) : NULL;
     bool good = a->plan->rates_n == 0 || (now != NULL && sent != NULL && PyDict_CheckExact(sent));
     for (Py_ssize_t i = 0; good && i < a->plan->rates_n; i++) {
@@ -136,29 +124,37 @@ static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
     Py_XDECREF(order_id);
     if (known != 0) return LEFT;
     Py_INCREF(range);
-    const bool good = say(d, t, a, &v) && use_number(a, range) && hold(a) && count_message(a);
+    const bool good = lockstep_say_decision(d, t, a, &v, plain_hash(&a->m)) && use_number(a, range) && hold(a) && lockstep_count_message(a);
     Py_DECREF(range);
     return good ? HANDLED : FAILED;
+}
+
+bool lockstep_attend(const Decisions *d, struct ask *a) {
+    if (d->native.of == NULL) return false;
+    a->memory = PyObject_GetAttr(d->native.of, name_of_memory);
+    a->view = a->memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
+    return IS_A(a->memory, Memory) && IS_A(a->view, View);
+}
+
+enum handled lockstep_dismiss(struct ask *a, enum handled done) {
+    Py_XDECREF(a->view);
+    Py_XDECREF(a->memory);
+    return PyErr_Occurred() ? FAILED : done;
 }
 
 static enum handled on_new_order(PyObject *self, const struct turn *t) {
     Decisions *d = (Decisions *)self;
     struct ask a = {.now = t->ref->ts, .seq = t->ref->seq};
     memcpy(&a.m, t->bytes->at + t->body, sizeof a.m);
-    if (d->native.of == NULL || !is_plain_limit(&a.m) || a.m.order_id == 0 ||
-        a.m.order_id >> OWN_NUMBER_BITS != t->ref->source)
-        return LEFT;
-    a.memory = PyObject_GetAttr(d->native.of, name_of_memory);
-    a.view = a.memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
+    a.more_qty = a.m.order_qty;
+    if (!is_plain_limit(&a.m) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
     enum handled done = LEFT;
-    if (IS_A(a.memory, Memory) && IS_A(a.view, View)) {
+    if (lockstep_attend(d, &a)) {
         const struct plan_owner owner = {a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source, a.m.side};
         a.plan = lockstep_plan_of(d->plans, a.view, d->flat, &owner);
         if (a.plan != NULL) done = decide(d, t, &a);
     }
-    Py_XDECREF(a.view);
-    Py_XDECREF(a.memory);
-    return PyErr_Occurred() ? FAILED : done;
+    return lockstep_dismiss(&a, done);
 }
 
 /* Decisions(engine, {name: class}, flat, RiskDecision): `flat` is riskengine.flat.flat. */

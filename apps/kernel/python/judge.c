@@ -1,5 +1,5 @@
-/* The checks of riskengine.checks for a plain order in a world without kills, bans and restricted states: their rows, where all of
- * them plainly pass. They change nothing. */
+/* The checks of riskengine.checks for a plain order, new or replaced, in a world without kills, bans and restricted states: their
+ * rows, where all of them plainly pass. They change nothing. */
 #include "layout.h"
 
 #include "journal/kernel/messages.h"
@@ -27,13 +27,21 @@ static bool value_of(struct ask *a) {
     return !__builtin_mul_overflow(a->value, (wide)i->multiplier, &a->notional);
 }
 
-int lockstep_ledger_exp(const struct ask *a, int *exp) {
+/* The exponent that amounts of its currency are booked with: 1, 0 where nobody has said, -1 where it cannot be read. */
+static int ledger_exp(const struct ask *a, int *exp) {
     PyObject *found = entry_of(HELD(a->memory, Memory, ledger_exp), a->plan->quote);
     int64_t x;
     if (found == NULL) return PyErr_Occurred() ? -1 : 0;
     if (!whole(found, &x)) return -1;
     *exp = (int)x;
     return 1;
+}
+
+static bool reserved_of(struct ask *a) {
+    int exp;
+    const int known = ledger_exp(a, &exp);
+    const wide more = (wide)a->more_qty * a->m.price_px * a->plan->of.multiplier; /* at most `notional` */
+    return known == 0 || (known > 0 && rescale_up(more, a->notional_exp, exp, &a->reserved));
 }
 
 /* ---- the checks: each adds its row, if it has one; false: it does not plainly pass */
@@ -111,6 +119,7 @@ static bool tradable(const struct ask *a, struct verdicts *v) {
 
 /* What journal.messages.capabilities says of it: sent as it is. Listed where the venue says what it offers. */
 static bool capable(const struct ask *a, struct verdicts *v) {
+    if (a->replace) return true;
     PyObject *offer = entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
     if (offer == NULL) return !PyErr_Occurred();
     enum { NATIVELY = 1 }; /* Handling */
@@ -153,7 +162,7 @@ static bool notional_limits(const struct ask *a, struct verdicts *v) {
     if (!i->has_min_notional && !i->has_max_notional) return true;
     int exp;
     wide up, down;
-    if (lockstep_ledger_exp(a, &exp) <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
+    if (ledger_exp(a, &exp) <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
         return false;
     if ((i->has_min_notional && down < i->min_notional) || (i->has_max_notional && up > i->max_notional)) return false;
     return passed(v, LOCKSTEP_RISK_CHECK_NOTIONAL_LIMITS, up, i->has_max_notional ? i->max_notional : i->min_notional, (uint64_t)i->seq, exp);
@@ -193,7 +202,7 @@ static bool collar(const struct ask *a, struct verdicts *v, const struct plan_ro
 static bool order_notional(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
     int exp;
     wide booked, value;
-    const int known = lockstep_ledger_exp(a, &exp);
+    const int known = ledger_exp(a, &exp);
     if (known < 0 || (known && (!rescale_up(a->notional, a->notional_exp, exp, &booked) || booked >= MANTISSA_MAX))) return false;
     if (!r->limited) return not_applicable(v, r->check);
     return (r->currency == 0 || r->currency == a->plan->of.quote_currency) && rescale_up(a->notional, a->notional_exp, r->exp, &value) &&
@@ -217,6 +226,7 @@ static bool look_at_area(const struct ask *a, struct plan_row *r) {
 static PyObject *kind_of_scope(long kind) { return PyLong_FromLong(kind); } /* a small number: the interpreter's own */
 
 static bool working(const struct ask *a, struct verdicts *v, struct plan_row *r) {
+    if (a->replace) return not_applicable(v, r->check);
     int64_t orders;
     if (a->plan->of.max_orders) {
         PyObject *kind = kind_of_scope(LOCKSTEP_SCOPE_TYPE_ACCOUNT_INSTRUMENT);
@@ -246,11 +256,13 @@ static bool position(const struct ask *a, struct verdicts *v, struct plan_row *r
     if (sums != NULL && (!whole(HELD(sums, Sums, position), &held) ||
                          !whole(buys ? HELD(sums, Sums, buying) : HELD(sums, Sums, selling), &open)))
         return false;
-    const wide exposure = (wide)a->m.order_qty + (buys ? (wide)held : -(wide)held) + open;
+    const wide exposure = (wide)a->more_qty + (buys ? (wide)held : -(wide)held) + open;
     if (exposure >= MANTISSA_MAX) return false;
     if (!r->limited) return not_applicable(v, r->check);
     wide value;
-    return rescale_up(exposure, a->plan->of.qty_exp, r->exp, &value) && against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
+    if (!rescale_up(exposure, a->plan->of.qty_exp, r->exp, &value)) return false;
+    if (a->more_qty == 0) return passed(v, r->check, value, r->hard, (uint64_t)r->seq, r->exp); /* above it, too */
+    return against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
 }
 
 bool lockstep_not_after(PyObject *times, int64_t at, Py_ssize_t *n) {
@@ -322,7 +334,7 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 }
 
 bool lockstep_passes(struct ask *a, struct verdicts *v) {
-    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !value_of(a)) return false;
+    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !value_of(a) || !reserved_of(a)) return false;
     a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
     if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
     for (Py_ssize_t i = 0; i < a->plan->n; i++)
