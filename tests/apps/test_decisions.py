@@ -594,6 +594,19 @@ def test_changes_of_plain_orders_are_decided_and_followed_in_c() -> None:
     assert [m.decision for m in decisions] == [Decision.PASS] * 5
 
 
+def test_what_is_sent_otherwise_is_decided_as_it_is_sent() -> None:
+    """Also where nobody checks what the venue offers: the pass is for what leaves, here a DAY order sent as GTC."""
+    hashes = []
+    for app in (RiskApp, InPython):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
+            day.play((2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)))
+            day.play((2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)))
+            for _ in range(5):
+                day.play(PLAIN | {"tif": TimeInForce.DAY})
+            hashes.append([m.content_hash for m in day.stream.messages(RiskDecision)])
+    assert hashes[0] == hashes[1]
+
+
 def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks of a decision stand in bytes: they are there for a listener in Python, too, and for as long as he keeps it."""
     heard: list[Message] = []

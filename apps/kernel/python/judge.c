@@ -44,6 +44,12 @@ static bool reserved_of(struct ask *a) {
     return known == 0 || (known > 0 && rescale_up(more, a->notional_exp, exp, &a->reserved));
 }
 
+/* What journal.messages.capabilities says of it: sent as it is, so that the decision is about what was asked for. */
+static bool is_offered(const struct ask *a) {
+    PyObject *offer = a->replace ? NULL : entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
+    return offer == NULL || is_native(offer, &a->m);
+}
+
 /* ---- the checks: each adds its row, if it has one; false: it does not plainly pass */
 
 static struct lockstep_check_outcome_entry *add(struct verdicts *v, uint16_t check, uint8_t result) {
@@ -117,13 +123,11 @@ static bool tradable(const struct ask *a, struct verdicts *v) {
            passed(v, LOCKSTEP_RISK_CHECK_INSTRUMENT_TRADABLE, i->status, 0, (uint64_t)i->seq, 0);
 }
 
-/* What journal.messages.capabilities says of it: sent as it is. Listed where the venue says what it offers. */
+/* Listed where the venue says what it offers: sent as it is (see `is_offered`). */
 static bool capable(const struct ask *a, struct verdicts *v) {
-    if (a->replace) return true;
-    PyObject *offer = entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
-    if (offer == NULL) return !PyErr_Occurred();
     enum { NATIVELY = 1 }; /* Handling */
-    return is_native(offer, &a->m) && passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
+    PyObject *offer = a->replace ? NULL : entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
+    return offer == NULL || passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
 }
 
 static bool increment(const struct ask *a, struct verdicts *v) {
@@ -334,7 +338,7 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 }
 
 bool lockstep_passes(struct ask *a, struct verdicts *v) {
-    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !value_of(a) || !reserved_of(a)) return false;
+    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !is_offered(a) || !value_of(a) || !reserved_of(a)) return false;
     a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
     if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
     for (Py_ssize_t i = 0; i < a->plan->n; i++)
