@@ -119,6 +119,9 @@ mostly = st.integers(0, 9).map(bool)
 """True nine times out of ten."""
 
 
+MARKET_ORDER: dict[str, Any] = {"ord_type": OrdType.MARKET, "price_px": NULL}
+
+
 @st.composite
 def orders(draw: st.DrawFn) -> dict[str, Any]:
     """The next order of a source: plain ones above all, and all kinds of others. `again`: its number was used before."""
@@ -136,7 +139,7 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
         "price_px": draw(usually(10_000, 9_990, 10_010, 9_000, 10_001)),
     }
     if plain:
-        return terms
+        return terms | (MARKET_ORDER if draw(st.integers(0, 4)) == 0 else {})
     odd: dict[str, Any] = {
         "side": Side.SELL_SHORT,
         "ord_type": OrdType.MARKET,
@@ -194,6 +197,9 @@ _LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
     (RiskCheck.GROSS_EXPOSURE, (1 << 40,), -2),
     (RiskCheck.KILL_SWITCH, (0,), 0),
     (RiskCheck.REDUCE_ONLY, (0,), 0),
+    (RiskCheck.VENUE_CAPABILITY, (0,), 0),
+    (RiskCheck.PRICE_INCREMENT, (0,), 0),
+    (RiskCheck.NOTIONAL_LIMITS, (0,), 0),
 )
 
 
@@ -237,6 +243,7 @@ def definitions(draw: st.DrawFn) -> Message:
         quote_currency=draw(st.sampled_from((1, 1, 2))),
         min_qty=draw(st.sampled_from((NULL, 4))),
         max_qty=draw(st.sampled_from((NULL, 40))),
+        market_max_qty=draw(st.sampled_from((NULL, 10))),
         post_only_max_qty=draw(st.sampled_from((NULL, 10))),
         min_px=draw(some),
         max_px=draw(st.sampled_from((NULL, NULL, 10_000))),
@@ -258,11 +265,16 @@ def definitions(draw: st.DrawFn) -> Message:
 def happenings(draw: st.DrawFn) -> Frame:
     """Something that is not an order."""
     n, some = draw(instruments), draw(st.integers(0, 15))
-    px = draw(st.sampled_from((9_990, 9_980, NULL)))
+    px = draw(st.sampled_from((9_990, 9_980, NULL, -5)))
     ts = TradingStatus
     account = draw(st.sampled_from((7, 8)))
     choices: tuple[Frame, ...] = (
-        (BOOKS, TopOfBook(instrument=n, bid_px=px, bid_qty=1, ask_px=10_010, ask_qty=1)),
+        (
+            BOOKS,
+            TopOfBook(
+                instrument=n, bid_px=px, bid_qty=1, ask_px=draw(st.sampled_from((10_010, 10_010, NULL, 0, 1 << 61))), ask_qty=1
+            ),
+        ),
         (
             BOOKS,
             BookState(instrument=n, state=draw(st.sampled_from((BookStateCode.LIVE, BookStateCode.LIVE, BookStateCode.STALE)))),
@@ -292,8 +304,8 @@ def happenings(draw: st.DrawFn) -> Frame:
             2,
             VenueDefined(
                 venue=1,
-                ord_types=draw(st.sampled_from((0, 0b110, 0b10))),
-                tifs=0b110110,
+                ord_types=draw(st.sampled_from((0, 0b110, 0b10, 0b100))),
+                tifs=draw(st.sampled_from((1 << TimeInForce.GTC, 0b110110))),
                 exec_insts=draw(st.integers(0, 3)),
                 quantity_types=0b100,
             ),
@@ -557,6 +569,21 @@ def test_plain_orders_are_decided_in_c() -> None:
     assert len(decisions) == 50
     assert all(isinstance(c, CheckOutcome) for d in decisions for c in d.checks)
     assert len({len(d.checks) for d in decisions}) == 1
+
+
+def test_market_orders_are_decided_and_followed_in_c() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
+        day.play((2, RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for n in range(10):
+            day.play(PLAIN | MARKET_ORDER | {"tif": TimeInForce.IOC, "side": n % 2 + 1, "order_qty": 4})
+            if n == 3:
+                day.in_python.clear()  # as of any order: before both plans were made, and their exposure was summed
+        for news in (News(-1, ExecType.NEW), News(-1, ExecType.TRADE, True), News(-1, ExecType.TRADE)):
+            day.play(news)
+        assert not day.in_python
+        decisions = day.stream.messages(RiskDecision)
+    assert len(decisions) == 10
+    assert {m.reserved_notional for m in decisions[-2:]} == {4 * 9_990 * 10, 4 * 10_010 * 10}  # at the far touch
 
 
 def test_changes_of_plain_orders_are_decided_and_followed_in_c() -> None:

@@ -83,7 +83,8 @@ static bool ask_for(struct change *c, const struct lockstep_replace_order *m, st
         !lockstep_rest(c->held, &now, NULL, r) || !lockstep_rest_with(c->held, &then, r) || booked < 0)
         return false;
     a->replace = true;
-    a->m.order_qty = then.order_qty, a->m.price_px = then.price_px, a->m.exec_inst = (uint32_t)exec_inst;
+    a->m.ord_type = LOCKSTEP_ORD_TYPE_LIMIT, a->m.exec_inst = (uint32_t)exec_inst;
+    a->m.order_qty = then.order_qty, a->m.price_px = then.price_px;
     const wide more = (wide)then.order_qty - now.cum_qty - booked;
     a->more_qty = more > 0 ? (int64_t)more : 0;
     return true;

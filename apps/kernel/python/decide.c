@@ -1,5 +1,5 @@
-/* RiskEngine.on_new_order for a plain limit order that passes every check in a world without kills, bans and restricted states:
- * the rows that the checks of riskengine.checks give, the RiskDecision, and the reservation. Whatever is not plain, not known
+/* RiskEngine.on_new_order for a plain order, limit or market, that passes every check in a world without kills, bans and restricted
+ * states: the rows that the checks of riskengine.checks give, the RiskDecision, and the reservation. Whatever is not plain, not known
  * here or not a pass is left to the Python, which is the reference; nothing is changed before all is known to pass. */
 #include "layout.h"
 
@@ -61,8 +61,8 @@ static PyObject *held_of(const struct ask *a, PyObject *order_id, PyObject *px, 
     const struct lockstep_new_order *m = &a->m;
     PyObject *none = PyLong_FromLongLong(NO_VALUE);
     PyObject *of[] = {Py_NewRef(order_id), Py_NewRef(a->plan->account), PyLong_FromUnsignedLong(m->strategy), PyLong_FromUnsignedLong(m->user),
-                      Py_NewRef(a->plan->key), PyLong_FromLong(m->side), PyLong_FromLong(m->ord_type), Py_NewRef(more->qty), Py_NewRef(px),
-                      Py_XNewRef(none), Py_XNewRef(none), PyLong_FromLong(0),
+                      Py_NewRef(a->plan->key), PyLong_FromLong(m->side), PyLong_FromLong(m->ord_type), Py_NewRef(more->qty),
+                      PyLong_FromLongLong(m->price_px), Py_XNewRef(none), Py_XNewRef(none), PyLong_FromLong(0),
                       /* by name */ Py_NewRef(px), PyLong_FromUnsignedLong(m->exec_inst), PyLong_FromLong(m->quantity_type),
                       Py_NewRef(more->qty), Py_NewRef(more->value)};
     enum { ALL = sizeof of / sizeof *of, BY_NAME = 5 };
@@ -77,7 +77,7 @@ static PyObject *held_of(const struct ask *a, PyObject *order_id, PyObject *px, 
 /* View.hold */
 static bool hold(const struct ask *a) {
     struct plan *p = a->plan;
-    PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->m.price_px);
+    PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->px);
     struct amounts more = {.orders = PyLong_FromLong(1), .qty = PyLong_FromLongLong(a->m.order_qty)};
     more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
     PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(a, order_id, px, &more) : NULL;
@@ -147,7 +147,7 @@ static enum handled on_new_order(PyObject *self, const struct turn *t) {
     struct ask a = {.now = t->ref->ts, .seq = t->ref->seq};
     memcpy(&a.m, t->bytes->at + t->body, sizeof a.m);
     a.more_qty = a.m.order_qty;
-    if (!is_plain_limit(&a.m) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
+    if ((!is_plain_limit(&a.m) && !is_plain_market(&a.m)) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
     enum handled done = LEFT;
     if (lockstep_attend(d, &a)) {
         const struct plan_owner owner = {a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source, a.m.side};

@@ -20,9 +20,21 @@ static bool is_quiet(struct ask *a) {
            HELD(a->view, View, _prices) == Py_None && HELD(a->view, View, require_limits) == Py_False;
 }
 
+static bool is_market(const struct ask *a) { return a->m.ord_type == LOCKSTEP_ORD_TYPE_MARKET; }
+
+/* Proposal.reference_px */
+static bool reference_px(struct ask *a) {
+    a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
+    if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
+    a->px = a->m.price_px;
+    if (!is_market(a)) return true;
+    return a->touch != NULL && whole(a->m.side == LOCKSTEP_SIDE_BUY ? HELD(a->touch, Touch, ask_px) : HELD(a->touch, Touch, bid_px), &a->px) &&
+           a->px > 0 && a->px < MANTISSA_MAX && whole_unsigned(HELD(a->touch, Touch, seq), &a->px_seq);
+}
+
 static bool value_of(struct ask *a) {
     const struct plan_instrument *i = &a->plan->of;
-    a->value = (wide)a->m.order_qty * a->m.price_px;
+    a->value = (wide)a->m.order_qty * a->px;
     a->notional_exp = i->px_exp + i->qty_exp + i->multiplier_exp;
     return !__builtin_mul_overflow(a->value, (wide)i->multiplier, &a->notional);
 }
@@ -40,7 +52,7 @@ static int ledger_exp(const struct ask *a, int *exp) {
 static bool reserved_of(struct ask *a) {
     int exp;
     const int known = ledger_exp(a, &exp);
-    const wide more = (wide)a->more_qty * a->m.price_px * a->plan->of.multiplier; /* at most `notional` */
+    const wide more = (wide)a->more_qty * a->px * a->plan->of.multiplier; /* at most `notional` */
     return known == 0 || (known > 0 && rescale_up(more, a->notional_exp, exp, &a->reserved));
 }
 
@@ -137,18 +149,20 @@ static bool increment(const struct ask *a, struct verdicts *v) {
     for (int n = 0; n < i->ticks; n++)
         if (px >= i->tick[n].from_px) tick = i->tick[n].tick_px;
     if (tick == NO_VALUE || tick == 0) tick = 1;
+    if (is_market(a)) return tick > 0 && passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, 0, tick, (uint64_t)i->seq, 0);
     return tick > 0 && px % tick == 0 && (i->min_px == NO_VALUE || px >= i->min_px) && (i->max_px == NO_VALUE || px <= i->max_px) &&
            passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, px, tick, (uint64_t)i->seq, 0);
 }
 
 static bool quantity(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
     const struct plan_instrument *i = &a->plan->of;
-    const int64_t qty = a->m.order_qty, post_only = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : NO_VALUE;
+    const int64_t qty = a->m.order_qty;
+    const int64_t of_kind = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : is_market(a) ? i->market_max_qty : NO_VALUE;
     if ((i->min_qty != NO_VALUE && qty < i->min_qty) || (i->max_qty != NO_VALUE && qty > i->max_qty) ||
-        (post_only != NO_VALUE && qty > post_only))
+        (of_kind != NO_VALUE && qty > of_kind))
         return false;
     int64_t bound = i->max_qty; /* the smaller of those there are */
-    if (bound == NO_VALUE || (post_only != NO_VALUE && post_only < bound)) bound = post_only;
+    if (bound == NO_VALUE || (of_kind != NO_VALUE && of_kind < bound)) bound = of_kind;
     if (!r->limited) return passed(v, r->check, qty, bound != NO_VALUE ? bound : 0, (uint64_t)i->seq, i->qty_exp);
     wide value;
     return rescale_up(qty, i->qty_exp, r->exp, &value) && against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
@@ -189,7 +203,7 @@ static bool book_fresh(const struct ask *a, struct verdicts *v, const struct pla
 }
 
 static bool collar(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
-    if (!r->limited) return not_applicable(v, r->check);
+    if (!r->limited || is_market(a)) return not_applicable(v, r->check);
     int64_t bid, ask_px;
     uint64_t seq;
     if (a->touch == NULL || !whole(HELD(a->touch, Touch, bid_px), &bid) || !whole(HELD(a->touch, Touch, ask_px), &ask_px) ||
@@ -210,7 +224,7 @@ static bool order_notional(const struct ask *a, struct verdicts *v, const struct
     if (known < 0 || (known && (!rescale_up(a->notional, a->notional_exp, exp, &booked) || booked >= MANTISSA_MAX))) return false;
     if (!r->limited) return not_applicable(v, r->check);
     return (r->currency == 0 || r->currency == a->plan->of.quote_currency) && rescale_up(a->notional, a->notional_exp, r->exp, &value) &&
-           against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
+           against(v, r, value, r->hard, r->warn, a->px_seq, r->exp);
 }
 
 /* What the limit's scope holds; false: the view keeps nothing of it yet. */
@@ -338,9 +352,8 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 }
 
 bool lockstep_passes(struct ask *a, struct verdicts *v) {
-    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !is_offered(a) || !value_of(a) || !reserved_of(a)) return false;
-    a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
-    if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
+    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !is_offered(a) || !reference_px(a) || !value_of(a) || !reserved_of(a))
+        return false;
     for (Py_ssize_t i = 0; i < a->plan->n; i++)
         if (!judge(a, v, &a->plan->rows[i])) return false;
     return !PyErr_Occurred();

@@ -9,7 +9,7 @@
 #define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
     X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
-    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred) X(Memory, families)                                                                        \
+    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred) X(Memory, families)    \
     X(Families, parents) X(Families, parent_of)                                                                                \
     X(Book, orders) X(Book, cells) X(Control, states) X(Control, bans) X(Control, rules) X(Control, beats) X(Rules, watches)                  \
     X(Beat, paused_seq) X(Usage, told) X(Seen, value) X(Seen, seq) X(Seen, ts)                                                 \
@@ -17,7 +17,8 @@
     X(Instrument, seq) X(Instrument, venue) X(Instrument, status) X(Instrument, contract) X(Instrument, quote_currency)        \
     X(Instrument, px_exp) X(Instrument, qty_exp) X(Instrument, multiplier) X(Instrument, multiplier_exp)                       \
     X(Instrument, tick_px) X(Instrument, lot_qty) X(Instrument, min_qty) X(Instrument, max_qty)                                \
-    X(Instrument, post_only_max_qty) X(Instrument, min_px) X(Instrument, max_px) X(Instrument, max_orders)                     \
+    X(Instrument, market_max_qty) X(Instrument, post_only_max_qty) X(Instrument, min_px) X(Instrument, max_px)                 \
+    X(Instrument, max_orders)                                                                                                  \
     X(Instrument, expiry_ts) X(Instrument, steps) X(Instrument, min_notional) X(Instrument, max_notional)                      \
     X(Instrument, band_up_rate) X(Instrument, band_down_rate)                                                                  \
     X(Sums, position) X(Sums, buying) X(Sums, selling) X(Sums, orders) X(Sums, buying_value) X(Sums, selling_value)            \
