@@ -28,14 +28,14 @@ static bool find(Decisions *d, struct change *c, uint64_t order_id) {
     if (!IS_A(book, Book) || (c->order_id = PyLong_FromUnsignedLongLong(order_id)) == NULL) return false;
     c->orders = HELD(book, Book, orders);
     PyObject *h = c->held = entry_of(c->orders, c->order_id);
-    uint64_t account, strategy, user, instrument, side;
+    uint64_t account, strategy, user, instrument, side, exec_inst;
     if (!IS_A(h, Held) || !small(HELD(h, Held, account), UINT32_MAX, &account) || !small(HELD(h, Held, strategy), UINT32_MAX, &strategy) ||
         !small(HELD(h, Held, user), UINT32_MAX, &user) || !small(HELD(h, Held, instrument), UINT32_MAX, &instrument) ||
-        !small(HELD(h, Held, side), UINT8_MAX, &side))
+        !small(HELD(h, Held, side), UINT8_MAX, &side) || !small(HELD(h, Held, exec_inst), UINT32_MAX, &exec_inst))
         return false;
     const struct plan_owner owner = {(uint32_t)account, (uint32_t)strategy, (uint32_t)user, (uint32_t)instrument,
                                      (uint16_t)(order_id >> OWN_NUMBER_BITS), (uint8_t)side};
-    a->m.order_id = order_id, a->m.side = owner.side;
+    a->m.order_id = order_id, a->m.side = owner.side, a->m.exec_inst = (uint32_t)exec_inst;
     return (a->plan = lockstep_plan_of(d->plans, a->view, d->flat, &owner)) != NULL;
 }
 
@@ -49,13 +49,12 @@ static bool is_number(PyObject *v, int64_t wanted) {
 /* Without terms that only some orders have: it asks for none, and the order has none. */
 static bool is_plain(const struct change *c, const struct lockstep_replace_order *m) {
     PyObject *h = c->held;
-    uint64_t exec_inst, quantity_type;
+    uint64_t quantity_type;
     return m->stop_px == NO_VALUE && m->display_qty == NO_VALUE && !m->expire_ts && !m->release_ts &&
            is_number(HELD(h, Held, ord_type), LOCKSTEP_ORD_TYPE_LIMIT) && is_number(HELD(h, Held, stop_px), NO_VALUE) &&
            is_number(HELD(h, Held, display_qty), NO_VALUE) && is_number(HELD(h, Held, expire_ts), 0) &&
-           small(HELD(h, Held, exec_inst), POST_ONLY, &exec_inst) &&
-           small(HELD(h, Held, quantity_type), LOCKSTEP_QUANTITY_TYPE_CONTRACTS, &quantity_type) && c->ask.m.side >= LOCKSTEP_SIDE_BUY &&
-           c->ask.m.side <= LOCKSTEP_SIDE_SELL;
+           small(HELD(h, Held, quantity_type), LOCKSTEP_QUANTITY_TYPE_CONTRACTS, &quantity_type) && c->ask.m.exec_inst <= POST_ONLY &&
+           c->ask.m.side >= LOCKSTEP_SIDE_BUY && c->ask.m.side <= LOCKSTEP_SIDE_SELL;
 }
 
 /* Neither a parent nor a child. */
@@ -72,10 +71,8 @@ static bool ask_for(struct change *c, const struct lockstep_replace_order *m, st
     struct ask *a = &c->ask;
     struct terms now, then;
     int64_t booked;
-    uint64_t exec_inst;
     if (!whole(HELD(c->held, Held, order_qty), &now.order_qty) || !whole(HELD(c->held, Held, cum_qty), &now.cum_qty) ||
-        !whole(HELD(c->held, Held, price_px), &now.price_px) || !whole(HELD(c->held, Held, booked_qty), &booked) ||
-        !whole_unsigned(HELD(c->held, Held, exec_inst), &exec_inst))
+        !whole(HELD(c->held, Held, price_px), &now.price_px) || !whole(HELD(c->held, Held, booked_qty), &booked))
         return false;
     then = (struct terms){m->order_qty != NO_VALUE ? m->order_qty : now.order_qty, now.cum_qty,
                           m->price_px != NO_VALUE ? m->price_px : now.price_px};
@@ -83,8 +80,7 @@ static bool ask_for(struct change *c, const struct lockstep_replace_order *m, st
         !lockstep_rest(c->held, &now, NULL, r) || !lockstep_rest_with(c->held, &then, r) || booked < 0)
         return false;
     a->replace = true;
-    a->m.ord_type = LOCKSTEP_ORD_TYPE_LIMIT, a->m.exec_inst = (uint32_t)exec_inst;
-    a->m.order_qty = then.order_qty, a->m.price_px = then.price_px;
+    a->m.ord_type = LOCKSTEP_ORD_TYPE_LIMIT, a->m.order_qty = then.order_qty, a->m.price_px = then.price_px;
     const wide more = (wide)then.order_qty - now.cum_qty - booked;
     a->more_qty = more > 0 ? (int64_t)more : 0;
     return true;

@@ -34,9 +34,8 @@ static bool reference_px(struct ask *a) {
 
 static bool value_of(struct ask *a) {
     const struct plan_instrument *i = &a->plan->of;
-    a->value = (wide)a->m.order_qty * a->px;
     a->notional_exp = i->px_exp + i->qty_exp + i->multiplier_exp;
-    return !__builtin_mul_overflow(a->value, (wide)i->multiplier, &a->notional);
+    return !__builtin_mul_overflow((wide)a->m.order_qty * a->px, (wide)i->multiplier, &a->notional);
 }
 
 /* The exponent that amounts of its currency are booked with: 1, 0 where nobody has said, -1 where it cannot be read. */

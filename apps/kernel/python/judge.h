@@ -14,9 +14,9 @@ struct ask {
     PyObject *memory, *view;
     struct plan *plan;
     PyObject *book, *control, *touch; /* borrowed */
-    int64_t px;           /* to value it at: its own, or the far touch */
-    uint64_t px_seq;      /* the frame that is from; 0: its own */
-    wide value, notional; /* quantity times price; that times the multiplier */
+    int64_t px;      /* to value it at: its own, or the far touch */
+    uint64_t px_seq; /* the frame that is from; 0: its own */
+    wide notional;   /* quantity times price times the multiplier */
     int notional_exp;
     wide reserved; /* notional of `more_qty`, as it is booked; 0 where nobody has said how */
 };
