@@ -200,6 +200,7 @@ _LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
     (RiskCheck.VENUE_CAPABILITY, (0,), 0),
     (RiskCheck.PRICE_INCREMENT, (0,), 0),
     (RiskCheck.NOTIONAL_LIMITS, (0,), 0),
+    (RiskCheck.REJECT_LOOP, (1,), 0),
 )
 
 
@@ -390,7 +391,8 @@ news = st.builds(
     nths,
     st.sampled_from(
         (
-            *(ExecType.NEW, ExecType.TRADE, ExecType.TRADE, ExecType.CANCELED, ExecType.UNKNOWN, ExecType.PENDING_CANCEL),
+            *(ExecType.NEW, ExecType.TRADE, ExecType.TRADE, ExecType.CANCELED, ExecType.EXPIRED, ExecType.REJECTED),
+            *(ExecType.UNKNOWN, ExecType.PENDING_CANCEL),
             *(ExecType.PENDING_REPLACE, ExecType.PENDING_REPLACE, ExecType.REPLACED, ExecType.REPLACED, ExecType.ORDER_STATUS),
             None,
         )
@@ -428,7 +430,16 @@ class Open:
     """Replaces that are not answered: frame, quantity, price."""
 
 
-_PENDING = {ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL, ExecType.PENDING_REPLACE: OrdStatus.PENDING_REPLACE}
+_ENDS: dict[int, OrdStatus] = {
+    ExecType.CANCELED: OrdStatus.CANCELED,
+    ExecType.EXPIRED: OrdStatus.EXPIRED,
+    ExecType.REJECTED: OrdStatus.REJECTED,
+}
+_LIVES: dict[int, OrdStatus] = {
+    ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL,
+    ExecType.PENDING_REPLACE: OrdStatus.PENDING_REPLACE,
+    ExecType.UNKNOWN: OrdStatus.UNKNOWN,
+}
 
 
 class Day:
@@ -505,16 +516,8 @@ class Day:
                 del order.wanted[nth]
         last_qty = max((order.order_qty - order.cum_qty) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
         order.cum_qty += last_qty
-        over = exec_type == ExecType.CANCELED or order.cum_qty >= order.order_qty
-        status = (
-            OrdStatus.CANCELED
-            if exec_type == ExecType.CANCELED
-            else OrdStatus.FILLED
-            if over
-            else OrdStatus.UNKNOWN
-            if exec_type == ExecType.UNKNOWN
-            else _PENDING.get(exec_type, OrdStatus.NEW)  # type: ignore[call-overload]
-        )
+        over = exec_type in _ENDS or order.cum_qty >= order.order_qty
+        status = _ENDS.get(exec_type) or (OrdStatus.FILLED if over else _LIVES.get(exec_type, OrdStatus.NEW))
         self.stream.input(
             ExecutionReport(
                 order_id=m.order_id,
@@ -552,6 +555,7 @@ def test_decisions_are_those_of_the_engine(day: list[Any]) -> None:
             for each in (fast, slow):
                 each.play(item)
             assert fast.slot.snapshot() == slow.slot.snapshot(), item
+            assert fast.slot.app.digest() == slow.slot.app.digest(), item  # what has changed is known to have
         assert fast.stream.messages() == slow.stream.messages()
         fast.slot.app.engine.view.check()
 

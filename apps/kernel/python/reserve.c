@@ -1,4 +1,4 @@
-/* RiskEngine.on_execution_report for what becomes of most orders: pending, new, replaced, filled, canceled. The position moves, and
+/* RiskEngine.on_execution_report for what becomes of most orders: pending, new, replaced, filled, ended. The position moves, and
  * what is reserved follows what may still trade. Whatever is otherwise is left to the Python before anything has changed. */
 #include "layout.h"
 
@@ -31,6 +31,8 @@ static bool is_common(struct news *n) {
     const struct lockstep_execution_report *m = &n->m;
     switch (m->ord_status) {
     case LOCKSTEP_ORD_STATUS_CANCELED:
+    case LOCKSTEP_ORD_STATUS_EXPIRED:
+    case LOCKSTEP_ORD_STATUS_REJECTED:
     case LOCKSTEP_ORD_STATUS_FILLED: n->closed = true; break;
     case LOCKSTEP_ORD_STATUS_PENDING_NEW:
     case LOCKSTEP_ORD_STATUS_NEW:
@@ -46,7 +48,9 @@ static bool is_common(struct news *n) {
     case LOCKSTEP_EXEC_TYPE_REPLACED:
     case LOCKSTEP_EXEC_TYPE_TRADE:
     case LOCKSTEP_EXEC_TYPE_PENDING_CANCEL:
-    case LOCKSTEP_EXEC_TYPE_CANCELED: break;
+    case LOCKSTEP_EXEC_TYPE_CANCELED:
+    case LOCKSTEP_EXEC_TYPE_EXPIRED:
+    case LOCKSTEP_EXEC_TYPE_REJECTED: break;
     default: return false;
     }
     return !(m->report_flags & n->r->parent) && !m->parent_order_id;
