@@ -7,7 +7,16 @@ from typing import Any
 import msgspec
 
 from apps.app import App, Handler, handlers_of
-from journal.messages import ExecutionReport, NewOrder, ReportFlag, RiskDecision, TopOfBook, accelerator
+from journal.messages import (
+    CancelOrder,
+    ExecutionReport,
+    NewOrder,
+    ReplaceOrder,
+    ReportFlag,
+    RiskDecision,
+    TopOfBook,
+    accelerator,
+)
 from riskengine.conduct import REPORTED
 from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
@@ -28,13 +37,16 @@ class RiskApp(App):
         return handlers_of(self.engine)
 
     def natives(self) -> dict[int, Any]:
-        """Every touch is remembered, few are asked for; and most orders are plain ones that pass and are
+        """Every touch is remembered, few are asked for; and most orders are plain ones that pass, are replaced, and are
         filled."""
         if not _fast:
             return {}
+        decisions = _fast.Decisions(self.engine, CLASSES, flat, RiskDecision)
         return {
             TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch),
-            NewOrder.KIND: _fast.Decisions(self.engine, CLASSES, flat, RiskDecision),
+            NewOrder.KIND: decisions,
+            ReplaceOrder.KIND: _fast.Changes(decisions, ReplaceOrder.KIND),
+            CancelOrder.KIND: _fast.Changes(decisions, CancelOrder.KIND),
             ExecutionReport.KIND: _fast.Reports(self.engine, CLASSES, REPORTED, ReportFlag.PARENT, REDUCING),
         }
 

@@ -8,7 +8,8 @@ from journal.messages.tables import Fixed, Table
 from riskengine.checks import Check, Plan
 from riskengine.codes import RiskCheck
 from riskengine.controlled import Beat, Control, Rules
-from riskengine.exposure import Book, Cell, Held, Sums
+from riskengine.exposure import Book, Cell, Held, Sums, Wish
+from riskengine.family import Families
 from riskengine.limits import Limit, Named, named
 from riskengine.memory import Instrument, Memory, Seen, Touch
 from riskengine.usage import Usage
@@ -28,8 +29,8 @@ KNOWN = frozenset(
 CLASSES = {
     cls.__name__: cls
     for cls in (
-        Memory, Book, Control, Rules, Beat, Usage, Seen, Touch, Instrument, Offer, Held, Sums, Cell, Area, View,
-        Table, Fixed,
+        Memory, Book, Control, Rules, Beat, Usage, Seen, Touch, Instrument, Offer, Held, Wish, Sums, Cell, Area, View,
+        Families, Table, Fixed,
     )
 }  # fmt: skip
 """Whose objects it reads."""

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = (
-    "fast", "run", "say", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide", "orders",
-    "reserve", "timers",
+    "fast", "run", "say", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide", "changes",
+    "held", "orders", "reserve", "timers",
 )  # fmt: skip
 EXTENSIONS = {
     "journal.kernel._fast": [

@@ -4,9 +4,11 @@ and the order are like."""
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,8 +23,11 @@ from journal.messages import (
     AccountDefined,
     BookState,
     BookStateCode,
+    CancelOrder,
     CheckOutcome,
     CurrencyDefined,
+    CxlRejResponseTo,
+    Decision,
     ExecInst,
     ExecType,
     ExecutionReport,
@@ -38,12 +43,14 @@ from journal.messages import (
     MarketStatus,
     Message,
     NewOrder,
+    OrderCancelReject,
     OrdStatus,
     OrdType,
     QuantityType,
     RateLimit,
     RateLimitType,
     RateLimitUsage,
+    ReplaceOrder,
     RiskCheck,
     RiskDecision,
     RiskLimitSet,
@@ -112,6 +119,9 @@ mostly = st.integers(0, 9).map(bool)
 """True nine times out of ten."""
 
 
+MARKET_ORDER: dict[str, Any] = {"ord_type": OrdType.MARKET, "price_px": NULL}
+
+
 @st.composite
 def orders(draw: st.DrawFn) -> dict[str, Any]:
     """The next order of a source: plain ones above all, and all kinds of others. `again`: its number was used before."""
@@ -129,7 +139,7 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
         "price_px": draw(usually(10_000, 9_990, 10_010, 9_000, 10_001)),
     }
     if plain:
-        return terms
+        return terms | (MARKET_ORDER if draw(st.integers(0, 4)) == 0 else {})
     odd: dict[str, Any] = {
         "side": Side.SELL_SHORT,
         "ord_type": OrdType.MARKET,
@@ -187,6 +197,10 @@ _LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
     (RiskCheck.GROSS_EXPOSURE, (1 << 40,), -2),
     (RiskCheck.KILL_SWITCH, (0,), 0),
     (RiskCheck.REDUCE_ONLY, (0,), 0),
+    (RiskCheck.VENUE_CAPABILITY, (0,), 0),
+    (RiskCheck.PRICE_INCREMENT, (0,), 0),
+    (RiskCheck.NOTIONAL_LIMITS, (0,), 0),
+    (RiskCheck.REJECT_LOOP, (1,), 0),
 )
 
 
@@ -230,6 +244,7 @@ def definitions(draw: st.DrawFn) -> Message:
         quote_currency=draw(st.sampled_from((1, 1, 2))),
         min_qty=draw(st.sampled_from((NULL, 4))),
         max_qty=draw(st.sampled_from((NULL, 40))),
+        market_max_qty=draw(st.sampled_from((NULL, 10))),
         post_only_max_qty=draw(st.sampled_from((NULL, 10))),
         min_px=draw(some),
         max_px=draw(st.sampled_from((NULL, NULL, 10_000))),
@@ -251,11 +266,16 @@ def definitions(draw: st.DrawFn) -> Message:
 def happenings(draw: st.DrawFn) -> Frame:
     """Something that is not an order."""
     n, some = draw(instruments), draw(st.integers(0, 15))
-    px = draw(st.sampled_from((9_990, 9_980, NULL)))
+    px = draw(st.sampled_from((9_990, 9_980, NULL, -5)))
     ts = TradingStatus
     account = draw(st.sampled_from((7, 8)))
     choices: tuple[Frame, ...] = (
-        (BOOKS, TopOfBook(instrument=n, bid_px=px, bid_qty=1, ask_px=10_010, ask_qty=1)),
+        (
+            BOOKS,
+            TopOfBook(
+                instrument=n, bid_px=px, bid_qty=1, ask_px=draw(st.sampled_from((10_010, 10_010, NULL, 0, 1 << 61))), ask_qty=1
+            ),
+        ),
         (
             BOOKS,
             BookState(instrument=n, state=draw(st.sampled_from((BookStateCode.LIVE, BookStateCode.LIVE, BookStateCode.STALE)))),
@@ -285,8 +305,8 @@ def happenings(draw: st.DrawFn) -> Frame:
             2,
             VenueDefined(
                 venue=1,
-                ord_types=draw(st.sampled_from((0, 0b110, 0b10))),
-                tifs=0b110110,
+                ord_types=draw(st.sampled_from((0, 0b110, 0b10, 0b100))),
+                tifs=draw(st.sampled_from((1 << TimeInForce.GTC, 0b110110))),
                 exec_insts=draw(st.integers(0, 3)),
                 quantity_types=0b100,
             ),
@@ -315,10 +335,72 @@ def happenings(draw: st.DrawFn) -> Frame:
     return choices[some]
 
 
-news = st.tuples(
-    st.integers(0, 40), st.sampled_from((ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.UNKNOWN)), st.integers(0, 1)
+class Replace(NamedTuple):
+    """Other terms for an order that is open, or once was. `source`: who asks, None: whose it is."""
+
+    nth: int
+    terms: dict[str, int]
+    source: int | None = None
+
+
+class Cancel(NamedTuple):
+    """An order is to end."""
+
+    nth: int
+    source: int | None = None
+
+
+class News(NamedTuple):
+    """What the OMS says of an order: a report; without a type, that a replace was refused. `part`: half of what is left is
+    traded; the second of the replaces that wait is meant."""
+
+    nth: int
+    exec_type: ExecType | None
+    part: bool = False
+
+
+nths = usually(0, -1, 1, 7)
+"""Mostly the same few orders: a replace is to be answered, and filled meanwhile."""
+
+
+@st.composite
+def replaces(draw: st.DrawFn) -> Replace:
+    """Up and down in price and quantity, and all kinds of others."""
+    terms = {
+        "order_qty": draw(usually(2, 10, 40, NULL, 400, 3)),
+        "price_px": draw(usually(10_000, 9_990, 10_010, NULL, 9_000, 10_001)),
+    }
+    if draw(mostly):
+        return Replace(draw(nths), terms)
+    odd = {
+        "order_qty": draw(st.sampled_from((0, -2, 1 << 61, 1 << 62))),
+        "price_px": draw(st.sampled_from((0, -5, 1 << 61, 1 << 62))),
+        "stop_px": 10_000,
+        "display_qty": 2,
+        "expire_ts": 1 << 60,
+        "release_ts": 1 << 60,
+        "version": 2,
+    }
+    names = draw(st.lists(st.sampled_from(sorted(odd)), max_size=2, unique=True))
+    return Replace(draw(nths), terms | {n: odd[n] for n in names}, draw(st.sampled_from((None, *SOURCES, 12))))
+
+
+cancels = st.builds(Cancel, nths, st.sampled_from((None, None, *SOURCES)))
+news = st.builds(
+    News,
+    nths,
+    st.sampled_from(
+        (
+            *(ExecType.NEW, ExecType.TRADE, ExecType.TRADE, ExecType.CANCELED, ExecType.EXPIRED, ExecType.REJECTED),
+            *(ExecType.UNKNOWN, ExecType.PENDING_CANCEL),
+            *(ExecType.PENDING_REPLACE, ExecType.PENDING_REPLACE, ExecType.REPLACED, ExecType.REPLACED, ExecType.ORDER_STATUS),
+            None,
+        )
+    ),
+    st.booleans(),
 )
-days = st.lists(st.one_of(*(orders(),) * 5, news, news, happenings()), min_size=10, max_size=60)
+items = st.sampled_from((*(orders(),) * 3, *(replaces(),) * 4, *(news,) * 5, cancels, happenings())).flatmap(lambda kind: kind)
+days = st.lists(items, min_size=10, max_size=60)
 
 
 PLAIN: dict[str, Any] = {
@@ -336,23 +418,41 @@ PLAIN: dict[str, Any] = {
 """The order that C decides from its third time on."""
 
 
+@dataclass
+class Open:
+    """An order as the OMS has it."""
+
+    m: NewOrder
+    order_qty: int
+    price_px: int
+    cum_qty: int = 0
+    wanted: list[tuple[int, int, int]] = field(default_factory=list)
+    """Replaces that are not answered: frame, quantity, price."""
+
+
+_ENDS: dict[int, OrdStatus] = {
+    ExecType.CANCELED: OrdStatus.CANCELED,
+    ExecType.EXPIRED: OrdStatus.EXPIRED,
+    ExecType.REJECTED: OrdStatus.REJECTED,
+}
+_LIVES: dict[int, OrdStatus] = {
+    ExecType.PENDING_CANCEL: OrdStatus.PENDING_CANCEL,
+    ExecType.PENDING_REPLACE: OrdStatus.PENDING_REPLACE,
+    ExecType.UNKNOWN: OrdStatus.UNKNOWN,
+}
+
+
 class Day:
     """The frames of a day, given to one risk engine."""
 
     def __init__(self, folder: str, app: type[RiskApp]) -> None:
         self.stream = Stream(Path(folder))
         self.slot = self.stream.add("risk", app(), RISK)
-        self.in_python = 0
+        self.in_python: Counter[str] = Counter()
         self.last = dict.fromkeys(SOURCES, 0)
-        self.asked: list[tuple[NewOrder, int]] = []
-        engine = self.slot.app.engine
-        decide = engine.on_new_order
-
-        def counted(m: NewOrder) -> None:
-            self.in_python += 1
-            decide(m)
-
-        engine.on_new_order = counted  # type: ignore[method-assign]
+        self.asked: list[Open] = []
+        for name in ("on_new_order", "on_replace_order", "on_cancel_order", "on_execution_report"):
+            self._count(name)
         for source, m in world():
             self.stream.input(m, source=source)
 
@@ -362,38 +462,62 @@ class Day:
     def __exit__(self, *_: object) -> None:
         self.stream.close()
 
+    def _count(self, name: str) -> None:
+        handler = getattr(self.slot.app.engine, name)
+
+        def counted(m: Message) -> None:
+            self.in_python[name] += 1
+            handler(m)
+
+        setattr(self.slot.app.engine, name, counted)
+
     def play(self, item: Any) -> None:
         """One item of a day."""
-        if isinstance(item, dict):
-            self._order(**item)
-        elif isinstance(item[0], int) and len(item) == 3:
-            self._news(*item)
-        else:
-            self.stream.input(item[1], source=item[0])
+        match item:
+            case dict():
+                self._order(**item)
+            case Replace() | Cancel() | News():
+                if self.asked:
+                    self._about(self.asked[item.nth % len(self.asked)], item)
+            case _:
+                self.stream.input(item[1], source=item[0])
 
     def _order(self, *, source: int, again: bool = False, foreign: bool = False, skip: int = 1, **terms: Any) -> None:
         number = self.last[source] = max(self.last[source] + (0 if again else skip), 1)
         m = NewOrder(order_id=order_id_of(source + (1 if foreign else 0), number), **terms)
         self.stream.input(m, source=source)
         if not again and not foreign and m.order_qty > 0:
-            self.asked.append((m, 0))
+            self.asked.append(Open(m, m.order_qty, m.price_px))
 
-    def _news(self, nth: int, exec_type: int, part: int) -> None:
-        if not self.asked:
-            return
-        m, cum = self.asked.pop(nth % len(self.asked))
-        qty = max((m.order_qty - cum) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
-        cum += qty
-        over = exec_type == ExecType.CANCELED or cum >= m.order_qty
-        status = (
-            OrdStatus.CANCELED
-            if exec_type == ExecType.CANCELED
-            else OrdStatus.FILLED
-            if over
-            else OrdStatus.UNKNOWN
-            if exec_type == ExecType.UNKNOWN
-            else OrdStatus.NEW
-        )
+    def _about(self, order: Open, item: Replace | Cancel | News) -> None:
+        order_id = order.m.order_id
+        owner = order_id >> 48
+        match item:
+            case Replace(_, terms, source):
+                seq = self.stream.input(ReplaceOrder(order_id=order_id, **terms), source=source or owner)
+                qty, px = terms["order_qty"], terms["price_px"]
+                order.wanted.append((seq, order.order_qty if qty == NULL else qty, order.price_px if px == NULL else px))
+            case Cancel(_, source):
+                self.stream.input(CancelOrder(order_id=order_id), source=source or owner)
+            case News(_, None, part):
+                response = CxlRejResponseTo.CANCEL if part else CxlRejResponseTo.REPLACE
+                self.stream.input(OrderCancelReject(order_id=order_id, response_to=response), source=5)
+            case News(_, exec_type, part):
+                self._report(order, exec_type, part)
+
+    def _report(self, order: Open, exec_type: int, part: bool) -> None:
+        m, about = order.m, 0
+        if order.wanted and (exec_type in (ExecType.PENDING_REPLACE, ExecType.REPLACED, ExecType.ORDER_STATUS)):
+            nth = min(int(part), len(order.wanted) - 1)
+            about, qty, px = order.wanted[nth]
+            if exec_type == ExecType.REPLACED:
+                order.order_qty, order.price_px = qty, px
+            if exec_type != ExecType.PENDING_REPLACE:
+                del order.wanted[nth]
+        last_qty = max((order.order_qty - order.cum_qty) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
+        order.cum_qty += last_qty
+        over = exec_type in _ENDS or order.cum_qty >= order.order_qty
+        status = _ENDS.get(exec_type) or (OrdStatus.FILLED if over else _LIVES.get(exec_type, OrdStatus.NEW))
         self.stream.input(
             ExecutionReport(
                 order_id=m.order_id,
@@ -403,19 +527,20 @@ class Day:
                 instrument=m.instrument,
                 side=m.side,
                 ord_type=m.ord_type,
-                order_qty=m.order_qty,
-                price_px=m.price_px,
-                cum_qty=cum,
-                leaves_qty=0 if over else m.order_qty - cum,
-                last_qty=qty,
-                last_px=max(m.price_px, 1),
+                order_qty=order.order_qty,
+                price_px=order.price_px,
+                cum_qty=order.cum_qty,
+                leaves_qty=0 if over else order.order_qty - order.cum_qty,
+                last_qty=last_qty,
+                last_px=max(order.price_px, 1),
                 exec_type=exec_type,
                 ord_status=status,
+                exec_ref_seq=about,
             ),
             source=5,
         )
-        if not over:
-            self.asked.append((m, cum))
+        if over:
+            self.asked.remove(order)
 
 
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
@@ -430,6 +555,7 @@ def test_decisions_are_those_of_the_engine(day: list[Any]) -> None:
             for each in (fast, slow):
                 each.play(item)
             assert fast.slot.snapshot() == slow.slot.snapshot(), item
+            assert fast.slot.app.digest() == slow.slot.app.digest(), item  # what has changed is known to have
         assert fast.stream.messages() == slow.stream.messages()
         fast.slot.app.engine.view.check()
 
@@ -442,11 +568,74 @@ def test_plain_orders_are_decided_in_c() -> None:
             day.play((2, RiskLimitSet(limit=n, check=check, hard=1 << 50, period_ns=1 << 50, scope_type=ScopeType.GLOBAL)))
         for _ in range(50):
             day.play(PLAIN)
-        assert day.in_python == 2  # before the owner's plan was made, and before its exposure was summed
+        assert day.in_python["on_new_order"] == 2  # before the owner's plan was made, and before its exposure was summed
         decisions = day.stream.messages(RiskDecision)
     assert len(decisions) == 50
     assert all(isinstance(c, CheckOutcome) for d in decisions for c in d.checks)
     assert len({len(d.checks) for d in decisions}) == 1
+
+
+def test_market_orders_are_decided_and_followed_in_c() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
+        day.play((2, RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for n in range(10):
+            day.play(PLAIN | MARKET_ORDER | {"tif": TimeInForce.IOC, "side": n % 2 + 1, "order_qty": 4})
+            if n == 3:
+                day.in_python.clear()  # as of any order: before both plans were made, and their exposure was summed
+        for news in (News(-1, ExecType.NEW), News(-1, ExecType.TRADE, True), News(-1, ExecType.TRADE)):
+            day.play(news)
+        assert not day.in_python
+        decisions = day.stream.messages(RiskDecision)
+    assert len(decisions) == 10
+    assert {m.reserved_notional for m in decisions[-2:]} == {4 * 9_990 * 10, 4 * 10_010 * 10}  # at the far touch
+
+
+def test_changes_of_plain_orders_are_decided_and_followed_in_c() -> None:
+    """A market maker's order: acknowledged, moved up and down, filled in part while it is moved, and canceled."""
+    life = [
+        News(0, ExecType.NEW),
+        *(
+            item
+            for qty, px in ((1000, 10_010), (900, 10_000), (NULL, 9_990), (1200, NULL), (1200, 9_990))
+            for item in (
+                Replace(0, {"order_qty": qty, "price_px": px}),
+                News(0, ExecType.PENDING_REPLACE),
+                News(0, ExecType.TRADE, True),
+                News(0, ExecType.REPLACED),
+            )
+        ),
+        Cancel(0),
+        News(0, ExecType.PENDING_CANCEL),
+        News(0, ExecType.TRADE, True),
+        News(0, ExecType.CANCELED),
+    ]
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
+        for n, check in enumerate((RiskCheck.POSITION, RiskCheck.WORKING_ORDERS, RiskCheck.ORDER_RATE)):
+            day.play((2, RiskLimitSet(limit=n, check=check, hard=1 << 50, period_ns=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for _ in range(3):
+            day.play(PLAIN | {"order_qty": 800})
+        day.asked = day.asked[-1:]
+        day.in_python.clear()
+        for item in life:
+            day.play(item)
+            assert not day.in_python, item
+        assert not day.asked
+        decisions = [m for m in day.stream.messages(RiskDecision) if m.request_kind == ReplaceOrder.KIND]
+        day.slot.app.engine.view.check()
+    assert [m.decision for m in decisions] == [Decision.PASS] * 5
+
+
+def test_what_is_sent_otherwise_is_decided_as_it_is_sent() -> None:
+    """Also where nobody checks what the venue offers: the pass is for what leaves, here a DAY order sent as GTC."""
+    hashes = []
+    for app in (RiskApp, InPython):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
+            day.play((2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)))
+            day.play((2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)))
+            for _ in range(5):
+                day.play(PLAIN | {"tif": TimeInForce.DAY})
+            hashes.append([m.content_hash for m in day.stream.messages(RiskDecision)])
+    assert hashes[0] == hashes[1]
 
 
 def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +650,7 @@ def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.Mon
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
         for _ in range(10):
             day.play(PLAIN)
-        assert day.in_python == 2
+        assert day.in_python["on_new_order"] == 2
         decisions = day.stream.messages(RiskDecision)
     assert [m.encode() for m in heard if isinstance(m, RiskDecision)] == [m.encode() for m in decisions]
     assert len({len(d.checks) for d in decisions}) == 1

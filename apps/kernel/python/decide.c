@@ -1,5 +1,5 @@
-/* RiskEngine.on_new_order for a plain limit order that passes every check in a world without kills, bans and restricted states:
- * the rows that the checks of riskengine.checks give, the RiskDecision, and the reservation. Whatever is not plain, not known
+/* RiskEngine.on_new_order for a plain order, limit or market, that passes every check in a world without kills, bans and restricted
+ * states: the rows that the checks of riskengine.checks give, the RiskDecision, and the reservation. Whatever is not plain, not known
  * here or not a pass is left to the Python, which is the reference; nothing is changed before all is known to pass. */
 #include "layout.h"
 
@@ -9,17 +9,9 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 
+#include "decide.h"
 #include "exposure.h"
-#include "judge.h"
 #include "plain.h"
-
-typedef struct {
-    Native native; /* of an engine */
-    PyObject *flat, *decoder, *message;
-    PyTypeObject *decision;
-    struct plan *plans[PLANS_KEPT];
-    struct mould held;
-} Decisions;
 
 static PyObject *name_of_memory, *name_of_view; /* interned */
 
@@ -36,28 +28,24 @@ static PyObject *range_before(const struct ask *a) {
 
 /* ---- the decision */
 
-static bool say(Decisions *d, const struct turn *t, const struct ask *a, const struct verdicts *v) {
+bool lockstep_say_decision(Decisions *d, const struct turn *t, const struct ask *a, const struct verdicts *v, uint64_t hash) {
     struct {
         struct lockstep_risk_decision fixed;
         struct lockstep_check_outcome_entry rows[PLAN_ROWS];
     } body;
     uint64_t generation;
-    int exp;
-    wide reserved = 0;
-    const int known = lockstep_ledger_exp(a, &exp);
-    if (known < 0 || (known && !rescale_up(a->notional, a->notional_exp, exp, &reserved)) ||
-        !whole_unsigned(HELD(a->memory, Memory, generation), &generation)) {
+    if (!whole_unsigned(HELD(a->memory, Memory, generation), &generation)) {
         PyErr_SetString(PyExc_TypeError, "a risk engine whose memory is none");
         return false;
     }
     memset(&body.fixed, 0, sizeof body.fixed);
-    body.fixed.reserved_notional = (lockstep_i128){(uint64_t)reserved, (int64_t)(reserved >> 64)};
+    body.fixed.reserved_notional = (lockstep_i128){(uint64_t)a->reserved, (int64_t)(a->reserved >> 64)};
     body.fixed.order_id = a->m.order_id;
     body.fixed.request_seq = a->seq;
-    body.fixed.content_hash = plain_hash(&a->m);
-    body.fixed.reserved_qty = a->m.order_qty;
+    body.fixed.content_hash = hash;
+    body.fixed.reserved_qty = a->more_qty;
     body.fixed.rules_generation = (uint32_t)generation;
-    body.fixed.request_kind = LOCKSTEP_NEW_ORDER;
+    body.fixed.request_kind = a->replace ? LOCKSTEP_REPLACE_ORDER : LOCKSTEP_NEW_ORDER;
     body.fixed.decision = LOCKSTEP_DECISION_PASS;
     body.fixed.checks = (struct lockstep_group){sizeof body.fixed, (uint16_t)v->n, sizeof *v->row};
     memcpy(body.rows, v->row, (size_t)v->n * sizeof *v->row);
@@ -74,8 +62,8 @@ static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *orde
     Py_SETREF(HELD(held, Held, order_id), Py_NewRef(order_id));
     Py_SETREF(HELD(held, Held, account), Py_NewRef(a->plan->account));
     Py_SETREF(HELD(held, Held, instrument), Py_NewRef(a->plan->key));
-    Py_SETREF(HELD(held, Held, price_px), Py_NewRef(px));
     Py_SETREF(HELD(held, Held, value_px), Py_NewRef(px));
+    if (m->price_px == a->px) Py_SETREF(HELD(held, Held, price_px), Py_NewRef(px)); /* else it has none, as at first */
     Py_SETREF(HELD(held, Held, order_qty), Py_NewRef(more->qty));
     Py_SETREF(HELD(held, Held, booked_qty), Py_NewRef(more->qty));
     Py_SETREF(HELD(held, Held, booked_value), Py_NewRef(more->value));
@@ -90,7 +78,7 @@ static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *orde
 /* View.hold */
 static bool hold(const Decisions *d, const struct ask *a) {
     struct plan *p = a->plan;
-    PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->m.price_px);
+    PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->px);
     struct amounts more = {.orders = PyLong_FromLong(1), .qty = PyLong_FromLongLong(a->m.order_qty)};
     more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
     PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(d, a, order_id, px, &more) : NULL;
@@ -106,8 +94,7 @@ static bool hold(const Decisions *d, const struct ask *a) {
     return good;
 }
 
-/* Conduct.count_message */
-static bool count_message(const struct ask *a) {
+bool lockstep_count_message(const struct ask *a) {
     PyObject *sent = HELD(a->memory, Memory, sent), *now = a->plan->rates_n ? PyLong_FromLongLong(a->now) : NULL;
     bool good = a->plan->rates_n == 0 || (now != NULL && sent != NULL && PyDict_CheckExact(sent));
     for (Py_ssize_t i = 0; good && i < a->plan->rates_n; i++) {
@@ -138,29 +125,38 @@ static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
     Py_XDECREF(order_id);
     if (known != 0) return LEFT;
     Py_INCREF(range);
-    const bool good = say(d, t, a, &v) && use_number(a, range) && hold(d, a) && count_message(a);
+    const bool good =
+        lockstep_say_decision(d, t, a, &v, plain_hash(&a->m)) && use_number(a, range) && hold(d, a) && lockstep_count_message(a);
     Py_DECREF(range);
     return good ? HANDLED : FAILED;
+}
+
+bool lockstep_attend(const Decisions *d, struct ask *a) {
+    if (d->native.of == NULL) return false;
+    a->memory = PyObject_GetAttr(d->native.of, name_of_memory);
+    a->view = a->memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
+    return IS_A(a->memory, Memory) && IS_A(a->view, View);
+}
+
+enum handled lockstep_dismiss(struct ask *a, enum handled done) {
+    Py_XDECREF(a->view);
+    Py_XDECREF(a->memory);
+    return PyErr_Occurred() ? FAILED : done;
 }
 
 static enum handled on_new_order(PyObject *self, const struct turn *t) {
     Decisions *d = (Decisions *)self;
     struct ask a = {.now = t->ref->ts, .seq = t->ref->seq};
     memcpy(&a.m, t->bytes->at + t->body, sizeof a.m);
-    if (d->native.of == NULL || !is_plain_limit(&a.m) || a.m.order_id == 0 ||
-        a.m.order_id >> OWN_NUMBER_BITS != t->ref->source)
-        return LEFT;
-    a.memory = PyObject_GetAttr(d->native.of, name_of_memory);
-    a.view = a.memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
+    a.more_qty = a.m.order_qty;
+    if ((!is_plain_limit(&a.m) && !is_plain_market(&a.m)) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
     enum handled done = LEFT;
-    if (IS_A(a.memory, Memory) && IS_A(a.view, View)) {
+    if (lockstep_attend(d, &a)) {
         const struct plan_owner owner = {a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source, a.m.side};
         a.plan = lockstep_plan_of(d->plans, a.view, d->flat, &owner);
         if (a.plan != NULL) done = decide(d, t, &a);
     }
-    Py_XDECREF(a.view);
-    Py_XDECREF(a.memory);
-    return PyErr_Occurred() ? FAILED : done;
+    return lockstep_dismiss(&a, done);
 }
 
 /* Decisions(engine, {name: class}, flat, RiskDecision): `flat` is riskengine.flat.flat. */

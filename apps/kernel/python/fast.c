@@ -46,7 +46,8 @@ PyMODINIT_FUNC PyInit__fast(void) {
     if (module == NULL || PyModule_AddType(module, &lockstep_runner_type) < 0 ||
         PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
         PyModule_AddType(module, &lockstep_idle_type) < 0 || PyModule_AddType(module, &lockstep_decisions_type) < 0 ||
-        PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0) {
+        PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0 ||
+        PyModule_AddType(module, &lockstep_changes_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

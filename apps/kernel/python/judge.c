@@ -1,5 +1,5 @@
-/* The checks of riskengine.checks for a plain order in a world without kills, bans and restricted states: their rows, where all of
- * them plainly pass. They change nothing. */
+/* The checks of riskengine.checks for a plain order, new or replaced, in a world without kills, bans and restricted states: their
+ * rows, where all of them plainly pass. They change nothing. */
 #include "layout.h"
 
 #include "journal/kernel/messages.h"
@@ -20,20 +20,45 @@ static bool is_quiet(struct ask *a) {
            HELD(a->view, View, _prices) == Py_None && HELD(a->view, View, require_limits) == Py_False;
 }
 
-static bool value_of(struct ask *a) {
-    const struct plan_instrument *i = &a->plan->of;
-    a->value = (wide)a->m.order_qty * a->m.price_px;
-    a->notional_exp = i->px_exp + i->qty_exp + i->multiplier_exp;
-    return !__builtin_mul_overflow(a->value, (wide)i->multiplier, &a->notional);
+static bool is_market(const struct ask *a) { return a->m.ord_type == LOCKSTEP_ORD_TYPE_MARKET; }
+
+/* Proposal.reference_px */
+static bool reference_px(struct ask *a) {
+    a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
+    if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
+    a->px = a->m.price_px;
+    if (!is_market(a)) return true;
+    return a->touch != NULL && whole(a->m.side == LOCKSTEP_SIDE_BUY ? HELD(a->touch, Touch, ask_px) : HELD(a->touch, Touch, bid_px), &a->px) &&
+           a->px > 0 && a->px < MANTISSA_MAX && whole_unsigned(HELD(a->touch, Touch, seq), &a->px_seq);
 }
 
-int lockstep_ledger_exp(const struct ask *a, int *exp) {
+static bool value_of(struct ask *a) {
+    const struct plan_instrument *i = &a->plan->of;
+    a->notional_exp = i->px_exp + i->qty_exp + i->multiplier_exp;
+    return !__builtin_mul_overflow((wide)a->m.order_qty * a->px, (wide)i->multiplier, &a->notional);
+}
+
+/* The exponent that amounts of its currency are booked with: 1, 0 where nobody has said, -1 where it cannot be read. */
+static int ledger_exp(const struct ask *a, int *exp) {
     PyObject *found = entry_of(HELD(a->memory, Memory, ledger_exp), a->plan->quote);
     int64_t x;
     if (found == NULL) return PyErr_Occurred() ? -1 : 0;
     if (!whole(found, &x)) return -1;
     *exp = (int)x;
     return 1;
+}
+
+static bool reserved_of(struct ask *a) {
+    int exp;
+    const int known = ledger_exp(a, &exp);
+    const wide more = (wide)a->more_qty * a->px * a->plan->of.multiplier; /* at most `notional` */
+    return known == 0 || (known > 0 && rescale_up(more, a->notional_exp, exp, &a->reserved));
+}
+
+/* What journal.messages.capabilities says of it: sent as it is, so that the decision is about what was asked for. */
+static bool is_offered(const struct ask *a) {
+    PyObject *offer = a->replace ? NULL : entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
+    return offer == NULL || is_native(offer, &a->m);
 }
 
 /* ---- the checks: each adds its row, if it has one; false: it does not plainly pass */
@@ -109,12 +134,11 @@ static bool tradable(const struct ask *a, struct verdicts *v) {
            passed(v, LOCKSTEP_RISK_CHECK_INSTRUMENT_TRADABLE, i->status, 0, (uint64_t)i->seq, 0);
 }
 
-/* What journal.messages.capabilities says of it: sent as it is. Listed where the venue says what it offers. */
+/* Listed where the venue says what it offers: sent as it is (see `is_offered`). */
 static bool capable(const struct ask *a, struct verdicts *v) {
-    PyObject *offer = entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
-    if (offer == NULL) return !PyErr_Occurred();
     enum { NATIVELY = 1 }; /* Handling */
-    return is_native(offer, &a->m) && passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
+    PyObject *offer = a->replace ? NULL : entry_of(HELD(a->memory, Memory, venues), a->plan->venue);
+    return offer == NULL || passed(v, LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY, NATIVELY, 0, 0, 0);
 }
 
 static bool increment(const struct ask *a, struct verdicts *v) {
@@ -124,18 +148,20 @@ static bool increment(const struct ask *a, struct verdicts *v) {
     for (int n = 0; n < i->ticks; n++)
         if (px >= i->tick[n].from_px) tick = i->tick[n].tick_px;
     if (tick == NO_VALUE || tick == 0) tick = 1;
+    if (is_market(a)) return tick > 0 && passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, 0, tick, (uint64_t)i->seq, 0);
     return tick > 0 && px % tick == 0 && (i->min_px == NO_VALUE || px >= i->min_px) && (i->max_px == NO_VALUE || px <= i->max_px) &&
            passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, px, tick, (uint64_t)i->seq, 0);
 }
 
 static bool quantity(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
     const struct plan_instrument *i = &a->plan->of;
-    const int64_t qty = a->m.order_qty, post_only = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : NO_VALUE;
+    const int64_t qty = a->m.order_qty;
+    const int64_t of_kind = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : is_market(a) ? i->market_max_qty : NO_VALUE;
     if ((i->min_qty != NO_VALUE && qty < i->min_qty) || (i->max_qty != NO_VALUE && qty > i->max_qty) ||
-        (post_only != NO_VALUE && qty > post_only))
+        (of_kind != NO_VALUE && qty > of_kind))
         return false;
     int64_t bound = i->max_qty; /* the smaller of those there are */
-    if (bound == NO_VALUE || (post_only != NO_VALUE && post_only < bound)) bound = post_only;
+    if (bound == NO_VALUE || (of_kind != NO_VALUE && of_kind < bound)) bound = of_kind;
     if (!r->limited) return passed(v, r->check, qty, bound != NO_VALUE ? bound : 0, (uint64_t)i->seq, i->qty_exp);
     wide value;
     return rescale_up(qty, i->qty_exp, r->exp, &value) && against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
@@ -153,7 +179,7 @@ static bool notional_limits(const struct ask *a, struct verdicts *v) {
     if (!i->has_min_notional && !i->has_max_notional) return true;
     int exp;
     wide up, down;
-    if (lockstep_ledger_exp(a, &exp) <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
+    if (ledger_exp(a, &exp) <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
         return false;
     if ((i->has_min_notional && down < i->min_notional) || (i->has_max_notional && up > i->max_notional)) return false;
     return passed(v, LOCKSTEP_RISK_CHECK_NOTIONAL_LIMITS, up, i->has_max_notional ? i->max_notional : i->min_notional, (uint64_t)i->seq, exp);
@@ -176,7 +202,7 @@ static bool book_fresh(const struct ask *a, struct verdicts *v, const struct pla
 }
 
 static bool collar(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
-    if (!r->limited) return not_applicable(v, r->check);
+    if (!r->limited || is_market(a)) return not_applicable(v, r->check);
     int64_t bid, ask_px;
     uint64_t seq;
     if (a->touch == NULL || !whole(HELD(a->touch, Touch, bid_px), &bid) || !whole(HELD(a->touch, Touch, ask_px), &ask_px) ||
@@ -193,11 +219,11 @@ static bool collar(const struct ask *a, struct verdicts *v, const struct plan_ro
 static bool order_notional(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
     int exp;
     wide booked, value;
-    const int known = lockstep_ledger_exp(a, &exp);
+    const int known = ledger_exp(a, &exp);
     if (known < 0 || (known && (!rescale_up(a->notional, a->notional_exp, exp, &booked) || booked >= MANTISSA_MAX))) return false;
     if (!r->limited) return not_applicable(v, r->check);
     return (r->currency == 0 || r->currency == a->plan->of.quote_currency) && rescale_up(a->notional, a->notional_exp, r->exp, &value) &&
-           against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
+           against(v, r, value, r->hard, r->warn, a->px_seq, r->exp);
 }
 
 /* What the limit's scope holds; false: the view keeps nothing of it yet. */
@@ -217,6 +243,7 @@ static bool look_at_area(const struct ask *a, struct plan_row *r) {
 static PyObject *kind_of_scope(long kind) { return PyLong_FromLong(kind); } /* a small number: the interpreter's own */
 
 static bool working(const struct ask *a, struct verdicts *v, struct plan_row *r) {
+    if (a->replace) return not_applicable(v, r->check);
     int64_t orders;
     if (a->plan->of.max_orders) {
         PyObject *kind = kind_of_scope(LOCKSTEP_SCOPE_TYPE_ACCOUNT_INSTRUMENT);
@@ -246,11 +273,13 @@ static bool position(const struct ask *a, struct verdicts *v, struct plan_row *r
     if (sums != NULL && (!whole(HELD(sums, Sums, position), &held) ||
                          !whole(buys ? HELD(sums, Sums, buying) : HELD(sums, Sums, selling), &open)))
         return false;
-    const wide exposure = (wide)a->m.order_qty + (buys ? (wide)held : -(wide)held) + open;
+    const wide exposure = (wide)a->more_qty + (buys ? (wide)held : -(wide)held) + open;
     if (exposure >= MANTISSA_MAX) return false;
     if (!r->limited) return not_applicable(v, r->check);
     wide value;
-    return rescale_up(exposure, a->plan->of.qty_exp, r->exp, &value) && against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
+    if (!rescale_up(exposure, a->plan->of.qty_exp, r->exp, &value)) return false;
+    if (a->more_qty == 0) return passed(v, r->check, value, r->hard, (uint64_t)r->seq, r->exp); /* above it, too */
+    return against(v, r, value, r->hard, r->warn, (uint64_t)r->seq, r->exp);
 }
 
 bool lockstep_not_after(PyObject *times, int64_t at, Py_ssize_t *n) {
@@ -322,9 +351,8 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 }
 
 bool lockstep_passes(struct ask *a, struct verdicts *v) {
-    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !value_of(a)) return false;
-    a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
-    if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
+    if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !is_offered(a) || !reference_px(a) || !value_of(a) || !reserved_of(a))
+        return false;
     for (Py_ssize_t i = 0; i < a->plan->n; i++)
         if (!judge(a, v, &a->plan->rows[i])) return false;
     return !PyErr_Occurred();

@@ -4,15 +4,21 @@
 
 #include "plan.h"
 
-/* An order, and what it is judged by. */
+/* An order as it would be, and what it is judged by. */
 struct ask {
     struct lockstep_new_order m;
+    bool replace;     /* it is open: `m` has what all checks read of the order that it becomes */
+    int64_t more_qty; /* by how much that raises what is reserved */
     int64_t now;
     uint64_t seq;
-    PyObject *memory, *view, *book, *control, *touch; /* borrowed, but for the first two */
+    PyObject *memory, *view;
     struct plan *plan;
-    wide value, notional; /* quantity times price; that times the multiplier */
+    PyObject *book, *control, *touch; /* borrowed */
+    int64_t px;      /* to value it at: its own, or the far touch */
+    uint64_t px_seq; /* the frame that is from; 0: its own */
+    wide notional;   /* quantity times price times the multiplier */
     int notional_exp;
+    wide reserved; /* notional of `more_qty`, as it is booked; 0 where nobody has said how */
 };
 /* The rows so far. */
 struct verdicts {
@@ -20,11 +26,9 @@ struct verdicts {
     struct lockstep_check_outcome_entry row[PLAN_ROWS];
 };
 
-/* Whether the order of `m`, `now`, `seq`, `memory`, `view` and `plan` plainly passes every check of its plan; the rest of `ask` is
- * filled in. False: it does not, or an error is set. */
+/* Whether the order of an `ask`, with all before `book`, plainly passes every check; the rest is filled in. False: it
+ * does not, or an error is set. */
 bool lockstep_passes(struct ask *a, struct verdicts *v);
-/* The exponent that amounts of its currency are booked with: 1, 0 where nobody has said, -1 where it cannot be read. */
-int lockstep_ledger_exp(const struct ask *a, int *exp);
 /* bisect_right(times, at); false where they are no times. */
 bool lockstep_not_after(PyObject *times, int64_t at, Py_ssize_t *n);
 

@@ -9,21 +9,27 @@
 #define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
     X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
-    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred)                                                                        \
+    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred) X(Memory, families)    \
+    X(Families, parents) X(Families, parent_of)                                                                                \
     X(Book, orders) X(Book, cells) X(Control, states) X(Control, bans) X(Control, rules) X(Control, beats) X(Rules, watches)                  \
     X(Beat, paused_seq) X(Usage, told) X(Seen, value) X(Seen, seq) X(Seen, ts)                                                 \
     X(Touch, bid_px) X(Touch, ask_px) X(Touch, seq) X(Touch, ts)                                                               \
     X(Instrument, seq) X(Instrument, venue) X(Instrument, status) X(Instrument, contract) X(Instrument, quote_currency)        \
     X(Instrument, px_exp) X(Instrument, qty_exp) X(Instrument, multiplier) X(Instrument, multiplier_exp)                       \
     X(Instrument, tick_px) X(Instrument, lot_qty) X(Instrument, min_qty) X(Instrument, max_qty)                                \
-    X(Instrument, post_only_max_qty) X(Instrument, min_px) X(Instrument, max_px) X(Instrument, max_orders)                     \
+    X(Instrument, market_max_qty) X(Instrument, post_only_max_qty) X(Instrument, min_px) X(Instrument, max_px)                 \
+    X(Instrument, max_orders)                                                                                                  \
     X(Instrument, expiry_ts) X(Instrument, steps) X(Instrument, min_notional) X(Instrument, max_notional)                      \
     X(Instrument, band_up_rate) X(Instrument, band_down_rate)                                                                  \
     X(Sums, position) X(Sums, buying) X(Sums, selling) X(Sums, orders) X(Sums, buying_value) X(Sums, selling_value)            \
     X(Area, orders) X(Area, by_instrument)                                                                                     \
-    X(Held, order_id) X(Held, ord_type) X(Held, account) X(Held, strategy) X(Held, user) X(Held, instrument) X(Held, side) X(Held, order_qty) X(Held, price_px)    \
+    X(Held, order_id) X(Held, account) X(Held, strategy) X(Held, user) X(Held, instrument) X(Held, side) X(Held, order_qty)    \
+    X(Held, price_px)                                                                                                          \
     X(Held, stop_px) X(Held, cum_qty) X(Held, wishes) X(Held, value_px) X(Held, exec_inst) X(Held, quantity_type)              \
-    X(Held, list_id) X(Held, unknown) X(Held, booked_qty) X(Held, booked_value)                                                \
+    X(Held, list_id) X(Held, unknown) X(Held, booked_qty) X(Held, booked_value) X(Held, ord_type) X(Held, display_qty)         \
+    X(Held, expire_ts)                                                                                                         \
+    X(Wish, request_seq) X(Wish, passed) X(Wish, order_qty) X(Wish, price_px) X(Wish, display_qty) X(Wish, expire_ts)          \
+    X(Wish, taken_up)                                                                                                          \
     X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
@@ -57,7 +63,7 @@ extern Py_ssize_t lockstep_places[PLACES];
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
     X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
     X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
-    X(Reconciling) X(Compare) X(Compared) X(Table) X(Fixed)
+    X(Reconciling) X(Compare) X(Compared) X(Wish) X(Families) X(Table) X(Fixed)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
 enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
 #undef LOCKSTEP_CLASS

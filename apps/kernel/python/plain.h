@@ -12,17 +12,32 @@
 
 enum { OWN_NUMBER_BITS = 48, POST_ONLY = 1 };
 
-/* A limit order without anything that a venue may have to be asked about. */
+/* An order without anything that a venue may have to be asked about, whatever its type. */
+static inline bool is_bare(const struct lockstep_new_order *m) {
+    return m->side >= LOCKSTEP_SIDE_BUY && m->side <= LOCKSTEP_SIDE_SELL && m->quantity_type <= LOCKSTEP_QUANTITY_TYPE_CONTRACTS &&
+           m->order_qty > 0 && m->order_qty < MANTISSA_MAX && !m->parent_order_id && !m->list_id && m->stop_px == NO_VALUE &&
+           m->trail_offset == NO_VALUE && m->display_qty == NO_VALUE && m->min_qty == NO_VALUE && m->peg_offset == NO_VALUE &&
+           m->leverage == NO_VALUE && !m->expire_ts && !m->release_ts && !m->position_effect && !m->margin_mode && !m->stp_mode &&
+           !m->trigger && !m->trigger_direction && !m->trail_type && !m->peg_type && !m->trail_offset_exp && !m->peg_offset_exp &&
+           !m->leverage_exp;
+}
+
+static inline bool is_at_once(const struct lockstep_new_order *m) {
+    return m->tif == LOCKSTEP_TIME_IN_FORCE_IOC || m->tif == LOCKSTEP_TIME_IN_FORCE_FOK;
+}
+
+static inline bool rests(const struct lockstep_new_order *m) {
+    return m->tif == LOCKSTEP_TIME_IN_FORCE_DAY || m->tif == LOCKSTEP_TIME_IN_FORCE_GTC;
+}
+
 static inline bool is_plain_limit(const struct lockstep_new_order *m) {
-    const bool at_once = m->tif == LOCKSTEP_TIME_IN_FORCE_IOC || m->tif == LOCKSTEP_TIME_IN_FORCE_FOK;
-    const bool rests = m->tif == LOCKSTEP_TIME_IN_FORCE_DAY || m->tif == LOCKSTEP_TIME_IN_FORCE_GTC;
-    return m->ord_type == LOCKSTEP_ORD_TYPE_LIMIT && (rests || (at_once && m->exec_inst == 0)) && m->exec_inst <= POST_ONLY &&
-           m->side >= LOCKSTEP_SIDE_BUY && m->side <= LOCKSTEP_SIDE_SELL && m->quantity_type <= LOCKSTEP_QUANTITY_TYPE_CONTRACTS &&
-           m->order_qty > 0 && m->order_qty < MANTISSA_MAX && m->price_px > 0 && m->price_px < MANTISSA_MAX && !m->parent_order_id &&
-           !m->list_id && m->stop_px == NO_VALUE && m->trail_offset == NO_VALUE && m->display_qty == NO_VALUE &&
-           m->min_qty == NO_VALUE && m->peg_offset == NO_VALUE && m->leverage == NO_VALUE && !m->expire_ts && !m->release_ts &&
-           !m->position_effect && !m->margin_mode && !m->stp_mode && !m->trigger && !m->trigger_direction && !m->trail_type &&
-           !m->peg_type && !m->trail_offset_exp && !m->peg_offset_exp && !m->leverage_exp;
+    return is_bare(m) && m->ord_type == LOCKSTEP_ORD_TYPE_LIMIT && (rests(m) || (is_at_once(m) && m->exec_inst == 0)) &&
+           m->exec_inst <= POST_ONLY && m->price_px > 0 && m->price_px < MANTISSA_MAX;
+}
+
+static inline bool is_plain_market(const struct lockstep_new_order *m) {
+    return is_bare(m) && m->ord_type == LOCKSTEP_ORD_TYPE_MARKET && (rests(m) || is_at_once(m)) && m->exec_inst == 0 &&
+           m->price_px == NO_VALUE;
 }
 
 /* journal.messages.content_hash of such an order. */

@@ -168,7 +168,8 @@ static bool read_instrument(PyObject *i, struct plan_instrument *of) {
         whole(HELD(i, Instrument, seq), &of->seq) && whole(HELD(i, Instrument, status), &of->status) &&
         whole(HELD(i, Instrument, quote_currency), &of->quote_currency) && whole(HELD(i, Instrument, multiplier), &of->multiplier) &&
         whole(HELD(i, Instrument, lot_qty), &of->lot_qty) && whole(HELD(i, Instrument, min_qty), &of->min_qty) &&
-        whole(HELD(i, Instrument, max_qty), &of->max_qty) && whole(HELD(i, Instrument, post_only_max_qty), &of->post_only_max_qty) &&
+        whole(HELD(i, Instrument, max_qty), &of->max_qty) && whole(HELD(i, Instrument, market_max_qty), &of->market_max_qty) &&
+        whole(HELD(i, Instrument, post_only_max_qty), &of->post_only_max_qty) &&
         whole(HELD(i, Instrument, min_px), &of->min_px) && whole(HELD(i, Instrument, max_px), &of->max_px) &&
         whole(HELD(i, Instrument, max_orders), &of->max_orders) && whole(HELD(i, Instrument, expiry_ts), &of->expiry_ts) &&
         whole(HELD(i, Instrument, px_exp), &px_exp) && whole(HELD(i, Instrument, qty_exp), &qty_exp) &&

@@ -29,8 +29,8 @@ struct plan_owner {
     uint8_t side;
 };
 struct plan_instrument {
-    int64_t seq, status, quote_currency, multiplier, lot_qty, min_qty, max_qty, post_only_max_qty, min_px, max_px, max_orders,
-        expiry_ts;
+    int64_t seq, status, quote_currency, multiplier, lot_qty, min_qty, max_qty, market_max_qty, post_only_max_qty, min_px, max_px,
+        max_orders, expiry_ts;
     int px_exp, qty_exp, multiplier_exp;
     wide min_notional, max_notional;
     bool has_min_notional, has_max_notional;

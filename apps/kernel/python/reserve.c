@@ -1,5 +1,5 @@
-/* RiskEngine.on_execution_report for what becomes of most orders: pending, new, filled, canceled. The position moves, and what is
- * reserved follows what may still trade. Whatever is otherwise is left to the Python before anything has changed. */
+/* RiskEngine.on_execution_report for what becomes of most orders: pending, new, replaced, filled, ended. The position moves, and
+ * what is reserved follows what may still trade. Whatever is otherwise is left to the Python before anything has changed. */
 #include "layout.h"
 
 #include <string.h>
@@ -8,8 +8,7 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 
-#include "exact.h"
-#include "exposure.h"
+#include "held.h"
 
 typedef struct {
     Native native; /* of an engine */
@@ -23,19 +22,38 @@ struct news {
     const Reports *r;
     struct lockstep_execution_report m;
     PyObject *memory, *view, *order_id; /* references of its own */
-    PyObject *book, *held, *home;       /* borrowed */
-    bool closed, buys;                  /* of the order, as it is held */
+    PyObject *book, *held, *home, *wish; /* borrowed; the replace that it is about, or NULL */
+    Py_ssize_t wish_at;
+    bool closed, buys; /* of the order, as it is held */
 };
 
 static bool is_common(struct news *n) {
     const struct lockstep_execution_report *m = &n->m;
-    const bool ends = m->ord_status == LOCKSTEP_ORD_STATUS_CANCELED || m->ord_status == LOCKSTEP_ORD_STATUS_FILLED;
-    const bool lives = m->ord_status == LOCKSTEP_ORD_STATUS_PENDING_NEW || m->ord_status == LOCKSTEP_ORD_STATUS_NEW ||
-                       m->ord_status == LOCKSTEP_ORD_STATUS_PARTIALLY_FILLED;
-    const bool told = m->exec_type == LOCKSTEP_EXEC_TYPE_PENDING_NEW || m->exec_type == LOCKSTEP_EXEC_TYPE_NEW ||
-                      m->exec_type == LOCKSTEP_EXEC_TYPE_TRADE || m->exec_type == LOCKSTEP_EXEC_TYPE_CANCELED;
-    n->closed = ends;
-    return (ends || lives) && told && !(m->report_flags & n->r->parent) && !m->parent_order_id && !m->exec_ref_seq;
+    switch (m->ord_status) {
+    case LOCKSTEP_ORD_STATUS_CANCELED:
+    case LOCKSTEP_ORD_STATUS_EXPIRED:
+    case LOCKSTEP_ORD_STATUS_REJECTED:
+    case LOCKSTEP_ORD_STATUS_FILLED: n->closed = true; break;
+    case LOCKSTEP_ORD_STATUS_PENDING_NEW:
+    case LOCKSTEP_ORD_STATUS_NEW:
+    case LOCKSTEP_ORD_STATUS_PARTIALLY_FILLED:
+    case LOCKSTEP_ORD_STATUS_PENDING_REPLACE:
+    case LOCKSTEP_ORD_STATUS_PENDING_CANCEL: break;
+    default: return false;
+    }
+    switch (m->exec_type) {
+    case LOCKSTEP_EXEC_TYPE_PENDING_NEW:
+    case LOCKSTEP_EXEC_TYPE_NEW:
+    case LOCKSTEP_EXEC_TYPE_PENDING_REPLACE:
+    case LOCKSTEP_EXEC_TYPE_REPLACED:
+    case LOCKSTEP_EXEC_TYPE_TRADE:
+    case LOCKSTEP_EXEC_TYPE_PENDING_CANCEL:
+    case LOCKSTEP_EXEC_TYPE_CANCELED:
+    case LOCKSTEP_EXEC_TYPE_EXPIRED:
+    case LOCKSTEP_EXEC_TYPE_REJECTED: break;
+    default: return false;
+    }
+    return !(m->report_flags & n->r->parent) && !m->parent_order_id;
 }
 
 /* Nobody counts reports, budgets or balances. */
@@ -66,7 +84,7 @@ static bool find(struct news *n) {
     PyObject *h = n->held = entry_of(HELD(n->book, Book, orders), n->order_id), *forms = HELD(n->memory, Memory, forms);
     uint64_t exec_inst, quantity_type, side;
     if (!IS_A(h, Held) || forms == NULL || !PyDict_Check(forms) || PyDict_Contains(forms, n->order_id) != 0 ||
-        !empty_list(HELD(h, Held, wishes)) || !is_number(HELD(h, Held, list_id), 0) || HELD(h, Held, unknown) != Py_False ||
+        !is_number(HELD(h, Held, list_id), 0) || HELD(h, Held, unknown) != Py_False ||
         !whole_unsigned(HELD(h, Held, exec_inst), &exec_inst) || (exec_inst & n->r->reducing) ||
         !whole_unsigned(HELD(h, Held, quantity_type), &quantity_type) || quantity_type == LOCKSTEP_QUANTITY_TYPE_QUOTE_AMOUNT ||
         !whole_unsigned(HELD(h, Held, side), &side) || side != m->side || !is_number(HELD(h, Held, account), m->account) ||
@@ -78,74 +96,73 @@ static bool find(struct news *n) {
     return is_home(n->home);
 }
 
-/* What may still trade, and what that is worth: Held.reserved_qty and reserved_value without replaces. */
-static bool rest(const struct news *n, int64_t *qty, wide *value) {
-    const int64_t most = n->m.order_qty > n->m.cum_qty ? n->m.order_qty : n->m.cum_qty;
-    int64_t px = n->m.price_px;
-    if (n->m.order_qty >= MANTISSA_MAX || n->m.cum_qty < 0 || n->m.cum_qty >= MANTISSA_MAX) return false;
-    if (px == NO_VALUE && !whole(HELD(n->held, Held, value_px), &px)) return false;
-    *qty = n->closed ? 0 : most - n->m.cum_qty;
-    *value = n->closed || px == NO_VALUE ? 0 : (wide)*qty * (px < 0 ? -(wide)px : px);
+/* The replace that it says has begun or ended, if it is one that is waited for. False: it was given up, or is none as it ought to be. */
+static bool find_wish(struct news *n) {
+    PyObject *wishes = HELD(n->held, Held, wishes);
+    if (wishes == NULL || !PyList_CheckExact(wishes)) return false;
+    for (Py_ssize_t i = 0; n->m.exec_ref_seq && !n->closed && i < PyList_GET_SIZE(wishes); i++) {
+        PyObject *wish = PyList_GET_ITEM(wishes, i);
+        if (!IS_A(wish, Wish)) return false;
+        if (!is_number(HELD(wish, Wish, request_seq), n->m.exec_ref_seq)) continue;
+        n->wish = wish, n->wish_at = i;
+        return n->m.exec_type == LOCKSTEP_EXEC_TYPE_PENDING_REPLACE || n->m.exec_type == LOCKSTEP_EXEC_TYPE_REPLACED;
+    }
     return true;
 }
 
-/* x - *slot as an object, or None where that is 0; *slot = x. NULL: an error is set. */
-static PyObject *exchange(PyObject **slot, PyObject *x) {
-    PyObject *more = x != NULL && *slot != NULL ? PyNumber_Subtract(x, *slot) : NULL;
-    if (more == NULL) return NULL;
-    Py_SETREF(*slot, Py_NewRef(x));
-    return more;
-}
-
-static PyObject *wide_number(wide x) {
-    if (x <= INT64_MAX && x >= INT64_MIN) return PyLong_FromLongLong((long long)x);
-    PyObject *high = PyLong_FromLongLong((long long)(x >> 62)), *shift = PyLong_FromLong(62);
-    PyObject *low = PyLong_FromLongLong((long long)(x & (((wide)1 << 62) - 1)));
-    PyObject *top = high != NULL && shift != NULL ? PyNumber_Lshift(high, shift) : NULL;
-    PyObject *sum = top != NULL && low != NULL ? PyNumber_Add(top, low) : NULL;
-    Py_XDECREF(high);
-    Py_XDECREF(shift);
-    Py_XDECREF(low);
-    Py_XDECREF(top);
-    return sum;
+/* What it is from now on, and what may still trade of that. */
+static bool rest(const struct news *n, struct terms *now, struct rest *r) {
+    const struct lockstep_execution_report *m = &n->m;
+    *now = (struct terms){m->order_qty > m->cum_qty ? m->order_qty : m->cum_qty, m->cum_qty, m->price_px};
+    PyObject *ended = m->exec_type == LOCKSTEP_EXEC_TYPE_REPLACED ? n->wish : NULL;
+    if (!lockstep_rest(n->held, now, ended, r)) return false;
+    if (n->closed) *r = (struct rest){0};
+    return true;
 }
 
 /* View.settle and View.release, and before either View.traded. */
-static bool book_news(const struct news *n, int64_t qty, wide value, bool traded) {
-    PyObject *held = n->held, *worth = wide_number(value), *left = PyLong_FromLongLong(qty);
-    struct amounts more = {.orders = n->closed ? PyLong_FromLong(-1) : NULL, .qty = exchange(&HELD(held, Held, booked_qty), left),
-                           .value = exchange(&HELD(held, Held, booked_value), worth),
-                           .position = traded ? PyLong_FromLongLong(n->buys ? n->m.last_qty : -n->m.last_qty) : NULL};
-    const bool made = more.qty != NULL && more.value != NULL && (!n->closed || more.orders != NULL) && (!traded || more.position != NULL);
-    const bool good = made && book_at(n->home, n->buys, &more);
-    Py_XDECREF(worth);
-    Py_XDECREF(left);
-    Py_XDECREF(more.orders);
-    Py_XDECREF(more.qty);
-    Py_XDECREF(more.value);
-    Py_XDECREF(more.position);
+static bool book_news(const struct news *n, const struct rest *r, bool traded) {
+    PyObject *orders = n->closed ? PyLong_FromLong(-1) : NULL;
+    PyObject *position = traded ? PyLong_FromLongLong(n->buys ? n->m.last_qty : -n->m.last_qty) : NULL;
+    const bool good = (orders != NULL || !n->closed) && (position != NULL || !traded) &&
+                      lockstep_settle(n->held, n->home, n->buys, r, orders, position);
+    Py_XDECREF(orders);
+    Py_XDECREF(position);
     return good;
 }
 
-static bool follow(const struct news *n) {
-    const struct lockstep_execution_report *m = &n->m;
+static void take_over(PyObject **slot, PyObject *x) { Py_XSETREF(*slot, Py_XNewRef(x)); }
+
+/* RiskEngine._follow: a replace is taken up, or in force. */
+static bool follow_wish(const struct news *n) {
+    if (n->wish == NULL) return true;
+    if (n->m.exec_type == LOCKSTEP_EXEC_TYPE_PENDING_REPLACE) {
+        take_over(&HELD(n->wish, Wish, taken_up), Py_True);
+        return true;
+    }
+    take_over(&HELD(n->held, Held, display_qty), HELD(n->wish, Wish, display_qty));
+    take_over(&HELD(n->held, Held, expire_ts), HELD(n->wish, Wish, expire_ts));
+    return PyList_SetSlice(HELD(n->held, Held, wishes), n->wish_at, n->wish_at + 1, NULL) == 0;
+}
+
+static bool follow(const struct news *n, const struct terms *now) {
     PyObject *held = n->held, *orders = HELD(n->book, Book, orders), *homes = HELD(n->view, View, _homes);
     if (n->closed) return lockstep_remove(orders, n->order_id) && PyDict_DelItem(homes, n->order_id) == 0;
-    const int64_t most = m->order_qty > m->cum_qty ? m->order_qty : m->cum_qty;
-    return lockstep_touch(orders, n->order_id) && put_signed(&HELD(held, Held, order_qty), most) &&
-           put_signed(&HELD(held, Held, cum_qty), m->cum_qty) && put_signed(&HELD(held, Held, price_px), m->price_px) &&
-           put_signed(&HELD(held, Held, stop_px), m->stop_px);
+    return lockstep_touch(orders, n->order_id) && follow_wish(n) && put_signed(&HELD(held, Held, order_qty), now->order_qty) &&
+           put_signed(&HELD(held, Held, cum_qty), now->cum_qty) && put_signed(&HELD(held, Held, price_px), now->price_px) &&
+           put_signed(&HELD(held, Held, stop_px), n->m.stop_px);
 }
 
 static enum handled apply(struct news *n) {
-    int64_t qty;
-    wide value;
+    struct terms now;
+    struct rest r;
     const bool traded = n->m.exec_type == LOCKSTEP_EXEC_TYPE_TRADE;
-    if (!is_quiet(n) || !find(n) || !rest(n, &qty, &value) || (traded && n->m.last_qty == NO_VALUE) || PyErr_Occurred()) return LEFT;
+    if (!is_quiet(n) || !find(n) || !find_wish(n) || !rest(n, &now, &r) || (traded && n->m.last_qty == NO_VALUE) || PyErr_Occurred())
+        return LEFT;
     Py_INCREF(n->held);
     Py_INCREF(n->home);
     PyObject *key = PyTuple_GET_ITEM(n->home, 2);
-    const bool good = lockstep_touch(HELD(n->book, Book, cells), key) && book_news(n, qty, value, traded) && follow(n);
+    const bool good = lockstep_touch(HELD(n->book, Book, cells), key) && book_news(n, &r, traded) && follow(n, &now);
     Py_DECREF(n->home);
     Py_DECREF(n->held);
     return good ? HANDLED : FAILED;
