@@ -211,9 +211,10 @@ class Algo(Strategy):
         )  # fmt: skip
 
     def cancel_all(self, instrument: int = 0) -> None:
-        """Ask to end all our parents (of an instrument), and cancel what is no child."""
+        """Ask to end all our own parents (of an instrument), and cancel what is no child of them. A person's parent loses its
+        children only: whoever stops the strategy has not taken it back, and once started again it is worked on."""
         for parent in list(self.parents.values()):
-            if instrument in (0, parent.instrument):
+            if instrument in (0, parent.instrument) and order_id_source(parent.order_id) == self.me:
                 self.cancel_parent(parent.order_id)
         super().cancel_all(instrument)
 
@@ -244,11 +245,11 @@ class Algo(Strategy):
         parent = self.parents[m.order_id] = _open(offered)
         _follow(parent, m)
         name = f"parent {order_id_text(m.order_id)}"
-        if self.enabled and self.trades(m.instrument) and self.parent_given(parent, offered):
-            self.log(f"{name} is worked")
+        if self.trades(m.instrument) and self.parent_given(parent, offered):
+            self.log(f"{name} is worked" if self.enabled else f"{name} waits: the strategy is stopped")
             return
         del self.parents[m.order_id]
-        why = "its strategy is stopped" if not self.enabled else "its strategy works none like it"
+        why = f"{type(self).__name__} takes none like it"
         self.emit(
             Alert(
                 alert=m.order_id, about_seq=self.seq, severity=AlertSeverity.WARNING, state=AlertState.RAISED,

@@ -16,6 +16,7 @@ from journal.messages import (
     Alert,
     AlgoVenue,
     CancelOrder,
+    CommandCode,
     ExecType,
     ExecutionReport,
     GatewayPhase,
@@ -33,6 +34,7 @@ from journal.messages import (
     Side,
     SourceDefined,
     SourceRole,
+    StrategyCommand,
     StrategyDefined,
     VenueStatus,
     VenueStatusCode,
@@ -89,7 +91,11 @@ class Stage:
         self.algo.source = source
         self.algo.handlers()[ParentOrder.KIND](ParentOrder(**(base | terms)))
         if answer:
-            self.report(GIVEN, exec_type=answer, status=OrdStatus.NEW if answer == ExecType.NEW else OrdStatus.REJECTED)
+            self.report(
+                (base | terms)["order_id"],
+                exec_type=answer,
+                status=OrdStatus.NEW if answer == ExecType.NEW else OrdStatus.REJECTED,
+            )
 
 
 class Taker(Algo):
@@ -178,18 +184,30 @@ def test_a_persons_parent_is_worked_like_our_own_in_the_persons_name():
 
 
 @pytest.mark.parametrize(("why", "told"), [
-    ({"cls": Algo}, True), ({"symbols": ("ELSE",)}, True), ({"enabled": False}, True),
+    ({"cls": Algo}, True), ({"symbols": ("ELSE",)}, True),
     ({"strategy": 4}, False), ({"source": SOMEBODY}, False), ({"answer": ExecType.REJECTED}, False), ({"answer": 0}, False),
 ])  # fmt: skip
 def test_what_is_not_for_us_is_left_alone(why, told):
     s = Stage(why.pop("cls", Taker))
-    for name in ("symbols", "enabled"):
-        setattr(s.algo, name, why.pop(name, getattr(s.algo, name)))
+    s.algo.symbols = why.pop("symbols", ())
     s.given(**why)
     assert not s.algo.parents
     assert not s.algo.room(GIVEN)
     assert [(m.scope_order_id, "by nobody" in m.text) for m in s.of(Alert)] == [(GIVEN, True)] * told
     assert not s.of(LogRecord)
+
+
+def test_a_stop_takes_the_children_of_a_persons_parent_and_leaves_it():
+    s = Stage(Taker)
+    s.given()
+    child, own = s.algo.slice(GIVEN, 10), s.parent()
+    s.algo._command(StrategyCommand(command=CommandCode.STOP))
+    assert [m.order_id for m in s.of(CancelOrder)] == [own, child]
+    assert s.algo.slice(GIVEN, 10) == 0
+    s.given(order_id=GIVEN + 1)
+    assert "stopped" in s.of(LogRecord)[-1].text
+    s.algo._command(StrategyCommand(command=CommandCode.START))
+    assert s.algo.slice(GIVEN, 10)
 
 
 def test_an_id_that_is_used_again_ends_nothing():
