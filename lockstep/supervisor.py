@@ -37,6 +37,7 @@ from journal.messages import (
     GatewayStatus,
     NewOrder,
     OrdStatus,
+    ReportFlag,
     SessionStart,
     SourceDefined,
     SourceRole,
@@ -406,13 +407,14 @@ class Supervisor:
             unsaid.clear()
 
     def open_orders(self) -> int:
-        """How many of our orders are not closed, by the last report of each; one without any report yet is open."""
+        """How many of our orders are not closed, by the last report of each; one without any report yet is open. A parent is at
+        no venue, and a person's outlives a session: its children count."""
         status: dict[int, int] = {}
         for frame in frames(self.journal, kinds=[NewOrder.KIND, ExecutionReport.KIND]):
             m = frame.message
             if isinstance(m, NewOrder):
                 status.setdefault(m.order_id, OrdStatus.RECEIVED)
-            elif isinstance(m, ExecutionReport):
+            elif isinstance(m, ExecutionReport) and not m.report_flags & ReportFlag.PARENT:
                 status[m.order_id] = m.ord_status
         return sum(1 for s in status.values() if s in _OPEN)
 

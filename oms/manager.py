@@ -21,6 +21,7 @@ from journal.messages import (
     SourceDefined,
     SourceState,
     SourceStateCode,
+    StrategyDefined,
     StreamStatus,
     UserDefined,
     VenueStatus,
@@ -51,6 +52,11 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
     def on_account_defined(self, m: AccountDefined) -> None:
         """Where an account is."""
         self.memory.account_venue[m.account] = m.venue
+
+    def on_strategy_defined(self, m: StrategyDefined) -> None:
+        """Who works the parents that persons give to a strategy, and who may see what it does."""
+        self.memory.apps[m.strategy] = m.app
+        self.memory.rights.on_strategy_defined(m)
 
     def on_instrument_defined(self, m: InstrumentDefined) -> None:
         """Where an instrument trades."""

@@ -112,6 +112,8 @@ class Memory(msgspec.Struct, array_like=True):
     """Of the instruments that have one."""
     left_shut: list[tuple[int, int, int]] = []
     """(venue, account, instrument or 0): gates to be opened, because nothing is compared any more."""
+    apps: dict[int, int] = {}
+    """Strategy → the source that decides for it."""
 
     def __post_init__(self) -> None:
         self.orders, self.parents = Table.of(self.orders), Table.of(self.parents)

@@ -31,7 +31,7 @@ from journal.messages import (
     TimeInForce,
     order_id_source,
 )
-from journal.messages.family import Held, Wanted, fault, outlives, worse
+from journal.messages.family import Held, Wanted, Whose, fault, may_work, outlives, worse
 from journal.messages.scopes import Subject, kill_covers
 from journal.messages.tables import look
 from oms.asked import QTY_MAX
@@ -112,12 +112,13 @@ class Parents(Ownership):
         self._parent_report(parent, ExecType.REJECTED, reason=reason)
 
     def on_cancel_order(self, m: CancelOrder) -> None:
-        """A parent is canceled with its children, and has ended when they have."""
+        """A parent is canceled with its children, and has ended when they have. Who works it may give it back."""
         parent = self.memory.parents.get(m.order_id)
         if parent is None:
             super().on_cancel_order(m)
             return
-        reason = self._parent_not_allowed(parent, m, (SourceRole.OPERATOR, SourceRole.RISK))
+        works = self._works(self.ctx.source, parent.strategy, parent)
+        reason = self._parent_not_allowed(parent, m, (SourceRole.OPERATOR, SourceRole.RISK), works=works)
         if reason:
             self._refuse_parent_ask(parent, m, CxlRejResponseTo.CANCEL, reason)
             return
@@ -143,8 +144,10 @@ class Parents(Ownership):
         self._parent_report(parent, ExecType.REPLACED, exec_ref_seq=self.ctx.seq)
         self._settle_parent(parent)
 
-    def _parent_not_allowed(self, parent: Parent, m: CancelOrder | ReplaceOrder, others: tuple[SourceRole, ...]) -> int:
-        if self.ctx.source != parent.source and self.memory.roles.get(self.ctx.source, 0) not in others:
+    def _parent_not_allowed(
+        self, parent: Parent, m: CancelOrder | ReplaceOrder, others: tuple[SourceRole, ...], *, works: bool = False
+    ) -> int:
+        if not works and self.ctx.source != parent.source and self.memory.roles.get(self.ctx.source, 0) not in others:
             return Reason.NOT_OWNER
         if parent.closed:
             return Reason.TOO_LATE
@@ -236,7 +239,7 @@ class Parents(Ownership):
     def _judge(self, parent_id: int, order: Order, wanted: Wanted) -> tuple[Parent | None, int]:
         """The parent and why the child may not be, or be so. The others' holdings count, its own not."""
         parent = self.memory.parents.get(parent_id)
-        if parent is not None and parent.source != order.source:
+        if parent is not None and not self._works(order.source, order.strategy, parent):
             return parent, Reason.NOT_OWNER
         own = parent.children.get(order.order_id) if parent is not None else None
         held = Held(0)
@@ -244,6 +247,10 @@ class Parents(Ownership):
             mine = own or Child()
             held = Held(parent.held_qty - mine.held_qty, parent.unknown_qty - _unknown(mine))
         return parent, fault(parent.bounds if parent is not None else None, wanted, held, self.ctx.now)
+
+    def _works(self, source: int, strategy: int, parent: Parent) -> bool:
+        own, theirs = Whose(source, strategy), Whose(parent.source, parent.strategy)
+        return may_work(own, theirs, roles=self.memory.roles, apps=self.memory.apps)
 
     def _alike(self, parent_id: int, instrument: int, account: int) -> bool:
         parent = self.memory.parents.get(parent_id)
@@ -415,7 +422,8 @@ class Parents(Ownership):
             unknown = live = 0
             for order in orders:
                 assert order is not None, where
-                assert (order.parent_order_id, order.side, order.source) == (number, parent.side, parent.source), where  # I-24
+                assert (order.parent_order_id, order.side) == (number, parent.side), where  # I-24
+                assert self._works(order.source, order.strategy, parent), where
                 assert self._alike(number, order.instrument, order.account), where
                 most = max(order.order_qty, order.replace.order_qty if order.replace is not None else 0, order.cum_qty)
                 mine = order.cum_qty if order.closed else most

@@ -49,6 +49,7 @@ class Parent(msgspec.Struct, array_like=True):
     max_slice_qty: int = NULL
     start_ts: int = 0
     end_ts: int = 0
+    strategy: int = 0
     open: bool = False
     """From the OMS's acceptance until it ends or is on its way to."""
     closed: bool = False
@@ -90,6 +91,8 @@ class Families(msgspec.Struct, array_like=True):
     closed: Line = msgspec.field(default_factory=Line)
     """Children and parents that closed; may name one that was opened again."""
     keep: Keep = Keep()
+    apps: dict[int, int] = {}
+    """Strategy → the source that decides for it."""
 
     def __post_init__(self) -> None:
         self.parent_of = Fixed.of(self.parent_of)
@@ -98,8 +101,9 @@ class Families(msgspec.Struct, array_like=True):
         """A parent is asked for; it is one when the OMS says so."""
         if m.order_id not in self.parents and order_id_source(m.order_id) == source:
             self.parents[m.order_id] = Parent(
-                m.order_id, seq, m.account, m.instrument, m.side, m.order_qty, m.limit_px, m.max_slice_qty, m.start_ts, m.end_ts
-            )
+                m.order_id, seq, m.account, m.instrument, m.side, m.order_qty, m.limit_px, m.max_slice_qty, m.start_ts,
+                m.end_ts, m.strategy,
+            )  # fmt: skip
 
     def reported(self, m: ExecutionReport, seq: int, now: int) -> None:
         """What the OMS says of a parent."""

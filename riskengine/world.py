@@ -22,6 +22,7 @@ from journal.messages import (
     SourceRole,
     SourceState,
     SourceStateCode,
+    StrategyDefined,
     StreamStatus,
     TickTable,
     TopOfBook,
@@ -89,6 +90,10 @@ class World:
     def on_account_defined(self, m: AccountDefined) -> None:
         """What kind of account it is."""
         self.memory.accounts[m.account] = Owner.of(m)
+
+    def on_strategy_defined(self, m: StrategyDefined) -> None:
+        """Who works the parents that persons give to a strategy."""
+        self.memory.families.apps[m.strategy] = m.app
 
     def on_group_defined(self, m: GroupDefined) -> None:
         """Whose limits are a desk's, a book's."""

@@ -1,17 +1,32 @@
-"""Time-weighted average price: one parent, worked in equal slices at equal distances of time, each through the touch."""
+"""Time-weighted average price: a parent is worked in equal slices at equal distances of time, each through the touch."""
 
 from __future__ import annotations
 
+import msgspec
+
 from apps.algo import Algo, OpenParent
 from apps.strategy import SECOND, Qty, on
-from journal.messages import NULL, AlgoType, ExecutionReport, Side, TimeInForce, TopOfBook
+from journal.messages import NULL, AlgoType, ParentOrder, Side, TimeInForce, TopOfBook
+
+
+class Plan(msgspec.Struct):
+    """When a parent is worked. Times in ns: from `began`, in `slices` pieces, one every `step`."""
+
+    parent: int
+    began: int
+    step: int
+    slices: int
 
 
 class Twap(Algo):
-    """Buys or sells `qty` of each of its symbols within `seconds`, in `slices` pieces, no further than `limit_ticks` from the
-    mid it began at. What a slice did not get the later ones take along."""
+    """Works the TWAP parents that persons give to it, each from its start to its end (none: for `seconds`, and then until it is
+    done), in `slices` pieces or as many as `max_slice_qty` makes. What a slice did not get the later ones take along; less than
+    `min_slice_qty` waits for the next, unless it is the rest.
 
-    qty: Qty
+    With a `qty` it gives itself one for each of its symbols: to be bought or sold within `seconds`, no further than
+    `limit_ticks` from the mid it began at."""
+
+    qty: Qty = Qty(0)
     side: str = "buy"
     seconds: int = 60
     slices: int = 10
@@ -22,15 +37,16 @@ class Twap(Algo):
             raise ValueError(
                 f"side = {self.side!r}, seconds = {self.seconds}, slices = {self.slices}; expected 'buy' or 'sell', 1 or more"
             )
-        self.plan: dict[int, tuple[int, int]] = {}
-        """Instrument → its parent, when that began."""
-        self.done: dict[int, int] = {}
-        """Instrument → what was bought or sold in the end (mantissa)."""
+        self.own: dict[int, int] = {}
+        """Instrument → the parent it gave itself."""
+        self.plans: dict[int, Plan] = {}
+        """By number, which is its timer, too."""
+        self.planned = 0
 
     @on(TopOfBook, wake="touch_changed")
     def touch(self, m: TopOfBook) -> None:
-        """The first live touch begins it."""
-        if m.instrument in self.plan or not self.trades(m.instrument) or NULL in (m.bid_px, m.ask_px):
+        """The first live touch begins its own."""
+        if not self.qty or m.instrument in self.own or not self.trades(m.instrument) or NULL in (m.bid_px, m.ask_px):
             return
         side = Side.BUY if self.side == "buy" else Side.SELL
         tick = self.refdata.tick(m.instrument)
@@ -38,27 +54,50 @@ class Twap(Algo):
         limit = (m.mid2 + 2 * away) // (2 * tick) * tick
         parent = self.parent(side, m.instrument, self.qty, limit, end=self.now + self.seconds * SECOND, algo=AlgoType.TWAP)
         if parent:
-            self.plan[m.instrument] = (parent, self.now)
-            self.wake(self.now + self._step, m.instrument)
+            self.own[m.instrument] = parent
+            self._plan(self.parents[parent])
 
-    @property
-    def _step(self) -> int:
-        return self.seconds * SECOND // (self.slices + 1)
+    def parent_given(self, parent: OpenParent, m: ParentOrder) -> bool:
+        if m.algo != AlgoType.TWAP:
+            return False
+        self._plan(parent)
+        return True
+
+    def _plan(self, parent: OpenParent) -> None:
+        began = max(self.now, parent.start_ts)
+        slices = self.slices
+        if parent.max_slice_qty != NULL:
+            slices = max(slices, -(-parent.qty // parent.max_slice_qty))
+        lasts = (parent.end_ts or began + self.seconds * SECOND) - began
+        step = max(lasts // (slices + 1), 1)
+        self.planned += 1
+        self.plans[self.planned] = Plan(parent.order_id, began, step, slices)
+        self.wake(began + step, self.planned)
 
     def on_timer(self, token: int) -> None:
         """A slice is due: what should have been done by now, less what the children hold."""
-        parent_id, began = self.plan[token]
-        parent = self.parents.get(parent_id)
+        plan = self.plans[token]
+        parent = self.parents.get(plan.parent)
         if parent is None:
+            del self.plans[token]
             return
-        due = parent.qty * min((self.now - began) // self._step, self.slices) // self.slices
-        lot, book = self.refdata.lot(token), self.book(token)
-        missing = (due - (parent.qty - self.room(parent_id))) // lot * lot
+        self._work(plan, parent)
+        after = self.now + plan.step - (self.now - plan.began) % plan.step
+        if not parent.end_ts or after < parent.end_ts:
+            self.wake(after, token)
+        else:
+            del self.plans[token]
+
+    def _work(self, plan: Plan, parent: OpenParent) -> None:
+        due = parent.qty * min((self.now - plan.began) // plan.step, plan.slices) // plan.slices
+        room, book = self.room(parent.order_id), self.book(parent.instrument)
+        missing = due - (parent.qty - room)
+        if parent.max_slice_qty != NULL:
+            missing = min(missing, parent.max_slice_qty)
+        lot = self.refdata.lot(parent.instrument)
+        missing = missing // lot * lot
+        if parent.min_slice_qty != NULL and missing < min(parent.min_slice_qty, room):
+            return
         px = book.ask_px if parent.side == Side.BUY else book.bid_px
         if missing > 0 and book.is_live and px != NULL:
-            self.slice(parent_id, missing, px, tif=TimeInForce.IOC)
-        if self.now + self._step < parent.end_ts:
-            self.wake(self.now + self._step, token)
-
-    def parent_changed(self, parent: OpenParent, m: ExecutionReport) -> None:
-        self.done[parent.instrument] = m.cum_qty
+            self.slice(parent.order_id, missing, px, tif=TimeInForce.IOC)

@@ -4,13 +4,15 @@ the stream only, both judge with it.
 A parent is an order that is worked by other orders, its children. Whatever happens, the children together never hold more than
 the parent's quantity (held: filled, or able to fill; an order whose outcome is unknown counts in full), none is worse than the
 parent's limit, and none is of another side or asset.
+
+A parent is worked by its own source; one that a person has given, by the app of the strategy that it names, too.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from journal.messages.enums import QuantityType, Reason, Side, TimeInForce
+from journal.messages.enums import QuantityType, Reason, Side, SourceRole, TimeInForce
 from journal.messages.schema import NULL
 
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
@@ -50,6 +52,22 @@ class Held(msgspec.Struct, frozen=True):
     """The part of it that may be gone already, which nobody knows."""
 
 
+class Whose(msgspec.Struct, frozen=True):
+    """Who asks for an order, and for which strategy."""
+
+    source: int
+    strategy: int
+
+
+def may_work(child: Whose, parent: Whose, *, roles: dict[int, int], apps: dict[int, int]) -> bool:
+    """Whether one may send children of another's parent. `roles`: of sources, as defined; `apps`: strategy → the source that
+    decides for it. That the child says the strategy is not enough: anybody could."""
+    if child.source == parent.source:
+        return True
+    given = roles.get(parent.source) == SourceRole.OPERATOR and parent.strategy != 0
+    return given and child.strategy == parent.strategy and apps.get(parent.strategy) == child.source
+
+
 def worse(side: int, px: int, limit_px: int) -> bool:
     """Whether a price is worse for us than a limit. No price at all (a market order) is worse than any limit."""
     if limit_px == NULL:
@@ -82,4 +100,4 @@ def fault(bounds: Bounds | None, child: Wanted, held: Held, now: int) -> int:
     return 0
 
 
-__all__ = ["Bounds", "Held", "Wanted", "fault", "outlives", "worse"]
+__all__ = ["Bounds", "Held", "Wanted", "Whose", "fault", "may_work", "outlives", "worse"]

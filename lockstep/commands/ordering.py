@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from journal.clock import SystemClock
-from journal.frames import frames
+from journal.frames import Frame, frames
 from journal.messages import (
     NULL,
     AccountDefined,
+    Alert,
     AlgoParameter,
     AlgoType,
     AlgoVenue,
@@ -18,6 +21,8 @@ from journal.messages import (
     ExecType,
     ExecutionReport,
     InstrumentDefined,
+    LogRecord,
+    Message,
     ParentOrder,
     Reason,
     ReportFlag,
@@ -26,13 +31,13 @@ from journal.messages import (
     ValueType,
     VenueDefined,
     order_id_of,
-    order_id_source,
     order_id_text,
 )
 from lockstep import units
 from lockstep.config import ConfigError
-from lockstep.person import Operator, add_person
+from lockstep.person import ANSWER_S, Operator, add_person
 
+D = TypeVar("D", InstrumentDefined, StrategyDefined)
 _ORDER_NUMBER = (1 << 47) - 1
 """Own numbers of orders that people give; those of quotes begin above it."""
 _ALGOS = {a.name.lower(): a for a in AlgoType if a}
@@ -41,14 +46,14 @@ _ALGOS = {a.name.lower(): a for a in AlgoType if a}
 def add_parser(subparsers: Any) -> None:
     """Register the command."""
     text = "give a parent order: one intention, worked by child orders that name it"
-    more = "Prints the order's id. Its children name that id; the OMS holds that they stay within it."
+    more = "Prints the order's id, and whether anybody works it. The OMS holds that its children stay within it."
     command = subparsers.add_parser("parent", help=text, description=f"{text[0].upper()}{text[1:]}. {more}")
     command.add_argument("path", type=Path, metavar="PATH", help="journal folder of the running system")
     command.add_argument("side", choices=("buy", "sell"))
     command.add_argument("qty", metavar="QTY", help="quantity in all, in units of the instrument")
     command.add_argument("instrument", metavar="SYMBOL")
     command.add_argument("--account", required=True, metavar="NAME", help="on which account")
-    command.add_argument("--strategy", metavar="NAME", help="for which strategy (default: none)")
+    command.add_argument("--strategy", metavar="NAME", help="which strategy works it (default: none; nobody works it)")
     command.add_argument("--algo", choices=_ALGOS, default="twap", help="how it is to be worked (default: twap)")
     command.add_argument("--limit", metavar="PRICE", help="no child is worse (default: any price)")
     command.add_argument("--start", metavar="DURATION", default="0s", help="not before so long from now (default: at once)")
@@ -72,15 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
     before = operator.last_seq
     operator.say(operator.command(CommandCode.NEW_ORDER, target=m.order_id, verb="parent"), m)
     print(f"parent {order_id_text(m.order_id)}")
-    return _became(arguments.path, before, m.order_id)
+    taken = _taken(arguments.path, before, m.order_id)
+    return _worked(arguments.path, taken, arguments.strategy) if taken else 1
 
 
 def _order(arguments: argparse.Namespace, operator: Operator) -> ParentOrder:
     instrument = operator.number(InstrumentDefined, "instrument", arguments.instrument)
-    defined = InstrumentDefined()
-    for frame in frames(arguments.path, kinds=[InstrumentDefined.KIND]):
-        if isinstance(frame.message, InstrumentDefined) and frame.message.instrument == instrument:
-            defined = frame.message
+    defined = _defined(arguments.path, InstrumentDefined, arguments.instrument)
     start_ts = SystemClock().now_ns() + _duration("--start", arguments.start)
     return ParentOrder(
         order_id=order_id_of(operator.sources["operator"], operator.request & _ORDER_NUMBER),
@@ -98,6 +101,15 @@ def _order(arguments: argparse.Namespace, operator: Operator) -> ParentOrder:
         venues=[AlgoVenue(venue=operator.number(VenueDefined, "venue", name)) for name in arguments.venue],
         parameters=_parameters(arguments.parameters),
     )  # fmt: skip
+
+
+def _defined(path: Path, cls: type[D], name: str) -> D:
+    """What a name stands for now."""
+    found = cls()
+    for frame in frames(path, kinds=[cls.KIND]):
+        if isinstance(frame.message, cls) and frame.message.name == name:
+            found = frame.message
+    return found
 
 
 def _mantissa(option: str, text: str | None, exp: int) -> int:
@@ -145,15 +157,39 @@ def _parameters(texts: list[str]) -> list[AlgoParameter]:
     return list(found.values())
 
 
-def _became(path: Path, after: int, order_id: int) -> int:
-    """Print what the OMS says of it, as soon as it does; the exit code."""
-    end = SystemClock().now_ns() + 5_000_000_000
-    while SystemClock().now_ns() < end:
-        for frame in frames(path, from_seq=after + 1, kinds=[ExecutionReport.KIND]):
-            m = frame.message
-            if isinstance(m, ExecutionReport) and m.order_id == order_id and m.report_flags & ReportFlag.PARENT:
-                refused = m.exec_type == ExecType.REJECTED
-                print(f"rejected ({Reason(m.reason).name})" if refused else f"working under source {order_id_source(order_id)}")
-                return 1 if refused else 0
-    print("no answer within 5 s: the order is on the stream, what became of it is not")
+def _taken(path: Path, after: int, order_id: int) -> int:
+    """The frame in which the OMS has taken it; 0, said why, when it has not."""
+    for frame in _awaited(path, after, ExecutionReport):
+        m = frame.message
+        if isinstance(m, ExecutionReport) and m.order_id == order_id and m.report_flags & ReportFlag.PARENT:
+            if m.exec_type != ExecType.REJECTED:
+                return frame.header.seq
+            print(f"rejected ({Reason(m.reason).name})")
+            return 0
+    print(f"no answer within {ANSWER_S:.0f} s: the order is on the stream, what became of it is not")
+    return 0
+
+
+def _worked(path: Path, taken: int, strategy: str | None) -> int:
+    """Print what its strategy makes of it; the exit code."""
+    if strategy is None:
+        print("accepted; nobody works it: no --strategy was named")
+        return 0
+    app = _defined(path, StrategyDefined, strategy).app
+    for frame in _awaited(path, taken, Alert, LogRecord):
+        m = frame.message
+        if isinstance(m, Alert | LogRecord) and frame.header.source == app and m.about_seq == taken:
+            print(f"{strategy}: {m.text}")
+            return 0 if isinstance(m, LogRecord) else 1
+    print(f"accepted; {strategy} has said nothing of it within {ANSWER_S:.0f} s: nobody works it so far")
     return 1
+
+
+def _awaited(path: Path, after: int, *kinds: type[Message]) -> Iterator[Frame]:
+    """Frames behind one, those that are still to come, too, as long as an answer is waited for."""
+    end = time.monotonic() + ANSWER_S
+    while time.monotonic() < end:
+        for frame in frames(path, from_seq=after + 1, kinds=[cls.KIND for cls in kinds]):
+            after = frame.header.seq
+            yield frame
+        time.sleep(0.02)

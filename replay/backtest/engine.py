@@ -143,7 +143,6 @@ class Backtest:
             self._append(0, SourceDefined(source=number, role=source.role, name=source.name, grants=grants))
         loader = next(i for s, i in self._rows() if s.role == SourceRole.LOADER)
         simulator = next(i for s, i in self._rows() if s.role == SourceRole.SIMULATOR)
-        self._step()
         self._append(simulator, SimulationSettings(order_latency_ns=self.assumptions.order_latency_ns))
         if self.assumptions.provenance is not None:
             self._append(simulator, self.assumptions.provenance)

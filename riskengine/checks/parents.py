@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import NULL, Reason, RiskCheck, order_id_source
-from journal.messages.family import Wanted, fault
+from journal.messages.family import Wanted, Whose, fault, may_work
 from riskengine.memory import Instrument, Memory
 from riskengine.proposal import Proposal, Verdict, failed, passed
 
@@ -19,8 +19,10 @@ def parent_invariants(memory: Memory, p: Proposal) -> Verdict | None:
     parent = memory.families.parents.get(p.subject.parent_order_id)
     if parent is None:
         return failed(check, Reason.PARENT_UNKNOWN_OR_CLOSED, value=p.subject.parent_order_id)
-    if order_id_source(parent.order_id) != order_id_source(p.subject.order_id):
-        return failed(check, Reason.NOT_OWNER, value=p.source, bound=order_id_source(parent.order_id), input_seq=parent.seq)
+    owner = order_id_source(parent.order_id)
+    child_of = Whose(order_id_source(p.subject.order_id), p.subject.strategy)
+    if not may_work(child_of, Whose(owner, parent.strategy), roles=memory.roles, apps=memory.families.apps):
+        return failed(check, Reason.NOT_OWNER, value=p.source, bound=owner, input_seq=parent.seq)
     held = parent.without(p.subject.order_id)
     child = p.child or Wanted(side=p.side, order_qty=p.order_qty, price_px=p.price_px)
     alike = _alike(memory, parent.instrument, p.instrument)

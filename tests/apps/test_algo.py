@@ -1,21 +1,28 @@
-"""An algo that works one asset on two venues: where its children go, and that it never asks for what it may not."""
+"""An algo that works one asset on two venues: where its children go, and that it never asks for what it may not; and what
+persons give to it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from apps.algo import Algo
+import pytest
+
+from apps.algo import Algo, OpenParent
 from apps.books.app import Books
 from apps.instruments import Instruments
 from apps.venue_watch import VenueWatch
 from journal.messages import (
     AccountDefined,
+    Alert,
+    AlgoVenue,
     CancelOrder,
+    CommandCode,
     ExecType,
     ExecutionReport,
     GatewayPhase,
     GatewayStatus,
     InstrumentDefined,
+    LogRecord,
     Message,
     NewOrder,
     OrdStatus,
@@ -25,20 +32,26 @@ from journal.messages import (
     ReportFlag,
     RoutingDecision,
     Side,
+    SourceDefined,
+    SourceRole,
+    StrategyCommand,
     StrategyDefined,
     VenueStatus,
     VenueStatusCode,
+    order_id_of,
 )
 
 ME, SPOT, ALIKE, OTHER = 9, 1001, 2001, 2002
+PERSON, SOMEBODY = 11, 12
+GIVEN = order_id_of(PERSON, 1)
 
 
 class Stage:
     """A host that records."""
 
-    def __init__(self) -> None:
+    def __init__(self, cls: type[Algo] = Algo) -> None:
         self.said: list[Any] = []
-        self.algo = Algo()
+        self.algo = cls()
         self.algo.me, self.algo._host = ME, self
         self.ref, self.watch = Instruments(), VenueWatch()
         books = Books()
@@ -47,6 +60,8 @@ class Stage:
         like = {"base_currency": 1, "quote_currency": 2, "px_exp": -1, "qty_exp": -3}
         for instrument, venue, terms in ((SPOT, 1, like), (ALIKE, 2, like), (OTHER, 2, like | {"base_currency": 3})):
             self.ref.on_instrument_defined(InstrumentDefined(instrument=instrument, venue=venue, **terms))
+        for source, role in ((PERSON, SourceRole.OPERATOR), (SOMEBODY, SourceRole.ALGO)):
+            self.ref.on_source_defined(SourceDefined(source=source, role=role))
         for account, venue in ((7, 1), (8, 2)):
             self.ref.on_account_defined(AccountDefined(account=account, venue=venue))
         self.algo._strategy_defined(StrategyDefined(strategy=3, app=ME, default_account=7, owner_user=5))
@@ -62,11 +77,37 @@ class Stage:
         self.report(number)
         return number
 
-    def report(self, number: int, *, cum: int = 0, status: int = OrdStatus.NEW, qty: int = 100, limit: int = 5000) -> None:
+    def report(self, number: int, *, cum: int = 0, status: int = OrdStatus.NEW, qty: int = 100, limit: int = 5000,
+               exec_type: int = ExecType.ORDER_STATUS, version: int = 0) -> None:  # fmt: skip
         self.algo._execution_report(
-            ExecutionReport(order_id=number, order_qty=qty, price_px=limit, cum_qty=cum, ord_status=status,
-                            exec_type=ExecType.ORDER_STATUS, report_flags=ReportFlag.PARENT)
+            ExecutionReport(order_id=number, instrument=SPOT, order_qty=qty, price_px=limit, cum_qty=cum, ord_status=status,
+                            exec_type=exec_type, version=version, report_flags=ReportFlag.PARENT)
         )  # fmt: skip
+
+    def given(self, source: int = PERSON, *, answer: int = ExecType.NEW, **terms: Any) -> None:
+        """Somebody's parent for the strategy, and the OMS's answer."""
+        base = {"order_id": GIVEN, "account": 8, "user": 6, "strategy": 3, "instrument": SPOT, "side": Side.BUY,
+                "order_qty": 100, "limit_px": 5000}  # fmt: skip
+        self.algo.source = source
+        self.algo.handlers()[ParentOrder.KIND](ParentOrder(**(base | terms)))
+        if answer:
+            self.report(
+                (base | terms)["order_id"],
+                exec_type=answer,
+                status=OrdStatus.NEW if answer == ExecType.NEW else OrdStatus.REJECTED,
+            )
+
+
+class Taker(Algo):
+    """Takes whatever is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[tuple[int, int]] = []
+
+    def parent_given(self, parent: OpenParent, m: ParentOrder) -> bool:
+        self.taken.append((parent.order_id, m.urgency))
+        return True
 
 
 def test_a_slice_fits_into_the_room_and_the_limit():
@@ -112,3 +153,77 @@ def test_an_end_takes_the_parents_along():
     assert [m.order_id for m in s.of(CancelOrder)] == [number]
     s.report(number, status=OrdStatus.CANCELED)
     assert not s.algo.parents
+
+
+# What persons give.
+
+
+def test_a_persons_parent_is_worked_like_our_own_in_the_persons_name():
+    s = Stage(Taker)
+    s.given(max_slice_qty=30, start_ts=50, end_ts=90, urgency=4, venues=[AlgoVenue(venue=1), AlgoVenue(venue=2)])
+    assert s.algo.taken == [(GIVEN, 4)]
+    assert "worked" in s.of(LogRecord)[0].text
+    parent = s.algo.parents[GIVEN]
+    assert (parent.start_ts, parent.end_ts, parent.takes_children) == (50, 90, True)
+    assert s.algo.slice(GIVEN, 10) == 0  # it waits for its start
+    s.algo.now = 50
+    assert s.algo.room(GIVEN) == 100
+    assert s.algo.slice(GIVEN, 60, 5001)
+    assert s.algo.slice_anywhere(GIVEN, 5)
+    assert [
+        (m.order_qty, m.price_px, m.account, m.user, m.strategy, m.parent_order_id) for m in s.of(NewOrder)
+    ] == [(30, 5000, 8, 6, 3, GIVEN), (5, 5000, 8, 6, 3, GIVEN)]  # fmt: skip
+    s.algo.replace_parent(GIVEN, qty=90)
+    assert not s.of(ReplaceOrder)
+    s.report(GIVEN, exec_type=ExecType.REPLACED, qty=80, version=1)
+    assert s.algo.room(GIVEN) == 45
+    s.algo.cancel_parent(GIVEN)
+    assert [(m.order_id, m.version) for m in s.of(CancelOrder)] == [(GIVEN, 2)]
+    s.report(GIVEN, status=OrdStatus.CANCELED)
+    assert not s.algo.parents
+
+
+@pytest.mark.parametrize(("why", "told"), [
+    ({"cls": Algo}, True), ({"symbols": ("ELSE",)}, True),
+    ({"strategy": 4}, False), ({"source": SOMEBODY}, False), ({"answer": ExecType.REJECTED}, False), ({"answer": 0}, False),
+])  # fmt: skip
+def test_what_is_not_for_us_is_left_alone(why, told):
+    s = Stage(why.pop("cls", Taker))
+    s.algo.symbols = why.pop("symbols", ())
+    s.given(**why)
+    assert not s.algo.parents
+    assert not s.algo.room(GIVEN)
+    assert [(m.scope_order_id, "by nobody" in m.text) for m in s.of(Alert)] == [(GIVEN, True)] * told
+    assert not s.of(LogRecord)
+
+
+def test_a_stop_takes_the_children_of_a_persons_parent_and_leaves_it():
+    s = Stage(Taker)
+    s.given()
+    child, own = s.algo.slice(GIVEN, 10), s.parent()
+    s.algo._command(StrategyCommand(command=CommandCode.STOP))
+    assert [m.order_id for m in s.of(CancelOrder)] == [own, child]
+    assert s.algo.slice(GIVEN, 10) == 0
+    s.given(order_id=GIVEN + 1)
+    assert "stopped" in s.of(LogRecord)[-1].text
+    s.algo._command(StrategyCommand(command=CommandCode.START))
+    assert s.algo.slice(GIVEN, 10)
+
+
+def test_an_id_that_is_used_again_ends_nothing():
+    s = Stage(Taker)
+    s.given()
+    s.given(answer=ExecType.REJECTED)
+    assert s.algo.room(GIVEN) == 100
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_what_was_given_is_there_after_a_restart(answered):
+    s, again = Stage(Taker), Stage(Taker)
+    s.given(answer=ExecType.NEW if answered else 0, venues=[AlgoVenue(venue=2)])
+    again.algo.restore(s.algo.snapshot())
+    assert again.algo.digest() == s.algo.digest()
+    if not answered:
+        again.report(GIVEN, exec_type=ExecType.NEW)
+    assert again.algo.parents[GIVEN].venues == [2]
+    assert again.algo.slice(GIVEN, 10)

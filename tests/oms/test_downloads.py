@@ -87,6 +87,12 @@ def test_a_user_sees_what_is_his(user, alice, bob):
     assert (d.alice in found, d.bob in found) == (alice, bob)
 
 
+def test_an_owner_sees_what_his_strategy_does():
+    d = Day()
+    d.r.frame(StrategyDefined(strategy=1, app=STRATEGY, owner_user=CAROL), 1)
+    assert d.orders(scope_type=ScopeType.USER, scope_user=CAROL) == [d.alice]
+
+
 def test_a_group_shares_its_members():
     d = Day()
     d.r.frame(

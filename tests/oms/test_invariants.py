@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from oms_and_risk import ACCOUNT, INSTRUMENT, OPERATOR, STRATEGY, Desk
+from oms_and_risk import ACCOUNT, INSTRUMENT, OPERATOR, OTHER, STRATEGY, Desk
 
 from journal.messages import (
     ExecType,
@@ -131,6 +131,7 @@ BREAKS: list[tuple[str, Callable[[World], None]]] = [
     ("I-24", a_worse_child),
     ("I-24", put(lambda w: w.child, "side", Side.SELL)),
     ("I-24", put(lambda w: w.child, "account", ACCOUNT + 1)),
+    ("I-24", put(lambda w: w.parent, "source", OTHER)),
     ("I-25", put(lambda w: w.parent, "cum_qty", 0)),
     ("I-25", a_child_left_alone),
     ("I-27", put(lambda w: w.own, "source", STRATEGY + 1)),

@@ -27,14 +27,18 @@ from journal.messages import (
     RoutedOrder,
     ScopeType,
     Side,
+    StrategyDefined,
     VenueCancelReject,
     VenueFill,
     VenueOrderUpdate,
     order_id_of,
+    order_id_source,
 )
 from oms.order import CLOSED
 
 pick = st.integers(0, 1000)
+WORKER = 3
+"""The strategy that STRATEGY decides for."""
 ALIVE_THOUGH_ENDED = (OrdStatus.PENDING_CANCEL, OrdStatus.UNKNOWN)
 
 
@@ -53,28 +57,34 @@ class FamilyMachine(RuleBasedStateMachine):
     @initialize()
     def world(self) -> None:
         self.r.ready()
+        self.r.frame(StrategyDefined(strategy=WORKER, app=STRATEGY), 1)
 
-    def next_id(self) -> int:
+    def next_id(self, source: int = STRATEGY) -> int:
         self.number += 1
-        return order_id_of(STRATEGY, self.number)
+        return order_id_of(source, self.number)
 
     def of(self, ids: list[int], n: int) -> int:
         return ids[-1 - min(n % len(ids), n % 3)]
 
-    @rule(qty=st.sampled_from([60, 100]), limit=st.sampled_from([NULL, 5000]), ends=st.sampled_from([0, 0, 7]))
-    def parent(self, qty: int, limit: int, ends: int) -> None:
-        self.parents.append(self.next_id())
+    @rule(qty=st.sampled_from([60, 100]), limit=st.sampled_from([NULL, 5000]), ends=st.sampled_from([0, 0, 7]),
+          source=st.sampled_from([STRATEGY, OPERATOR]))  # fmt: skip
+    def parent(self, qty: int, limit: int, ends: int, source: int) -> None:
+        self.parents.append(self.next_id(source))
         self.r.frame(
             ParentOrder(order_id=self.parents[-1], account=ACCOUNT, instrument=INSTRUMENT, side=Side.BUY, order_qty=qty,
-                        limit_px=limit, end_ts=self.r.now + ends * SECOND if ends else 0),
-            STRATEGY,
+                        limit_px=limit, end_ts=self.r.now + ends * SECOND if ends else 0, strategy=WORKER),
+            source,
         )  # fmt: skip
 
     @precondition(lambda self: self.parents)
     @rule(n=pick, qty=st.sampled_from([10, 40, 60, 61]), px=st.sampled_from([4999, 5000, 5001]), decided=st.booleans(),
-          acknowledged=st.booleans())  # fmt: skip
-    def child(self, n: int, qty: int, px: int, *, decided: bool, acknowledged: bool) -> None:
-        order_id, seq = self.r.new(order_id=self.next_id(), qty=qty, px=px, parent_order_id=self.of(self.parents, n))
+          acknowledged=st.booleans(), strategy=st.sampled_from([WORKER, WORKER, 0]))  # fmt: skip
+    def child(self, n: int, qty: int, px: int, *, decided: bool, acknowledged: bool, strategy: int) -> None:
+        parent = self.of(self.parents, n)
+        order_id, seq = self.r.new(order_id=self.next_id(), qty=qty, px=px, parent_order_id=parent, strategy=strategy)
+        if order_id_source(parent) != STRATEGY and strategy != WORKER:
+            assert self.r.last().ord_status == OrdStatus.REJECTED
+            return  # none of the family: what a venue may do with it is no parent's
         self.children.append(order_id)
         if not decided:
             self.undecided.append(seq)
@@ -220,6 +230,8 @@ class FamilyMachine(RuleBasedStateMachine):
                 limit = limits[asked[m.order_id].parent_order_id]
                 assert limit == NULL or m.price_px <= limit  # I-24
                 assert (m.side, m.instrument) == (Side.BUY, INSTRUMENT)
+                child = asked[m.order_id]
+                assert child.strategy == WORKER or order_id_source(child.parent_order_id) == STRATEGY
         said = self.r.replay(restart_at=len(self.r.stream) // 2)
         assert [m.encode() for m in said] == [m.encode() for m in self.r.emitted]
 

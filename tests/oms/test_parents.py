@@ -32,6 +32,7 @@ from journal.messages import (
     RoutedOrder,
     ScopeType,
     Side,
+    StrategyDefined,
     TimeInForce,
     VenueCancelReject,
     VenueFill,
@@ -40,6 +41,9 @@ from journal.messages import (
 )
 
 PARENT = order_id_of(STRATEGY, 500)
+GIVEN = order_id_of(OPERATOR, 500)
+WORKER, ELSE = 3, 4
+"""Strategies: STRATEGY decides for one, OTHER for the other."""
 
 
 class Family:
@@ -195,6 +199,58 @@ def test_only_the_owner_of_a_parent_has_children_by_it():
     f = Family()
     order_id, _ = f.r.new(1, qty=10, source=OTHER, parent_order_id=PARENT)
     assert (f.r.last().order_id, f.r.last().reason) == (order_id, Reason.NOT_OWNER)
+
+
+# A person's parent.
+
+
+def given(strategy: int = WORKER) -> Family:
+    """A person's parent for a strategy."""
+    f = Family()
+    for number, app in ((WORKER, STRATEGY), (ELSE, OTHER)):
+        f.r.frame(StrategyDefined(strategy=number, app=app), 1)
+    f.parent(GIVEN, OPERATOR, strategy=strategy)
+    return f
+
+
+@pytest.mark.parametrize(("source", "strategy", "of", "fits"), [
+    (STRATEGY, WORKER, WORKER, True),
+    (OPERATOR, 0, WORKER, True),  # whose it is
+    (STRATEGY, 0, WORKER, False),
+    (STRATEGY, ELSE, ELSE, False),  # it says so, and is not
+    (OTHER, WORKER, WORKER, False),
+    (OTHER, ELSE, WORKER, False),
+    (STRATEGY, 0, 0, False),  # given to nobody
+])  # fmt: skip
+def test_a_persons_parent_is_worked_by_the_app_of_the_strategy_that_it_names(source, strategy, of, fits):
+    f = given(of)
+    order_id, seq = f.r.new(1, qty=10, source=source, parent_order_id=GIVEN, strategy=strategy)
+    f.r.oms.check()
+    assert (f.r.last().reason == Reason.NOT_OWNER) is not fits
+    if fits:
+        f.r.decide(seq)
+        f.fill(order_id, 10)
+        said = next(m for m in reversed(f.r.said(ExecutionReport)) if m.order_id == GIVEN)
+        assert (said.cum_qty, said.ord_status) == (10, OrdStatus.PARTIALLY_FILLED)
+
+
+def test_a_strategys_parent_is_its_own_whatever_strategy_it_names():
+    f = given()
+    f.parent(order_id_of(STRATEGY, 501), strategy=ELSE)
+    f.r.new(1, qty=10, source=OTHER, parent_order_id=order_id_of(STRATEGY, 501), strategy=ELSE)
+    assert f.r.last().reason == Reason.NOT_OWNER
+
+
+@pytest.mark.parametrize(("source", "cancels", "replaces"), [
+    (OPERATOR, True, True), (STRATEGY, True, False), (OTHER, False, False),
+])  # fmt: skip
+def test_who_works_a_persons_parent_may_give_it_back_and_not_change_it(source, cancels, replaces):
+    f = given()
+    for m, may in ((ReplaceOrder(order_id=GIVEN, order_qty=90), replaces), (CancelOrder(order_id=GIVEN), cancels)):
+        before = f.r.count(OrderCancelReject)
+        f.r.frame(m, source)
+        assert [m.reason for m in f.r.said(OrderCancelReject)[before:]] == ([] if may else [Reason.NOT_OWNER])
+    assert f.r.oms.memory.parents[GIVEN].closed is cancels
 
 
 def test_a_replace_of_a_child_is_judged_like_a_child():

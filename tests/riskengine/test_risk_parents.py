@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from risk_recorder import ACCOUNT, INSTRUMENT, MAKER, OMS, OTHER, SECOND, STRATEGY, RiskRecorder
+from risk_recorder import ACCOUNT, INSTRUMENT, MAKER, OMS, OPERATOR, OTHER, SECOND, STRATEGY, RiskRecorder
 
 from journal.messages import (
     NULL,
@@ -18,6 +18,7 @@ from journal.messages import (
     RiskCheck,
     RiskDecision,
     Side,
+    StrategyDefined,
     TimeInForce,
     order_id_of,
 )
@@ -25,19 +26,21 @@ from journal.messages import (
 PARENT = order_id_of(STRATEGY, 900)
 
 
-def family(**terms):
+def family(source=STRATEGY, **terms):
     """A world with a parent of 1000 @ 5000 that the OMS has taken."""
     r = RiskRecorder().open_world()
+    r.frame(StrategyDefined(strategy=MAKER, app=STRATEGY))
     base = {"order_id": PARENT, "account": ACCOUNT, "strategy": MAKER, "instrument": INSTRUMENT, "side": Side.BUY,
             "order_qty": 1000, "limit_px": 5000}  # fmt: skip
-    r.frame(ParentOrder(**(base | terms)), STRATEGY)
-    accepted(r, base["order_qty"])
+    asked = ParentOrder(**(base | terms))
+    r.frame(asked, source)
+    accepted(r, base["order_qty"], order_id=asked.order_id)
     return r
 
 
-def accepted(r, qty, exec_type=ExecType.NEW, status=OrdStatus.NEW, px=5000):
+def accepted(r, qty, exec_type=ExecType.NEW, status=OrdStatus.NEW, px=5000, order_id=PARENT):
     r.frame(
-        ExecutionReport(order_id=PARENT, account=ACCOUNT, instrument=INSTRUMENT, side=Side.BUY, order_qty=qty, price_px=px,
+        ExecutionReport(order_id=order_id, account=ACCOUNT, instrument=INSTRUMENT, side=Side.BUY, order_qty=qty, price_px=px,
                         leaves_qty=qty, exec_type=exec_type, ord_status=status, report_flags=ReportFlag.PARENT),
         OMS,
     )  # fmt: skip
@@ -94,6 +97,20 @@ def test_a_child_is_not_meant_to_outlive_its_parent(late, reason):
 def test_another_source_has_no_children_by_it():
     found = child(family(), source=OTHER, order_id=order_id_of(OTHER, 1))
     assert found.reason == Reason.NOT_OWNER
+
+
+@pytest.mark.parametrize(("source", "strategy", "of", "reason"), [
+    (STRATEGY, MAKER, MAKER, 0), (OPERATOR, 0, MAKER, 0), (STRATEGY, 0, MAKER, Reason.NOT_OWNER),
+    (OTHER, MAKER, MAKER, Reason.NOT_OWNER), (STRATEGY, MAKER, 0, Reason.NOT_OWNER),
+])  # fmt: skip
+def test_a_persons_parent_is_worked_by_the_app_of_the_strategy_that_it_names(source, strategy, of, reason):
+    given = order_id_of(OPERATOR, 900)
+    r = family(OPERATOR, order_id=given, strategy=of)
+    found = child(r, parent_order_id=given, source=source, order_id=order_id_of(source, 1), strategy=strategy)
+    assert found.reason == reason
+    if not reason:
+        assert r.replace(found.order_id, source=source, order_qty=1010).reason == Reason.CHILD_EXCEEDS_PARENT
+    r.engine.check()
 
 
 def test_a_parent_takes_no_child_before_the_oms_took_it_nor_after_its_end():
