@@ -26,7 +26,7 @@ _MODULES = {
     "audit": ("audit",),
     "operating": ("kill", "release", "approve", "refuse", "start", "stop"),
     "controlling": ("state", "limit", "unban", "heartbeat"),
-    "ordering": ("parent",),
+    "ordering": ("parent", "cancel"),
     "reconciling": ("reconcile", "correct", "approve-correction"),
     "replicate": ("replicate",),
     "strategy": ("strategy",),

@@ -1,4 +1,4 @@
-"""`lockstep parent`: a person's parent order, as a frame with who, what and why."""
+"""`lockstep parent`, `cancel`: a person's parent order, the end of any order, as frames with who, what and why."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from journal.messages import (
     AlgoParameter,
     AlgoType,
     AlgoVenue,
+    CancelOrder,
     CommandCode,
+    CxlRejResponseTo,
     ExecType,
     ExecutionReport,
     InstrumentDefined,
     LogRecord,
     Message,
+    OrderCancelReject,
+    OrdStatus,
     ParentOrder,
     Reason,
     ReportFlag,
@@ -36,6 +40,8 @@ from journal.messages import (
 from lockstep import units
 from lockstep.config import ConfigError
 from lockstep.person import ANSWER_S, Operator, add_person
+from oms.order import CLOSED
+from replay.finding import order_id
 
 D = TypeVar("D", InstrumentDefined, StrategyDefined)
 _ORDER_NUMBER = (1 << 47) - 1
@@ -69,6 +75,13 @@ def add_parser(subparsers: Any) -> None:
     add_person(command)
     command.set_defaults(run=run)
 
+    text = "cancel an order, or a parent with its children, whoever has asked for it"
+    command = subparsers.add_parser("cancel", help=text, description=f"{text[0].upper()}{text[1:]}. Waits until it has ended.")
+    command.add_argument("path", type=Path, metavar="PATH", help="journal folder of the running system")
+    command.add_argument("order", metavar="ORDER", help="its id, as every command prints it")
+    add_person(command)
+    command.set_defaults(run=run_cancel)
+
 
 def run(arguments: argparse.Namespace) -> int:
     """`lockstep parent`"""
@@ -79,6 +92,31 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"parent {order_id_text(m.order_id)}")
     taken = _taken(arguments.path, before, m.order_id)
     return _worked(arguments.path, taken, arguments.strategy) if taken else 1
+
+
+def run_cancel(arguments: argparse.Namespace) -> int:
+    """`lockstep cancel`"""
+    wanted = order_id(arguments.order)
+    operator = Operator(arguments)
+    before = operator.last_seq
+    m = CancelOrder(order_id=wanted, reason=Reason.USER_REQUEST)
+    operator.say(operator.command(CommandCode.CANCEL_ORDER, target=wanted, verb="cancel"), m)
+    return _ended(arguments.path, before, wanted)
+
+
+def _ended(path: Path, after: int, wanted: int) -> int:
+    """Print how it ended; the exit code."""
+    name = order_id_text(wanted)
+    for frame in _awaited(path, after, ExecutionReport, OrderCancelReject):
+        m = frame.message
+        if isinstance(m, OrderCancelReject) and m.order_id == wanted and m.response_to == CxlRejResponseTo.CANCEL:
+            print(f"{name}: not canceled ({Reason(m.reason).name})")
+            return 1
+        if isinstance(m, ExecutionReport) and m.order_id == wanted and m.ord_status in CLOSED:
+            print(f"{name}: {OrdStatus(m.ord_status).name.lower()}")
+            return 0 if m.ord_status == OrdStatus.CANCELED else 1
+    print(f"{name}: no end within {ANSWER_S:.0f} s: the cancel is on the stream, what became of it is not")
+    return 1
 
 
 def _order(arguments: argparse.Namespace, operator: Operator) -> ParentOrder:

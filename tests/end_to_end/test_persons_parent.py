@@ -3,7 +3,7 @@
 import pytest
 
 from journal.frames import frames
-from journal.messages import ExecutionReport, NewOrder, OrdStatus, ParentOrder
+from journal.messages import ExecutionReport, NewOrder, OrdStatus, ParentOrder, order_id_text
 from lockstep.cli import main
 from tests.end_to_end.system import System, configuration, our_fills, together
 from tests.end_to_end.test_kill import compare_with_venue, prove
@@ -31,13 +31,20 @@ def test_a_persons_parent_is_worked_by_the_strategy_that_it_names(tmp_path, caps
         assert "is worked" in capsys.readouterr().out
         other, parent = (f.message for f in frames(journal, kinds=[ParentOrder.KIND]))
         system.run_until(lambda: of(journal, parent)[-1].ord_status == OrdStatus.FILLED, 30)
+        end = ["cancel", str(journal), "--reason", "test"]
+        assert main([*end, order_id_text(other.order_id)]) == 0
+        assert capsys.readouterr().out.endswith("canceled\n")
+        assert main([*end, order_id_text(other.order_id)]) == main([*end, order_id_text(parent.order_id)]) == 1
+        assert capsys.readouterr().out.count("TOO_LATE") == 2
+        assert main([*end, "9.42"]) == 1
+        assert "UNKNOWN_ORDER" in capsys.readouterr().out
         compare_with_venue(system, journal)
         system.stop()
     except BaseException:
         system.kill()
         raise
     prove(system, journal)
-    assert of(journal, other)[-1].ord_status == OrdStatus.NEW
+    assert of(journal, other)[-1].ord_status == OrdStatus.CANCELED
     children = list(frames(journal, kinds=[NewOrder.KIND]))
     assert {f.message.parent_order_id for f in children} == {parent.order_id}
     assert all(f.header.ts > parent.start_ts and f.message.order_qty <= 150 for f in children)
