@@ -24,7 +24,10 @@ only_accelerators = os.environ.get("LOCKSTEP_BUILD") == "accelerators"
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
-APPS = ("fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "orders", "reserve", "timers")
+APPS = (
+    "fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "oms", "orders", "cancels",
+    "replaces", "reserve", "timers",
+)  # fmt: skip
 
 
 def accelerator(name: str, *sources: str) -> Extension:

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-APPS = ("fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "orders", "reserve", "timers")
+APPS = (
+    "fast", "run", "say", "native", "books", "touches", "idle", "places", "plan", "decide", "oms", "orders", "cancels",
+    "replaces", "reserve", "timers",
+)  # fmt: skip
 EXTENSIONS = {
     "journal.kernel._fast": ["journal/kernel/python/fast.c", "journal/kernel/reader.c", "journal/kernel/follow.c"],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
