@@ -106,10 +106,10 @@ bool oms_may_change(struct at *a, uint64_t order_id, uint32_t version, uint32_t 
         return false;
     PyObject *o = a->order;
     if (!reads(HELD(o, Order, source), a->t->ref->source) || is_zero(HELD(o, Order, routed_seq)) ||
-        !whole_unsigned(HELD(o, Order, last_version), &last) || last >= UINT32_MAX || (version && version <= last) ||
+        !whole_unsigned(HELD(o, Order, last_version), &last) || last > UINT32_MAX || (version && version <= last) ||
         (conditional_on_version && !reads(HELD(o, Order, version), conditional_on_version)))
         return false;
-    *given = version ? version : (uint32_t)last + 1;
+    *given = version ? version : last < UINT32_MAX ? (uint32_t)last + 1 : UINT32_MAX;
     return true;
 }
 
