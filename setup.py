@@ -26,7 +26,7 @@ flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-mi
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
 APPS = (
     "fast", "run", "say", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide", "changes",
-    "held", "orders", "reserve", "timers",
+    "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
 )  # fmt: skip
 
 

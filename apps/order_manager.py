@@ -8,14 +8,18 @@ import msgspec
 
 from apps.app import App, Handler, handlers_of
 from journal.messages import (
+    CancelOrder,
     ExecutionReport,
     Mark,
     MarketStatus,
     Message,
     NewOrder,
     OrderSent,
+    ReplaceOrder,
     RiskDecision,
+    RoutedCancel,
     RoutedOrder,
+    RoutedReplace,
     TopOfBook,
     TradeSummary,
     VenueFill,
@@ -42,7 +46,10 @@ _IDLE_WITHOUT: dict[type[Message], tuple[str, ...]] = {
 }
 """Kinds that matter only while something is held: nothing is to be done while this is empty."""
 
-_LIFE: tuple[type[Message], ...] = (NewOrder, RiskDecision, RoutedOrder, OrderSent, VenueOrderUpdate, VenueFill)
+_LIFE: tuple[type[Message], ...] = (
+    NewOrder, ReplaceOrder, CancelOrder, RiskDecision, RoutedOrder, RoutedReplace, RoutedCancel, OrderSent, VenueOrderUpdate,
+    VenueFill,
+)  # fmt: skip
 """What the life of a plain order is made of."""
 
 
@@ -88,9 +95,8 @@ class OmsApp(App):
             return {}
         m, times = self.machine, (self.machine.request_timeout_ns, CLOSED_AT_HAND_NS)
         idle = {cls.KIND: _fast.Idle(m, path) for cls, path in _IDLE_WITHOUT.items()}
-        return idle | {
-            cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, *times, RoutedOrder, ExecutionReport, Trade) for cls in _LIFE
-        }
+        said = (RoutedOrder, RoutedReplace, RoutedCancel, ExecutionReport)
+        return idle | {cls.KIND: _fast.Orders(m, CLASSES, cls.KIND, *times, *said, Trade) for cls in _LIFE}
 
     def configure(self, parameters: dict[str, Any]) -> None:
         found = msgspec.convert(parameters, Settings, strict=True)

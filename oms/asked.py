@@ -141,7 +141,7 @@ class Asked(Pacing):
             self._refuse_ask(order, m, CxlRejResponseTo.REPLACE, reason)
             return
         request = Request(
-            request_seq=self.ctx.seq, version=m.version or order.last_version + 1,
+            request_seq=self.ctx.seq, version=m.version or order.next_version,
             order_qty=order.order_qty if m.order_qty == NULL else m.order_qty,
             price_px=order.price_px if m.price_px == NULL else m.price_px,
             stop_px=order.stop_px if m.stop_px == NULL else m.stop_px,
@@ -233,7 +233,7 @@ class Asked(Pacing):
             self._refuse_ask(order, m, CxlRejResponseTo.CANCEL, reason)
             return
         why = m.reason or Reason.USER_REQUEST
-        version = m.version or order.last_version + 1
+        version = m.version or order.next_version
         reason = self.cancel(order, Event.CANCEL_ASKED, version=version, reason=why)
         if reason:
             self._refuse_ask(order, m, CxlRejResponseTo.CANCEL, reason)

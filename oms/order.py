@@ -23,6 +23,7 @@ _STATE_OF_BASE: dict[int, State] = {
     OrdStatus.REJECTED: State.R,
 }
 _NOTIONAL_WORD = 62
+VERSION_MAX = (1 << 32) - 1
 
 
 class Unknown(IntEnum):
@@ -142,6 +143,11 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     def cxl_qty(self) -> int:
         """What will not trade any more."""
         return max(self.order_qty - self.cum_qty, 0) if self.closed else 0
+
+    @property
+    def next_version(self) -> int:
+        """Of a change that is asked for without one. The last there is serves again: a cancel has to go in any case."""
+        return min(self.last_version + 1, VERSION_MAX)
 
     @property
     def fills_missing(self) -> bool:

@@ -36,7 +36,7 @@ from journal.messages.scopes import Subject, kill_covers
 from journal.messages.tables import look
 from oms.asked import QTY_MAX
 from oms.core import CANCEL_ANSWERS
-from oms.order import Order, Unknown
+from oms.order import VERSION_MAX, Order, Unknown
 from oms.ownership import Ownership
 from oms.parent import Child, Parent, split
 from oms.transitions import Cell, Event
@@ -122,7 +122,7 @@ class Parents(Ownership):
         if reason:
             self._refuse_parent_ask(parent, m, CxlRejResponseTo.CANCEL, reason)
             return
-        parent.version = max(m.version, parent.version + 1)
+        parent.version = max(m.version, min(parent.version + 1, VERSION_MAX))
         self._end_parent(parent, OrdStatus.CANCELED, m.reason or Reason.USER_REQUEST)
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
@@ -135,7 +135,7 @@ class Parents(Ownership):
         if reason:
             self._refuse_parent_ask(parent, m, CxlRejResponseTo.REPLACE, reason)
             return
-        parent.version = max(m.version, parent.version + 1)
+        parent.version = max(m.version, min(parent.version + 1, VERSION_MAX))
         parent.order_qty = parent.order_qty if m.order_qty == NULL else m.order_qty
         parent.limit_px = parent.limit_px if m.price_px == NULL else m.price_px
         if m.expire_ts:

@@ -27,7 +27,7 @@ class Releasing(Massing):
         if order is None or reason:
             self._refuse_ask(order, m, CxlRejResponseTo.CANCEL, reason)
             return
-        version = m.version or order.last_version + 1
+        version = m.version or order.next_version
         order.last_version = max(order.last_version, version)
         i = self.memory.instructions
         i.scheduled.append(Scheduled(m.release_ts, m.order_id, version, m.reason or Reason.USER_REQUEST))

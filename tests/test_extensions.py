@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 APPS = (
     "fast", "run", "say", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide", "changes",
-    "held", "orders", "reserve", "timers",
+    "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
 )  # fmt: skip
 EXTENSIONS = {
     "journal.kernel._fast": [

@@ -23,8 +23,8 @@ from journal.messages.schema import Field, Layout
 
 KERNEL_ENUMS: tuple[type[IntEnum], ...] = (
     enums.BookStateCode, enums.CheckResult, enums.ContractType, enums.Decision, enums.ExecType, enums.GatewayPhase,
-    enums.InstrumentStatus, enums.OrdStatus, enums.OrdType, enums.QuantityType, enums.RiskCheck, enums.ScopeType, enums.Side,
-    enums.TimeInForce, enums.TradingStatus,
+    enums.InstrumentStatus, enums.OrdStatus, enums.OrdType, enums.QuantityType, enums.Reason, enums.ReplaceMode,
+    enums.RiskCheck, enums.ScopeType, enums.Side, enums.TimeInForce, enums.TradingStatus,
 )  # fmt: skip
 """What kernels read by name."""
 HEADER_PATH = Path(__file__).parent.parent / "kernel" / "messages.h"

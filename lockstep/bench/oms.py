@@ -3,9 +3,11 @@
 Risk engine and OMS live in the thread of their sequencer, as in a gateway that hosts the stream: what is published goes
 through rings into a journal, is read, checked and stepped there, and what the apps say goes the same way. `order_us`:
 from the NewOrder's frame to the RoutedOrder's, the risk decision's own frame in between; `report_us`: from the frame of the
-venue's word to the ExecutionReport's; by the frames' own timestamps. First with few orders at hand, one at a time
-(`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed, sent, acknowledged,
-and another, older one is filled, so that as many stay open. State digests and snapshots are taken meanwhile as ever.
+venue's word to the ExecutionReport's; `replace_us`: from the ReplaceOrder's frame to the RoutedReplace's, risk's decision in
+between; `cancel_us`: from the CancelOrder's to the RoutedCancel's; by the frames' own timestamps. First with few orders at
+hand, one at a time (`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed,
+sent, acknowledged, and another, older one is filled, so that as many stay open. State digests and snapshots are taken meanwhile
+as ever.
 
 `bytes_per_working_order`, `bytes_per_closed_order`: by which the process grows, of both apps together.
 """
@@ -35,6 +37,7 @@ from journal.messages import (
     AccountDefined,
     BookState,
     BookStateCode,
+    CancelOrder,
     ConfigApplied,
     CurrencyDefined,
     DestinationDefined,
@@ -52,9 +55,12 @@ from journal.messages import (
     OrderSent,
     OrdStatus,
     OrdType,
+    ReplaceOrder,
     RiskCheck,
     RiskLimitSet,
+    RoutedCancel,
     RoutedOrder,
+    RoutedReplace,
     ScopeType,
     SessionMode,
     Side,
@@ -78,8 +84,12 @@ ROLES = {
     "risk": SourceRole.RISK, "oms": SourceRole.OMS,
 }  # fmt: skip
 VENUE, ACCOUNT, INSTRUMENTS = 1, 7, 100
-BID_PX, ASK_PX, QTY = 99_990, 100_010, 10
+BID_PX, ASK_PX, TICK, QTY = 99_990, 100_010, 10, 10
 SINGLES, WARM = 20_000, 2_000
+Asked = NewOrder | ReplaceOrder | CancelOrder
+Routed = RoutedOrder | RoutedReplace | RoutedCancel
+TRIPS: dict[type[Asked], type[Routed]] = {NewOrder: RoutedOrder, ReplaceOrder: RoutedReplace, CancelOrder: RoutedCancel}
+"""What is asked, and what is sent of it."""
 BATCH = 256
 FRAMES_A_STEP = 1024
 RING_BYTES = 4 << 20
@@ -136,7 +146,7 @@ class Desk:
         for publisher in self.publishers.values():
             self._close.callback(publisher.close)
         self.reader = self._close.enter_context(JournalReader(path))
-        self._routed = self._close.enter_context(JournalReader(path, kinds=[RoutedOrder.KIND]))
+        self._routed = self._close.enter_context(JournalReader(path, kinds=[c.KIND for c in TRIPS.values()]))
         for name, app in (("risk", RiskApp()), ("oms", OmsApp())):
             publisher = self.publishers[name]
             ledger = Ledger(name, send=publisher.send)
@@ -157,12 +167,12 @@ class Desk:
             pass
 
     def routed(self, count: int) -> list[int]:
-        """The sequence numbers of so many orders that were routed since the last call."""
+        """The sequence numbers of so many requests that were routed since the last call."""
         found: list[int] = []
         while (batch := self._routed.poll()) is not None:
             found += [seq for _, _, _, seq, _ in batch]
         if len(found) != count:
-            raise SystemExit(f"lockstep bench: {len(found)} of {count} orders were routed")
+            raise SystemExit(f"lockstep bench: {len(found)} of {count} requests were routed")
         return found
 
     def order_id(self, n: int) -> int:
@@ -180,11 +190,13 @@ class Desk:
         """The gateway has sent the n-th order."""
         return OrderSent(request_seq=request_seq, order_id=self.order_id(n))
 
-    def acknowledged(self, n: int, request_seq: int = 0) -> VenueOrderUpdate:
-        """The venue works the n-th order."""
+    def acknowledged(
+        self, n: int, request_seq: int = 0, exec_type: ExecType = ExecType.NEW, ord_status: OrdStatus = OrdStatus.NEW
+    ) -> VenueOrderUpdate:
+        """The venue works the n-th order, or has done what was asked of it."""
         return VenueOrderUpdate(
             request_seq=request_seq, order_id=self.order_id(n), account=ACCOUNT,
-            instrument=1 + n % INSTRUMENTS, exec_type=ExecType.NEW, ord_status=OrdStatus.NEW, cum_qty=0, leaves_qty=QTY,
+            instrument=1 + n % INSTRUMENTS, exec_type=exec_type, ord_status=ord_status, cum_qty=0, leaves_qty=QTY,
             venue_order_ref=f"V{n:09}",
         )  # fmt: skip
 
@@ -196,18 +208,34 @@ class Desk:
             fee=1, fee_exp=-5, fee_currency=1,
         )  # fmt: skip
 
+    def _asked(self, n: int, m: Asked) -> int:
+        """Something is asked of the n-th order, routed and sent: the request's frame."""
+        self.publishers["strategy"].publish(m)
+        self.settle()
+        (request_seq,) = self.routed(1)
+        self._told(self.sent(n, request_seq))
+        return request_seq
+
+    def _told(self, m: Message) -> None:
+        self.publishers["gateway"].publish(m)
+        self.settle()
+
     def single(self) -> None:
         """One order, acknowledged and filled before anything else happens."""
         self.orders = self.filled = n = self.orders + 1
-        self.publishers["strategy"].publish(self.ask(n))
-        self.settle()
-        (request_seq,) = self.routed(1)
-        gateway = self.publishers["gateway"]
-        gateway.publish(self.sent(n, request_seq))
-        self.settle()
+        request_seq = self._asked(n, self.ask(n))
         for word in (self.acknowledged(n, request_seq), self.fill(n)):
-            gateway.publish(word)
-            self.settle()
+            self._told(word)
+
+    def changed(self) -> None:
+        """One order, acknowledged, replaced in price and quantity, and canceled."""
+        self.orders = n = self.orders + 1
+        replace = ReplaceOrder(order_id=self.order_id(n), order_qty=QTY + 1, price_px=_px(n) + TICK)
+        for m, done, status in (
+            (self.ask(n), ExecType.NEW, OrdStatus.NEW), (replace, ExecType.REPLACED, OrdStatus.NEW),
+            (CancelOrder(order_id=self.order_id(n)), ExecType.CANCELED, OrdStatus.CANCELED),
+        ):  # fmt: skip
+            self._told(self.acknowledged(n, self._asked(n, m), done, status))
 
     def turn(self, count: int, fills: int) -> Callable[[], None]:
         """What makes `count` more orders working and fills as many of the oldest as `fills` says, once it is called."""
@@ -256,7 +284,7 @@ def definitions(numbers: dict[str, int]) -> Iterator[tuple[str, Message]]:
         yield "loader", limit
     for n in range(1, INSTRUMENTS + 1):
         instrument = InstrumentDefined(
-            instrument=n, venue=VENUE, instrument_status=InstrumentStatus.ACTIVE, px_exp=-2, qty_exp=0, tick_px=10,
+            instrument=n, venue=VENUE, instrument_status=InstrumentStatus.ACTIVE, px_exp=-2, qty_exp=0, tick_px=TICK,
             lot_qty=1, min_qty=1, quote_currency=1, name=f"I{n}",
         )  # fmt: skip
         yield "loader", instrument
@@ -273,14 +301,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         work_folder(place, wanted) as folder,
         Progress(console=Console(stderr=True), transient=True) as progress,
     ):
-        bar = progress.add_task("orders", total=SINGLES + WARM + arguments.working + arguments.orders)
+        bar = progress.add_task("orders", total=2 * (SINGLES + WARM) + arguments.working + arguments.orders)
 
         def done(count: int) -> None:
             progress.advance(bar, count)
 
         # In this order: memory that the singles had given back would be used again, and no growth be seen.
         many = _many(folder / "many", arguments.working, arguments.orders, done)
-        metrics = _singles(folder / "singles", done) | many
+        metrics = _singles(folder / "singles", done) | _changes(folder / "changes", done) | many
     told = conditions(
         singles=SINGLES, working=arguments.working, orders=arguments.orders, batch=BATCH, instruments=INSTRUMENTS,
         file_system=file_system(place),
@@ -290,39 +318,56 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _singles(path: Path, done: Callable[[int], None]) -> dict[str, float]:
     """One order at a time, each filled before the next."""
+    _repeat(path, Desk.single, done)
+    return _figures("order", _trips(path, NewOrder)[WARM:]) | _figures("report", _reports(path)[2 * WARM :])
+
+
+def _changes(path: Path, done: Callable[[int], None]) -> dict[str, float]:
+    """One order at a time, each replaced once, and canceled before the next."""
+    _repeat(path, Desk.changed, done)
+    return _figures("replace", _trips(path, ReplaceOrder)[WARM:]) | _figures("cancel", _trips(path, CancelOrder)[WARM:])
+
+
+def _repeat(path: Path, life: Callable[[Desk], None], done: Callable[[int], None]) -> None:
     with Desk(path) as desk:
-        desk.single()
+        life(desk)
         gc.collect()
         gc.freeze()
         for turn in range(WARM + SINGLES):
-            desk.single()
+            life(desk)
             if turn % 100 == 0:
                 done(100)
     gc.unfreeze()
-    asked_us, told_us = _trips(path)
-    found = {}
-    for name, us in (("order", asked_us[WARM:]), ("report", told_us[2 * WARM :])):
-        for figure, share in (("p50", 0.5), ("p99", 0.99)):
-            found[f"{name}_us_{figure}"] = round(percentile(us, share), 2)
-    return found
 
 
-def _trips(path: Path) -> tuple[list[float], list[float]]:
-    """Microseconds from frame to frame: asked → routed, the venue's word → what we report of it."""
-    since: dict[int, int] = {}  # order_id, or seq of the venue's word → when
-    asked_us, told_us = [], []
-    kinds = [c.KIND for c in (NewOrder, RoutedOrder, VenueOrderUpdate, VenueFill, ExecutionReport)]
-    for frame in frames(path, kinds=kinds):
-        m, head = frame.message, frame.header
-        if isinstance(m, NewOrder):
-            since[m.order_id] = head.ts
-        elif isinstance(m, RoutedOrder):
-            asked_us.append((head.ts - since.pop(m.order_id)) / 1000)
-        elif isinstance(m, VenueOrderUpdate | VenueFill):
+def _figures(name: str, us: list[float]) -> dict[str, float]:
+    return {f"{name}_us_{figure}": round(percentile(us, share), 2) for figure, share in (("p50", 0.5), ("p99", 0.99))}
+
+
+def _trips(path: Path, asked: type[Asked]) -> list[float]:
+    """Microseconds from the frame of what is asked of an order to the frame of what is sent of it."""
+    since: dict[int, int] = {}  # by order_id
+    us = []
+    for frame in frames(path, kinds=[asked.KIND, TRIPS[asked].KIND]):
+        m, ts = frame.message, frame.header.ts
+        if isinstance(m, Asked):
+            since[m.order_id] = ts
+        elif isinstance(m, Routed):
+            us.append((ts - since.pop(m.order_id)) / 1000)
+    return us
+
+
+def _reports(path: Path) -> list[float]:
+    """Microseconds from the frame of the venue's word to the frame of what we report of it."""
+    since: dict[int, int] = {}  # by seq
+    us = []
+    for frame in frames(path, kinds=[c.KIND for c in (VenueOrderUpdate, VenueFill, ExecutionReport)]):
+        head = frame.header
+        if not isinstance(frame.message, ExecutionReport):
             since[head.seq] = head.ts
         elif head.cause in since:
-            told_us.append((head.ts - since.pop(head.cause)) / 1000)
-    return asked_us, told_us
+            us.append((head.ts - since.pop(head.cause)) / 1000)
+    return us
 
 
 def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) -> dict[str, float]:

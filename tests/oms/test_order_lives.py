@@ -137,6 +137,15 @@ def test_versions_go_up_and_conditions_hold() -> None:
         assert [x.reason for x in refused] == ([reason] if reason else [])
 
 
+def test_an_order_whose_last_version_is_used_up_can_still_be_changed_and_canceled() -> None:
+    life, last = Life(), (1 << 32) - 1
+    life.play("n")
+    life.r.frame(ReplaceOrder(order_id=life.order_id, version=last, order_qty=150), STRATEGY)
+    life.r.frame(CancelOrder(order_id=life.order_id), STRATEGY)
+    assert life.r.said(RoutedCancel)[-1].version == last
+    assert not life.r.count(OrderCancelReject)
+
+
 def test_a_pass_for_other_terms_is_no_pass() -> None:
     r = Recorder()
     r.ready()

@@ -43,6 +43,10 @@
     X(Order, routed_seq) X(Order, current_seq) X(Order, deadline) X(Order, base) X(Order, cancel) X(Order, replace)            \
     X(Order, unknown) X(Order, ending) X(Order, cum_qty) X(Order, notional_high) X(Order, notional_low) X(Order, fills)        \
     X(Order, version) X(Order, query_wanted) X(Order, heard_seq) X(Order, venue_order_ref)                                     \
+    X(Order, last_version) X(Order, display_qty) X(Order, expire_ts)                                                           \
+    X(Request, request_seq) X(Request, version) X(Request, reason) X(Request, routed) X(Request, routed_seq)                    \
+    X(Request, deadline) X(Request, order_qty) X(Request, price_px) X(Request, stop_px) X(Request, display_qty)                 \
+    X(Request, expire_ts)                                                                                                      \
     X(Route, destination) X(Route, venue) X(Route, account) X(Route, priority) X(Gate, phase)                                  \
     X(Instructions, offers) X(Instructions, holds) X(Instructions, ends) X(Instructions, list_of) X(Instructions, swept)       \
     X(Instructions, later) X(Instructions, quote_of) X(Pace, rules) X(Ways, links) X(Ways, venues) X(Venues, states)          \
@@ -62,7 +66,7 @@ extern Py_ssize_t lockstep_places[PLACES];
 /* The classes, for as long as the process lives. */
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
     X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
-    X(Area) X(View) X(Oms) X(Order) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
+    X(Area) X(View) X(Oms) X(Order) X(Request) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
     X(Reconciling) X(Compare) X(Compared) X(Wish) X(Families) X(Table) X(Fixed)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
 enum lockstep_class { LOCKSTEP_CLASSES(LOCKSTEP_CLASS) CLASSES };
