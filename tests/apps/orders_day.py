@@ -49,7 +49,7 @@ from journal.messages import (
 )
 from oms.differences import Settings
 from tests.apps.stream import Stream
-from tests.apps.test_decisions import RISK, SOURCES, InPython, world
+from tests.apps.test_decisions import MARKET_ORDER, RISK, SOURCES, InPython, world
 
 GATEWAY, OMS, OPERATOR = 4, 5, 12
 SECOND = 1_000_000_000
@@ -126,6 +126,8 @@ class Day:
             self.ask(**which)
         elif what == "order":
             self.ask(**PLAIN | {"instrument": 1 + which % 3, "side": 1 + which % 2, "price_px": (10_000, 9_990)[which % 2]})
+        elif what == "market":
+            self.ask(**PLAIN | MARKET_ORDER | {"instrument": 1 + which % 3, "side": 1 + which % 2, "tif": TimeInForce.IOC})
         elif self.orders and (what != "pass" or self.alone):
             self.answer(what, self.orders[which % len(self.orders)])
         self._learn()

@@ -30,8 +30,10 @@ from tests.apps.test_decisions import orders
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
 Step = tuple[str, Any]
+ASKED = ("order", "market")
 BEGIN = ("order", "pass", "sent", "new")
 FILLED = (*BEGIN, "part", "part", "rest")
+TAKEN = ("market", *FILLED[1:])
 REPLACED = ("replace both", "pass", "replace sent", "replaced")
 CANCELED = ("cancel", "cancel sent", "canceled")
 CROSSED = (
@@ -51,7 +53,7 @@ CROSSED = (
 )
 """Lives as they usually are. `pass` is for a day on which no risk engine is there to say it."""
 LIVES = (
-    BEGIN, FILLED, REPLACED, CANCELED, CROSSED,
+    BEGIN, FILLED, TAKEN, REPLACED, CANCELED, CROSSED, ("market", *BEGIN[1:], *CANCELED),
     (*BEGIN, *REPLACED, *REPLACED, *CANCELED),
     (*REPLACED, "part", "replace less", "pass"),
     ("order", "pass", "cancel", "new", "cancel sent", "canceled"),
@@ -87,7 +89,7 @@ happening = st.one_of(*(st.sampled_from(names) for names in (ODD, CHANGES, CHANG
 @st.composite
 def lives(draw: st.DrawFn) -> list[Step]:
     """A life, with something that happens in between."""
-    steps = [(what, draw(st.integers(0, 30)) if what == "order" else 0) for what in draw(st.sampled_from(LIVES))]
+    steps = [(what, draw(st.integers(0, 30)) if what in ASKED else 0) for what in draw(st.sampled_from(LIVES))]
     for what in draw(st.lists(happening, max_size=4)):
         steps.insert(draw(st.integers(0, len(steps))), (what, 0))
     return steps
@@ -164,8 +166,8 @@ def test_a_plain_life_is_all_in_c(compared: bool, alone: bool) -> None:
         Day(folder, in_c=True, compared=compared, alone=alone) as day,
     ):
         for n in range(20):
-            for what in FILLED:
-                day.play(what, n if what == "order" else 0)
+            for what in (FILLED, TAKEN)[n % 4 == 3]:
+                day.play(what, n if what in ASKED else 0)
         assert day.in_python == []
         reports = day.stream.messages(ExecutionReport)
         decisions = day.stream.messages(RiskDecision)

@@ -47,7 +47,7 @@ static bool is_number(PyObject *v, int64_t wanted) {
 }
 
 /* Without terms that only some orders have: it asks for none, and the order has none. */
-static bool is_plain(const struct change *c, const struct lockstep_replace_order *m) {
+static bool is_plainly_asked(const struct change *c, const struct lockstep_replace_order *m) {
     PyObject *h = c->held;
     uint64_t quantity_type;
     return m->stop_px == NO_VALUE && m->display_qty == NO_VALUE && !m->expire_ts && !m->release_ts &&
@@ -123,7 +123,7 @@ static bool reserve(const struct change *c, const struct rest *r) {
 static enum handled replace(Decisions *d, const struct turn *t, struct change *c, const struct lockstep_replace_order *m) {
     struct verdicts v = {0};
     struct rest r;
-    if (!find(d, c, m->order_id) || !is_plain(c, m) || !is_alone(c) || !ask_for(c, m, &r) ||
+    if (!find(d, c, m->order_id) || !is_plainly_asked(c, m) || !is_alone(c) || !ask_for(c, m, &r) ||
         !lockstep_plan_at_home(c->ask.plan, c->ask.view, c->ask.memory) || !lockstep_passes(&c->ask, &v))
         return LEFT;
     Py_INCREF(c->held);

@@ -149,7 +149,7 @@ static enum handled on_new_order(PyObject *self, const struct turn *t) {
     struct ask a = {.now = t->ref->ts, .seq = t->ref->seq};
     memcpy(&a.m, t->bytes->at + t->body, sizeof a.m);
     a.more_qty = a.m.order_qty;
-    if ((!is_plain_limit(&a.m) && !is_plain_market(&a.m)) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
+    if (!is_plain(&a.m) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
     enum handled done = LEFT;
     if (lockstep_attend(d, &a)) {
         const struct plan_owner owner = {a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source, a.m.side};

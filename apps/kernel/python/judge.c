@@ -20,14 +20,14 @@ static bool is_quiet(struct ask *a) {
            HELD(a->view, View, _prices) == Py_None && HELD(a->view, View, require_limits) == Py_False;
 }
 
-static bool is_market(const struct ask *a) { return a->m.ord_type == LOCKSTEP_ORD_TYPE_MARKET; }
+static bool at_market(const struct ask *a) { return a->m.ord_type == LOCKSTEP_ORD_TYPE_MARKET; }
 
 /* Proposal.reference_px */
 static bool reference_px(struct ask *a) {
     a->touch = entry_of(HELD(a->memory, Memory, touches), a->plan->key);
     if (a->touch != NULL && !IS_A(a->touch, Touch)) return false;
     a->px = a->m.price_px;
-    if (!is_market(a)) return true;
+    if (!at_market(a)) return true;
     return a->touch != NULL && whole(a->m.side == LOCKSTEP_SIDE_BUY ? HELD(a->touch, Touch, ask_px) : HELD(a->touch, Touch, bid_px), &a->px) &&
            a->px > 0 && a->px < MANTISSA_MAX && whole_unsigned(HELD(a->touch, Touch, seq), &a->px_seq);
 }
@@ -148,7 +148,7 @@ static bool increment(const struct ask *a, struct verdicts *v) {
     for (int n = 0; n < i->ticks; n++)
         if (px >= i->tick[n].from_px) tick = i->tick[n].tick_px;
     if (tick == NO_VALUE || tick == 0) tick = 1;
-    if (is_market(a)) return tick > 0 && passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, 0, tick, (uint64_t)i->seq, 0);
+    if (at_market(a)) return tick > 0 && passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, 0, tick, (uint64_t)i->seq, 0);
     return tick > 0 && px % tick == 0 && (i->min_px == NO_VALUE || px >= i->min_px) && (i->max_px == NO_VALUE || px <= i->max_px) &&
            passed(v, LOCKSTEP_RISK_CHECK_PRICE_INCREMENT, px, tick, (uint64_t)i->seq, 0);
 }
@@ -156,7 +156,7 @@ static bool increment(const struct ask *a, struct verdicts *v) {
 static bool quantity(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
     const struct plan_instrument *i = &a->plan->of;
     const int64_t qty = a->m.order_qty;
-    const int64_t of_kind = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : is_market(a) ? i->market_max_qty : NO_VALUE;
+    const int64_t of_kind = a->m.exec_inst & POST_ONLY ? i->post_only_max_qty : at_market(a) ? i->market_max_qty : NO_VALUE;
     if ((i->min_qty != NO_VALUE && qty < i->min_qty) || (i->max_qty != NO_VALUE && qty > i->max_qty) ||
         (of_kind != NO_VALUE && qty > of_kind))
         return false;
@@ -202,7 +202,7 @@ static bool book_fresh(const struct ask *a, struct verdicts *v, const struct pla
 }
 
 static bool collar(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
-    if (!r->limited || is_market(a)) return not_applicable(v, r->check);
+    if (!r->limited || at_market(a)) return not_applicable(v, r->check);
     int64_t bid, ask_px;
     uint64_t seq;
     if (a->touch == NULL || !whole(HELD(a->touch, Touch, bid_px), &bid) || !whole(HELD(a->touch, Touch, ask_px), &ask_px) ||

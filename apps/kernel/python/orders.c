@@ -87,7 +87,7 @@ static enum handled on_new_order(struct at *a) {
     memcpy(&frame, a->t->bytes->at + a->t->ref->offset, sizeof frame);
     const bool bare = frame.length == LOCKSTEP_HEAD_BYTES + sizeof m && !m.cl_ord_ref.at && !m.cl_ord_ref.len && !m.cl_ord_ref.zero &&
                       !m.zero0[0] && !m.zero0[1];
-    if (!bare || !is_plain_limit(&m) || m.order_id == 0 || m.order_id >> OWN_NUMBER_BITS != a->t->ref->source) return LEFT;
+    if (!bare || !is_plain(&m) || m.order_id == 0 || m.order_id >> OWN_NUMBER_BITS != a->t->ref->source) return LEFT;
     if (oms_find(a, m.order_id) || a->order_id == NULL || !absent(HELD(a->memory, Oms, archive), a->order_id) ||
         !absent(HELD(a->memory, Oms, parents), a->order_id) || !is_beyond(HELD(a->memory, Oms, left), m.order_id) ||
         !empty_dict(HELD(a->memory, Oms, owners)))
@@ -149,7 +149,7 @@ static enum handled on_risk_decision(struct at *a) {
         return LEFT;
     memcpy(&m, PyBytes_AS_STRING(asked), sizeof m);
     uint64_t venue, destination;
-    if (!is_plain_limit(&m) || plain_hash(&m) != d.content_hash || !whole_unsigned(HELD(o, Order, venue), &venue) ||
+    if (!is_plain(&m) || plain_hash(&m) != d.content_hash || !whole_unsigned(HELD(o, Order, venue), &venue) ||
         !oms_is_free(a, m.account))
         return LEFT;
     PyObject *route = way(a, &m, venue);

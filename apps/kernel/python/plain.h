@@ -30,15 +30,18 @@ static inline bool rests(const struct lockstep_new_order *m) {
     return m->tif == LOCKSTEP_TIME_IN_FORCE_DAY || m->tif == LOCKSTEP_TIME_IN_FORCE_GTC;
 }
 
-static inline bool is_plain_limit(const struct lockstep_new_order *m) {
+static inline bool is_limit(const struct lockstep_new_order *m) {
     return is_bare(m) && m->ord_type == LOCKSTEP_ORD_TYPE_LIMIT && (rests(m) || (is_at_once(m) && m->exec_inst == 0)) &&
            m->exec_inst <= POST_ONLY && m->price_px > 0 && m->price_px < MANTISSA_MAX;
 }
 
-static inline bool is_plain_market(const struct lockstep_new_order *m) {
+static inline bool is_market(const struct lockstep_new_order *m) {
     return is_bare(m) && m->ord_type == LOCKSTEP_ORD_TYPE_MARKET && (rests(m) || is_at_once(m)) && m->exec_inst == 0 &&
            m->price_px == NO_VALUE;
 }
+
+/* A limit or market order without other terms. */
+static inline bool is_plain(const struct lockstep_new_order *m) { return is_limit(m) || is_market(m); }
 
 /* journal.messages.content_hash of such an order. */
 static inline uint64_t plain_hash(const struct lockstep_new_order *m) {
