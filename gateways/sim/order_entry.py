@@ -270,8 +270,8 @@ class OrderEntry:
             asks = Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=m.orig_request_seq)
             return self._ask(asks, now_ns)
         if m.query == QueryType.FILLS and m.order_id:
-            return self._begin_download(now_ns, Download.of_fills(self.view, self.ids, m.order_id))
-        return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts))
+            return self._begin_download(now_ns, Download.of_fills(self.view, self.ids, m.order_id), cause=seq)
+        return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts), cause=seq)
 
     # Frames of the venue.
 
@@ -410,8 +410,10 @@ class OrderEntry:
 
     # Questions.
 
-    def _begin_download(self, now_ns: int, download: Download | None = None) -> list[Action]:
-        """What may have been missed, which stops trading until it is here; or what is only compared, which does not."""
+    def _begin_download(self, now_ns: int, download: Download | None = None, *, cause: int = 0) -> list[Action]:
+        """What may have been missed, which stops trading until it is here; or what is only compared, which does not.
+
+        `cause`: the query that asks for it; 0: we do."""
         out: list[Action] = []
         compared = download is not None and download.compares
         if self.download is not None:
@@ -425,7 +427,7 @@ class OrderEntry:
         begin = DownloadBegin(account=self.view.account, download=self._downloads, contents=contents, gateway=self.gateway)
         if not compared:
             out.append(self._status(GatewayPhase.DOWNLOADING))
-        return [*out, Out(begin), *self._ask(self.download, now_ns)]
+        return [*out, Out(begin, cause=cause), *self._ask(self.download, now_ns)]
 
     def _ask(self, download: Download, now_ns: int) -> list[Action]:
         out: list[Action] = []

@@ -84,9 +84,8 @@ def why(path: Path | str, wanted: str) -> Why:
         found = frames_of(stream, number)
         about = f"order {order_id_text(number)}"
     render = renderer(definitions, stream)
-    steps = [
-        msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events_of(definitions, render, found)
-    ]
+    events = events_of(stream, definitions, render, found)
+    steps = [msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events]
     if seq:
         it = next(s for s in steps if s.seq == seq)
         out = Why(about, _said(it, about), steps, [], [])

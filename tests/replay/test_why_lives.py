@@ -23,6 +23,7 @@ from journal.messages import (
     CommandCode,
     ContingencyType,
     CorrectionAction,
+    DownloadBegin,
     ExecType,
     KillLevel,
     KillSwitch,
@@ -428,8 +429,8 @@ RECONCILE = {
 @life(
     "Clock > RoutedQuery",
     "Clock > ReconcileStarted",
-    SENT + "VenueFill > ReconcileDifference",
-    SENT + "VenueFill > ExecutionReport > Position",
+    "Clock > RoutedQuery > DownloadBegin > VenueFill > ReconcileDifference",
+    "Clock > RoutedQuery > DownloadBegin > VenueFill > ExecutionReport > Position",
     words=(
         "UNKNOWN  cum 0  leaves 0.1  reason OUTCOME_UNKNOWN",
         "FILL_MISSING_HERE  ours 0  theirs 0.04  run 2",
@@ -586,6 +587,22 @@ def test_every_number_a_check_saw_is_there(told: Any) -> None:
     numbers = [c for s in told("replaced")[1].steps for c in s.checks]
     assert {"GATE READY of READY ok", "PERMISSION maker of maker ok", "CLIENT_ID_UNIQUE 8·1 ok"} <= set(numbers)
     assert "PRICE_INCREMENT 49.9 of 0.01 ok" in numbers
+
+
+def test_a_fill_that_no_download_told_hangs_on_the_sending(tmp_path: Path) -> None:
+    """What the venue answers to a question about one order has the same channel; a download that is over, and one of another
+    gateway, have not told it."""
+    desk = Desk(tmp_path / "day", **RECONCILE)
+    order = desk.working()
+    desk.download()
+    desk.put(DownloadBegin(account=2, download=1, gateway=MARKET), MARKET)
+    desk.fill(order, 40, channel=Channel.DOWNLOAD)
+    desk.close()
+    assert {way for way in ways(why(desk.path, order_id_text(order))) if "VenueFill" in way} == {
+        SENT + "VenueFill",
+        SENT + "VenueFill > ExecutionReport",
+        SENT + "VenueFill > ExecutionReport > Position",
+    }
 
 
 def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
