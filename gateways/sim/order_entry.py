@@ -142,6 +142,7 @@ class OrderEntry:
         self._asked: dict[str, Asked] = {}
         self._numbers = itertools.count(1)
         self._event_number = 0  # `v` of the last push in this connection
+        self._sweep, self._sweep_left = 0, 0  # the last cancel of everything, and how many ends it has still to push
         self._usage_said: RateLimitUsage | None = None
 
     # The connection.
@@ -154,7 +155,7 @@ class OrderEntry:
         """The socket is open: log on."""
         self.connection_epoch = self.connection_epoch % 0xFFFF + 1
         self.close_wanted = ""
-        self._event_number = 0
+        self._event_number, self._sweep_left = 0, 0
         request_id = f"logon-{next(self._numbers)}"
         self._asked[request_id] = Asked(now_ns)
         out: list[Action] = [self._stream(ConnectionState.LOGIN_SENT, Reason.UNDEFINED), self._status(GatewayPhase.LOGIN_SENT)]
@@ -368,7 +369,8 @@ class OrderEntry:
         """What the venue answers to what is about the whole account."""
         if isinstance(m, RoutedCancelAll):
             if failed is None:
-                return [self._say(mass_canceled(m, seq, decode_mass_canceled(response.result).affected, Reason.UNDEFINED))]
+                self._sweep, self._sweep_left = seq, decode_mass_canceled(response.result).affected
+                return [self._say(mass_canceled(m, seq, self._sweep_left, Reason.UNDEFINED))]
             reason = Reason.OUTCOME_UNKNOWN if response.status >= 500 else reason_of(failed)
             return [self._say(mass_canceled(m, seq, 0, reason))]
         fires_ts = decode_counting_down(response.result).fires_at * NS_PER_MS if failed is None else 0
@@ -388,6 +390,9 @@ class OrderEntry:
         if listing is None:
             raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.o.s[:64]}", f"push for unknown symbol {m.o.s[:64]!r}")
         known = self._known(m.o.C or m.o.c, m.o.c)
+        if self._sweep_left and self._is_swept(m, known):
+            self._sweep_left -= 1
+            known = msgspec.structs.replace(known, request_seq=self._sweep)
         out: list[Action] = []
         if m.o.x == "TRADE":
             out.append(self._say(push_fill(m, listing, known, self.view.currencies)))
@@ -400,6 +405,11 @@ class OrderEntry:
             out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {m.o.v}"))
             out += self._begin_download(now_ns)
         return out
+
+    def _is_swept(self, m: OrderTradeUpdate, known: Known) -> bool:
+        """Whether an end was asked for by a cancel of everything: it names no cancel of its own."""
+        asked = isinstance(self.view.unanswered.get(known.request_seq), RoutedCancel)
+        return m.o.x == "CANCELED" and END_REASONS.get(m.o.r) == Reason.USER_REQUEST and not asked
 
     def _known(self, place_id: str, request_id: str) -> Known:
         place_seq, order_id = self.view.named(self.ids, place_id)

@@ -158,7 +158,7 @@ class BacktestVenue:
             routed = known.routed
             if routed.account == m.account and known.status not in _CLOSED:
                 found = self._markets[routed.instrument].cancel(order_id=known.venue_id, now_ns=now_ns)
-                ended += self._said(found, routed.instrument, known.request_seq, now_ns)
+                ended += self._said(found, routed.instrument, seq, now_ns)
         report = VenueMassCancelReport(
             scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=len(ended)
         )

@@ -224,8 +224,8 @@ class Desk:
         self.update(order_id, ExecType.REPLACED, status, asked=self.last(RoutedReplace, order_id), **fields)
 
     def canceled(self, order_id: int, **fields: Any) -> None:
-        """It is gone, as our cancel of it asked, where there is one."""
-        asked = self.last(RoutedCancel, order_id) or self.placed(order_id)
+        """It is gone, as our cancel of it or of everything asked, where there is one."""
+        asked = self.last(RoutedCancel, order_id) or self.last(RoutedCancelAll) or self.placed(order_id)
         self.update(order_id, ExecType.CANCELED, OrdStatus.CANCELED, asked=asked, **fields)
 
     def fill(self, order_id: int, qty: int, px: int = 4990, side: int = Side.BUY, **fields: Any) -> None:

@@ -218,7 +218,7 @@ def canceled_with_all(d: Desk) -> int:
 
 
 @life(
-    PERSON + "CancelAll > RoutedCancelAll > OrderSent",
+    PERSON + "CancelAll > RoutedCancelAll > OrderSent > VenueOrderUpdate > ExecutionReport",
     PERSON + "CancelAll > ExecutionReport",
     SENT + "VenueOrderUpdate > ExecutionReport",
     words=("CANCEL_ALL  by alice  reason too much",),
