@@ -615,6 +615,13 @@ def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
     assert "ExecutionReport of oms  order 8·2  CANCELED" in page
 
 
+@pytest.mark.parametrize(("name", "asks"), [("parent", ParentOrder), ("child", NewOrder)])
+def test_a_frame_that_asks_for_an_order_stands_for_it(name: str, asks: Any, told: Any) -> None:
+    path, tree = told(name)
+    (seq,) = (s.seq for s in tree.steps if s.kind == asks.__name__ and s.order == tree.about.removeprefix("order "))
+    assert list(tree_lines(path, why(path, str(seq)))) == list(tree_lines(path, tree))
+
+
 def test_a_list_is_told_by_its_first_order(told: Any) -> None:
     path, _ = told("canceled_because_the_other_filled")
     tree = why(path, "8.50")
