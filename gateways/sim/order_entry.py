@@ -16,6 +16,7 @@ import msgspec
 
 from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account, refusal_of_quote
 from gateways.sim.download import Ask, Download, QuestionFailed
+from gateways.sim.funding import pushed_funding
 from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     END_REASONS,
@@ -41,6 +42,7 @@ from gateways.sim.session import NEVER, Complaints, Out, raw_parts
 from gateways.sim.wire import (
     BadFrame,
     ErrorBody,
+    FundingUpdate,
     OrderTradeUpdate,
     Response,
     decode_api,
@@ -284,7 +286,7 @@ class OrderEntry:
         )
         try:
             m = decode_api(data)
-            heard = self._answer(m, now_ns) if isinstance(m, Response) else self._push(m, now_ns)
+            heard = self._answer(m, now_ns) if isinstance(m, Response) else self._pushed(m, now_ns)
         except BadFrame as error:
             heard = list(self.complaints.of(error))
         actions += [a._replace(of_raw=not a.cause) if isinstance(a, Out) else a for a in heard]
@@ -383,9 +385,23 @@ class OrderEntry:
             out += self.complaints.of(error, venue_code=failed.code)
         return out
 
-    def _push(self, m: OrderTradeUpdate, now_ns: int) -> list[Action]:
-        missed = self._event_number and m.o.v > self._event_number + 1
-        self._event_number = max(self._event_number, m.o.v)
+    def _pushed(self, m: OrderTradeUpdate | FundingUpdate, now_ns: int) -> list[Action]:
+        number = m.o.v if isinstance(m, OrderTradeUpdate) else m.f.v
+        missed = self._event_number and number > self._event_number + 1
+        self._event_number = max(self._event_number, number)
+        out = self._push(m) if isinstance(m, OrderTradeUpdate) else self._funded(m)
+        if missed:
+            out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {number}"))
+            out += self._begin_download(now_ns)
+        return out
+
+    def _funded(self, m: FundingUpdate) -> list[Action]:
+        listing = self.view.listing_named(m.f.s)
+        if listing is None:
+            raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.f.s[:64]}", f"push for unknown symbol {m.f.s[:64]!r}")
+        return [self._say(pushed_funding(m, listing, self.view.account, self.view.currencies))]
+
+    def _push(self, m: OrderTradeUpdate) -> list[Action]:
         listing = self.view.listing_named(m.o.s)
         if listing is None:
             raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.o.s[:64]}", f"push for unknown symbol {m.o.s[:64]!r}")
@@ -401,9 +417,6 @@ class OrderEntry:
         if m.o.r not in END_REASONS:
             error = BadFrame(VenueErrorCode.UNKNOWN_ENUM, f"end reason {m.o.r[:64]}", f"end reason {m.o.r[:64]!r} is unknown")
             out += self.complaints.of(error)
-        if missed:
-            out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {m.o.v}"))
-            out += self._begin_download(now_ns)
         return out
 
     def _is_swept(self, m: OrderTradeUpdate, known: Known) -> bool:
