@@ -2,7 +2,7 @@
 
 One rule for all who ask: an order's life, `lockstep why`, the debugger's `why`, a replay's first difference. An app's frame
 follows from the frame it was handling (`cause`). What a venue says is an external input; where it answers a request of ours
-(`request_seq`) it follows from the sending of it. A fill that was learned by a download follows from the download.
+(`request_seq`) it follows from the sending of it. A fill or payment that was learned by a download follows from it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from journal.messages import (
     Channel,
     DownloadBegin,
     DownloadEnd,
+    Funding,
     OrderSent,
     RawMessage,
     RoutedCancel,
@@ -98,9 +99,9 @@ def sending(path: Path, request: Frame) -> int:
 
 
 def downloading(path: Path, fill: Frame) -> int:
-    """Seq of the DownloadBegin of the download that a fill was learned by; 0: by none. What a venue answers when it is asked
-    for a single order is no download."""
-    if not isinstance(fill.message, VenueFill) or fill.message.channel != Channel.DOWNLOAD:
+    """Seq of the DownloadBegin of the download that a fill, or a payment, was learned by; 0: by none. What a venue answers when
+    it is asked for a single order is no download."""
+    if not isinstance(fill.message, VenueFill | Funding) or fill.message.channel != Channel.DOWNLOAD:
         return 0
     begun = 0
     for frame in frames(path, to_seq=fill.header.seq, kinds=[DownloadBegin.KIND, DownloadEnd.KIND]):

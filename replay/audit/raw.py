@@ -32,9 +32,9 @@ from journal.messages.derive import snake
 from journal.messages.dtypes import HEADER_DTYPE
 from journal.messages.schema import Field
 from replay.audit.definitions import Definitions
+from replay.audit.render import RATE_EXP
 from replay.audit.stream import Array, Stream
 
-RATE_EXP = -12
 _NAMED: dict[type[Message], tuple[str, ...]] = {
     InstrumentDefined: ("instrument", "underlying", "scope_instrument", "scope_underlying"),
     AccountDefined: ("account", "parent_account", "default_account", "scope_account"),

@@ -25,6 +25,7 @@ from journal.messages import (
     CorrectionAction,
     DownloadBegin,
     ExecType,
+    Funding,
     KillLevel,
     KillSwitch,
     KillTrigger,
@@ -603,6 +604,21 @@ def test_a_fill_that_no_download_told_hangs_on_the_sending(tmp_path: Path) -> No
         SENT + "VenueFill > ExecutionReport",
         SENT + "VenueFill > ExecutionReport > Position",
     }
+
+
+def test_a_payment_of_funding_leads_to_the_positions_and_goes_back_to_the_download(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day", **RECONCILE)
+    desk.fill(desk.working(), 100)
+    terms = {"account": 1, "instrument": 1, "currency": 1, "rate": 250_000_000, "position_qty": 100, "payment_exp": -4}
+    m = Funding(payment=-13, funding_ts=desk.stream.ts, channel=Channel.DOWNLOAD, **terms)
+    desk.download(lambda: desk.put(m, GATEWAY))
+    seq = desk.last(Funding)
+    desk.close()
+    tree = why(desk.path, str(seq))
+    assert {way.partition("DownloadBegin > ")[2] for way in ways(tree)} >= {"Funding", "Funding > Position"}
+    page = "\n".join(tree_lines(desk.path, tree))
+    assert "Funding of venue  BTCUSD  payment -0.0013 USD  position_qty 0.1  rate 0.00025  by DOWNLOAD" in page
+    assert "funding -0.0013 USD" in page
 
 
 def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
