@@ -17,6 +17,7 @@ from journal.messages import (
     NULL,
     CorrectionAction,
     DifferenceType,
+    Funding,
     FundsConfirmed,
     Message,
     PositionConfirmed,
@@ -48,6 +49,18 @@ class Word(msgspec.Struct, array_like=True):
     """What came after it, in the same units."""
 
 
+class Paid(msgspec.Struct, array_like=True):
+    """A payment of funding that a download told otherwise than it was known: `ours` 0 where it was not known at all."""
+
+    seq: int
+    account: int
+    instrument: int
+    currency: int
+    ours: int
+    theirs: int
+    exp: int
+
+
 class Confirmed(msgspec.Struct, array_like=True):
     """State of the comparison; exists only where reconciliation is configured. Keys are `account/instrument` or
     `account/currency`."""
@@ -61,6 +74,8 @@ class Confirmed(msgspec.Struct, array_like=True):
     """Differences said last: the same key → (its frame, theirs less ours)."""
     oms: int = 0
     """Whose runs these are, and whose word on corrections counts."""
+    paid: list[Paid] = []
+    """To be said with the run."""
 
     # The venue's word.
 
@@ -74,6 +89,10 @@ class Confirmed(msgspec.Struct, array_like=True):
         if m.balance != NULL:
             self.balances[f"{m.account}/{m.currency}"] = Word(seq, rescale(m.balance, m.exp, ledger_exp), ledger_exp)
 
+    def funded(self, m: Funding, ours: int, theirs: int, ledger_exp: int, seq: int) -> None:
+        """A payment there, in ledger units, that was not known so here. One that was not known at all is booked already."""
+        self.paid.append(Paid(seq, m.account, m.instrument, m.currency, ours, theirs, ledger_exp))
+
     # Ours.
 
     def moved(self, kind: DifferenceType, key: str, amount: int, venue_frame_seq: int) -> None:
@@ -84,6 +103,8 @@ class Confirmed(msgspec.Struct, array_like=True):
 
     def said(self, m: ReconcileDifference, seq: int) -> None:
         """Our own difference is back with its number."""
+        if m.difference == DifferenceType.FUNDING:
+            return  # there is nothing to be accepted: whether it matters, the balance tells
         self.told[f"{m.difference}/{m.account}/{m.instrument or m.currency}"] = (seq, m.theirs - m.ours)
 
     def accepted(self, difference_seq: int) -> None:
@@ -98,6 +119,8 @@ class Confirmed(msgspec.Struct, array_like=True):
         `ours`: our own number of an account and instrument, or currency."""
         said: list[Message] = []
         heard = 0
+        funded: list[Message] = [_difference(m.run, p) for p in self.paid if p.account == m.account]
+        self.paid = [p for p in self.paid if p.account != m.account]
         for kind, number in ours.items():
             words = self._words(kind)
             for key in [k for k in words if int(k.partition("/")[0]) == m.account]:
@@ -105,12 +128,13 @@ class Confirmed(msgspec.Struct, array_like=True):
                 word, what = words.pop(key), int(key.partition("/")[2])
                 said += self._compare(m, kind, what, word, number(m.account, what) - word.after)
         if heard:
-            count = sum(isinstance(x, ReconcileDifference) for x in said)
-            result = ReconcileResult.DIFFERENCES_OPEN if count else ReconcileResult.CONVERGED
+            left = sum(isinstance(x, ReconcileDifference) for x in said)
+            result = ReconcileResult.DIFFERENCES_OPEN if left else ReconcileResult.CONVERGED
+            count = left + len(funded)
             said.append(
-                ReconcileFinished(run=m.run, account=m.account, differences=count, open=count, venue=m.venue, result=result)
+                ReconcileFinished(run=m.run, account=m.account, differences=count, open=left, venue=m.venue, result=result)
             )
-        return said
+        return [*funded, *said]
 
     def _compare(self, m: ReconcileFinished, kind: DifferenceType, what: int, word: Word, ours: int) -> list[Message]:
         name = f"{kind}/{m.account}/{what}"
@@ -141,3 +165,10 @@ class Confirmed(msgspec.Struct, array_like=True):
 
     def _words(self, kind: DifferenceType) -> dict[str, Word]:
         return self.positions if kind == DifferenceType.POSITION else self.balances
+
+
+def _difference(run: int, p: Paid) -> ReconcileDifference:
+    return ReconcileDifference(
+        run=run, account=p.account, difference=DifferenceType.FUNDING, instrument=p.instrument, currency=p.currency,
+        ours=p.ours, theirs=p.theirs, exp=p.exp, venue_frame_seq=p.seq,
+    )  # fmt: skip

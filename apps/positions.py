@@ -21,6 +21,7 @@ import msgspec
 from apps.app import App
 from apps.confirmed import Confirmed, Tolerance
 from apps.instruments import Instruments
+from apps.payments import Payments, shares
 from apps.rights import RightsBook
 from apps.valuation import AMOUNT_MAX, Terms, Unvalued, div_half_away, rescale, terms_of, value
 from journal.messages import (
@@ -28,12 +29,14 @@ from journal.messages import (
     Alert,
     AlertSeverity,
     AlertState,
+    Channel,
     CorrectionAction,
     CurrencyDefined,
     DifferenceType,
     ExecType,
     ExecutionReport,
     Flag,
+    Funding,
     FundsConfirmed,
     InstrumentDefined,
     OrderStatusRequest,
@@ -71,6 +74,7 @@ class Holding(msgspec.Struct):
     realized: int = 0  # before fees
     fees: int = 0  # paid, in `currency`; a rebate is negative
     fees_elsewhere: dict[int, int] = {}  # currency → paid in it, in that currency's ledger units
+    funding: int = 0  # received, in `currency`; negative where more was paid
     last_fill_seq: int = 0
 
     def fill(self, terms: Terms, px: int, qty: int) -> None:
@@ -106,6 +110,9 @@ class Positions(App):
 
     confirmed: Confirmed | None = None
     """Where reconciliation is configured: the comparison with the venue's word."""
+
+    payments: Payments | None = None
+    """Where funding is paid: which payments are known."""
 
     def __init__(self) -> None:
         self.holdings: dict[Key, Holding] = {}
@@ -181,6 +188,49 @@ class Positions(App):
             if seen:
                 self.emit(self._position(holding), int(Flag.LAST | Flag.SNAPSHOT))
 
+    def on_funding(self, m: Funding) -> None:
+        """A payment on a position: each strategy's share of it, once."""
+        held = [h for h in self.holdings.values() if (h.account, h.instrument) == (m.account, m.instrument)]
+        try:
+            payment, ledger_exp = self._payment(m, held)
+        except Unvalued as problem:
+            self._unfunded(m, str(problem))
+            return
+        self.payments = self.payments or Payments()
+        known = self.payments.take(m, payment)
+        if self.confirmed is not None and m.channel == Channel.DOWNLOAD and known != payment:
+            self.confirmed.funded(m, known or 0, payment, ledger_exp, self.seq)
+        if known is not None:
+            return
+        if self.confirmed is not None:
+            self.confirmed.moved(DifferenceType.BALANCE, f"{m.account}/{m.currency}", payment, self.seq)
+        rest = self._of_no_strategy(m)
+        own = [h for h in held if h is not rest and h.qty]
+        charged = sum(h.qty for h in own) + rest.qty if m.position_qty in (NULL, 0) else m.position_qty
+        parts, left = shares(payment, [h.qty for h in own], charged)
+        for holding, share in zip([*own, rest], [*parts, left], strict=True):
+            if share:
+                self.holdings[holding.account, holding.strategy, holding.instrument] = holding
+                holding.funding += share
+                self.emit(self._position(holding))
+
+    def _payment(self, m: Funding, held: list[Holding]) -> tuple[int, int]:
+        """A payment in ledger units, and their exponent. Unvalued where it cannot be said what it is."""
+        ref = self.uses(Instruments)
+        money = ref.currencies.get(m.currency)
+        if m.payment == NULL or money is None or m.instrument not in ref.instruments:
+            raise Unvalued("no amount, or one of an instrument or currency that is not defined")
+        if any(h.currency != m.currency for h in held):
+            raise Unvalued(f"in currency {m.currency}, which is not the position's")
+        return rescale(m.payment, m.payment_exp, money.ledger_exp), money.ledger_exp
+
+    def _of_no_strategy(self, m: Funding) -> Holding:
+        held = self.holdings.get((m.account, 0, m.instrument))
+        if held is not None:
+            return held
+        qty_exp = self.uses(Instruments)[m.instrument].qty_exp
+        return Holding(m.account, 0, m.instrument, currency=m.currency, qty_exp=qty_exp)
+
     def on_position_confirmed(self, m: PositionConfirmed) -> None:
         """The venue's word on a position."""
         definition = self.uses(Instruments).instruments.get(m.instrument)
@@ -217,9 +267,9 @@ class Positions(App):
         return self.net_qty(instrument, account=account)
 
     def cash(self, account: int, currency: int) -> int:
-        """What trading has brought in, less fees, in an account and currency; ledger units."""
+        """What trading has brought in, less fees, with funding, in an account and currency; ledger units."""
         held = [h for h in self.holdings.values() if h.account == account]
-        own = sum(h.realized - h.cost - h.fees for h in held if h.currency == currency)
+        own = sum(h.realized - h.cost - h.fees + h.funding for h in held if h.currency == currency)
         return own - sum(h.fees_elsewhere.get(currency, 0) for h in held)
 
     def on_instrument_defined(self, _m: InstrumentDefined) -> None:
@@ -288,6 +338,7 @@ class Positions(App):
             cost=holding.cost,
             realized=holding.realized,
             fees=holding.fees,
+            funding=holding.funding,
             currency=holding.currency,
             last_fill_seq=holding.last_fill_seq,
         )
@@ -313,6 +364,15 @@ class Positions(App):
         if abs(fee) > FEE_MAX:
             raise Unvalued(f"fee {m.fee}e{m.fee_exp}: more than any fee")
         return currency, fee
+
+    def _unfunded(self, m: Funding, why: str) -> None:
+        self.emit(
+            Alert(
+                alert=self.seq, about_seq=self.seq, scope_type=ScopeType.INSTRUMENT, scope_account=m.account,
+                scope_instrument=m.instrument, severity=AlertSeverity.CRITICAL, state=AlertState.RAISED,
+                text=f"payment of funding at seq {self.seq} is not booked: {why}",
+            )
+        )  # fmt: skip
 
     def _alert(self, m: ExecutionReport, seq: int, state: AlertState, text: str) -> None:
         self.emit(

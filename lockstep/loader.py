@@ -289,8 +289,9 @@ class Loader:
         return {"dead_men": json.dumps(found)} if found else {}
 
     def _natives(self, venue: str) -> list[str]:
-        """What a venue does itself; the venue of a backtest does nothing but single orders."""
-        return [] if "trading" in self.known.sources else self.config.system.natives(venue)
+        """What a venue does itself; the venue of a backtest does some of it."""
+        natives = self.config.system.natives(venue)
+        return [n for n in natives if n in venue_offers.BACKTESTED] if "trading" in self.known.sources else natives
 
     def _configure(self, app: str) -> None:
         owner = self.known.sources[app]

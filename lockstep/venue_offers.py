@@ -32,6 +32,8 @@ NATIVE = {
     "rate_limits": SupportType.RATE_LIMITS,
 }
 """Word of `native` → what a venue does itself that we can do for it."""
+BACKTESTED = ("cancel_all", "mass_quote")
+"""Those that a backtest's venue does, too."""
 _FIELDS = {
     "order_types": "ord_types",
     "times_in_force": "tifs",

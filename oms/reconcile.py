@@ -18,6 +18,7 @@ from journal.messages import (
     DownloadBegin,
     DownloadEnd,
     ExecType,
+    Funding,
     FundsConfirmed,
     GatewayPhase,
     MarginConfirmed,
@@ -341,6 +342,12 @@ class Reconcile(Repair):
     def on_margin_confirmed(self, m: MarginConfirmed) -> None:
         """As a position; compared by nobody: what an account is worth moves with the market."""
         self._count(m.account)
+
+    def on_funding(self, m: Funding) -> None:
+        """A payment is a row where a download tells it. What it is to a position, its keeper compares."""
+        c = self.compared(m.account)
+        if c is not None:
+            self._is_row(c, m.channel)
 
     def _is_row(self, c: Compared, channel: int) -> bool:
         row = c.download_seq > 0 and channel in ROWS

@@ -2,17 +2,22 @@
 
 One rule for all who ask: an order's life, `lockstep why`, the debugger's `why`, a replay's first difference. An app's frame
 follows from the frame it was handling (`cause`). What a venue says is an external input; where it answers a request of ours
-(`request_seq`) it follows from the sending of it.
+(`request_seq`) it follows from the sending of it. A fill or payment that was learned by a download follows from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from journal.errors import JournalError
 from journal.frames import Frame, frame_at, frames
 from journal.messages import (
+    Channel,
+    DownloadBegin,
+    DownloadEnd,
+    Funding,
     OrderSent,
     RawMessage,
     RoutedCancel,
@@ -23,6 +28,7 @@ from journal.messages import (
     RoutedQuote,
     RoutedReplace,
     SendRefused,
+    VenueFill,
 )
 
 CHAIN_MAX = 1000
@@ -30,12 +36,17 @@ _REQUESTS = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedCancelAll, RoutedQu
 """What a gateway sends. Those about many orders name none."""
 
 
-def follows_from(frame: Frame, at: Callable[[int], Frame | None], send: Callable[[Frame], int]) -> int:
+def follows_from(
+    frame: Frame, at: Callable[[int], Frame | None], send: Callable[[Frame], int], download: Callable[[Frame], int]
+) -> int:
     """Seq of the frame that this one follows from; 0: an external input that answers nothing of ours.
 
-    `at`: a frame by seq, None where it is not to be had. `send`: seq of the OrderSent of a request, 0 where there is none.
+    `at`: a frame by seq, None where it is not to be had. `send`: seq of the OrderSent of a request, `download`: seq of the
+    DownloadBegin that a fill was learned by; 0 where there is none.
     A cause is an earlier frame; a body that names a later one is damage, not a reason."""
     here = frame.header.seq
+    if begun := download(frame):
+        return begun
     cause = at(frame.header.cause) if 0 < frame.header.cause < here else None
     if cause is not None and not said_again(frame, cause):
         return cause.header.seq
@@ -56,6 +67,7 @@ def said_again(frame: Frame, cause: Frame) -> bool:
 def chain(path: Path, seq: int) -> list[Frame]:
     """The frame, the one it follows from, and so on; the external input that began it last."""
     found: list[Frame] = []
+    send, download = partial(sending, path), partial(downloading, path)
 
     def at(wanted: int) -> Frame | None:
         try:
@@ -70,7 +82,7 @@ def chain(path: Path, seq: int) -> list[Frame]:
         if frame is None:
             break
         found.append(frame)
-        seq = follows_from(frame, at, lambda request: sending(path, request))
+        seq = follows_from(frame, at, send, download)
     return found
 
 
@@ -84,3 +96,15 @@ def sending(path: Path, request: Frame) -> int:
         if isinstance(frame.message, OrderSent | SendRefused) and frame.message.request_seq == request.header.seq:
             return frame.header.seq if isinstance(frame.message, OrderSent) else 0
     return 0
+
+
+def downloading(path: Path, fill: Frame) -> int:
+    """Seq of the DownloadBegin of the download that a fill, or a payment, was learned by; 0: by none. What a venue answers when
+    it is asked for a single order is no download."""
+    if not isinstance(fill.message, VenueFill | Funding) or fill.message.channel != Channel.DOWNLOAD:
+        return 0
+    begun = 0
+    for frame in frames(path, to_seq=fill.header.seq, kinds=[DownloadBegin.KIND, DownloadEnd.KIND]):
+        if frame.header.source == fill.header.source:
+            begun = frame.header.seq if isinstance(frame.message, DownloadBegin) else 0
+    return begun

@@ -5,10 +5,21 @@ it."""
 
 from __future__ import annotations
 
-from journal.messages import NULL, ConversionRate, FundsConfirmed, MarginConfirmed, MarginTable, Mark, MarkType, Position
+from journal.messages import (
+    NULL,
+    ConversionRate,
+    Funding,
+    FundsConfirmed,
+    MarginConfirmed,
+    MarginTable,
+    Mark,
+    MarkType,
+    Position,
+)
 from journal.messages.scopes import Subject
 from riskengine.codes import Reason, RiskCheck
 from riskengine.conduct import Conduct
+from riskengine.funding import take
 from riskengine.limits import Limit
 from riskengine.memory import Equity, Funds, Holding, Losses, Price, Tier
 from riskengine.money import Amount, convert, plus, unrealized
@@ -46,6 +57,11 @@ class Finances(Conduct):
                     shift = before.exp - m.exp
                     left.append((ts, amount * 10**shift if shift >= 0 else -(-amount // 10**-shift)))
         self.memory.funds[key] = Funds(m.balance, m.exp, self.ctx.seq, left)
+
+    def on_funding(self, m: Funding) -> None:
+        """What is charged is taken from a balance at once, as a fill takes; what is paid counts when the venue confirms it."""
+        if m.payment != NULL and m.payment < 0:
+            take(self.memory, m.account, Amount(-m.payment, 1, m.payment_exp, m.currency), m.funding_ts)
 
     def on_margin_confirmed(self, m: MarginConfirmed) -> None:
         """What an account is worth."""

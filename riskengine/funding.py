@@ -1,5 +1,6 @@
-"""Balances: what an order needs of one, and what of it is free. What the venue has confirmed, less what fills have spent since,
-less what open orders reserve: the venue's own hold is another count of the same orders and is not subtracted again."""
+"""Balances: what an order needs of one, and what of it is free. What the venue has confirmed, less what fills and payments of
+funding have taken since, less what open orders reserve: the venue's own hold is another count of the same orders and is not
+subtracted again."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ _MARGINED = (
     InstrumentType.OPTION_SPREAD, InstrumentType.CFD,
 )  # fmt: skip
 _SPENT_MOST = 64
-"""Fills remembered apart; of more, the oldest are taken together."""
+"""Fills and payments remembered apart; of more, the oldest are taken together."""
 
 
 def paid_for(i: Instrument) -> bool:
@@ -73,9 +74,12 @@ def free_of(view: View, account: int, currency: int) -> tuple[int, int]:
 
 def spend(memory: Memory, i: Instrument, account: int, side: int, qty: int, px: int, exchange_ts: int) -> None:
     """A fill takes from a balance at once; what it brings counts when the venue confirms it."""
-    if not paid_for(i):
-        return
-    taken = need(i, side, qty, qty * abs(px))
+    if paid_for(i):
+        take(memory, account, need(i, side, qty, qty * abs(px)), exchange_ts)
+
+
+def take(memory: Memory, account: int, taken: Amount, exchange_ts: int) -> None:
+    """Something has left a balance, and is not in what the venue has confirmed until its word is of a later time."""
     funds = memory.funds.get(f"{account}/{taken.currency}")
     if funds is None:
         return

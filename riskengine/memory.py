@@ -138,7 +138,7 @@ class Funds(msgspec.Struct, array_like=True):
     exp: int
     seq: int
     spent: list[tuple[int, int]] = []
-    """(exchange time of the fill, amount with `exp`), oldest first. What comes in counts when it is confirmed."""
+    """(exchange time of the fill or payment, amount with `exp`), oldest first. What comes in counts when it is confirmed."""
 
 
 class Equity(msgspec.Struct, array_like=True):

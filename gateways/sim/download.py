@@ -7,7 +7,7 @@ asked for it by its client id. The venue promises that after a logon "never acce
 Order of a download: trades missed (so that cumulative quantities agree), then per order its unanswered replaces and
 cancels, the order itself, then what did *not* happen to it, then orders of other sessions. One that is asked for by a
 reconciliation has all trades since a time, also known ones, also those of our orders that we hold for closed and the venue does
-not, and at its end positions, balances and equity.
+not, and at its end payments of funding, positions, balances and equity.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import deque
 
 import msgspec
 
+from gateways.sim.funding import downloaded_funding
 from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     NEVER_EXISTED,
@@ -36,6 +37,7 @@ from gateways.sim.wire import (
     Response,
     decode_balances,
     decode_equities,
+    decode_funding,
     decode_order,
     decode_orders,
     decode_positions,
@@ -56,15 +58,15 @@ from journal.messages import (
 from journal.messages.client_ids import ClientIds
 
 IN_FLIGHT_MAX = 16
-TRADES_PAGE = 1000
+TRADES_PAGE = FUNDING_PAGE = 1000
 FILL_ROW = SNAPSHOT_ROW | int(Flag.POSS_RESEND)
 _METHODS = {"open": "openOrders", "positions": "account.position", "funds": "account.balance", "margin": "account.margin"}
 DERIVED_ROW = SNAPSHOT_ROW | int(Flag.SYNTHETIC)
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open", "positions", "funds",
-    "margin"."""
+    """One question: "trades", "request" (a replace or cancel by its own id), "order", "open", "funding", "positions",
+    "funds", "margin"."""
 
     what: str
     seq: int = 0
@@ -107,7 +109,7 @@ class Download:
         asks: list[Ask] = []
         if view.has_routed:  # without any order of ours there is nothing that we could have missed
             asks.append(Ask("trades", from_id=view.last_trade_no + 1))
-        return cls(view, ids, asks + cls._of_orders(view))
+        return cls(view, ids, [*asks, *cls._of_orders(view), *cls._of_funding(view, view.funding_since())])
 
     @classmethod
     def of_fills(cls, view: OrderView, ids: ClientIds, order_id: int) -> Download:
@@ -123,13 +125,18 @@ class Download:
         """What a reconciliation asks for: everything, or one part of it."""
         trades = [Ask("trades", from_ms=from_ts // NS_PER_MS)]
         funds, positions = [Ask("funds"), Ask("margin")], [Ask("positions")]
+        paid = cls._of_funding(view, max(from_ts, view.began_ts))
         asks = {
-            QueryType.OPEN_ORDERS: [*trades, *cls._of_orders(view), *positions, *funds],
+            QueryType.OPEN_ORDERS: [*trades, *cls._of_orders(view), *paid, *positions, *funds],
             QueryType.FILLS: trades,
             QueryType.POSITIONS: positions,
             QueryType.FUNDS: funds,
         }
         return cls(view, ids, asks[QueryType(query)], compares=True)
+
+    @staticmethod
+    def _of_funding(view: OrderView, since_ns: int) -> list[Ask]:
+        return [Ask("funding", from_ms=since_ns // NS_PER_MS)] if view.pays_funding() else []
 
     @staticmethod
     def _of_orders(view: OrderView) -> list[Ask]:
@@ -173,6 +180,8 @@ class Download:
         if ask.what == "trades":
             since = {"startTime": ask.from_ms} if ask.from_ms else {}
             return request(request_id, "myTrades", {"fromId": ask.from_id, "limit": TRADES_PAGE} | since)
+        if ask.what == "funding":
+            return request(request_id, "account.funding", {"startTime": ask.from_ms, "limit": FUNDING_PAGE})
         if ask.what in _METHODS:
             return request(request_id, _METHODS[ask.what])
         return request(request_id, "order.status", {"origClientOrderId": self.view.client_id(self.ids, ask.seq, ask.order_id)})
@@ -187,6 +196,8 @@ class Download:
             out = self._trades(response)
         elif ask.what == "open":
             out = self._foreign(response)
+        elif ask.what == "funding":
+            out = self._funding(response)
         elif ask.what == "positions":
             out = self._positions(response, now_ns)
         elif ask.what == "funds":
@@ -280,6 +291,21 @@ class Download:
             known = Known(seq, order_id, self.view.account)
             update = status_update(row, listing, known, exec_type=ExecType.ORDER_STATUS, channel=Channel.DOWNLOAD)
             out.append(Out(update, flags=SNAPSHOT_ROW))
+        return out
+
+    def _funding(self, response: Response) -> list[Out]:
+        out = []
+        rows = decode_funding(response.result)
+        for row in rows:
+            listing = self.view.listing_named(row.symbol)
+            if listing is None:
+                raise _unknown_symbol("funding", row.symbol)
+            paid = downloaded_funding(row, listing, self.view.account, self.view.currencies)
+            if self.compares or (paid.instrument, paid.funding_ts) not in self.view.funding_seen:
+                self.view.said(paid)
+                out.append(Out(paid, flags=FILL_ROW))
+        if len(rows) == FUNDING_PAGE:  # the next page begins where this one ended
+            self._asks.append(Ask("funding", from_ms=rows[-1].time + 1))
         return out
 
     def _positions(self, response: Response, now_ns: int) -> list[Out]:

@@ -16,6 +16,7 @@ import msgspec
 
 from gateways.sim.checks import HardCaps, Situation, refusal, refusal_of_account, refusal_of_quote
 from gateways.sim.download import Ask, Download, QuestionFailed
+from gateways.sim.funding import pushed_funding
 from gateways.sim.mapping import NS_PER_MS
 from gateways.sim.order_mapping import (
     END_REASONS,
@@ -41,6 +42,7 @@ from gateways.sim.session import NEVER, Complaints, Out, raw_parts
 from gateways.sim.wire import (
     BadFrame,
     ErrorBody,
+    FundingUpdate,
     OrderTradeUpdate,
     Response,
     decode_api,
@@ -142,6 +144,7 @@ class OrderEntry:
         self._asked: dict[str, Asked] = {}
         self._numbers = itertools.count(1)
         self._event_number = 0  # `v` of the last push in this connection
+        self._sweep, self._sweep_left = 0, 0  # the last cancel of everything, and how many ends it has still to push
         self._usage_said: RateLimitUsage | None = None
 
     # The connection.
@@ -154,7 +157,7 @@ class OrderEntry:
         """The socket is open: log on."""
         self.connection_epoch = self.connection_epoch % 0xFFFF + 1
         self.close_wanted = ""
-        self._event_number = 0
+        self._event_number, self._sweep_left = 0, 0
         request_id = f"logon-{next(self._numbers)}"
         self._asked[request_id] = Asked(now_ns)
         out: list[Action] = [self._stream(ConnectionState.LOGIN_SENT, Reason.UNDEFINED), self._status(GatewayPhase.LOGIN_SENT)]
@@ -270,8 +273,8 @@ class OrderEntry:
             asks = Download.of_order(self.view, self.ids, order_id=m.order_id, request_seq=m.orig_request_seq)
             return self._ask(asks, now_ns)
         if m.query == QueryType.FILLS and m.order_id:
-            return self._begin_download(now_ns, Download.of_fills(self.view, self.ids, m.order_id))
-        return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts))
+            return self._begin_download(now_ns, Download.of_fills(self.view, self.ids, m.order_id), cause=seq)
+        return self._begin_download(now_ns, Download.compared(self.view, self.ids, m.query, m.from_ts), cause=seq)
 
     # Frames of the venue.
 
@@ -283,7 +286,7 @@ class OrderEntry:
         )
         try:
             m = decode_api(data)
-            heard = self._answer(m, now_ns) if isinstance(m, Response) else self._push(m, now_ns)
+            heard = self._answer(m, now_ns) if isinstance(m, Response) else self._pushed(m, now_ns)
         except BadFrame as error:
             heard = list(self.complaints.of(error))
         actions += [a._replace(of_raw=not a.cause) if isinstance(a, Out) else a for a in heard]
@@ -368,7 +371,8 @@ class OrderEntry:
         """What the venue answers to what is about the whole account."""
         if isinstance(m, RoutedCancelAll):
             if failed is None:
-                return [self._say(mass_canceled(m, seq, decode_mass_canceled(response.result).affected, Reason.UNDEFINED))]
+                self._sweep, self._sweep_left = seq, decode_mass_canceled(response.result).affected
+                return [self._say(mass_canceled(m, seq, self._sweep_left, Reason.UNDEFINED))]
             reason = Reason.OUTCOME_UNKNOWN if response.status >= 500 else reason_of(failed)
             return [self._say(mass_canceled(m, seq, 0, reason))]
         fires_ts = decode_counting_down(response.result).fires_at * NS_PER_MS if failed is None else 0
@@ -381,13 +385,30 @@ class OrderEntry:
             out += self.complaints.of(error, venue_code=failed.code)
         return out
 
-    def _push(self, m: OrderTradeUpdate, now_ns: int) -> list[Action]:
-        missed = self._event_number and m.o.v > self._event_number + 1
-        self._event_number = max(self._event_number, m.o.v)
+    def _pushed(self, m: OrderTradeUpdate | FundingUpdate, now_ns: int) -> list[Action]:
+        number = m.o.v if isinstance(m, OrderTradeUpdate) else m.f.v
+        missed = self._event_number and number > self._event_number + 1
+        self._event_number = max(self._event_number, number)
+        out = self._push(m) if isinstance(m, OrderTradeUpdate) else self._funded(m)
+        if missed:
+            out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {number}"))
+            out += self._begin_download(now_ns)
+        return out
+
+    def _funded(self, m: FundingUpdate) -> list[Action]:
+        listing = self.view.listing_named(m.f.s)
+        if listing is None:
+            raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.f.s[:64]}", f"push for unknown symbol {m.f.s[:64]!r}")
+        return [self._say(pushed_funding(m, listing, self.view.account, self.view.currencies))]
+
+    def _push(self, m: OrderTradeUpdate) -> list[Action]:
         listing = self.view.listing_named(m.o.s)
         if listing is None:
             raise BadFrame(VenueErrorCode.PROTOCOL, f"symbol {m.o.s[:64]}", f"push for unknown symbol {m.o.s[:64]!r}")
         known = self._known(m.o.C or m.o.c, m.o.c)
+        if self._sweep_left and self._is_swept(m, known):
+            self._sweep_left -= 1
+            known = msgspec.structs.replace(known, request_seq=self._sweep)
         out: list[Action] = []
         if m.o.x == "TRADE":
             out.append(self._say(push_fill(m, listing, known, self.view.currencies)))
@@ -396,10 +417,12 @@ class OrderEntry:
         if m.o.r not in END_REASONS:
             error = BadFrame(VenueErrorCode.UNKNOWN_ENUM, f"end reason {m.o.r[:64]}", f"end reason {m.o.r[:64]!r} is unknown")
             out += self.complaints.of(error)
-        if missed:
-            out += self.complaints.of(BadFrame(VenueErrorCode.PROTOCOL, "pushes missing", f"pushes missing before {m.o.v}"))
-            out += self._begin_download(now_ns)
         return out
+
+    def _is_swept(self, m: OrderTradeUpdate, known: Known) -> bool:
+        """Whether an end was asked for by a cancel of everything: it names no cancel of its own."""
+        asked = isinstance(self.view.unanswered.get(known.request_seq), RoutedCancel)
+        return m.o.x == "CANCELED" and END_REASONS.get(m.o.r) == Reason.USER_REQUEST and not asked
 
     def _known(self, place_id: str, request_id: str) -> Known:
         place_seq, order_id = self.view.named(self.ids, place_id)
@@ -410,8 +433,10 @@ class OrderEntry:
 
     # Questions.
 
-    def _begin_download(self, now_ns: int, download: Download | None = None) -> list[Action]:
-        """What may have been missed, which stops trading until it is here; or what is only compared, which does not."""
+    def _begin_download(self, now_ns: int, download: Download | None = None, *, cause: int = 0) -> list[Action]:
+        """What may have been missed, which stops trading until it is here; or what is only compared, which does not.
+
+        `cause`: the query that asks for it; 0: we do."""
         out: list[Action] = []
         compared = download is not None and download.compares
         if self.download is not None:
@@ -425,7 +450,7 @@ class OrderEntry:
         begin = DownloadBegin(account=self.view.account, download=self._downloads, contents=contents, gateway=self.gateway)
         if not compared:
             out.append(self._status(GatewayPhase.DOWNLOADING))
-        return [*out, Out(begin), *self._ask(self.download, now_ns)]
+        return [*out, Out(begin, cause=cause), *self._ask(self.download, now_ns)]
 
     def _ask(self, download: Download, now_ns: int) -> list[Action]:
         out: list[Action] = []

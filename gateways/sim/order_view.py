@@ -25,7 +25,9 @@ from journal.messages import (
     ExecInst,
     ExecType,
     ExecutionReport,
+    Funding,
     InstrumentDefined,
+    InstrumentType,
     KillSwitch,
     MassQuote,
     Message,
@@ -68,6 +70,8 @@ FORGET_MOST = 16
 OWNERS_MAX = 65_536
 """Orders whose asking is remembered until they are routed: the newest. Of one that was held back for longer nobody knows whose
 it is; that matters under a kill only."""
+FUNDING_BACK_NS = 24 * 3600 * 10**9
+"""So far back payments of funding are looked for again, and told apart from those that were told."""
 CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.DONE_FOR_DAY)
 
 Routed = RoutedOrder | RoutedReplace | RoutedCancel
@@ -168,6 +172,12 @@ class OrderView:
         """A client order id of ours in the journal. Ids made otherwise would make the venue deny our own orders."""
         self.trades_seen: set[Trade] = set()
         self.last_trade_no = 0
+        self.began_ts = 0
+        """Timestamp of the first frame. What was paid before is none of this journal's business."""
+        self._perpetuals: set[int] = set()
+        self.funding_seen: set[tuple[int, int]] = set()
+        """Payments told: instrument and time, of the last FUNDING_BACK_NS."""
+        self.last_funding_ts = 0
         self.last_connection_epochs: dict[tuple[int, int], int] = {}
         """(source, stream): last connection epoch used, so that the next process goes on from there."""
 
@@ -189,7 +199,7 @@ class OrderView:
 
     def watch(self, m: Message, *, seq: int, epoch: int, source: int = 0, ts: int = 0) -> None:
         """Definitions, who asks for what, risk passes, kills, epochs: what holds for everything after it, past or live."""
-        self.now = max(self.now, ts)
+        self.now, self.began_ts = max(self.now, ts), self.began_ts or ts
         if isinstance(m, RiskDecision):
             if m.decision in (Decision.PASS, Decision.PASS_WITH_WARNING):
                 self.passes[seq] = Pass(m.order_id, m.request_kind, m.content_hash, epoch, m.valid_until_ts, m.request_seq)
@@ -229,6 +239,8 @@ class OrderView:
         elif isinstance(m, InstrumentDefined):
             self._listings[m.instrument] = (m.venue, Listing.of(m))
             self._underlyings[m.instrument] = m.underlying
+            if m.instrument_type == InstrumentType.PERPETUAL:
+                self._perpetuals.add(m.instrument)
         elif isinstance(m, DestinationDefined):
             self._destinations[m.destination] = (m.venue, m.account, m.gateway)
 
@@ -244,6 +256,14 @@ class OrderView:
     def listing_named(self, symbol: str) -> Listing | None:
         """The listing with the venue's symbol."""
         return next((x for venue, x in self._listings.values() if venue == self.venue and x.symbol == symbol), None)
+
+    def pays_funding(self) -> bool:
+        """Is there an instrument of our venue that pays some?"""
+        return any(self.listing(instrument) is not None for instrument in self._perpetuals)
+
+    def funding_since(self) -> int:
+        """Since when payments may have been missed, ns."""
+        return max(self.last_funding_ts - FUNDING_BACK_NS, self.began_ts)
 
     def is_ours(self, destination: int) -> bool:
         """Does a routed frame of this destination concern us?"""
@@ -351,6 +371,11 @@ class OrderView:
             self._updated(m)
         elif isinstance(m, VenueFill):
             self._filled(m)
+        elif isinstance(m, Funding):
+            self.funding_seen.add((m.instrument, m.funding_ts))
+            self.last_funding_ts = max(self.last_funding_ts, m.funding_ts)
+            since = self.last_funding_ts - FUNDING_BACK_NS
+            self.funding_seen = {seen for seen in self.funding_seen if seen[1] >= since}
 
     def _updated(self, m: VenueOrderUpdate) -> None:
         self.unanswered.pop(m.request_seq, None)

@@ -206,6 +206,17 @@ class EquityRow(msgspec.Struct):
     equity: str
 
 
+class FundingRow(msgspec.Struct, rename="camel"):
+    """A payment of funding as `account.funding` shows it: negative was charged."""
+
+    symbol: str
+    time: Millis
+    funding_rate: str
+    position_amt: str
+    income: str
+    asset: str
+
+
 class QuotedSide(msgspec.Struct, rename="camel"):
     """What became of a side: an order, or why it is none."""
 
@@ -235,6 +246,26 @@ class OrderTradeUpdate(msgspec.Struct):
     T: Millis = 0
 
 
+class FundingEvent(msgspec.Struct):
+    """The `f` of a FUNDING_FEE."""
+
+    s: str
+    r: str
+    P: str
+    n: str
+    N: str
+    v: U63 = 0
+
+
+class FundingUpdate(msgspec.Struct):
+    """A push about a payment of funding."""
+
+    e: str
+    f: FundingEvent
+    E: Millis = 0
+    T: Millis = 0
+
+
 class ApiFrame(msgspec.Struct):
     """Just enough of an API frame to tell an answer from a push."""
 
@@ -248,6 +279,7 @@ _ENVELOPE = msgspec.json.Decoder(Envelope)
 _API_FRAME = msgspec.json.Decoder(ApiFrame)
 _RESPONSE = msgspec.json.Decoder(Response)
 _PUSH = msgspec.json.Decoder(OrderTradeUpdate)
+_FUNDING_PUSH = msgspec.json.Decoder(FundingUpdate)
 
 
 class _Bare(msgspec.Struct, rename={"last_update_id": "lastUpdateId"}):
@@ -323,7 +355,7 @@ def _event_of_stream(stream: str) -> str:
     return "depthUpdate" if kind.startswith("depth") else kind if kind in _KEYS else ""
 
 
-def decode_api(data: bytes) -> Response | OrderTradeUpdate:
+def decode_api(data: bytes) -> Response | OrderTradeUpdate | FundingUpdate:
     """One frame of the API connection, or BadFrame. Few and worth money: checked key by key."""
     _unique_keys(data, "api frame")
     try:
@@ -332,6 +364,8 @@ def decode_api(data: bytes) -> Response | OrderTradeUpdate:
             return _RESPONSE.decode(data)
         if frame.e == "ORDER_TRADE_UPDATE":
             return _PUSH.decode(data)
+        if frame.e == "FUNDING_FEE":
+            return _FUNDING_PUSH.decode(data)
     except _DECODE_ERRORS as error:
         _unparsed("api frame", error)
     name = frame.e[:64] or "without id"
@@ -347,6 +381,7 @@ _MASS_CANCELED = msgspec.json.Decoder(MassCanceled)
 _COUNTING_DOWN = msgspec.json.Decoder(CountingDown)
 _BALANCES = msgspec.json.Decoder(list[BalanceRow])
 _EQUITIES = msgspec.json.Decoder(list[EquityRow])
+_FUNDING = msgspec.json.Decoder(list[FundingRow])
 
 
 def decode_order(result: msgspec.Raw) -> OrderRow:
@@ -395,6 +430,14 @@ def decode_equities(result: msgspec.Raw) -> list[EquityRow]:
         return _EQUITIES.decode(result)
     except _DECODE_ERRORS as error:
         _unparsed("equities", error)
+
+
+def decode_funding(result: msgspec.Raw) -> list[FundingRow]:
+    """The result of `account.funding`, or BadFrame."""
+    try:
+        return _FUNDING.decode(result)
+    except _DECODE_ERRORS as error:
+        _unparsed("funding", error)
 
 
 def decode_quoted(result: msgspec.Raw) -> list[QuotedSide]:

@@ -119,6 +119,7 @@ enum lockstep_kind {
     LOCKSTEP_MARGIN_CONFIRMED = 504,
     LOCKSTEP_MARK = 520,
     LOCKSTEP_CONVERSION_RATE = 521,
+    LOCKSTEP_FUNDING = 522,
     LOCKSTEP_STRATEGY_COMMAND = 600,
     LOCKSTEP_STRATEGY_STATE = 601,
     LOCKSTEP_EMULATED_TRIGGER = 609,
@@ -2115,6 +2116,22 @@ struct lockstep_conversion_rate {
     uint32_t to_currency;
     int8_t   rate_exp;
     uint8_t  zero0[7];
+};
+
+/* 522 */
+struct lockstep_funding {
+    int64_t  rate;
+    int64_t  position_qty;
+    int64_t  payment;
+    int64_t  funding_ts;
+    uint64_t exchange_seq;
+    uint32_t account;
+    uint32_t instrument;
+    uint32_t currency;
+    uint8_t  channel;
+    int8_t   payment_exp;
+    uint8_t  zero0[2];
+    struct lockstep_text venue_ref;
 };
 
 /* 600 */

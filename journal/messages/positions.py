@@ -103,4 +103,22 @@ class ConversionRate(Message):
     rate_exp: I8 = 0
 
 
-__all__ = ["ConversionRate", "FundsConfirmed", "MarginConfirmed", "Mark", "Position", "PositionConfirmed"]
+@message(522)
+class Funding(Message):
+    """A payment between the longs and the shorts of a perpetual, as the venue charged it: negative is paid, positive received.
+    SNAPSHOT flag in a download. `position_qty`: what it was charged on, negative short."""
+
+    rate: Rate = NULL
+    position_qty: Qty = NULL
+    payment: I64 = NULL
+    funding_ts: Ts = 0
+    exchange_seq: U64 = 0
+    account: U32 = 0
+    instrument: U32 = 0
+    currency: U32 = 0
+    channel: Annotated[U8, e.Channel] = 0
+    payment_exp: I8 = 0
+    venue_ref: str = ""
+
+
+__all__ = ["ConversionRate", "Funding", "FundsConfirmed", "MarginConfirmed", "Mark", "Position", "PositionConfirmed"]

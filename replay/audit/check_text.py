@@ -37,10 +37,16 @@ def check_text(render: Renderer, decision: Any, outcome: Any, seq: int) -> str:
     name = enum_name(RiskCheck, outcome.check)
     if outcome.result == CheckResult.NOT_APPLICABLE:
         return f"{name} –"
-    value, bound = (_number(render, decision, outcome, n, seq) for n in (outcome.value, outcome.bound))
-    numbers = f" {value} of {bound}" if outcome.bound else f" {value}" if outcome.value else ""
+    saw, against = check_numbers(render, decision, outcome, seq)
+    numbers = f" {saw} of {against}" if against else f" {saw}" if saw else ""
     read = f", read at {outcome.input_seq}" if outcome.result != CheckResult.PASS and outcome.input_seq else ""
     return f"{name}{numbers} {_MARK.get(outcome.result, str(outcome.result))}{read}"
+
+
+def check_numbers(render: Renderer, decision: Any, outcome: Any, seq: int) -> tuple[str, str]:
+    """What a check saw, and against what; "" for what it has none of."""
+    value, bound = (_number(render, decision, outcome, n, seq) for n in (outcome.value, outcome.bound))
+    return value if outcome.value or outcome.bound else "", bound if outcome.bound else ""
 
 
 def _number(render: Renderer, decision: Any, outcome: Any, number: int, seq: int) -> str:

@@ -138,10 +138,10 @@ SELECT seq, ts, order_id, request_kind, decision, reason, reserved_qty, reserved
 FROM risk_decision""",
     ),
     "risk_checks": Curated(
-        "each check of each decision, with what it saw and against what",
+        "each check of each decision, with what it saw and against what: as it is read, and as a number",
         ("risk_decision_checks",),
         """
-SELECT seq, ts, order_id, "check", result, "value", bound, "limit", input_seq, row, order_no
+SELECT seq, ts, order_id, "check", result, saw, against, "value", bound, "limit", input_seq, row, order_no
 FROM risk_decision_checks""",
     ),
     "rejects": Curated(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from journal.messages import (
 )
 from journal.messages.quoting import is_quote_order
 from replay.audit.stream import Array, Stream
-from replay.causes import CHAIN_MAX, follows_from, sending
+from replay.causes import CHAIN_MAX, downloading, follows_from, sending
 
 _FOR_MANY = (RoutedQuote, RoutedCancelAll)
 """Requests about many orders, which name none."""
@@ -112,13 +113,14 @@ def climb(stream: Stream, found: Found, *, also: Refers = lambda _: (), known: M
     def send(request: Frame) -> int:
         return sends.get(request.header.seq) or sending(stream.path, request)
 
+    download = partial(downloading, stream.path)
     todo = list(found.values())
     for _ in range(CHAIN_MAX):
         if not todo:
             return
         named = {seq for f in todo for seq in (f.header.cause, getattr(f.message, "request_seq", 0))}
         near = ChainMap(stream.frames_at(named.difference(held)), held)
-        led = {(follows_from(frame, near.get, send), frame.header.source) for frame in todo}
+        led = {(follows_from(frame, near.get, send, download), frame.header.source) for frame in todo}
         wanted = {seq for seq, _ in led} | {seq for frame in todo for seq in also(frame) if seq < frame.header.seq}
         moments = {seq for seq, source in led if seq in near and near[seq].header.source != source}
         todo = [f for f in stream.frames_at(wanted.difference(held)).values() if says(f) or f.header.seq in moments]

@@ -9,10 +9,11 @@ did. So the page answers "why this fill" by walking up: report, fill, send, rout
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 
 import msgspec
 
+from journal.frames import Frame
 from journal.messages import OrderSent, SourceDefined, order_id_text
 from replay.audit.check_text import check_text
 from replay.audit.definitions import Definitions
@@ -23,7 +24,7 @@ from replay.audit.related import Related, related_to
 from replay.audit.render import Renderer, duration_text, time_text
 from replay.audit.stream import Stream
 from replay.audit.telling import fields_of, sentence
-from replay.causes import follows_from
+from replay.causes import downloading, follows_from
 
 
 class Event(msgspec.Struct):
@@ -62,7 +63,7 @@ def order_life(stream: Stream, wanted: str) -> OrderLife:
     found = frames_of(stream, number)
     render = renderer(definitions, stream)
     return OrderLife(
-        order_id_text(number), number, headline(render, number, found), events_of(definitions, render, found),
+        order_id_text(number), number, headline(render, number, found), events_of(stream, definitions, render, found),
         related_to(stream, render, number, found),
     )  # fmt: skip
 
@@ -82,13 +83,18 @@ def instruments_of(stream: Stream) -> Callable[[int], int]:
     return instrument_of
 
 
-def events_of(definitions: Definitions, render: Renderer, found: Found) -> list[Event]:
+def events_of(stream: Stream, definitions: Definitions, render: Renderer, found: Found) -> list[Event]:
     """The frames in sequence order, each with the one it follows from."""
     sends = {f.message.request_seq: seq for seq, f in sorted(found.items()) if isinstance(f.message, OrderSent)}
     events: list[Event] = []
     depths: dict[int, int] = {}
+
+    def send(request: Frame) -> int:
+        return sends.get(request.header.seq, 0)
+
+    download = partial(downloading, stream.path)
     for seq, frame in sorted(found.items()):
-        parent = follows_from(frame, found.get, lambda request: sends.get(request.header.seq, 0))
+        parent = follows_from(frame, found.get, send, download)
         depths[seq] = depths[parent] + 1 if parent else 0
         header, order = frame.header, getattr(frame.message, "order_id", 0)
         checks = getattr(frame.message, "checks", ())

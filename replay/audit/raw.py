@@ -32,9 +32,9 @@ from journal.messages.derive import snake
 from journal.messages.dtypes import HEADER_DTYPE
 from journal.messages.schema import Field
 from replay.audit.definitions import Definitions
+from replay.audit.render import RATE_EXP
 from replay.audit.stream import Array, Stream
 
-RATE_EXP = -12
 _NAMED: dict[type[Message], tuple[str, ...]] = {
     InstrumentDefined: ("instrument", "underlying", "scope_instrument", "scope_underlying"),
     AccountDefined: ("account", "parent_account", "default_account", "scope_account"),
@@ -65,6 +65,15 @@ class Table(msgspec.Struct):
     name: str
     arrays: dict[str, Array]
     select: list[tuple[str, str]]
+
+    def plain(self, name: str, values: Array, expression: str = "", *, blob: bool = False) -> None:
+        """Add a column as it stands, or through an expression of it."""
+        self.arrays[name] = values
+        if not expression:
+            # Without the cast a column of Nones alone has the type NULL, and text functions refuse it.
+            kind = "::BLOB" if blob else "::VARCHAR" if values.dtype == object else ""
+            expression = f'"{name}"{kind}'
+        self.select.append((name, expression))
 
     def view_sql(self, source: str) -> str:
         """The view's body over the arrays registered as `source`."""
@@ -139,12 +148,7 @@ class _Builder:
 
     def plain(self, name: str, values: Array, expression: str = "", *, blob: bool = False) -> None:
         """A column as it stands, or through an expression of it."""
-        self.table.arrays[name] = values
-        if not expression:
-            # Without the cast a column of Nones alone has the type NULL, and text functions refuse it.
-            kind = "::BLOB" if blob else "::VARCHAR" if values.dtype == object else ""
-            expression = f'"{name}"{kind}'
-        self.table.select.append((name, expression))
+        self.table.plain(name, values, expression, blob=blob)
 
     def time(self, name: str, values: Array) -> None:
         self.plain(name, values, f'make_timestamp_ns(nullif("{name}", 0))')

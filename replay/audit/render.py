@@ -57,6 +57,7 @@ _DIFFERENT = {
 }
 """What the two numbers of a ReconcileDifference are of; of the other differences they have the message's exponent."""
 _NOTIONAL = ("cum_notional",)
+RATE_EXP = -12
 _RESERVED = "reserved_notional"
 _LEDGER = ("cost", "realized", "fees", "funding")
 
@@ -170,6 +171,8 @@ class Renderer:
             currency = self._definitions.by_kind[CurrencyDefined].at(message.currency, seq)
             return int(currency.ledger_exp) if currency else 0
         assert field.scalar is not None
+        if field.scalar.unit == "rate":
+            return RATE_EXP
         if field.scalar.unit not in ("px", "qty") and name not in _NOTIONAL and name != _RESERVED:
             return None
         definition = self._definitions.by_kind[InstrumentDefined].at(self.instrument(message), seq)

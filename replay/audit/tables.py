@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ import msgspec
 import numpy as np
 
 from journal.errors import JournalError
-from journal.messages import REGISTRY, SourceDefined, order_id_text
+from journal.messages import REGISTRY, RiskDecision, SourceDefined, order_id_text
+from replay.audit.check_table import COLUMNS as CHECK_NUMBERS
+from replay.audit.check_table import add_numbers
 from replay.audit.curated import BUILT, CURATED
 from replay.audit.definitions import Definitions
 from replay.audit.latency import order_hops
@@ -156,20 +158,21 @@ class Audit:
 
     # -- loading ------------------------------------------------------------------------------------------------------
 
-    def _load(self, name: str, sql: str) -> None:
+    def _load(self, name: str, sql: str) -> bool:
+        """Make the table ready for a query. True: for every later one too."""
         if name in self._loaded:
-            return
+            return True
         if name in CURATED:
-            for need in CURATED[name].needs:
-                self._load(need, sql)
+            needs = [self._load(need, sql) for need in CURATED[name].needs]
+            keep = all(needs)
             self._db.execute(f'CREATE OR REPLACE VIEW "{name}" AS {CURATED[name].sql}')
-            self._loaded.add(name)
-            return
-        table, keep = self._built(name, sql)
-        self._db.register(f"_{name}", table.arrays)
-        self._db.execute(f'CREATE OR REPLACE VIEW "{name}" AS {table.view_sql(f"_{name}")}')
+        else:
+            table, keep = self._built(name, sql)
+            self._db.register(f"_{name}", table.arrays)
+            self._db.execute(f'CREATE OR REPLACE VIEW "{name}" AS {table.view_sql(f"_{name}")}')
         if keep:
             self._loaded.add(name)
+        return keep
 
     def _built(self, name: str, sql: str) -> tuple[Table, bool]:
         """The arrays of a table, and whether they serve every later query too."""
@@ -179,12 +182,15 @@ class Audit:
             return self._latency(), True
         cls, group = self._raw[name]
         if group:
-            return group_table(self.stream, self.definitions, cls, group), True
+            table = group_table(self.stream, self.definitions, cls, group)
+            if cls is not RiskDecision:
+                return table, True
+            told = bool(_shown(sql, CHECK_NUMBERS))
+            add_numbers(table, self.stream, self.definitions, told=told)
+            return table, told
         # Raw venue messages are most of a journal's bytes: gathered only for a query that can show them.
         blobs = {f.name for f in cls.LAYOUT.fields if f.wire == "blob"}
-        words = {w.lower() for w in _WORD.findall(sql)}
-        shown_all = "select" not in words or "*" in sql.replace("count(*)", "")
-        wanted = {b for b in blobs if b in words or shown_all}
+        wanted = _shown(sql, blobs)
         return raw_table(self.stream, self.definitions, cls, wanted.__contains__), wanted == blobs
 
     def _frames(self) -> Table:
@@ -266,6 +272,13 @@ def rows_as_dicts(answer: Answer) -> Iterator[dict[str, Any]]:
         names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
     for row in answer.rows:
         yield dict(zip(names, row, strict=True))
+
+
+def _shown(sql: str, columns: Iterable[str]) -> set[str]:
+    """Those of the columns that a query can show."""
+    words = {w.lower() for w in _WORD.findall(sql)}
+    shown_all = "select" not in words or "*" in sql.replace("count(*)", "")
+    return {c for c in columns if c in words or shown_all}
 
 
 def _first_line(doc: str | None) -> str:

@@ -52,6 +52,7 @@ _TELLING: dict[str, tuple[str, ...]] = {
     "OrderCancelReject": ("response_to", "ord_status", "reason", "text"),
     "Position": ("long_qty", "short_qty", "cost", "realized", "fees", "funding", "currency"),
     "FillDecision": ("queue_ahead_qty", "reason"),
+    "Funding": ("instrument", "payment", "currency", "position_qty", "rate", "channel"),
     "EmulatedTrigger": ("trigger", "observed_px", "trigger_px"),
     "KillSwitch": ("level", "trigger", "scope_type", *_SCOPE, "reason"),
     "OperatorCommand": ("command", "user", "reason", "arguments"),
@@ -186,6 +187,6 @@ def sentence(event: Told) -> str:
         said = f"{_introduced(name)}{text}"
         # What belongs together is one space apart: price to its quantity, currency to its amount.
         joined = parts and name in ("price_px", "last_px", "fee_currency", "ord_status", "trail_type")
-        joined = joined or (name == "currency" and event.kind == "Position")
+        joined = joined or (name == "currency" and event.kind in ("Position", "Funding"))
         parts.append(f" {said}" if joined else f"  {said}")
     return "".join(parts).strip()

@@ -41,6 +41,7 @@ from journal.messages import (
     RoutedCancelAll,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     SessionEnd,
     SessionMode,
@@ -56,7 +57,7 @@ from journal.writer import JournalWriter
 from replay.backtest.feed import FeedEvent
 from replay.backtest.venue import BacktestVenue
 
-_ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll)
+_ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedQuote)
 _ROUTED_KINDS = frozenset(c.KIND for c in _ROUTED)
 DISCOVERY = frozenset(DISCOVERY_KINDS)
 
@@ -274,6 +275,7 @@ class Backtest:
                 origin_ts=e.origin_ts,
                 flags=e.flags,
             )
+            self.venue.quotes.watch(seq, source, e)
             if e.kind in _ROUTED_KINDS:
                 self._route(e, seq, ts)
             self._step()

@@ -29,11 +29,13 @@ from journal.messages import (
     PositionConfirmed,
     PositionSide,
     QueryType,
+    QuoteStatus,
     Reason,
     RoutedCancel,
     RoutedCancelAll,
     RoutedOrder,
     RoutedQuery,
+    RoutedQuote,
     RoutedReplace,
     Side,
     TimeInForce,
@@ -42,11 +44,14 @@ from journal.messages import (
     VenueFill,
     VenueMassCancelReport,
     VenueOrderUpdate,
+    VenueQuoteUpdate,
 )
+from journal.messages.quoting import quote_place
+from replay.backtest.quotes import Quotes
 
 _CLOSED = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.EXPIRED, OrdStatus.REJECTED)
 _Change = v.Accepted | v.Amended | v.Triggered | v.Canceled | v.Expired
-Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll
+Request = RoutedOrder | RoutedReplace | RoutedCancel | RoutedQuery | RoutedCancelAll | RoutedQuote
 
 
 def rules_of(i: InstrumentDefined) -> Rules:
@@ -87,6 +92,7 @@ class BacktestVenue:
         self._trade_no = 0
         self._downloads = 0
         self._fills: list[VenueFill] = []
+        self.quotes = Quotes()
 
     def define(self, instrument: InstrumentDefined) -> None:
         """An instrument that is traded here."""
@@ -114,6 +120,8 @@ class BacktestVenue:
             return self._new(m, seq, now_ns)
         if isinstance(m, RoutedCancelAll):
             return self._cancel_all(m, seq, now_ns)
+        if isinstance(m, RoutedQuote):
+            return self._quote(m, seq, now_ns)
         known = self._orders.get(m.order_id)
         if isinstance(m, RoutedQuery):
             return self._download(m, now_ns) if m.query == QueryType.OPEN_ORDERS else [self._status(known, m, seq, now_ns)]
@@ -152,13 +160,35 @@ class BacktestVenue:
         )
         return self._said(found, m.instrument, seq, now_ns)
 
+    def _quote(self, m: RoutedQuote, seq: int, now_ns: int) -> list[Message]:
+        """Each side is an order, one behind the other. Said is first what is not in, then how each entry is, then the rest."""
+        sides = self.quotes.sides(m)
+        said = [message for side in sides for message in self._new(side, seq, now_ns)]
+        refused = {u.order_id: u for u in said if isinstance(u, VenueOrderUpdate) and u.exec_type == ExecType.REJECTED}
+        placed = {quote_place(side.order_id): side.order_id for side in sides}
+        entries: list[Message] = []
+        for at, e in enumerate(m.entries):
+            bid, ask = placed.get((at, False), 0), placed.get((at, True), 0)
+            refs = [str(self._orders[n].venue_id) if n and n not in refused else "" for n in (bid, ask)]
+            reason = next((refused[n].reason for n in (bid, ask) if n in refused), 0)
+            if any(refs) or reason:
+                entries.append(
+                    VenueQuoteUpdate(
+                        request_seq=seq, quote_id=m.quote_id, entry=e.entry, account=m.account, instrument=e.instrument,
+                        set=e.set, reason=reason, quote_status=QuoteStatus.ACCEPTED if any(refs) else QuoteStatus.REJECTED,
+                        bid_order_ref=refs[0], ask_order_ref=refs[1],
+                    )
+                )  # fmt: skip
+        rest = [message for message in said if getattr(message, "exec_type", 0) != ExecType.REJECTED]
+        return [*refused.values(), *entries, *rest]
+
     def _cancel_all(self, m: RoutedCancelAll, seq: int, now_ns: int) -> list[Message]:
         ended: list[Message] = []
         for known in self._orders.values():
             routed = known.routed
             if routed.account == m.account and known.status not in _CLOSED:
                 found = self._markets[routed.instrument].cancel(order_id=known.venue_id, now_ns=now_ns)
-                ended += self._said(found, routed.instrument, known.request_seq, now_ns)
+                ended += self._said(found, routed.instrument, seq, now_ns)
         report = VenueMassCancelReport(
             scope_type=m.scope_type, scope_account=m.scope_account, request_seq=seq, account=m.account, affected=len(ended)
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from journal.frames import Frame
-from journal.messages import InstrumentDefined, Position, SourceDefined, order_id_source, order_id_text
+from journal.messages import InstrumentDefined, NewOrder, ParentOrder, Position, SourceDefined, order_id_source, order_id_text
 from replay.audit.definitions import Definitions
 from replay.audit.finding import by_reference, find_order
 from replay.audit.gather import climb, frames_of, lineage, says
@@ -68,30 +68,30 @@ class Why(msgspec.Struct):
 
 
 def why(path: Path | str, wanted: str) -> Why:
-    """The causal tree of an order (`9·42`, the integer, a client's or the venue's id) or of a frame (its seq).
+    """The causal tree of an order (`9·42`, the integer, a client's or the venue's id) or of a frame (its seq). A frame that
+    asks for an order stands for the order.
 
     UnknownOrder or NoSuchPlace where the journal has none such."""
     stream = Stream(path)
     definitions = Definitions(stream)
     seq = _seq(stream, wanted)
-    if seq:
+    number = _asked_for(stream, seq) if seq else find_order(stream, wanted)
+    if number:
+        found = frames_of(stream, number)
+        about = f"order {order_id_text(number)}"
+    else:
         found = {f.header.seq: f for f in chain(stream.path, seq) if f.header.seq == seq or says(f)}
         found |= _followers(stream, seq)
         climb(stream, found)
         about = f"seq {seq}"
-    else:
-        number = find_order(stream, wanted)
-        found = frames_of(stream, number)
-        about = f"order {order_id_text(number)}"
     render = renderer(definitions, stream)
-    steps = [
-        msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events_of(definitions, render, found)
-    ]
-    if seq:
+    events = events_of(stream, definitions, render, found)
+    steps = [msgspec.convert({f: getattr(e, f) for f in e.__struct_fields__}, Step) for e in events]
+    if number:
+        out = Why(about, headline(render, number, found), steps, [], related_to(stream, render, number, found))
+    else:
         it = next(s for s in steps if s.seq == seq)
         out = Why(about, _said(it, about), steps, [], [])
-    else:
-        out = Why(about, headline(render, number, found), steps, [], related_to(stream, render, number, found))
     _observe(stream, render, found, out)
     for step in steps:
         _complete(stream, definitions, render, found, step)
@@ -115,6 +115,14 @@ def _seq(stream: Stream, wanted: str) -> int:
     if by_reference(stream, wanted.strip()):
         return 0
     raise NoSuchPlace(f"{stream.path}: seq {wanted} is not in the journal; it has {stream.after + 1} to {stream.to_seq}")
+
+
+def _asked_for(stream: Stream, seq: int) -> int:
+    """The order that a frame asks for; 0: it asks for none."""
+    for frame in stream.frames_at([seq]).values():
+        if isinstance(frame.message, NewOrder | ParentOrder):
+            return frame.message.order_id
+    return 0
 
 
 # -- collecting -------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def position(view: View, p: Proposal, limit: Limit | None) -> Verdict:
     if limit is None:
         return missing(view.require_limits, check)
     value = rescale_up(exposure, i.qty_exp, limit.exp)
-    if more == 0:
+    if more == 0:  # without the limit's number, which `free` would show: recorded days are decided again as they were
         return passed(check, value=value, bound=limit.hard, input_seq=limit.seq, exp=limit.exp)
     return against(
         limit, check, Reason.POSITION_LIMIT, value=value, bound=limit.hard, warn=limit.warn, seq=limit.seq, exp=limit.exp

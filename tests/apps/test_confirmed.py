@@ -6,11 +6,14 @@ import pytest
 
 from apps.positions import Positions
 from journal.messages import (
+    NULL,
+    Channel,
     CorrectionAction,
     CurrencyDefined,
     DifferenceType,
     ExecType,
     ExecutionReport,
+    Funding,
     FundsConfirmed,
     InstrumentDefined,
     PositionConfirmed,
@@ -182,3 +185,52 @@ def test_what_a_person_accepts_counts_no_more_and_what_comes_on_top_does(on):
     difference, _ = finish(on, 5)
     assert (difference.ours, difference.theirs) == (15, 10)
     assert on.app.net_qty(LIN) == 35  # ours is ours
+
+
+# Funding.
+
+
+def pay(on, payment, *, ts=1, row=False, position=NULL, **fields):
+    channel = Channel.DOWNLOAD if row else Channel.ORDER_STREAM
+    given = {"account": ACCOUNT, "instrument": LIN, "currency": USD, "payment": payment, "payment_exp": -2} | fields
+    return on.frame(Funding(funding_ts=ts, channel=channel, position_qty=position, **given))
+
+
+def test_a_payment_that_a_download_told_is_a_difference_and_is_booked_once(on):
+    fill(on, Side.BUY, 30, 100_00)
+    funds(on, -3_00)
+    assert kinds(finish(on)) == ["ReconcileFinished"]
+    (position,) = pay(on, -5, row=True)
+    assert position.funding == -5 * 10**6
+    assert pay(on, -5, row=True) == []
+    funds(on, -3_05)
+    missing, finished = finish(on, 2)
+    assert (missing.difference, missing.ours, missing.theirs, missing.exp) == (DifferenceType.FUNDING, 0, -5 * 10**6, -8)
+    assert (missing.run, missing.account, missing.instrument, missing.currency) == (2, ACCOUNT, LIN, USD)
+    assert (finished.result, finished.differences, finished.open) == (ReconcileResult.CONVERGED, 1, 0)
+    on.frame(missing, on.app.me)
+    funds(on, -3_05)
+    assert kinds(finish(on, 3)) == ["ReconcileFinished"]
+
+
+def test_a_payment_that_was_pushed_is_none_and_one_that_differs_is_told_and_left(on):
+    fill(on, Side.BUY, 30, 100_00)
+    pay(on, -5)
+    assert pay(on, -5, row=True) == []
+    funds(on, -3_05)
+    assert kinds(finish(on)) == ["ReconcileFinished"]
+    assert pay(on, -6, row=True) == []
+    funds(on, -3_05)
+    differs, finished = finish(on, 2)
+    assert (differs.ours, differs.theirs) == (-5 * 10**6, -6 * 10**6)
+    assert finished.result == ReconcileResult.CONVERGED
+
+
+def test_a_payment_after_the_venue_s_word_is_not_in_it(on):
+    fill(on, Side.BUY, 30, 100_00)
+    funds(on, -3_00)
+    pay(on, -5)
+    assert kinds(finish(on)) == ["ReconcileFinished"]
+    funds(on, -3_00)
+    (difference, _) = finish(on, 2)
+    assert (difference.difference, difference.ours - difference.theirs) == (DifferenceType.BALANCE, -5 * 10**6)

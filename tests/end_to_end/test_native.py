@@ -106,6 +106,8 @@ def test_natively_and_order_by_order_the_day_ends_the_same(tmp_path):
     # All went as one: stops by the venue, the quote, the cancel of everything, and the venue's timer was held.
     assert [m.affected for m in said(native, VenueMassCancelReport)] == [7]
     assert (len(said(native, RoutedCancelAll)), said(native, RoutedCancel)) == (1, [])
+    (swept,) = [f.header.seq for f in frames(native, kinds=[RoutedCancelAll.KIND])]
+    assert [m.request_seq for m in said(native, VenueOrderUpdate) if m.ord_status == OrdStatus.CANCELED] == [swept] * 7
     assert len(said(native, RoutedQuote)) == 1
     told = [m.exec_type for m in said(native, VenueOrderUpdate)]
     assert (told.count(ExecType.SUSPENDED), told.count(ExecType.TRIGGERED)) == (2, 1)

@@ -75,19 +75,38 @@ def hold(b, action=DeadManAction.ARM, over=None, **fields):
 
 
 def test_everything_is_canceled_and_each_end_is_said(b):
-    first, second = b.order(1), b.order(2)
+    b.order(1)
+    b.order(2)
     seq = all_of(b)
     assert b.sent[-1] == {"id": f"T-{seq}", "method": "openOrders.cancelAll", "params": {}}
     (report,) = b.said(VenueMassCancelReport)
     assert (report.request_seq, report.account, report.affected, report.reason) == (seq, 3, 2, 0)
     ends = [m for m in b.said(VenueOrderUpdate) if m.exec_type == ExecType.CANCELED]
     assert [(m.order_id, m.request_seq, m.ord_status, m.reason) for m in ends] == [
-        (1, first, OrdStatus.CANCELED, Reason.USER_REQUEST), (2, second, OrdStatus.CANCELED, Reason.USER_REQUEST)
+        (1, seq, OrdStatus.CANCELED, Reason.USER_REQUEST), (2, seq, OrdStatus.CANCELED, Reason.USER_REQUEST)
     ]  # fmt: skip
     sent = b.said(OrderSent)[-1]
     assert (sent.request_seq, sent.order_id) == (seq, 0)
     assert b.view.orders == {}
     assert b.view.unanswered == {}
+
+
+def test_an_end_that_it_did_not_ask_for_names_its_own_request(b):
+    """While the venue still owes us ends, and after the connection that it owed them to is gone."""
+
+    def ended(number, reason="CANCEL_REQUEST"):
+        b.act(b.session.receive(json.dumps(b.venue.ended(b.venue.orders[number], reason)).encode(), b.now))
+        return b.said(VenueOrderUpdate)[-1].request_seq
+
+    _, second, third, fourth = (b.order(n) for n in (1, 2, 3, 4))
+    b.venue.openOrders_cancelAll = lambda p: ({"affected": 3}, None, [])
+    seq = all_of(b)
+    canceled = b.cancel(2, second)
+    assert b.said(VenueOrderUpdate)[-1].request_seq == canceled
+    assert [ended(3, "DEAD_MAN"), ended(1)] == [third, seq]
+    b.act(b.session.disconnected())
+    b.connect()
+    assert ended(4) == fourth
 
 
 def test_it_goes_under_a_kill_and_during_a_download(b):

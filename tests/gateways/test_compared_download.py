@@ -31,6 +31,7 @@ def compared(system, query: int = QueryType.OPEN_ORDERS, from_ts: int = 0):
     """The rows of a download that is asked for."""
     mark = system.publish("oms", RoutedQuery(account=1, destination=1, query=query, from_ts=from_ts, request=1))
     begin = system.wait(DownloadBegin, mark)
+    assert begin.header.cause == mark
     end = system.wait(DownloadEnd, mark)
     assert end.message.complete
     between = system.all(*ROWS, from_seq=begin.header.seq)

@@ -16,7 +16,9 @@ import tomli_w
 
 from journal.frames import Frame, frames
 from journal.messages import (
+    Channel,
     DifferenceType,
+    Funding,
     FundsConfirmed,
     Gate,
     GateCause,
@@ -76,6 +78,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = tmp_path_factory.mktemp("live")
     raw = tomllib.loads(TEMPLATE) | {"reconcile": {"interval": "1s", "overlap": "5s"}}
     raw["session"]["journal"] = str(folder / "day")
+    raw["exchange"]["sim"] |= {"funding_rate": 25_000, "funding_interval_s": 1}
     del raw["strategy"]["cross"]
     system = Supervisor(parse(folder / "demo.toml", tomli_w.dumps(raw).encode()))
     try:
@@ -105,6 +108,7 @@ def test_real_processes_agree_and_an_operator_may_ask(system: Supervisor, capsys
     assert cli.main(["reconcile", str(journal), "--account", "demo", "--reason", "a look"]) == 0
     asked = wait_for(journal, ReconcileStarted, lambda m: m.trigger == ReconcileTrigger.OPERATOR)
     wait_for(journal, ReconcileFinished, lambda m: m.run == asked.message.run, first.header.seq)
+    wait_for(journal, Funding, lambda m: m.channel == Channel.DOWNLOAD)
     assert capsys.readouterr().out.startswith("reconcile ")
     for wrong in (["--account", "rich"], []):
         command = ["reconcile", str(journal), *wrong] if wrong else ["correct", str(journal), "1", "--action", "close_ours"]
@@ -114,6 +118,12 @@ def test_real_processes_agree_and_an_operator_may_ask(system: Supervisor, capsys
     assert {result for _, result in results} == {ReconcileResult.CONVERGED}
     assert len({source for source, _ in results}) == 2
     assert not list(frames(journal, kinds=[ReconcileDifference.KIND]))
+    # Each payment once, whoever told it and however often.
+    told: list[Any] = [f.message for f in frames(journal, kinds=[Funding.KIND])]
+    paid = {m.funding_ts: m.payment * 10 ** (8 + m.payment_exp) for m in told}
+    assert len(paid) < len(told)
+    positions: list[Any] = [f.message for f in frames(journal, kinds=[Position.KIND])]
+    assert sum({m.strategy: m.funding for m in positions}.values()) == sum(paid.values()) != 0
     verdict = verify(journal)
     assert verdict.identical, verdict.difference
 

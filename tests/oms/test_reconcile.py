@@ -11,6 +11,7 @@ from journal.messages import (
     AlertSeverity,
     Approval,
     ApprovalDecision,
+    Channel,
     CommandCode,
     CorrectionAction,
     DifferenceType,
@@ -18,6 +19,7 @@ from journal.messages import (
     DownloadEnd,
     ExecType,
     ExecutionReport,
+    Funding,
     FundsConfirmed,
     Gate,
     GateCause,
@@ -148,8 +150,18 @@ def test_the_venues_words_on_money_are_rows_too() -> None:
     venue = Venue.connected()
     venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
     words = [cls(account=ACCOUNT) for cls in (PositionConfirmed, FundsConfirmed, MarginConfirmed)]
+    words.append(Funding(account=ACCOUNT, channel=Channel.DOWNLOAD))
     venue.answer(lambda rows: [*rows, *words])
     assert results(venue.r)[-1] == ReconcileResult.CONVERGED
+
+
+def test_a_payment_that_is_pushed_meanwhile_is_no_row() -> None:
+    venue = Venue.connected()
+    venue.r.frame(OperatorCommand(command=CommandCode.RECONCILE), OPERATOR)
+    venue.r.frame(DownloadBegin(account=ACCOUNT), GATEWAY)
+    venue.r.frame(Funding(account=ACCOUNT, channel=Channel.ORDER_STREAM), GATEWAY)
+    venue.r.frame(DownloadEnd(account=ACCOUNT, rows=1, complete=1), GATEWAY)
+    assert results(venue.r)[-1] == ReconcileResult.INCOMPLETE
 
 
 def test_a_download_that_never_ends_is_incomplete_and_then_halts() -> None:

@@ -37,12 +37,14 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     QuantityType,
+    QueryType,
     QuoteEntry,
     Reason,
     ReplaceOrder,
     RoutedCancel,
     RoutedCancelAll,
     RoutedOrder,
+    RoutedQuery,
     RoutedQuote,
     RoutedReplace,
     ScopeType,
@@ -222,8 +224,8 @@ class Desk:
         self.update(order_id, ExecType.REPLACED, status, asked=self.last(RoutedReplace, order_id), **fields)
 
     def canceled(self, order_id: int, **fields: Any) -> None:
-        """It is gone, as our cancel of it asked, where there is one."""
-        asked = self.last(RoutedCancel, order_id) or self.placed(order_id)
+        """It is gone, as our cancel of it or of everything asked, where there is one."""
+        asked = self.last(RoutedCancel, order_id) or self.last(RoutedCancelAll) or self.placed(order_id)
         self.update(order_id, ExecType.CANCELED, OrdStatus.CANCELED, asked=asked, **fields)
 
     def fill(self, order_id: int, qty: int, px: int = 4990, side: int = Side.BUY, **fields: Any) -> None:
@@ -236,8 +238,9 @@ class Desk:
         self.hand_over()
 
     def download(self, *rows: Any) -> None:
-        """What the venue knows; each row is a call that says it."""
-        self.put(DownloadBegin(account=1, download=1, gateway=GATEWAY), GATEWAY)
+        """What the venue knows, as a run of reconciliation has asked for it; each row is a call that says it."""
+        queries = [f.header.seq for f in frames(self.path, kinds=[RoutedQuery.KIND]) if asks_for_all(f.message)]
+        self.put(DownloadBegin(account=1, download=1, gateway=GATEWAY), GATEWAY, cause=queries[-1])
         for row in rows:
             row()
         self.put(DownloadEnd(account=1, download=1, gateway=GATEWAY, rows=len(rows), complete=1), GATEWAY)
@@ -264,3 +267,8 @@ class Desk:
     def close(self) -> None:
         """Let go of the journal."""
         self.stream.close()
+
+
+def asks_for_all(m: Message | None) -> bool:
+    """Whether it asks for everything that the venue has of an account."""
+    return isinstance(m, RoutedQuery) and m.query == QueryType.OPEN_ORDERS

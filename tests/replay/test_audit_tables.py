@@ -23,6 +23,7 @@ from journal.messages import (
     RawMessage,
     Reason,
     RiskDecision,
+    RiskLimitSet,
     RoutedOrder,
     TopOfBook,
     TradeSummary,
@@ -32,6 +33,7 @@ from journal.messages import (
 )
 from journal.writer import JournalWriter
 from replay.audit import Audit, AuditRefused
+from tests.replay.desk import LOADER, Desk
 from tests.replay.sample_day import EXPONENTS, LEDGER_EXP, NAMES, STRATEGY, Day, write_day
 
 pytest.importorskip("duckdb", reason="audit tests need duckdb: pip install 'lockstep[audit]'")
@@ -214,6 +216,32 @@ def test_risk_checks_have_their_numbers(day: Day, audit: Audit) -> None:
     assert reserved == [(Decimal(p.message.reserved_notional).scaleb(LEDGER_EXP),) for p in of(day, RiskDecision)]
     by_kind = audit.query("SELECT request_kind, decision, count(*) FROM risk_decisions GROUP BY ALL").rows
     assert set(by_kind) == {("NewOrder", "PASS", 36), ("NewOrder", "REJECT", 5), ("ReplaceOrder", "PASS", 5)}
+
+
+def test_the_numbers_of_risk_checks_are_told_as_they_are_read(tmp_path: Path) -> None:
+    """Those of some checks are no amounts. A query that does not show them does not leave them out of the next one."""
+    desk = Desk(tmp_path / "day")
+    desk.put(RiskLimitSet(limit=1, check=enums.RiskCheck.ORDER_NOTIONAL, hard=40, currency=1, scope_type=1), LOADER)
+    desk.working()
+    desk.new(900)
+    desk.close()
+    audit = Audit(desk.path)
+    try:
+        assert audit.query("SELECT count(*) FROM risk_checks WHERE result = 'FAIL'").rows == [(1,)]
+        rows = audit.query("SELECT * FROM risk_checks").rows
+        said = audit.query('SELECT seq, "check", result, saw, against FROM risk_checks').rows
+    finally:
+        audit.close()
+    assert said == [(row[0], *row[3:7]) for row in rows]
+    of = {(seq, check): (result, saw, against) for seq, check, result, saw, against in said}
+    first, second = sorted({seq for seq, _ in of})
+    assert of[first, "GATE"] == ("PASS", "READY", "READY")
+    assert of[first, "PERMISSION"] == ("PASS", "maker", "maker")
+    assert of[first, "CLIENT_ID_UNIQUE"] == ("PASS", "8·1", None)
+    assert of[first, "PRICE_INCREMENT"] == ("PASS", "49.9", "0.01")
+    assert of[first, "KILL_SWITCH"] == ("PASS", None, None)
+    assert of[first, "ORDER_RATE"] == ("NOT_APPLICABLE", None, None)
+    assert of[second, "ORDER_NOTIONAL"] == ("FAIL", "45", "40")
 
 
 def test_rejects_name_who_refused(audit: Audit) -> None:

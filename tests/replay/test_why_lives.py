@@ -23,7 +23,9 @@ from journal.messages import (
     CommandCode,
     ContingencyType,
     CorrectionAction,
+    DownloadBegin,
     ExecType,
+    Funding,
     KillLevel,
     KillSwitch,
     KillTrigger,
@@ -217,7 +219,7 @@ def canceled_with_all(d: Desk) -> int:
 
 
 @life(
-    PERSON + "CancelAll > RoutedCancelAll > OrderSent",
+    PERSON + "CancelAll > RoutedCancelAll > OrderSent > VenueOrderUpdate > ExecutionReport",
     PERSON + "CancelAll > ExecutionReport",
     SENT + "VenueOrderUpdate > ExecutionReport",
     words=("CANCEL_ALL  by alice  reason too much",),
@@ -428,8 +430,8 @@ RECONCILE = {
 @life(
     "Clock > RoutedQuery",
     "Clock > ReconcileStarted",
-    SENT + "VenueFill > ReconcileDifference",
-    SENT + "VenueFill > ExecutionReport > Position",
+    "Clock > RoutedQuery > DownloadBegin > VenueFill > ReconcileDifference",
+    "Clock > RoutedQuery > DownloadBegin > VenueFill > ExecutionReport > Position",
     words=(
         "UNKNOWN  cum 0  leaves 0.1  reason OUTCOME_UNKNOWN",
         "FILL_MISSING_HERE  ours 0  theirs 0.04  run 2",
@@ -588,6 +590,37 @@ def test_every_number_a_check_saw_is_there(told: Any) -> None:
     assert "PRICE_INCREMENT 49.9 of 0.01 ok" in numbers
 
 
+def test_a_fill_that_no_download_told_hangs_on_the_sending(tmp_path: Path) -> None:
+    """What the venue answers to a question about one order has the same channel; a download that is over, and one of another
+    gateway, have not told it."""
+    desk = Desk(tmp_path / "day", **RECONCILE)
+    order = desk.working()
+    desk.download()
+    desk.put(DownloadBegin(account=2, download=1, gateway=MARKET), MARKET)
+    desk.fill(order, 40, channel=Channel.DOWNLOAD)
+    desk.close()
+    assert {way for way in ways(why(desk.path, order_id_text(order))) if "VenueFill" in way} == {
+        SENT + "VenueFill",
+        SENT + "VenueFill > ExecutionReport",
+        SENT + "VenueFill > ExecutionReport > Position",
+    }
+
+
+def test_a_payment_of_funding_leads_to_the_positions_and_goes_back_to_the_download(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "day", **RECONCILE)
+    desk.fill(desk.working(), 100)
+    terms = {"account": 1, "instrument": 1, "currency": 1, "rate": 250_000_000, "position_qty": 100, "payment_exp": -4}
+    m = Funding(payment=-13, funding_ts=desk.stream.ts, channel=Channel.DOWNLOAD, **terms)
+    desk.download(lambda: desk.put(m, GATEWAY))
+    seq = desk.last(Funding)
+    desk.close()
+    tree = why(desk.path, str(seq))
+    assert {way.partition("DownloadBegin > ")[2] for way in ways(tree)} >= {"Funding", "Funding > Position"}
+    page = "\n".join(tree_lines(desk.path, tree))
+    assert "Funding of venue  BTCUSD  payment -0.0013 USD  position_qty 0.1  rate 0.00025  by DOWNLOAD" in page
+    assert "funding -0.0013 USD" in page
+
+
 def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
     path, _ = told("canceled_with_all")
     (asked,) = [f.header.seq for f in frames(path, kinds=[CancelAll.KIND])]
@@ -596,6 +629,13 @@ def test_of_a_command_all_orders_that_it_ended(told: Any) -> None:
     page = "\n".join(tree_lines(path, tree))
     assert page.startswith(f"seq {asked}   CancelAll of operator  account main  scope ACCOUNT")
     assert "ExecutionReport of oms  order 8·2  CANCELED" in page
+
+
+@pytest.mark.parametrize(("name", "asks"), [("parent", ParentOrder), ("child", NewOrder)])
+def test_a_frame_that_asks_for_an_order_stands_for_it(name: str, asks: Any, told: Any) -> None:
+    path, tree = told(name)
+    (seq,) = (s.seq for s in tree.steps if s.kind == asks.__name__ and s.order == tree.about.removeprefix("order "))
+    assert list(tree_lines(path, why(path, str(seq)))) == list(tree_lines(path, tree))
 
 
 def test_a_list_is_told_by_its_first_order(told: Any) -> None:

@@ -12,6 +12,7 @@ from journal.messages import (
     ContractType,
     ConversionRate,
     CurrencyDefined,
+    Funding,
     FundsConfirmed,
     GroupDefined,
     GroupMember,
@@ -226,6 +227,19 @@ def test_a_fill_spends_at_once_and_a_confirmation_of_before_does_not_undo_it() -
     r.frame(FundsConfirmed(account=ACCOUNT, currency=USD, balance=5, exp=0, exchange_ts=50))
     assert why(r, qty=10) == 0
     assert why(r, qty=10) == Reason.INSUFFICIENT_FUNDS
+
+
+def test_funding_that_is_charged_leaves_the_balance_at_once_and_what_is_paid_waits_for_a_confirmation() -> None:
+    r = funded(100)
+    r.frame(Funding(account=ACCOUNT, currency=USD, payment=990, payment_exp=-1, funding_ts=40))
+    r.frame(Funding(account=ACCOUNT, currency=BTC, payment=-990, payment_exp=-1, funding_ts=40))
+    assert why(r, qty=210) == Reason.INSUFFICIENT_FUNDS
+    r.frame(Funding(account=ACCOUNT, currency=USD, payment=-955, payment_exp=-1, funding_ts=50))
+    assert why(r, qty=10) == Reason.INSUFFICIENT_FUNDS
+    r.frame(FundsConfirmed(account=ACCOUNT, currency=USD, balance=104, exp=0, exchange_ts=49))  # from before it
+    assert why(r, qty=20) == Reason.INSUFFICIENT_FUNDS
+    r.frame(FundsConfirmed(account=ACCOUNT, currency=USD, balance=5, exp=0, exchange_ts=50))
+    assert why(r, qty=10) == 0
 
 
 def test_many_fills_are_remembered_in_bounded_room() -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from apps.venue.events import Accepted, Amended, Canceled, Expired, Filled, Refused, Triggered, VenueEvent
+from gateways.sim.exchange.funding import Paid, funding_push, payment
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.numbers import text_of
 from journal.messages.enums import OrdType, Reason, Side, TimeInForce
@@ -63,6 +64,8 @@ class Account(msgspec.Struct, kw_only=True):
     position: int = 0  # bought minus sold, quantity mantissa
     spent: int = 0  # sum of px * qty bought minus that sold, notional mantissa
     fees: int = 0
+    funding: list[Paid] = []  # oldest first
+    funded: int = 0  # sum of their payments
     events: int = 0  # pushes numbered so far
     window: int = 0  # number of the window that `used` is of
     used: int = 0  # orders and modifies in it
@@ -202,6 +205,20 @@ class Accounts:
             )
         )
 
+    def fund(self, mark2: int, rate: int, ms: int) -> list[Push]:
+        """Every position is charged, or is paid, what the rate makes of it."""
+        pushes = []
+        for account in self.accounts:
+            if not account.position:
+                continue
+            amount = payment(self._listing.rules, position=account.position, mark2=mark2, rate=rate)
+            paid = Paid(time_ms=ms, rate=rate, position=account.position, payment=amount)
+            account.funding.append(paid)
+            account.funded += amount
+            account.events += 1
+            pushes.append(Push(account.number, funding_push(self._listing, paid, account.events)))
+        return pushes
+
     # Records out, in the venue's words.
 
     def order_json(self, order: OrderRecord) -> dict[str, Any]:
@@ -248,15 +265,18 @@ class Accounts:
         return {"symbol": self._listing.symbol, "positionAmt": self._listing.qty(account.position)}
 
     def balance_json(self, account: Account) -> dict[str, Any]:
-        """What was there to begin with and what trading has brought in, less fees."""
-        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, self._deposit - account.fees)}
+        """What was there to begin with and what trading has brought in, less fees, with funding."""
+        return {"asset": self._listing.quote, "balance": self._listing.balance(-account.spent, self._paid_in(account))}
 
     def equity_json(self, account: Account, close_px: int) -> dict[str, Any]:
         return {"asset": self._listing.quote, "equity": text_of(self.equity(account, close_px), self._listing.money_exp)}
 
     def equity(self, account: Account, close_px: int) -> int:
         """The balance, and what closing the position at a price would bring: a mantissa of the listing's `money_exp`."""
-        return self._listing.money(account.position * close_px - account.spent, self._deposit - account.fees)
+        return self._listing.money(account.position * close_px - account.spent, self._paid_in(account))
+
+    def _paid_in(self, account: Account) -> int:
+        return self._deposit - account.fees + account.funded
 
     def _push(self, order: OrderRecord, client_id: str, exec_type: str, reason: str, fill: Filled | None, number: int) -> bytes:
         listing = self._listing

@@ -125,12 +125,15 @@ async def _exchange(settings: ExchangeSettings, listing: Listing) -> int:
         host, port = next(iter(listener.sockets)).getsockname()[:2]
         _say({"event": "listening", "host": host, "port": port, "symbol": listing.symbol, "pid": os.getpid()})
         playing = asyncio.create_task(market.run())
+        funding = asyncio.create_task(server.charge_funding()) if settings.funding_interval_s else None
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
         if playing.done():
             playing.result()  # a market that failed ends the process with its error
         await stopped.wait()
         playing.cancel()
+        if funding is not None:
+            funding.cancel()
     _say(
         {
             "event": "stopped",

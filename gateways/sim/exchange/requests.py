@@ -15,6 +15,7 @@ from apps.venue.desk import STOPS, Levels, Venue
 from apps.venue.events import LevelChanged, Refused, VenueEvent
 from gateways.sim.exchange.accounts import OPEN, TYPE_WORDS, Account, Accounts, OrderRecord, Pending, Push
 from gateways.sim.exchange.faults import CANCELS
+from gateways.sim.exchange.funding import funding_json
 from gateways.sim.exchange.limits import NO_LIMITS, Guard, Limits, Market, Wanted
 from gateways.sim.exchange.listing import Listing
 from gateways.sim.exchange.market import OrderIds
@@ -127,6 +128,7 @@ class Desk:
             "account.position": (self._position, "", True),
             "account.balance": (self._balance, "", True),
             "account.margin": (self._margin, "", True),
+            "account.funding": (self._funding, "limit startTime", True),
         }
         if "cancel_all" in native:
             self._methods["openOrders.cancelAll"] = (self._cancel_all, "", True)
@@ -361,6 +363,17 @@ class Desk:
         bids, asks = self._venue.depth(1) if self._market.book_live else ([], [])
         levels = bids if account.position > 0 else asks
         return Outcome([self._accounts.equity_json(account, px) for px, _ in levels])
+
+    def _funding(self, account: Account | None, params: Params, _now_ns: int) -> Outcome:
+        assert account is not None
+        limit, since = params.integer("limit", 1000, 1, 1000), params.integer("startTime", 0, 0, 2**63 - 1)
+        found = [paid for paid in account.funding if paid.time_ms >= since][:limit]
+        return Outcome([funding_json(self._listing, paid) for paid in found])
+
+    def fund(self, rate: int, ms: int) -> list[Push]:
+        """Funding is due; nobody pays while there is no price to value a position at."""
+        bids, asks = self._venue.depth(1) if self._market.book_live else ([], [])
+        return self._accounts.fund(bids[0][0] + asks[0][0], rate, ms) if bids and asks else []
 
     # Parts.
 

@@ -215,6 +215,16 @@ class ExchangeServer:
         if outcome.events:
             self._on_events(outcome.events, now_ns)
 
+    async def charge_funding(self) -> None:
+        """At whole multiples of the interval, for ever."""
+        interval_ns = self._settings.funding_interval_s * 1_000_000_000
+        due_ns = time.time_ns() // interval_ns * interval_ns
+        while True:
+            due_ns += interval_ns
+            while (left_ns := due_ns - time.time_ns()) > 0:
+                await asyncio.sleep(left_ns / 1e9)
+            self.push(self._desk.fund(self._settings.funding_rate, due_ns // 1_000_000))
+
     def _count_down(self, account: int, seconds: float) -> None:
         """Look when the countdown may be over; one that was begun anew meanwhile is looked at later."""
         if seconds:

@@ -64,6 +64,10 @@ class ExchangeSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True,
     max_open_orders: int = 0
     max_position: str = "0"
     """Largest position, open orders included: decimal text in the base currency. 0: any."""
+    funding_rate: int = 0
+    """What longs pay shorts each time, a part of what the position is worth, in units of 1e-8; negative: shorts pay."""
+    funding_interval_s: int = 0
+    """How long from one time to the next. 0: there is no funding."""
     price_band_bps: int = 0
     """No limit price so many hundredths of a percent beyond the last trade. 0: any."""
     cancel_on_disconnect: bool = False
@@ -121,6 +125,8 @@ _WITHIN = {
     "leverage": (0, 125),
     "max_open_orders": (0, 10**6),
     "price_band_bps": (0, 9_999),
+    "funding_rate": (-(10**7), 10**7),
+    "funding_interval_s": (0, 86_400),
     "maker_fee": (-(10**7), 10**7),
     "taker_fee": (-(10**7), 10**7),
     "client_queue": (1, 10**7),

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateways.sim.exchange.accounts import Account, Accounts, OrderRecord, TradeRecord
+from gateways.sim.exchange.funding import Paid
 from gateways.sim.exchange.settings import BadSettings
 from journal.messages.enums import Side
 
@@ -23,6 +24,7 @@ class _Account(msgspec.Struct):
     """Client id → order id."""
     position: int
     events: int
+    funding: list[Paid] = []
 
 
 class _Stored(msgspec.Struct):
@@ -33,7 +35,9 @@ class _Stored(msgspec.Struct):
 def save(path: Path, symbol: str, accounts: Accounts) -> None:
     """The state as it is now."""
     rows = [
-        _Account(a.number, a.orders, a.trades, {name: o.order_id for name, o in a.requests.items()}, a.position, a.events)
+        _Account(
+            a.number, a.orders, a.trades, {name: o.order_id for name, o in a.requests.items()}, a.position, a.events, a.funding
+        )
         for a in accounts.accounts
     ]
     beside = path.with_suffix(path.suffix + ".new")
@@ -65,6 +69,8 @@ def load(path: Path, symbol: str, accounts: Accounts) -> list[OrderRecord]:
                 position=row.position,
                 spent=sum(_bought(t) * t.px for t in row.trades),
                 fees=sum(t.fee for t in row.trades),
+                funding=row.funding,
+                funded=sum(p.payment for p in row.funding),
                 events=row.events,
             )
         )

@@ -13,36 +13,39 @@ def deserting(start_exchange):
     return start_exchange(rate=1, admin=True, cancel_on_disconnect=True, more_api_keys=["other"])
 
 
-def ended(exchange, client_id, key="lockstep"):
-    """The order once it is done, seen by a new session."""
-    api, until = exchange.api(key), time.monotonic() + 10
-    while time.monotonic() < until:
-        order = api.ask("order.status", origClientOrderId=client_id)
-        if order["status"] not in ("NEW", "PARTIALLY_FILLED"):
-            return order
-        time.sleep(0.05)
-    raise AssertionError(order)
+def until_bid(market, quantity):
+    """Read the public feed until so much is bid at the far price."""
+    while True:
+        data = json.loads(market.recv(timeout=10))["data"]
+        if data["e"] == "depthUpdate" and [FAR_BID, quantity] in data["b"]:
+            return
+
+
+def ended(exchange, market, client_id):
+    """The order, asked for by a new session once the book shows that it is gone: a sooner one would take it over."""
+    until_bid(market, "0.000")
+    return exchange.api("lockstep").ask("order.status", origClientOrderId=client_id)
 
 
 def test_the_orders_of_an_account_end_with_its_session_and_no_others(deserting):
-    api, other = deserting.api("lockstep"), deserting.api("other")
+    api, other, market = deserting.api("lockstep"), deserting.api("other"), deserting.market()
     api.order("a", "BUY", "0.010", FAR_BID)
-    other.order("a", "BUY", "0.010", FAR_BID)
+    other.order("a", "BUY", "0.020", FAR_BID)
+    until_bid(market, "0.030")
     api.ws.close()
-    time.sleep(0.2)
-    order = ended(deserting, "a")
+    until_bid(market, "0.020")
+    order = deserting.api("lockstep").ask("order.status", origClientOrderId="a")
     assert (order["status"], order["endReason"]) == ("CANCELED", "CANCEL_ON_DISCONNECT")
     assert other.ask("order.status", origClientOrderId="a")["status"] == "NEW"
     assert other.ask("order.status", origClientOrderId="a")["endReason"] == "NONE"
 
 
 def test_however_the_session_ends(deserting):
-    api = deserting.api("lockstep")
+    api, market = deserting.api("lockstep"), deserting.market()
     api.order("a", "BUY", "0.010", FAR_BID)
     deserting.api().ask("admin.fault", fault="drop_api")
     assert api.closed() == 1006
-    time.sleep(0.2)
-    assert ended(deserting, "a")["endReason"] == "CANCEL_ON_DISCONNECT"
+    assert ended(deserting, market, "a")["endReason"] == "CANCEL_ON_DISCONNECT"
 
 
 def test_a_newer_logon_takes_the_orders_over(deserting):
@@ -50,18 +53,17 @@ def test_a_newer_logon_takes_the_orders_over(deserting):
     first.order("a", "BUY", "0.010", FAR_BID)
     second = deserting.api("lockstep")
     assert first.closed() == 4001
-    time.sleep(0.2)
     assert [o["status"] for o in second.ask("openOrders")] == ["NEW"]
     assert second.ask("order.cancel", origClientOrderId="a", newClientOrderId="b")["endReason"] == "CANCEL_REQUEST"
 
 
 def test_a_session_that_logs_on_as_another_leaves_its_account(deserting):
-    api = deserting.api("lockstep")
+    api, market = deserting.api("lockstep"), deserting.market()
     api.order("a", "BUY", "0.010", FAR_BID)
     api.logon("lockstep")
     assert len(api.ask("openOrders")) == 1
     api.logon("other")
-    assert ended(deserting, "a")["endReason"] == "CANCEL_ON_DISCONNECT"
+    assert ended(deserting, market, "a")["endReason"] == "CANCEL_ON_DISCONNECT"
 
 
 def test_a_killed_exchange_has_ended_every_session(start_exchange, tmp_path):

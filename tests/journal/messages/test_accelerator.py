@@ -37,6 +37,13 @@ def outcome(call: Any, *arguments: Any) -> tuple[str, Any]:
     return type(value).__name__, value
 
 
+def read(decode: Any, buffer: Any, at: int) -> Any:
+    """The message, its groups read to the end: rows that are cut off are found no sooner."""
+    m = decode(buffer, at)
+    repr(m)
+    return m
+
+
 def fitting(f: Field) -> st.SearchStrategy[Any]:
     """What fits a field of a row."""
     if f.scalar is None:
@@ -109,7 +116,7 @@ def test_every_message_and_every_error_is_the_reference_s(data: st.DataObject) -
         return
     held = b"\xaa" * 8 + said[1]
     for buffer, at in ((said[1], 0), (memoryview(held), 8), (bytearray(held), 8), (held[:-1], 8), (held, -1), (held, 9)):
-        assert outcome(cls.decode, buffer, at) == outcome(cls.decode.reference, buffer, at)
+        assert outcome(read, cls.decode, buffer, at) == outcome(read, cls.decode.reference, buffer, at)
 
 
 @needs_it
