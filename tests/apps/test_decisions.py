@@ -522,7 +522,7 @@ class Day:
             nth = min(int(part), len(order.wanted) - 1)
             about, qty, px = order.wanted[nth]
             if exec_type == ExecType.REPLACED:
-                order.order_qty, order.price_px = qty - 2 * part, px  # or as the venue would have it
+                order.order_qty, order.price_px = qty // (1 + part), px  # or as the venue would have it
             if exec_type != ExecType.PENDING_REPLACE:
                 del order.wanted[nth]
         last_qty = max((order.order_qty - order.cum_qty) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
@@ -552,6 +552,18 @@ class Day:
         )
         if over:
             self.asked.remove(order)
+
+
+def both(*items: Any) -> list[Any]:
+    """The decisions of a day, in C and in Python the same."""
+    said = []
+    for app in (RiskApp, InPython):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
+            for item in items:
+                day.play(item)
+            said.append(day.stream.messages(RiskDecision))
+    assert said[0] == said[1]
+    return said[0]
 
 
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
@@ -588,7 +600,8 @@ def test_plain_orders_are_decided_in_c() -> None:
 
 def test_market_orders_are_decided_and_followed_in_c() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
-        day.play((2, RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for n, check in enumerate((RiskCheck.ORDER_NOTIONAL, RiskCheck.PRICE_COLLAR)):
+            day.play((2, RiskLimitSet(limit=n, check=check, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
         for n in range(10):
             day.play(PLAIN | MARKET_ORDER | {"tif": TimeInForce.IOC, "side": n % 2 + 1, "order_qty": 4})
             if n == 3:
@@ -637,34 +650,43 @@ def test_changes_of_plain_orders_are_decided_and_followed_in_c() -> None:
 
 
 def test_replaces_of_children_are_decided_as_such() -> None:
-    parent = order_id_of(9, 1)
-    said = []
-    for app in (RiskApp, InPython):
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
-            day.play((9, ParentOrder(order_id=parent, account=7, instrument=1, side=Side.BUY, order_qty=100)))
-            opened = ExecutionReport(order_id=parent, report_flags=ReportFlag.PARENT, ord_status=OrdStatus.NEW)
-            day.play((5, opened))
-            day.last[9] = 1
-            for _ in range(3):
-                day.play(PLAIN)
-            day.play(PLAIN | {"parent_order_id": parent})
-            day.play(Replace(-1, {"order_qty": 4, "price_px": 9_990}))
-            said.append(day.stream.messages(RiskDecision))
-    assert said[0] == said[1]
-    assert RiskCheck.PARENT_INVARIANTS in {c.check for c in said[0][-1].checks}
+    parent = order_id_of(9, 9)
+    decisions = both(
+        (9, ParentOrder(order_id=parent, account=7, instrument=1, side=Side.BUY, order_qty=100)),
+        (5, ExecutionReport(order_id=parent, report_flags=ReportFlag.PARENT, ord_status=OrdStatus.NEW)),
+        *(PLAIN,) * 3,
+        PLAIN | {"parent_order_id": parent},
+        Replace(-1, {"order_qty": 4, "price_px": 9_990}),
+    )
+    assert RiskCheck.PARENT_INVARIANTS in {c.check for c in decisions[-1].checks}
+
+
+@pytest.mark.parametrize("odd", [{"stop_px": 10_000}, {"display_qty": 2}, {"expire_ts": 1}, {"release_ts": 1 << 61}])
+def test_replaces_that_ask_for_more_than_price_and_quantity_are_for_python(odd: dict[str, int]) -> None:
+    expires = InstrumentDefined(instrument=1, venue=1, px_exp=-2, qty_exp=-1, quote_currency=1, expiry_ts=1 << 60)
+    terms = {"order_qty": 4, "price_px": 9_990}
+    both((2, expires), *(PLAIN,) * 4, Replace(-1, terms), Replace(-1, terms | odd))
+
+
+def test_what_differs_for_market_orders() -> None:
+    """No price to hold against a collar, and a venue's own largest quantity."""
+    most = InstrumentDefined(instrument=1, venue=1, px_exp=-2, qty_exp=-1, quote_currency=1, max_qty=20, market_max_qty=10)
+    decisions = both(
+        (2, most),
+        (2, RiskLimitSet(check=RiskCheck.PRICE_COLLAR, hard=1 << 50, scope_type=ScopeType.GLOBAL)),
+        *(PLAIN | MARKET_ORDER | {"order_qty": n} for n in (4, 4, 4, 10, 11)),
+        PLAIN | {"order_qty": 11},
+    )
+    assert [m.decision for m in decisions[-3:]] == [Decision.PASS, Decision.REJECT, Decision.PASS]
 
 
 def test_what_is_sent_otherwise_is_decided_as_it_is_sent() -> None:
     """Also where nobody checks what the venue offers: the pass is for what leaves, here a DAY order sent as GTC."""
-    hashes = []
-    for app in (RiskApp, InPython):
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
-            day.play((2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)))
-            day.play((2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)))
-            for _ in range(5):
-                day.play(PLAIN | {"tif": TimeInForce.DAY})
-            hashes.append([m.content_hash for m in day.stream.messages(RiskDecision)])
-    assert hashes[0] == hashes[1]
+    both(
+        (2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)),
+        (2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)),
+        *(PLAIN | {"tif": TimeInForce.DAY},) * 5,
+    )
 
 
 def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
