@@ -46,11 +46,13 @@ from journal.messages import (
     OrderCancelReject,
     OrdStatus,
     OrdType,
+    ParentOrder,
     QuantityType,
     RateLimit,
     RateLimitType,
     RateLimitUsage,
     ReplaceOrder,
+    ReportFlag,
     RiskCheck,
     RiskDecision,
     RiskLimitSet,
@@ -184,7 +186,7 @@ _SCOPES: tuple[dict[str, Any], ...] = (
     {"scope_type": ScopeType.GROUP, "scope_group": 1},
     {"scope_type": ScopeType.VENUE, "scope_venue": 1},
 )
-_LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
+_COMMON: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
     (RiskCheck.QUANTITY_LIMITS, (10, 40, 1000), -1),
     (RiskCheck.PRICE_COLLAR, (1, 5, 500), -3),
     (RiskCheck.ORDER_NOTIONAL, (1_000, 40_000, 1 << 50), -2),
@@ -192,6 +194,9 @@ _LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
     (RiskCheck.POSITION, (10, 100, 100_000), -1),
     (RiskCheck.ORDER_RATE, (2, 5, 100), 0),
     (RiskCheck.BOOK_VERIFIED_FRESH, (3, 2_000, 1 << 60), 0),
+)
+_LIMITED = (
+    *_COMMON,
     (RiskCheck.DUPLICATE, (1,), 0),
     (RiskCheck.SELF_TRADE, (0,), 0),
     (RiskCheck.GROSS_EXPOSURE, (1 << 40,), -2),
@@ -205,9 +210,9 @@ _LIMITED: tuple[tuple[RiskCheck, tuple[int, ...], int], ...] = (
 
 
 @st.composite
-def limits(draw: st.DrawFn) -> Message:
-    """A limit on one of the checks."""
-    check, bounds, exp = draw(st.sampled_from(_LIMITED))
+def limits(draw: st.DrawFn, *, common: bool = False) -> Message:
+    """A limit on one of the checks. `common`: that C knows, and that lasts."""
+    check, bounds, exp = draw(st.sampled_from(_COMMON if common else _LIMITED))
     hard = draw(st.sampled_from((*bounds, bounds[-1], NULL)))
     return RiskLimitSet(
         limit=draw(st.integers(1, 12)),
@@ -219,7 +224,7 @@ def limits(draw: st.DrawFn) -> Message:
         currency=draw(st.sampled_from((0, 0, 1, 2))),
         side=draw(st.sampled_from((0, 0, Side.BUY))),
         generation=draw(st.integers(1, 3)),
-        valid_until_ts=draw(st.sampled_from((0, 0, 0, 1 << 60))),
+        valid_until_ts=0 if common else draw(st.sampled_from((0, 0, 0, 1 << 60))),
         action=draw(
             st.sampled_from(
                 (LimitAction.REJECT, LimitAction.REJECT, LimitAction.WARN, LimitAction.REDUCE_ONLY, LimitAction.BAN)
@@ -370,7 +375,7 @@ def replaces(draw: st.DrawFn) -> Replace:
         "order_qty": draw(usually(2, 10, 40, NULL, 400, 3)),
         "price_px": draw(usually(10_000, 9_990, 10_010, NULL, 9_000, 10_001)),
     }
-    if draw(mostly):
+    if draw(st.integers(0, 3)):
         return Replace(draw(nths), terms)
     odd = {
         "order_qty": draw(st.sampled_from((0, -2, 1 << 61, 1 << 62))),
@@ -401,6 +406,8 @@ news = st.builds(
 )
 items = st.sampled_from((*(orders(),) * 3, *(replaces(),) * 4, *(news,) * 5, cancels, happenings())).flatmap(lambda kind: kind)
 days = st.lists(items, min_size=10, max_size=60)
+rules = st.lists(limits(common=True), max_size=4)
+"""What is limited when the day begins."""
 
 
 PLAIN: dict[str, Any] = {
@@ -440,6 +447,10 @@ _LIVES: dict[int, OrdStatus] = {
     ExecType.PENDING_REPLACE: OrdStatus.PENDING_REPLACE,
     ExecType.UNKNOWN: OrdStatus.UNKNOWN,
 }
+
+
+_ABOUT_REPLACES = (ExecType.PENDING_REPLACE, ExecType.REPLACED, ExecType.ORDER_STATUS, ExecType.NEW)
+"""That one is taken up, in force, or given up."""
 
 
 class Day:
@@ -507,11 +518,11 @@ class Day:
 
     def _report(self, order: Open, exec_type: int, part: bool) -> None:
         m, about = order.m, 0
-        if order.wanted and (exec_type in (ExecType.PENDING_REPLACE, ExecType.REPLACED, ExecType.ORDER_STATUS)):
+        if order.wanted and exec_type in _ABOUT_REPLACES:
             nth = min(int(part), len(order.wanted) - 1)
             about, qty, px = order.wanted[nth]
             if exec_type == ExecType.REPLACED:
-                order.order_qty, order.price_px = qty, px
+                order.order_qty, order.price_px = qty // (1 + part), px  # or as the venue would have it
             if exec_type != ExecType.PENDING_REPLACE:
                 del order.wanted[nth]
         last_qty = max((order.order_qty - order.cum_qty) // (1 + part), 1) if exec_type == ExecType.TRADE else 0
@@ -543,15 +554,27 @@ class Day:
             self.asked.remove(order)
 
 
+def both(*items: Any) -> list[Any]:
+    """The decisions of a day, in C and in Python the same."""
+    said = []
+    for app in (RiskApp, InPython):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
+            for item in items:
+                day.play(item)
+            said.append(day.stream.messages(RiskDecision))
+    assert said[0] == said[1]
+    return said[0]
+
+
 @settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
-@given(days)
-def test_decisions_are_those_of_the_engine(day: list[Any]) -> None:
+@given(rules, days)
+def test_decisions_are_those_of_the_engine(limited: list[Message], day: list[Any]) -> None:
     with ExitStack() as stack:
         fast, slow = (
             stack.enter_context(Day(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")), app))
             for app in (RiskApp, InPython)
         )
-        for item in [*(PLAIN | {"side": n % 2 + 1} for n in range(8)), *day]:
+        for item in [*((2, m) for m in limited), *(PLAIN | {"side": n % 2 + 1} for n in range(8)), *day]:
             for each in (fast, slow):
                 each.play(item)
             assert fast.slot.snapshot() == slow.slot.snapshot(), item
@@ -577,7 +600,8 @@ def test_plain_orders_are_decided_in_c() -> None:
 
 def test_market_orders_are_decided_and_followed_in_c() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, RiskApp) as day:
-        day.play((2, RiskLimitSet(limit=1, check=RiskCheck.ORDER_NOTIONAL, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
+        for n, check in enumerate((RiskCheck.ORDER_NOTIONAL, RiskCheck.PRICE_COLLAR)):
+            day.play((2, RiskLimitSet(limit=n, check=check, hard=1 << 50, scope_type=ScopeType.GLOBAL)))
         for n in range(10):
             day.play(PLAIN | MARKET_ORDER | {"tif": TimeInForce.IOC, "side": n % 2 + 1, "order_qty": 4})
             if n == 3:
@@ -625,17 +649,44 @@ def test_changes_of_plain_orders_are_decided_and_followed_in_c() -> None:
     assert [m.decision for m in decisions] == [Decision.PASS] * 5
 
 
+def test_replaces_of_children_are_decided_as_such() -> None:
+    parent = order_id_of(9, 9)
+    decisions = both(
+        (9, ParentOrder(order_id=parent, account=7, instrument=1, side=Side.BUY, order_qty=100)),
+        (5, ExecutionReport(order_id=parent, report_flags=ReportFlag.PARENT, ord_status=OrdStatus.NEW)),
+        *(PLAIN,) * 3,
+        PLAIN | {"parent_order_id": parent},
+        Replace(-1, {"order_qty": 4, "price_px": 9_990}),
+    )
+    assert RiskCheck.PARENT_INVARIANTS in {c.check for c in decisions[-1].checks}
+
+
+@pytest.mark.parametrize("odd", [{"stop_px": 10_000}, {"display_qty": 2}, {"expire_ts": 1}, {"release_ts": 1 << 61}])
+def test_replaces_that_ask_for_more_than_price_and_quantity_are_for_python(odd: dict[str, int]) -> None:
+    expires = InstrumentDefined(instrument=1, venue=1, px_exp=-2, qty_exp=-1, quote_currency=1, expiry_ts=1 << 60)
+    terms = {"order_qty": 4, "price_px": 9_990}
+    both((2, expires), *(PLAIN,) * 4, Replace(-1, terms), Replace(-1, terms | odd))
+
+
+def test_what_differs_for_market_orders() -> None:
+    """No price to hold against a collar, and a venue's own largest quantity."""
+    most = InstrumentDefined(instrument=1, venue=1, px_exp=-2, qty_exp=-1, quote_currency=1, max_qty=20, market_max_qty=10)
+    decisions = both(
+        (2, most),
+        (2, RiskLimitSet(check=RiskCheck.PRICE_COLLAR, hard=1 << 50, scope_type=ScopeType.GLOBAL)),
+        *(PLAIN | MARKET_ORDER | {"order_qty": n} for n in (4, 4, 4, 10, 11)),
+        PLAIN | {"order_qty": 11},
+    )
+    assert [m.decision for m in decisions[-3:]] == [Decision.PASS, Decision.REJECT, Decision.PASS]
+
+
 def test_what_is_sent_otherwise_is_decided_as_it_is_sent() -> None:
     """Also where nobody checks what the venue offers: the pass is for what leaves, here a DAY order sent as GTC."""
-    hashes = []
-    for app in (RiskApp, InPython):
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, Day(folder, app) as day:
-            day.play((2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)))
-            day.play((2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)))
-            for _ in range(5):
-                day.play(PLAIN | {"tif": TimeInForce.DAY})
-            hashes.append([m.content_hash for m in day.stream.messages(RiskDecision)])
-    assert hashes[0] == hashes[1]
+    both(
+        (2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT, tifs=1 << TimeInForce.GTC)),
+        (2, RiskLimitSet(check=RiskCheck.VENUE_CAPABILITY, hard=NULL, scope_type=ScopeType.GLOBAL)),
+        *(PLAIN | {"tif": TimeInForce.DAY},) * 5,
+    )
 
 
 def test_who_listens_to_what_is_said_in_c_reads_it_whole(monkeypatch: pytest.MonkeyPatch) -> None:
