@@ -167,7 +167,7 @@ class Day:
         by, other = o.order_id >> 48, 20 - (o.order_id >> 48)
         held = self.app.machine.memory.peek(o.order_id)
         qty, px, last = (held.order_qty, held.price_px, held.last_version) if held is not None else (o.order_qty, o.price_px, 0)
-        later = self.stream.ts + 3 * SECOND
+        later = self.stream.ts + 6 * SECOND
 
         def replace(*, source: int = by, **terms: Any) -> tuple[int, Message]:
             return source, ReplaceOrder(order_id=o.order_id, **terms)
@@ -185,8 +185,8 @@ class Day:
             "replace nothing": replace(order_qty=qty),
             "replace empty": replace(),
             "replace stop": replace(order_qty=qty + 2, stop_px=9_000),
-            "replace display": replace(price_px=9_990, display_qty=2),
-            "replace life": replace(price_px=9_990, expire_ts=later),
+            "replace display": replace(order_qty=qty + 2, display_qty=2),
+            "replace life": replace(order_qty=qty + 2, expire_ts=later),
             "replace huge": replace(order_qty=1 << 62),
             "replace numbered": replace(order_qty=qty + 2, version=last + 3),
             "replace stale": replace(order_qty=qty + 2, version=max(last, 1)),
