@@ -199,8 +199,7 @@ class Slot:
         self._requests, self.events, self.items = held["requests"], held["events"], held["items"]
         self.snapshot_bytes = held.get("snapshot_bytes", 0)
         if self.ledger is not None:
-            self.ledger.emitted = held["emitted"]
-            self.ledger.pending = {e.source_seq: e for e in held["pending"] if isinstance(e, Emission)}
+            self.ledger.restore(held["emitted"], [e for e in held["pending"] if isinstance(e, Emission)])
 
 
 class Group:

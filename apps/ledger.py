@@ -54,6 +54,10 @@ def _text(e: Emission | None) -> str:
     return f"source_seq={e.source_seq} cause={e.cause} flags={e.flags} origin_ts={e.origin_ts} {body!r}"
 
 
+_fast = accelerator.extension("apps.kernel._fast")
+_pending: Callable[[], dict[int, Emission]] = _fast.Pending if _fast is not None else dict  # which does as a dict does here
+
+
 class Ledger:
     """Emissions of one source, numbered, pending until the journal shows them."""
 
@@ -71,7 +75,7 @@ class Ledger:
         self.app = app
         self.emitted = 0
         self.compared = 0
-        self.pending: dict[int, Emission] = {}
+        self.pending: dict[int, Emission] = _pending()
         self._publish = publish
         self._send = send
         self._published = published  # the sequencer has these already: the last source_seq it knows
@@ -104,6 +108,12 @@ class Ledger:
             raise Diverged(self.app, seq, found, said)
         self.compared += 1
 
+    def restore(self, emitted: int, pending: list[Emission]) -> None:
+        """What was emitted up to a snapshot, and of that what the journal had not shown."""
+        self.emitted, self.pending = emitted, _pending()
+        for e in pending:
+            self.pending[e.source_seq] = e
+
     def refused(self, source_seq: int) -> None:
         """The sequencer refused an emission (a Reject frame says why); it will not come back."""
         self.pending.pop(source_seq, None)
@@ -120,6 +130,5 @@ class Ledger:
                 self._publish(e)
 
 
-_fast = accelerator.extension("apps.kernel._fast")
 if _fast is not None:
     Ledger.accept = _fast.accept_of(Ledger, Emission, SEQUENCER_FLAGS)

@@ -14,8 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 APPS = (
-    "fast", "run", "say", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide", "changes",
-    "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
+    "fast", "run", "say", "pending", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide",
+    "changes", "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
 )  # fmt: skip
 EXTENSIONS = {
     "journal.kernel._fast": [
@@ -34,6 +34,7 @@ TESTS = [
     "tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py",
     "tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
     "tests/apps/test_decisions.py", "tests/apps/test_orders.py", "tests/journal/test_tables.py",
+    "tests/apps/test_ledger.py",
 ]  # fmt: skip
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",

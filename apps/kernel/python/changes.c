@@ -121,7 +121,7 @@ static bool reserve(const struct change *c, const struct rest *r) {
 }
 
 static enum handled replace(Decisions *d, const struct turn *t, struct change *c, const struct lockstep_replace_order *m) {
-    struct verdicts v = {0};
+    struct verdicts v;
     struct rest r;
     if (!find(d, c, m->order_id) || !is_plainly_asked(c, m) || !is_alone(c) || !ask_for(c, m, &r) ||
         !lockstep_plan_at_home(c->ask.plan, c->ask.view, c->ask.memory) || !lockstep_passes(&c->ask, &v))

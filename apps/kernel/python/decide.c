@@ -117,7 +117,7 @@ static bool use_number(const struct ask *a, PyObject *range) {
 /* ---- one order */
 
 static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
-    struct verdicts v = {0};
+    struct verdicts v;
     PyObject *range = range_before(a);
     if (range == NULL || !lockstep_plan_at_home(a->plan, a->view, a->memory) || !lockstep_passes(a, &v)) return LEFT;
     PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *orders = HELD(a->book, Book, orders);

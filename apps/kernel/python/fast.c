@@ -1,6 +1,6 @@
 /* apps.kernel._fast: what a host does for each frame and each emission, without the interpreter in between. Only an
  * accelerator: the Python in apps.app, apps.group and apps.ledger is the reference, and does whatever is rare. */
-#include "layout.h"
+#include "pending.h"
 
 #include <structmember.h>
 
@@ -43,7 +43,7 @@ PyMODINIT_FUNC PyInit__fast(void) {
     if (lockstep_messages->size != sizeof *lockstep_messages)
         return PyErr_Format(PyExc_ImportError, "built beside another journal.kernel._fast; build both again");
     PyObject *module = PyModule_Create(&definition);
-    if (module == NULL || PyModule_AddType(module, &lockstep_runner_type) < 0 ||
+    if (module == NULL || PyModule_AddType(module, &lockstep_runner_type) < 0 || PyModule_AddType(module, &lockstep_pending_type) < 0 ||
         PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
         PyModule_AddType(module, &lockstep_idle_type) < 0 || PyModule_AddType(module, &lockstep_decisions_type) < 0 ||
         PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0 ||

@@ -351,9 +351,10 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
 }
 
 bool lockstep_passes(struct ask *a, struct verdicts *v) {
+    v->n = 0;
     if (!is_quiet(a) || !lockstep_plan_reads(a->plan, a->memory) || !is_offered(a) || !reference_px(a) || !value_of(a) || !reserved_of(a))
         return false;
     for (Py_ssize_t i = 0; i < a->plan->n; i++)
-        if (!judge(a, v, &a->plan->rows[i])) return false;
+        if (!judge(a, v, a->plan->rows[i])) return false;
     return !PyErr_Occurred();
 }

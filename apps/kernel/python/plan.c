@@ -8,8 +8,8 @@
 
 void lockstep_plan_free(struct plan *p) {
     if (p == NULL) return;
-    for (Py_ssize_t i = 0; i < p->n; i++) {
-        struct plan_row *r = &p->rows[i];
+    for (Py_ssize_t i = 0; i < p->limits_n; i++) {
+        struct plan_row *r = &p->limits[i];
         Py_XDECREF(r->number);
         Py_XDECREF(r->kind);
         Py_XDECREF(r->name);
@@ -24,10 +24,10 @@ void lockstep_plan_free(struct plan *p) {
 }
 
 int lockstep_plan_visit(const struct plan *p, visitproc visit, void *arg) {
-    for (Py_ssize_t i = 0; i < p->n; i++) {
-        Py_VISIT(p->rows[i].name);
-        Py_VISIT(p->rows[i].area);
-        Py_VISIT(p->rows[i].sums);
+    for (Py_ssize_t i = 0; i < p->limits_n; i++) {
+        Py_VISIT(p->limits[i].name);
+        Py_VISIT(p->limits[i].area);
+        Py_VISIT(p->limits[i].sums);
     }
     Py_VISIT(p->plans);
     Py_VISIT(p->rows_of);
@@ -39,19 +39,30 @@ int lockstep_plan_visit(const struct plan *p, visitproc visit, void *arg) {
     return 0;
 }
 
-/* (check, limit or None, off, hard, warn, period_ns, seq, currency, exp, kind of scope, what that names) */
-static bool read_row(PyObject *row, struct plan_row *r) {
+static struct plan_row without_limit[PLAN_ROWS]; /* by check */
+
+/* (check, limit or None, off, hard, warn, period_ns, seq, currency, exp, kind of scope, what that names). False: it has no place, or
+ * an error is set. */
+static bool read_row(PyObject *row, struct plan *p) {
+    struct plan_row r = {0};
     PyObject *limit, *kind, *name;
     int off;
     long long hard, warn, period, seq, currency;
-    if (!PyArg_ParseTuple(row, "HOpLLLLLiOO", &r->check, &limit, &off, &hard, &warn, &period, &seq, &currency, &r->exp, &kind, &name))
+    if (!PyArg_ParseTuple(row, "HOpLLLLLiOO", &r.check, &limit, &off, &hard, &warn, &period, &seq, &currency, &r.exp, &kind, &name))
         return false;
-    r->limited = limit != Py_None;
-    if (!r->limited) return true;
-    r->off = off;
-    r->limit = (uint32_t)PyLong_AsUnsignedLongMask(limit);
-    r->hard = hard, r->warn = warn, r->period_ns = period, r->seq = seq, r->currency = currency;
-    r->number = Py_NewRef(limit), r->kind = Py_NewRef(kind), r->name = Py_NewRef(name);
+    if (r.check >= PLAN_ROWS || p->limits_n == PLAN_LIMITS) return false;
+    if (limit == Py_None) {
+        without_limit[r.check] = r;
+        p->rows[p->n++] = &without_limit[r.check];
+        return true;
+    }
+    r.limited = true;
+    r.off = off;
+    r.limit = (uint32_t)PyLong_AsUnsignedLongMask(limit);
+    r.hard = hard, r.warn = warn, r.period_ns = period, r.seq = seq, r.currency = currency;
+    r.number = Py_NewRef(limit), r.kind = Py_NewRef(kind), r.name = Py_NewRef(name);
+    p->limits[p->limits_n] = r;
+    p->rows[p->n++] = &p->limits[p->limits_n++];
     return !PyErr_Occurred();
 }
 
@@ -61,8 +72,8 @@ static bool read_plan(PyObject *told, struct plan *p) {
     PyObject *rows, *rates;
     if (!PyArg_ParseTuple(told, "O!O!", &PyTuple_Type, &rows, &PyTuple_Type, &rates)) return false;
     if (PyTuple_GET_SIZE(rows) > PLAN_ROWS || PyTuple_GET_SIZE(rates) > PLAN_RATES) return true;
-    for (; p->n < PyTuple_GET_SIZE(rows); p->n++)
-        if (!read_row(PyTuple_GET_ITEM(rows, p->n), &p->rows[p->n])) return false;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(rows); i++)
+        if (!read_row(PyTuple_GET_ITEM(rows, i), p)) return !PyErr_Occurred();
     for (; p->rates_n < PyTuple_GET_SIZE(rates); p->rates_n++) {
         struct plan_rate *r = &p->rates[p->rates_n];
         long long period;

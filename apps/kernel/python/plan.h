@@ -5,7 +5,7 @@
 #include "exact.h"
 #include "places.h"
 
-enum { PLAN_ROWS = 64, PLAN_RATES = 16, PLAN_STEPS = 64 };
+enum { PLAN_ROWS = 64, PLAN_LIMITS = 32, PLAN_RATES = 16, PLAN_STEPS = 64 };
 
 /* One check, with the limit that is in force. */
 struct plan_row {
@@ -43,8 +43,9 @@ struct plan {
     struct plan_owner owner;
     PyObject *plans, *rows_of; /* the view's dict and the plan in it that this was made from */
     bool plain;                /* all its checks are known here */
-    Py_ssize_t n, rates_n;
-    struct plan_row rows[PLAN_ROWS];
+    Py_ssize_t n, limits_n, rates_n;
+    struct plan_row *rows[PLAN_ROWS]; /* of `limits`, or the one that all plans have of a check without a limit: few lines of cache */
+    struct plan_row limits[PLAN_LIMITS];
     struct plan_rate rates[PLAN_RATES];
     PyObject *instrument, *steps; /* the objects that `of` was read from */
     struct plan_instrument of;

@@ -2,7 +2,7 @@
  *
  * `Group.run` in Python is the reference, and says what every line here has to do. A Runner walks packed refs. A frame that nobody of the host handles, from a source that is not the host's own, costs two look-ups; what an app
  * must be told of (a due timer, an own emission come back, a digest) is noticed here and done by the Group's own methods. */
-#include "layout.h"
+#include "pending.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -203,25 +203,13 @@ static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
     return good && !PyErr_Occurred() && look(w);
 }
 
-static bool is_number(PyObject *v, uint64_t x) {
-    if (v == NULL || !PyLong_CheckExact(v)) return false;
-    const unsigned n = digits_of(x);
-    const uint32_t *digit = LONG_DIGITS(v);
-    return long_has_size(v, false, n) && (n < 1 || digit[0] == (x & DIGIT_MASK)) &&
-           (n < 2 || digit[1] == (x >> DIGIT_BITS & DIGIT_MASK)) && (n < 3 || digit[2] == x >> 2 * DIGIT_BITS);
-}
-
 /* Whether what an app said is what stands in the frame. */
-static bool same(PyObject *said, const struct lockstep_frame *f, const uint8_t *bytes, Py_ssize_t room) {
-    if (!Py_IS_TYPE(said, lockstep_said.type) || f->length < LOCKSTEP_HEAD_BYTES || (Py_ssize_t)f->length > room) return false;
+static bool same(const struct said *s, const struct lockstep_frame *f, const uint8_t *bytes, Py_ssize_t room) {
+    if (f->length < LOCKSTEP_HEAD_BYTES || (Py_ssize_t)f->length > room) return false;
     const Py_ssize_t size = (Py_ssize_t)f->length - LOCKSTEP_HEAD_BYTES;
-    PyObject *body = *SLOT(said, lockstep_said.body);
     const uint16_t flags = f->flags & (uint16_t)~lockstep_sequencer_flags;
-    return body != NULL && PyBytes_CheckExact(body) && PyBytes_GET_SIZE(body) == size &&
-           memcmp(PyBytes_AS_STRING(body), bytes + LOCKSTEP_HEAD_BYTES, (size_t)size) == 0 && f->origin_ts >= 0 &&
-           is_number(*SLOT(said, lockstep_said.source_seq), f->source_seq) && is_number(*SLOT(said, lockstep_said.kind), f->kind) &&
-           is_number(*SLOT(said, lockstep_said.version), f->version) && is_number(*SLOT(said, lockstep_said.flags), flags) &&
-           is_number(*SLOT(said, lockstep_said.cause), f->cause) && is_number(*SLOT(said, lockstep_said.origin_ts), (uint64_t)f->origin_ts);
+    return s->kind == f->kind && s->version == f->version && s->flags == flags && s->cause == f->cause && s->origin_ts == f->origin_ts &&
+           PyBytes_GET_SIZE(s->body) == size && memcmp(PyBytes_AS_STRING(s->body), bytes + LOCKSTEP_HEAD_BYTES, (size_t)size) == 0;
 }
 
 /* A frame of our own is back: what is plainly right is struck off here, all else is the ledger's to judge. */
@@ -232,14 +220,12 @@ static bool match(struct walk *w, PyObject *slot, const struct lockstep_ref *ref
         struct lockstep_frame frame;
         memcpy(&frame, w->bytes.at + at, sizeof frame);
         PyObject *pending = *SLOT(ledger, lockstep_ledger.pending);
-        PyObject *number = PyLong_FromUnsignedLongLong(frame.source_seq);
-        if (number == NULL) return false;
-        PyObject *said = pending != NULL && PyDict_CheckExact(pending) ? PyDict_GetItemWithError(pending, number) : NULL;
-        const bool good = said != NULL && same(said, &frame, w->bytes.at + at, w->bytes.size - at);
-        const bool struck = good && PyDict_DelItem(pending, number) == 0 && count_event(SLOT(ledger, lockstep_ledger.compared));
-        Py_DECREF(number);
-        if (struck) return true;
-        if (PyErr_Occurred()) return false;
+        Pending *p = pending != NULL && Py_IS_TYPE(pending, &lockstep_pending_type) ? (Pending *)pending : NULL;
+        const struct said *said = p != NULL ? lockstep_pending_find(p, frame.source_seq) : NULL;
+        if (said != NULL && same(said, &frame, w->bytes.at + at, w->bytes.size - at)) {
+            lockstep_pending_drop(p, said);
+            return count_event(SLOT(ledger, lockstep_ledger.compared));
+        }
     }
     PyObject *result = PyObject_CallMethod(ledger != NULL ? ledger : Py_None, "match", "OnK", w->bytes.owner, at,
                                            (unsigned long long)ref->seq);

@@ -1,12 +1,12 @@
 /* From an app's `emit` to the ring: App.emit and Ledger.accept, as methods in C. */
-#include "layout.h"
+#include "pending.h"
 
 #include <string.h>
 
 /* What is said of the messages of one class. Classes are kept for as long as the process lives. */
 struct coding {
     PyTypeObject *cls;
-    PyObject *encode, *kind, *version;
+    PyObject *encode, *kind;
     uint64_t what; /* kind | version << 16 */
     bool fast;     /* `encode` is one of ours */
 };
@@ -17,21 +17,19 @@ static const struct coding *coding_of(PyTypeObject *cls) {
     struct coding *c = &codings[(uintptr_t)cls / sizeof(PyTypeObject) % CODINGS];
     if (c->cls == cls) return c;
     PyObject *encode = PyObject_GetAttrString((PyObject *)cls, "encode"), *kind = PyObject_GetAttrString((PyObject *)cls, "KIND"),
-             *version = PyObject_GetAttrString((PyObject *)cls, "VERSION"), *what = PyObject_GetAttrString((PyObject *)cls, "WHAT");
+             *what = PyObject_GetAttrString((PyObject *)cls, "WHAT");
     const uint64_t number = what != NULL ? PyLong_AsUnsignedLongLong(what) : 0;
     Py_XDECREF(what);
-    if (encode == NULL || kind == NULL || version == NULL || PyErr_Occurred()) {
+    if (encode == NULL || kind == NULL || PyErr_Occurred()) {
         Py_XDECREF(encode);
         Py_XDECREF(kind);
-        Py_XDECREF(version);
         return NULL;
     }
     const struct coding before = *c;
-    *c = (struct coding){(PyTypeObject *)Py_NewRef(cls), encode, kind, version, number, Py_IS_TYPE(encode, lockstep_messages->encoder)};
+    *c = (struct coding){(PyTypeObject *)Py_NewRef(cls), encode, kind, number, Py_IS_TYPE(encode, lockstep_messages->encoder)};
     Py_XDECREF(before.cls);
     Py_XDECREF(before.encode);
     Py_XDECREF(before.kind);
-    Py_XDECREF(before.version);
     return c;
 }
 
@@ -44,62 +42,62 @@ static int64_t number_in(PyObject *object, Py_ssize_t slot) {
 }
 
 /* Into the ring; false, with an error set, where that fails or it got another number. */
-static bool send(PyObject *ledger, PyObject *function, int64_t number, PyObject *what, PyObject *body, PyObject *cause, PyObject *ts) {
-    PyObject *arguments[5] = {NULL, what, body, cause, ts};
-    PyObject *given = PyObject_Vectorcall(function, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+static bool send(PyObject *ledger, PyObject *function, uint64_t number, uint64_t what, PyObject *body, PyObject *cause, PyObject *ts) {
+    PyObject *word = PyLong_FromUnsignedLongLong(what);
+    PyObject *arguments[5] = {NULL, word, body, cause, ts};
+    PyObject *given = word != NULL ? PyObject_Vectorcall(function, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
+    Py_XDECREF(word);
     if (given == NULL) return false;
-    const int64_t got = PyLong_AsLongLong(given);
+    const uint64_t got = PyLong_AsUnsignedLongLong(given);
     if (got != number && !PyErr_Occurred())
-        PyErr_Format(PyExc_AssertionError, "%S: emission %lld was numbered %S", *SLOT(ledger, lockstep_ledger.app), (long long)number,
-                     given);
+        PyErr_Format(PyExc_AssertionError, "%S: emission %llu was numbered %S", *SLOT(ledger, lockstep_ledger.app),
+                     (unsigned long long)number, given);
     Py_DECREF(given);
     return got == number;
 }
 
-/* Number an emission, send it, and note it for the comparison. A new reference to None; NULL: an error is set. */
-static PyObject *number_and_send(PyObject *self, PyObject *kind, PyObject *version, uint64_t what, PyObject *flags, PyObject *body,
-                                 PyObject *cause, PyObject *ts) {
+/* Number an emission, send it, and note it for the comparison. `what`: kind, version and flags. A new reference to None; NULL: an
+ * error is set. */
+static PyObject *number_and_send(PyObject *self, uint64_t what, PyObject *body, PyObject *cause, PyObject *ts) {
     const struct ledger_layout *l = &lockstep_ledger;
-    PyObject *publish = *SLOT(self, l->publish), *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending), *result = NULL;
+    PyObject *publish = *SLOT(self, l->publish), *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending);
     const int64_t number = number_in(self, l->emitted) + 1, published = number_in(self, l->published);
-    if (PyErr_Occurred() || function == NULL || publish == NULL || pending == NULL) return NULL;
-    if (function != Py_None && number > published) {
-        const uint64_t bits = PyLong_AsUnsignedLongLong(flags);
-        PyObject *word = PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(what | bits << 32);
-        Py_INCREF(function);
-        const bool sent = word != NULL && send(self, function, number, word, body, cause, ts);
-        Py_DECREF(function);
-        Py_XDECREF(word);
-        if (!sent) return NULL;
+    const struct said said = {(uint64_t)number, PyLong_AsUnsignedLongLong(cause), PyLong_AsLongLong(ts), (uint16_t)what,
+                              (uint16_t)(what >> 16), (uint16_t)(what >> 32), body};
+    if (PyErr_Occurred() || function == NULL || publish == NULL) return NULL;
+    if (pending == NULL || !Py_IS_TYPE(pending, &lockstep_pending_type)) return PyErr_Format(PyExc_TypeError, "a ledger without its pending");
+    Py_INCREF(pending);
+    Py_INCREF(function);
+    Py_INCREF(publish);
+    const bool goes = number > published;
+    bool good = function == Py_None || !goes || send(self, function, said.number, what, body, cause, ts);
+    good = good && put_signed(SLOT(self, l->emitted), number) && lockstep_pending_add((Pending *)pending, &said);
+    if (good && publish != Py_None && goes) {
+        PyObject *e = lockstep_emission(&said), *result = e != NULL ? PyObject_CallOneArg(publish, e) : NULL;
+        good = result != NULL;
+        Py_XDECREF(result);
+        Py_XDECREF(e);
     }
-    PyObject *count;
-    if (!put_signed(SLOT(self, l->emitted), number) || (count = PyLong_FromLongLong(number)) == NULL) return NULL;
-    PyObject *parts[] = {count, kind, version, flags, cause, ts, body};
-    PyObject *said = PyObject_Vectorcall((PyObject *)lockstep_said.type, parts, 7, NULL);
-    if (said != NULL && PyDict_SetItem(pending, count, said) == 0) {
-        result = publish != Py_None && number > published ? PyObject_CallOneArg(publish, said) : Py_NewRef(Py_None);
-        if (result != NULL && result != Py_None) Py_SETREF(result, Py_NewRef(Py_None));
-    }
-    Py_XDECREF(said);
-    Py_DECREF(count);
-    return result;
+    Py_DECREF(publish);
+    Py_DECREF(function);
+    Py_DECREF(pending);
+    return good ? Py_NewRef(Py_None) : NULL;
 }
 
 /* Ledger.accept(message, flags, cause, origin_ts). First of all it goes; what is noted afterwards serves the comparison. */
 static PyObject *accept(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     if (nargs != 4) return PyErr_Format(PyExc_TypeError, "accept takes message, flags, cause and origin_ts; found %zd", nargs);
     PyObject *m = args[0], *result = NULL;
-    const struct coding *c = coding_of(Py_TYPE(m));
+    PyObject *number = PyNumber_Long(args[1]);
+    const uint64_t flags = number != NULL ? PyLong_AsUnsignedLongLong(number) : 0;
+    Py_XDECREF(number);
+    const struct coding *c = PyErr_Occurred() ? NULL : coding_of(Py_TYPE(m));
     if (c == NULL) return NULL;
-    const uint64_t what = c->what; /* the entry may be another's once Python has run */
-    PyObject *kind = Py_NewRef(c->kind), *version = Py_NewRef(c->version), *body = NULL;
-    PyObject *flags = PyLong_CheckExact(args[1]) ? Py_NewRef(args[1]) : PyNumber_Long(args[1]);
-    if (flags != NULL) body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
-    if (body != NULL) result = number_and_send(self, kind, version, what, flags, body, args[2], args[3]);
+    const uint64_t what = c->what | flags << 32;
+    PyObject *body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
+    if (body != NULL && !PyBytes_CheckExact(body)) PyErr_Format(PyExc_TypeError, "%R encodes to no bytes", m);
+    else if (body != NULL) result = number_and_send(self, what, body, args[2], args[3]);
     Py_XDECREF(body);
-    Py_XDECREF(flags);
-    Py_DECREF(kind);
-    Py_DECREF(version);
     return result;
 }
 
@@ -128,6 +126,7 @@ PyObject *lockstep_accept_of(PyObject *module, PyObject *args) {
 }
 
 static PyObject *last_flag;
+static uint64_t last_flags; /* the same */
 
 /* App.emit(message, flags=LAST): the host's emit, with the current frame as the cause. */
 static PyObject *emit(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *names) {
@@ -163,12 +162,15 @@ PyObject *lockstep_emit_of(PyObject *module, PyObject *args) {
     (void)module;
     PyObject *app, *last;
     if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &app, &PyLong_Type, &last)) return NULL;
+    const uint64_t bits = PyLong_AsUnsignedLongLong(last);
+    if (PyErr_Occurred()) return NULL;
     struct app_layout a = {.type = (PyTypeObject *)app};
     const struct slot_name names[] = {{"seq", &a.seq}, {"now", &a.now}, {"source", &a.source}, {"_host", &a.host}, {0}};
     if (!lockstep_slots(a.type, names)) return NULL;
     Py_INCREF(app);
     lockstep_app = a;
     Py_XSETREF(last_flag, Py_NewRef(last));
+    last_flags = bits;
     return PyDescr_NewMethod(a.type, &emit_method);
 }
 
@@ -192,13 +194,13 @@ bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, Py
     PyObject *to = *SLOT(t->slot, lockstep_slot.emit), *ledger = *SLOT(t->slot, lockstep_slot.ledger), *result = NULL;
     const struct coding *c = to != NULL ? coding_of(cls) : NULL;
     if (c == NULL) return false;
-    PyObject *kind = Py_NewRef(c->kind), *version = Py_NewRef(c->version);
-    const uint64_t what = c->what; /* the entry may be another's once Python has run */
+    PyObject *kind = Py_NewRef(c->kind);
+    const uint64_t what = c->what | last_flags << 32; /* the entry may be another's once Python has run */
     PyObject *seq = Py_NewRef(*SLOT(t->app, lockstep_app.seq)), *now = Py_NewRef(*SLOT(t->app, lockstep_app.now));
     Py_INCREF(to);
     if (PyCFunction_CheckExact(to) && ((PyCFunctionObject *)to)->m_ml == &accept_method && PyCFunction_GET_SELF(to) == ledger) {
         PyObject *bytes = PyBytes_FromStringAndSize(body, size);
-        if (bytes != NULL) result = number_and_send(ledger, kind, version, what, last_flag, bytes, seq, now);
+        if (bytes != NULL) result = number_and_send(ledger, what, bytes, seq, now);
         Py_XDECREF(bytes);
     } else {
         PyObject *bytes = PyBytes_FromStringAndSize(body, size); /* its groups are read there, for as long as it is kept */
@@ -214,7 +216,6 @@ bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, Py
     }
     Py_DECREF(to);
     Py_DECREF(kind);
-    Py_DECREF(version);
     Py_DECREF(seq);
     Py_DECREF(now);
     Py_XDECREF(result);
