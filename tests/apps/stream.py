@@ -10,7 +10,7 @@ from journal.messages import REGISTRY, Flag
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
 
-MANY = 60 if "sanitized" in sys.modules else 200
+MANY = 40 if "sanitized" in sys.modules else 200
 """Examples of a property: under sanitizers each takes five times as long."""
 
 
