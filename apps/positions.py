@@ -56,9 +56,10 @@ QTY_MAX = 1 << 62
 FEE_MAX = 1 << 96
 """Ledger units; sums of 2^31 such fees still fit the wire."""
 Key = tuple[int, int, int]
-_MOVES = {ExecType.TRADE: 1, ExecType.TRADE_CORRECT: 1, ExecType.TRADE_CANCEL: -1}
+_MOVES = {int(ExecType.TRADE): 1, int(ExecType.TRADE_CORRECT): 1, int(ExecType.TRADE_CANCEL): -1}
 """Reports that move a position. A trade taken back is a trade the other way at its price, its fee comes back; nothing that was
 booked is edited."""
+_DUPLICATE = int(ReportFlag.DUPLICATE_SUPPRESSED)  # arithmetic with an enum member costs a microsecond
 
 
 class Holding(msgspec.Struct):
@@ -162,12 +163,12 @@ class Positions(App):
 
     def on_execution_report(self, m: ExecutionReport) -> None:
         """A fill of ours, or one that the venue takes back or restates; all else a report says does not change what we hold."""
-        if m.exec_type not in _MOVES or m.report_flags & ReportFlag.DUPLICATE_SUPPRESSED:
+        if m.exec_type not in _MOVES or m.report_flags & _DUPLICATE:
             return
         if m.last_qty in (NULL, 0) or m.last_px == NULL:
             return
         # Fills of an instrument in suspense queue up behind one another: average cost depends on their order.
-        waits = any(h.report.instrument == m.instrument for h in self.held)
+        waits = bool(self.held) and any(h.report.instrument == m.instrument for h in self.held)
         if not waits and self._take(self.seq, m):
             return
         self.held.append(HeldFill(self.seq, m))
@@ -300,7 +301,7 @@ class Positions(App):
     def _take(self, seq: int, m: ExecutionReport, *, again: bool = False) -> bool:
         """Fold one fill and say the position; False, with an alert the first time, if it cannot be valued."""
         key = (m.account, m.strategy, m.instrument)
-        sign = _MOVES[ExecType(m.exec_type)]
+        sign = _MOVES[m.exec_type]
         holding = self.holdings.get(key) or Holding(*key)
         try:
             terms = self._terms(m.instrument)

@@ -40,30 +40,36 @@ def rescale(mantissa: int, exp: int, to_exp: int) -> int:
     return mantissa * 10 ** (exp - to_exp) if exp >= to_exp else div_half_away(mantissa, 10 ** (to_exp - exp))
 
 
+_LINEAR = (int(ContractType.UNDEFINED), int(ContractType.LINEAR))
+_INVERSE, _QUANTO = int(ContractType.INVERSE), int(ContractType.QUANTO)
+
+
 def terms_of(d: InstrumentDefined, currencies: dict[int, CurrencyDefined]) -> Terms:
     """The rule that a definition gives; Unvalued, with the missing piece named, when it gives none."""
-    where = f"instrument {d.instrument} {d.name}"
-    linear = d.contract in (ContractType.UNDEFINED, ContractType.LINEAR)
-    if linear:
+    if d.contract in _LINEAR:
         currency = d.quote_currency
-    elif d.contract in (ContractType.INVERSE, ContractType.QUANTO):
+    elif d.contract in (_INVERSE, _QUANTO):
         currency = d.settlement_currency or d.base_currency
     else:
-        raise Unvalued(f"{where}: contract type {d.contract}; expected linear, inverse or quanto")
+        raise _unvalued(d, f"contract type {d.contract}; expected linear, inverse or quanto")
     money = currencies.get(currency)
     if money is None:
-        raise Unvalued(f"{where}: currency {currency} is not defined")
+        raise _unvalued(d, f"currency {currency} is not defined")
     if d.multiplier <= 0:
-        raise Unvalued(f"{where}: multiplier {d.multiplier}; expected a positive one")
-    inverse = d.contract == ContractType.INVERSE
+        raise _unvalued(d, f"multiplier {d.multiplier}; expected a positive one")
+    inverse = d.contract == _INVERSE
     factor = d.multiplier
     exp = d.qty_exp + d.multiplier_exp - money.ledger_exp + (-d.px_exp if inverse else d.px_exp)
-    if d.contract == ContractType.QUANTO:
+    if d.contract == _QUANTO:
         if d.quanto_rate == NULL or d.quanto_rate <= 0:
-            raise Unvalued(f"{where}: quanto rate {d.quanto_rate}; expected a positive one")
+            raise _unvalued(d, f"quanto rate {d.quanto_rate}; expected a positive one")
         factor *= d.quanto_rate
         exp += d.quanto_rate_exp
     return Terms(currency, inverse, factor * 10 ** max(exp, 0), 10 ** max(-exp, 0))
+
+
+def _unvalued(d: InstrumentDefined, why: str) -> Unvalued:
+    return Unvalued(f"instrument {d.instrument} {d.name}: {why}")
 
 
 def value(terms: Terms, px: int, qty: int) -> int:
