@@ -13,6 +13,15 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+LONGEST = ("test_extensions.py",)
+"""Files whose tests take minutes and stand last in the order of names."""
+
+
+def pytest_collection_modifyitems(items):
+    """They begin first, else one of two workers waits for them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def a_log_of_its_own(monkeypatch):
     """Where lines go is set once a process; a test that sets it must not send the next one's lines to a file that is closed."""

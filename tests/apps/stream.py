@@ -10,7 +10,7 @@ from journal.messages import REGISTRY, Flag
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
 
-MANY = 40 if "sanitized" in sys.modules else 200
+MANY = 20 if "sanitized" in sys.modules else 100
 """Examples of a property: under sanitizers each takes five times as long."""
 
 

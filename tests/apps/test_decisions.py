@@ -566,7 +566,7 @@ def both(*items: Any) -> list[Any]:
     return said[0]
 
 
-@settings(max_examples=MANY // 2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rules, days)
 def test_decisions_are_those_of_the_engine(limited: list[Message], day: list[Any]) -> None:
     with ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -84,7 +85,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestTables = Machine.TestCase
-TestTables.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestTables.settings = settings(max_examples=20 if "sanitized" in sys.modules else 80, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.parametrize("kind", [Table, Fixed])
