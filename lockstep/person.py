@@ -6,16 +6,15 @@ import argparse
 import getpass
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from journal import entropy
 from journal.errors import OperatingError
-from journal.frames import frames, last_seq
+from journal.frames import Frame, frames, last_seq
 from journal.messages import (
-    HEADER_BYTES,
     OWN_CAUSE,
-    REGISTRY,
     AccountDefined,
     CommandCode,
     CommandResult,
@@ -31,7 +30,6 @@ from journal.messages import (
     UserDefined,
     VenueDefined,
 )
-from journal.reader import JournalReader
 from lockstep.config import ConfigError
 from sequencer.client import Publisher
 
@@ -134,7 +132,7 @@ class Operator:
                 number = publisher.publish(command) if command is not None else 0
                 last = publisher.publish(frame, cause=OWN_CAUSE | number if number else 0)
             self._until_taken(publisher, last)
-            return self._answer(publisher, answer_to) if answer_to else None
+            return self._answer(answer_to) if answer_to else None
 
     def _until_taken(self, publisher: Publisher, number: int) -> None:
         """Until the sequencer has ordered it: then it is a fact, whatever happens to us."""
@@ -146,19 +144,21 @@ class Operator:
                 raise NotTaken(f"{self.path}: the sequencer has not taken the command within {ANSWER_S:.0f} s")
             publisher.wait(0.02)
 
-    def _answer(self, publisher: Publisher, request: int) -> CommandResult | None:
-        end = time.monotonic() + ANSWER_S
-        with JournalReader(self.path, from_seq=self.last_seq + 1, kinds=[CommandResult.KIND]) as reader:
-            while time.monotonic() < end:
-                batch = reader.poll()
-                if batch is None:
-                    publisher.wait(0.05)
-                    continue
-                for offset, kind, _, _, _ in batch:
-                    m = REGISTRY[kind].decode(batch.buffer, offset + HEADER_BYTES)
-                    if isinstance(m, CommandResult) and m.request == request:
-                        return m
+    def _answer(self, request: int) -> CommandResult | None:
+        for frame in awaited(self.path, self.last_seq, CommandResult):
+            if isinstance(frame.message, CommandResult) and frame.message.request == request:
+                return frame.message
         return None
+
+
+def awaited(path: Path, after: int, *kinds: type[Message]) -> Iterator[Frame]:
+    """Frames behind one, those that are still to come, too, for as long as an answer is waited for."""
+    end = time.monotonic() + ANSWER_S
+    while time.monotonic() < end:
+        for frame in frames(path, from_seq=after + 1, kinds=[cls.KIND for cls in kinds]):
+            after = frame.header.seq
+            yield frame
+        time.sleep(0.02)
 
 
 def told(came: CommandResult | None, waits: str = "") -> int:

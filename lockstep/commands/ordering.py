@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from journal.clock import SystemClock
-from journal.frames import Frame, frames
+from journal.frames import frames
 from journal.messages import (
     NULL,
     AccountDefined,
@@ -24,7 +22,6 @@ from journal.messages import (
     ExecutionReport,
     InstrumentDefined,
     LogRecord,
-    Message,
     OrderCancelReject,
     OrdStatus,
     ParentOrder,
@@ -39,7 +36,7 @@ from journal.messages import (
 )
 from lockstep import units
 from lockstep.config import ConfigError
-from lockstep.person import ANSWER_S, Operator, add_person
+from lockstep.person import ANSWER_S, Operator, add_person, awaited
 from oms.order import CLOSED
 from replay.finding import order_id
 
@@ -107,7 +104,7 @@ def run_cancel(arguments: argparse.Namespace) -> int:
 def _ended(path: Path, after: int, wanted: int) -> int:
     """Print how it ended; the exit code."""
     name = order_id_text(wanted)
-    for frame in _awaited(path, after, ExecutionReport, OrderCancelReject):
+    for frame in awaited(path, after, ExecutionReport, OrderCancelReject):
         m = frame.message
         if isinstance(m, OrderCancelReject) and m.order_id == wanted and m.response_to == CxlRejResponseTo.CANCEL:
             print(f"{name}: not canceled ({Reason(m.reason).name})")
@@ -197,7 +194,7 @@ def _parameters(texts: list[str]) -> list[AlgoParameter]:
 
 def _taken(path: Path, after: int, order_id: int) -> int:
     """The frame in which the OMS has taken it; 0, said why, when it has not."""
-    for frame in _awaited(path, after, ExecutionReport):
+    for frame in awaited(path, after, ExecutionReport):
         m = frame.message
         if isinstance(m, ExecutionReport) and m.order_id == order_id and m.report_flags & ReportFlag.PARENT:
             if m.exec_type != ExecType.REJECTED:
@@ -214,20 +211,10 @@ def _worked(path: Path, taken: int, strategy: str | None) -> int:
         print("accepted; nobody works it: no --strategy was named")
         return 0
     app = _defined(path, StrategyDefined, strategy).app
-    for frame in _awaited(path, taken, Alert, LogRecord):
+    for frame in awaited(path, taken, Alert, LogRecord):
         m = frame.message
         if isinstance(m, Alert | LogRecord) and frame.header.source == app and m.about_seq == taken:
             print(f"{strategy}: {m.text}")
             return 0 if isinstance(m, LogRecord) else 1
     print(f"accepted; {strategy} has said nothing of it within {ANSWER_S:.0f} s: nobody works it so far")
     return 1
-
-
-def _awaited(path: Path, after: int, *kinds: type[Message]) -> Iterator[Frame]:
-    """Frames behind one, those that are still to come, too, as long as an answer is waited for."""
-    end = time.monotonic() + ANSWER_S
-    while time.monotonic() < end:
-        for frame in frames(path, from_seq=after + 1, kinds=[cls.KIND for cls in kinds]):
-            after = frame.header.seq
-            yield frame
-        time.sleep(0.02)

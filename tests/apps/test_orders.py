@@ -140,6 +140,19 @@ def test_whatever_happens_once_in_a_life() -> None:
             fast.app.machine.check()
 
 
+def test_a_barred_account_sends_no_replace() -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, compared=True, alone=True)
+        for day in (fast, slow):
+            played(day, *BEGIN, "replace both")
+            compared = day.app.machine.memory.reconcile
+            assert compared is not None
+            compared.accounts[7].halted = True
+            played(day, "pass")
+        assert fast.stream.messages(RoutedReplace) == []
+        assert fast.stream.messages() == slow.stream.messages()
+
+
 def played(day: Day, *names: str) -> None:
     """Steps about the newest order."""
     for what in names:
