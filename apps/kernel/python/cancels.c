@@ -47,14 +47,10 @@ enum handled oms_on_cancel_order(struct at *a) {
                : FAILED;
 }
 
-/* Its number is known: what gateway and venue will name. */
 enum handled oms_on_routed_cancel(struct at *a) {
     struct lockstep_routed_cancel m;
     memcpy(&m, a->t->bytes->at + a->t->body, sizeof m);
-    if (!oms_find(a, m.order_id) || !oms_is_known(a) || a->cancel == NULL || !reads(HELD(a->cancel, Request, version), m.version) ||
-        PyErr_Occurred())
-        return LEFT;
-    return oms_touch(a) && put_unsigned(&HELD(a->cancel, Request, routed_seq), a->t->ref->seq) ? HANDLED : FAILED;
+    return oms_learn_number(a, m.order_id, m.version, &a->cancel);
 }
 
 /* Why it ended: what the venue says, unless it says no more than that it was asked; then why we asked. */

@@ -139,6 +139,12 @@ bool oms_arm(const struct at *a) {
     return due ? lockstep_set_timer(a->t, due, a->order_id) : lockstep_cancel_timer(a->t, a->order_id);
 }
 
+enum handled oms_learn_number(struct at *a, uint64_t order_id, uint32_t version, PyObject *const *request) {
+    if (!oms_find(a, order_id) || !oms_is_known(a) || *request == NULL || !reads(HELD(*request, Request, version), version) || PyErr_Occurred())
+        return LEFT;
+    return oms_touch(a) && put_unsigned(&HELD(*request, Request, routed_seq), a->t->ref->seq) ? HANDLED : FAILED;
+}
+
 bool oms_put_empty_bytes(PyObject **slot) {
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     if (empty == NULL) return false;

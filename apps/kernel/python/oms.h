@@ -88,6 +88,8 @@ bool oms_arm(const struct at *a);
 bool oms_close(const struct at *a, uint8_t base);
 /* An object of a class; the references to what it is made of are taken over. */
 PyObject *oms_make(PyTypeObject *cls, PyObject **of, size_t n);
+/* A request that was routed is back with its number, which gateway and venue will name; `request`: which of the two it is. */
+enum handled oms_learn_number(struct at *a, uint64_t order_id, uint32_t version, PyObject *const *request);
 bool oms_put_empty_bytes(PyObject **slot);
 /* A higher version was asked for. */
 bool oms_note_version(const struct at *a, uint32_t version);

@@ -105,14 +105,10 @@ enum handled oms_on_replace_decided(struct at *a, const struct lockstep_risk_dec
                                                                                                                                  : FAILED;
 }
 
-/* Its number is known: what gateway and venue will name. */
 enum handled oms_on_routed_replace(struct at *a) {
     struct lockstep_routed_replace m;
     memcpy(&m, a->t->bytes->at + a->t->body, sizeof m);
-    if (!oms_find(a, m.order_id) || !oms_is_known(a) || a->replace == NULL || !reads(HELD(a->replace, Request, version), m.version) ||
-        PyErr_Occurred())
-        return LEFT;
-    return oms_touch(a) && put_unsigned(&HELD(a->replace, Request, routed_seq), a->t->ref->seq) ? HANDLED : FAILED;
+    return oms_learn_number(a, m.order_id, m.version, &a->replace);
 }
 
 /* Let the terms of the replace, as the venue has taken them, be those of the order; the replace is done with. */
