@@ -22,7 +22,6 @@ from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
 from riskengine.exposure import REDUCING
 from riskengine.flat import CLASSES, flat
-from riskengine.memory import Memory, Touch
 
 _fast = accelerator.extension("apps.kernel._fast")
 
@@ -43,7 +42,7 @@ class RiskApp(App):
             return {}
         decisions = _fast.Decisions(self.engine, CLASSES, flat, RiskDecision)
         return {
-            TopOfBook.KIND: _fast.Touches(self.engine, Memory, Touch),
+            TopOfBook.KIND: _fast.Touches(self.engine, CLASSES),
             NewOrder.KIND: decisions,
             ReplaceOrder.KIND: _fast.Changes(decisions, ReplaceOrder.KIND),
             CancelOrder.KIND: _fast.Changes(decisions, CancelOrder.KIND),

@@ -77,6 +77,8 @@ _END_OF_CELL = {"F": OrdStatus.FILLED, "C": OrdStatus.CANCELED, "E": OrdStatus.E
 class Core:
     """State, the step, and what it emits."""
 
+    __slots__ = ("__dict__", "memory", "synthetic")  # at a place of their own, where the kernel finds them
+
     def __init__(self, ctx: Context, *, request_timeout_ns: int = REQUEST_TIMEOUT_NS) -> None:
         self.ctx = ctx
         self.request_timeout_ns = request_timeout_ns

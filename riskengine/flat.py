@@ -14,6 +14,7 @@ from riskengine.limits import Limit, Named, named
 from riskengine.memory import Instrument, Memory, Seen, Touch
 from riskengine.usage import Usage
 from riskengine.view import Area, View
+from riskengine.world import World
 
 KNOWN = frozenset(
     {
@@ -29,7 +30,7 @@ KNOWN = frozenset(
 CLASSES = {
     cls.__name__: cls
     for cls in (
-        Memory, Book, Control, Rules, Beat, Usage, Seen, Touch, Instrument, Offer, Held, Wish, Sums, Cell, Area, View,
+        World, Memory, Book, Control, Rules, Beat, Usage, Seen, Touch, Instrument, Offer, Held, Wish, Sums, Cell, Area, View,
         Families, Table, Fixed,
     )
 }  # fmt: skip

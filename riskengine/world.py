@@ -41,6 +41,8 @@ GONE = (SourceStateCode.DETACHED, SourceStateCode.DEAD, SourceStateCode.QUARANTI
 class World:
     """Handlers that only remember."""
 
+    __slots__ = ("__dict__", "memory", "view")  # at a place of their own, where the kernel finds them
+
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.memory = Memory()

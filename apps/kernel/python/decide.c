@@ -13,8 +13,6 @@
 #include "exposure.h"
 #include "plain.h"
 
-static PyObject *name_of_memory, *name_of_view; /* interned */
-
 /* The last of the source's numbers that were used, [first, last], where the order's is the next; else NULL. */
 static PyObject *range_before(const struct ask *a) {
     PyObject *ranges = entry_of(HELD(a->memory, Memory, used), a->plan->source);
@@ -133,8 +131,8 @@ static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
 
 bool lockstep_attend(const Decisions *d, struct ask *a) {
     if (d->native.of == NULL) return false;
-    a->memory = PyObject_GetAttr(d->native.of, name_of_memory);
-    a->view = a->memory != NULL ? PyObject_GetAttr(d->native.of, name_of_view) : NULL;
+    a->memory = Py_XNewRef(HELD(d->native.of, World, memory));
+    a->view = Py_XNewRef(HELD(d->native.of, World, view));
     return IS_A(a->memory, Memory) && IS_A(a->view, View);
 }
 
@@ -164,10 +162,7 @@ static PyObject *decisions_new(PyTypeObject *type, PyObject *args, PyObject *key
     (void)keywords;
     PyObject *engine, *classes, *flat, *decision;
     if (!PyArg_ParseTuple(args, "OO!OO!", &engine, &PyDict_Type, &classes, &flat, &PyType_Type, &decision)) return NULL;
-    if (name_of_memory == NULL && ((name_of_memory = PyUnicode_InternFromString("memory")) == NULL ||
-                                   (name_of_view = PyUnicode_InternFromString("view")) == NULL))
-        return NULL;
-    if (!lockstep_learn_places(classes)) return NULL;
+    if (!lockstep_learn_places(classes) || !lockstep_is_of(engine, CLASS_World)) return NULL;
     PyObject *decoder = PyObject_GetAttrString(decision, "decode");
     if (decoder == NULL || !Py_IS_TYPE(decoder, lockstep_messages->decoder)) {
         Py_XDECREF(decoder);

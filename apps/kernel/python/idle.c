@@ -2,11 +2,35 @@
  * to the one in Python else. The OMS watches prices only while it holds orders. */
 #include "layout.h"
 
+enum { STEPS = 4 };
+/* One attribute, and where it is in objects of the class that had it last: most are slots. */
+struct step {
+    PyObject *name;
+    PyTypeObject *cls; /* NULL: in none so far */
+    Py_ssize_t offset;
+};
+typedef struct {
+    Native native;
+    struct step step[STEPS];
+    Py_ssize_t n;
+} Idle;
+
+/* The attribute, a new reference; NULL: an error is set. */
+static PyObject *take(struct step *s, PyObject *of) {
+    if (Py_IS_TYPE(of, s->cls) && *SLOT(of, s->offset) != NULL) return Py_NewRef(*SLOT(of, s->offset));
+    PyObject *found = PyObject_GetAttr(of, s->name);
+    const struct slot_name one[] = {{PyUnicode_AsUTF8(s->name), &s->offset}, {0}};
+    if (found == NULL || s->cls == Py_TYPE(of)) return found;
+    if (lockstep_slots(Py_TYPE(of), one)) Py_XSETREF(s->cls, (PyTypeObject *)Py_NewRef(Py_TYPE(of)));
+    else PyErr_Clear(); /* it is no slot */
+    return found;
+}
+
 /* The dict: a new reference, NULL with an error set. */
-static PyObject *at_path(PyObject *of) {
-    PyObject *found = Py_NewRef(PyTuple_GET_ITEM(of, 0));
-    for (Py_ssize_t i = 1; found != NULL && i < PyTuple_GET_SIZE(of); i++) {
-        PyObject *next = PyObject_GetAttr(found, PyTuple_GET_ITEM(of, i));
+static PyObject *at_path(Idle *idle) {
+    PyObject *found = Py_NewRef(idle->native.of);
+    for (Py_ssize_t i = 0; found != NULL && i < idle->n; i++) {
+        PyObject *next = take(&idle->step[i], found);
         Py_DECREF(found);
         found = next;
     }
@@ -15,8 +39,8 @@ static PyObject *at_path(PyObject *of) {
 
 static enum handled unless_empty(PyObject *self, const struct turn *t) {
     (void)t;
-    PyObject *of = ((Native *)self)->of, *dict = of != NULL ? at_path(of) : NULL;
-    if (dict == NULL) return FAILED;
+    PyObject *dict = ((Native *)self)->of != NULL ? at_path((Idle *)self) : NULL;
+    if (dict == NULL) return PyErr_Occurred() ? FAILED : LEFT;
     const bool empty = PyDict_CheckExact(dict) && PyDict_GET_SIZE(dict) == 0;
     Py_DECREF(dict);
     return empty ? HANDLED : LEFT;
@@ -26,31 +50,34 @@ static PyObject *idle_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     (void)keywords;
     PyObject *object, *path;
     if (!PyArg_ParseTuple(args, "OO!", &object, &PyTuple_Type, &path)) return NULL;
-    const Py_ssize_t steps = PyTuple_GET_SIZE(path);
-    PyObject *of = PyTuple_New(steps + 1);
-    if (of == NULL) return NULL;
-    PyTuple_SET_ITEM(of, 0, Py_NewRef(object));
-    for (Py_ssize_t i = 0; i < steps; i++) PyTuple_SET_ITEM(of, i + 1, Py_NewRef(PyTuple_GET_ITEM(path, i)));
-    Native *n = (Native *)type->tp_alloc(type, 0);
-    if (n == NULL) {
-        Py_DECREF(of);
-        return NULL;
-    }
-    n->handle = unless_empty;
-    n->bytes = 0;
-    n->of = of;
-    return (PyObject *)n;
+    const Py_ssize_t n = PyTuple_GET_SIZE(path);
+    if (n > STEPS) return PyErr_Format(PyExc_ValueError, "a path of %d attributes at most; found %zd", STEPS, n);
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (!PyUnicode_Check(PyTuple_GET_ITEM(path, i))) return PyErr_Format(PyExc_TypeError, "%R: expected names", path);
+    Idle *idle = (Idle *)type->tp_alloc(type, 0);
+    if (idle == NULL) return NULL;
+    idle->native.handle = unless_empty;
+    idle->native.bytes = 0;
+    idle->native.of = Py_NewRef(object);
+    idle->n = n;
+    for (Py_ssize_t i = 0; i < n; i++) idle->step[i].name = Py_NewRef(PyTuple_GET_ITEM(path, i));
+    return (PyObject *)idle;
 }
 
 static void dealloc(PyObject *self) {
+    Idle *idle = (Idle *)self;
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(((Native *)self)->of);
+    Py_CLEAR(idle->native.of);
+    for (Py_ssize_t i = 0; i < idle->n; i++) {
+        Py_CLEAR(idle->step[i].name);
+        Py_CLEAR(idle->step[i].cls);
+    }
     Py_TYPE(self)->tp_free(self);
 }
 
 PyTypeObject lockstep_idle_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "apps.kernel._fast.Idle",
-    .tp_basicsize = sizeof(Native),
+    .tp_basicsize = sizeof(Idle),
     .tp_base = &lockstep_native_type,
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = idle_new,

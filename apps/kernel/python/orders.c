@@ -13,7 +13,7 @@
 #include "oms.h"
 #include "plain.h"
 
-static PyObject *name_of_memory, *name_of_synthetic, *name_of_tidy;
+static PyObject *name_of_tidy;
 
 /* ---- a new order */
 
@@ -348,15 +348,13 @@ enum { HANDLERS = sizeof handlers / sizeof *handlers };
 
 static enum handled on_frame(PyObject *self, const struct turn *t) {
     struct at a = {.o = (Orders *)self, .t = t};
-    PyObject *machine = a.o->native.of, *synthetic = NULL;
+    PyObject *machine = a.o->native.of;
     if (machine == NULL) return LEFT;
-    a.memory = PyObject_GetAttr(machine, name_of_memory);
-    if (a.memory != NULL) synthetic = PyObject_GetAttr(machine, name_of_synthetic);
+    a.memory = Py_XNewRef(HELD(machine, Core, memory));
     enum handled done = LEFT;
-    if (synthetic == Py_False && IS_A(a.memory, Oms) && oms_is_quiet(&a))
+    if (HELD(machine, Core, synthetic) == Py_False && IS_A(a.memory, Oms) && oms_is_quiet(&a))
         for (int i = 0; i < HANDLERS; i++)
             if (t->ref->kind == handlers[i].kind) done = handlers[i].handle(&a);
-    Py_XDECREF(synthetic);
     Py_XDECREF(a.memory);
     Py_XDECREF(a.order_id);
     Py_XDECREF(a.order);
@@ -373,16 +371,6 @@ static bool learn_saying(PyObject *cls, struct saying *s) {
     return true;
 }
 
-static bool learn_names(void) {
-    struct {
-        PyObject **name;
-        const char *text;
-    } names[] = {{&name_of_memory, "memory"}, {&name_of_synthetic, "synthetic"}, {&name_of_tidy, "tidy"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (*names[i].name == NULL && (*names[i].name = PyUnicode_InternFromString(names[i].text)) == NULL) return false;
-    return true;
-}
-
 /* Orders(machine, {name: class}, kind, timeout_ns, at_hand_ns, RoutedOrder, RoutedReplace, RoutedCancel, ExecutionReport, Trade) */
 static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
@@ -392,7 +380,8 @@ static PyObject *orders_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     if (!PyArg_ParseTuple(args, "OO!iLLO!O!O!O!O!", &machine, &PyDict_Type, &classes, &kind, &timeout_ns, &at_hand_ns, &PyType_Type,
                           &routed_order, &PyType_Type, &routed_replace, &PyType_Type, &routed_cancel, &PyType_Type, &report, &PyType_Type,
                           &trade) ||
-        !learn_names() || !lockstep_learn_places(classes))
+        !lockstep_learn_places(classes) || !lockstep_is_of(machine, CLASS_Core) ||
+        (name_of_tidy == NULL && (name_of_tidy = PyUnicode_InternFromString("tidy")) == NULL))
         return NULL;
     Orders *o = (Orders *)type->tp_alloc(type, 0);
     if (o == NULL) return NULL;

@@ -30,6 +30,12 @@ bool lockstep_learn_places(PyObject *classes) {
     return true;
 }
 
+bool lockstep_is_of(PyObject *object, enum lockstep_class cls) {
+    if (lockstep_classes[cls] != NULL && PyObject_TypeCheck(object, lockstep_classes[cls])) return true;
+    PyErr_Format(PyExc_TypeError, "expected a %s; found %R", class_names[cls], object);
+    return false;
+}
+
 enum { TRACKED_MAX = 1 << 18 }; /* as of the tables */
 
 /* Table.touch */

@@ -7,9 +7,9 @@
 
 /* class, slot */
 #define LOCKSTEP_RISK_PLACES(X)                                                                                                     \
-    X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
+    X(World, memory) X(World, view) X(Memory, instruments) X(Memory, venues) X(Memory, gates) X(Memory, markets) X(Memory, books) X(Memory, books_sources)     \
     X(Memory, touches) X(Memory, used) X(Memory, kills) X(Memory, ledger_exp) X(Memory, generation) X(Memory, exposure)        \
-    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, forms) X(Memory, barred) X(Memory, families)    \
+    X(Memory, control) X(Memory, usage) X(Memory, sent) X(Memory, funds) X(Memory, windowed) X(Memory, forms) X(Memory, barred) X(Memory, families)    \
     X(Families, parents) X(Families, parent_of)                                                                                \
     X(Book, orders) X(Book, cells) X(Control, states) X(Control, bans) X(Control, rules) X(Control, beats) X(Rules, watches)                  \
     X(Beat, paused_seq) X(Usage, told) X(Seen, value) X(Seen, seq) X(Seen, ts)                                                 \
@@ -33,7 +33,7 @@
     X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
-    X(Oms, orders) X(Oms, closed) X(Oms, archived) X(Oms, keep) X(Line, waiting) X(Line, first) X(Line, next) X(Keep, orders)   \
+    X(Core, memory) X(Core, synthetic) X(Oms, orders) X(Oms, closed) X(Oms, archived) X(Oms, keep) X(Line, waiting) X(Line, first) X(Line, next) X(Keep, orders)   \
      X(Oms, archive) X(Oms, left) X(Oms, instrument_venue) X(Oms, routes) X(Oms, gates)           \
     X(Oms, overfilled) X(Oms, kills) X(Oms, again) X(Oms, instructions) X(Oms, parents) X(Oms, pace) X(Oms, owners)            \
     X(Oms, ways) X(Oms, reconcile)                                                                                             \
@@ -65,7 +65,7 @@ extern Py_ssize_t lockstep_places[PLACES];
 
 /* The classes, for as long as the process lives. */
 #define LOCKSTEP_CLASSES(X)                                                                                                    \
-    X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
+    X(World) X(Core) X(Memory) X(Book) X(Control) X(Rules) X(Beat) X(Usage) X(Seen) X(Touch) X(Instrument) X(Offer) X(Held) X(Sums) X(Cell)     \
     X(Area) X(View) X(Oms) X(Order) X(Request) X(Route) X(Gate) X(Instructions) X(Pace) X(Ways) X(Venues) X(Line) X(Keep)    \
     X(Reconciling) X(Compare) X(Compared) X(Wish) X(Families) X(Table) X(Fixed)
 #define LOCKSTEP_CLASS(cls) CLASS_##cls,
@@ -77,13 +77,11 @@ extern PyTypeObject *lockstep_classes[CLASSES];
 /* From {name: class}, of either. What nobody has told of is no object of its class, and left alone. False: an error is set. */
 bool lockstep_learn_places(PyObject *classes);
 
+/* Whether an object is of a class or of one derived from it; false with an error set. */
+bool lockstep_is_of(PyObject *object, enum lockstep_class cls);
+
 /* An integer of 64 bits; false, without an error, where it is none. */
-static inline bool whole(PyObject *v, int64_t *x) {
-    if (v == NULL || !PyLong_Check(v)) return false;
-    int overflow;
-    *x = PyLong_AsLongLongAndOverflow(v, &overflow);
-    return !overflow;
-}
+static inline bool whole(PyObject *v, int64_t *x) { return read_signed(v, x); }
 static inline bool whole_unsigned(PyObject *v, uint64_t *x) {
     int64_t signed_;
     if (!whole(v, &signed_) || signed_ < 0) return false;

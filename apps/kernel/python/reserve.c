@@ -16,7 +16,7 @@ typedef struct {
     uint32_t parent, reducing; /* bits of report_flags, of exec_inst */
 } Reports;
 
-static PyObject *name_of_memory, *name_of_view, *name_of_rows;
+static PyObject *name_of_rows;
 
 struct news {
     const Reports *r;
@@ -173,8 +173,8 @@ static enum handled on_execution_report(PyObject *self, const struct turn *t) {
     PyObject *engine = n.r->native.of;
     memcpy(&n.m, t->bytes->at + t->body, sizeof n.m);
     if (engine == NULL || !is_common(&n)) return LEFT;
-    n.memory = PyObject_GetAttr(engine, name_of_memory);
-    n.view = n.memory != NULL ? PyObject_GetAttr(engine, name_of_view) : NULL;
+    n.memory = Py_XNewRef(HELD(engine, World, memory));
+    n.view = Py_XNewRef(HELD(engine, World, view));
     const enum handled done = IS_A(n.memory, Memory) && IS_A(n.view, View) ? apply(&n) : LEFT;
     Py_XDECREF(n.order_id);
     Py_XDECREF(n.view);
@@ -188,11 +188,8 @@ static PyObject *reports_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     PyObject *engine, *classes, *counted;
     unsigned parent, reducing;
     if (!PyArg_ParseTuple(args, "OO!O!II", &engine, &PyDict_Type, &classes, &PyTuple_Type, &counted, &parent, &reducing) ||
-        !lockstep_learn_places(classes))
-        return NULL;
-    if (name_of_memory == NULL &&
-        ((name_of_memory = PyUnicode_InternFromString("memory")) == NULL || (name_of_view = PyUnicode_InternFromString("view")) == NULL ||
-         (name_of_rows = PyUnicode_InternFromString("_rows")) == NULL))
+        !lockstep_learn_places(classes) || !lockstep_is_of(engine, CLASS_World) ||
+        (name_of_rows == NULL && (name_of_rows = PyUnicode_InternFromString("_rows")) == NULL))
         return NULL;
     Reports *r = (Reports *)type->tp_alloc(type, 0);
     if (r == NULL) return NULL;

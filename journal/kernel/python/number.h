@@ -32,6 +32,7 @@ static inline void long_set_size(PyObject *v, bool negative, unsigned digits) {
     ((PyLongObject *)v)->long_value.lv_tag = (uintptr_t)digits << 3 | (negative ? 2 : 0);
 }
 static inline unsigned long_digits(PyObject *v) { return (unsigned)(((PyLongObject *)v)->long_value.lv_tag >> 3); }
+static inline bool long_is_negative(PyObject *v) { return (((PyLongObject *)v)->long_value.lv_tag & 3) == 2; }
 #else
 #define LONG_DIGITS(v) (((PyLongObject *)(v))->ob_digit)
 static inline bool long_has_size(PyObject *v, bool negative, unsigned digits) {
@@ -41,7 +42,25 @@ static inline void long_set_size(PyObject *v, bool negative, unsigned digits) {
     Py_SET_SIZE(v, negative ? -(Py_ssize_t)digits : (Py_ssize_t)digits);
 }
 static inline unsigned long_digits(PyObject *v) { return (unsigned)(Py_SIZE(v) < 0 ? -Py_SIZE(v) : Py_SIZE(v)); }
+static inline bool long_is_negative(PyObject *v) { return Py_SIZE(v) < 0; }
 #endif
+
+/* The integer of 64 bits that an object is; false, without an error, where it is none. */
+static inline bool read_signed(PyObject *v, int64_t *x) {
+    if (v == NULL || !PyLong_Check(v)) return false;
+    const uint32_t *digit = LONG_DIGITS(v);
+    const unsigned n = long_digits(v);
+    if (n > 3 || (n == 3 && digit[2] > 7)) { /* 63 bits and more: rare, and the interpreter knows */
+        int overflow;
+        *x = PyLong_AsLongLongAndOverflow(v, &overflow);
+        return !overflow;
+    }
+    uint64_t magnitude = n > 0 ? digit[0] : 0;
+    if (n > 1) magnitude |= (uint64_t)digit[1] << DIGIT_BITS;
+    if (n > 2) magnitude |= (uint64_t)digit[2] << 2 * DIGIT_BITS;
+    *x = long_is_negative(v) ? -(int64_t)magnitude : (int64_t)magnitude;
+    return true;
+}
 
 static inline unsigned digits_of(uint64_t magnitude) {
     return magnitude == 0 ? 0 : magnitude >> DIGIT_BITS == 0 ? 1 : magnitude >> 2 * DIGIT_BITS == 0 ? 2 : 3;
