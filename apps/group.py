@@ -7,9 +7,7 @@ numbers) state digests and snapshots are said. All of it depends on the stream a
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -19,6 +17,7 @@ from apps import state
 from apps.app import App, Handler
 from apps.discovery import reconfigure
 from apps.ledger import Emission, Ledger
+from apps.timers import NEVER, Timers
 from journal.errors import OperatingError
 from journal.messages import (
     HEADER_BYTES,
@@ -40,11 +39,8 @@ SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 SNAPSHOT_BYTES_A_FRAME = 64
 """A state so large that more of it would fall to each frame is taken half as often, and so on."""
-NEVER = 2**63 - 1
 ALL = 2**64 - 1
 """Later than any frame."""
-RUNS = 3
-"""Of timers; an app has seldom more delays than so many that it uses again and again."""
 _fast = accelerator.extension("apps.kernel._fast")
 _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
@@ -71,8 +67,7 @@ class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
 
     __slots__ = (
-        "_group", "_heap", "_requests", "_runs", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name",
-        "natives", "snapshot_bytes",
+        "_group", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name", "natives", "snapshot_bytes",
     )  # fmt: skip
 
     def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
@@ -85,12 +80,7 @@ class Slot:
         self.snapshot_bytes = 0  # of the last one
         self.natives: dict[int, Any] = {}  # kind → handler in C, for the accelerated step
         self.items: dict[str, Any] = {}  # configuration said since the last ConfigApplied
-        self._timers: dict[int, tuple[int, int]] = {}  # token → (due, order of request)
-        # (due, order of request, token), those canceled since as well. Nearly all are set for the same while from now, and each
-        # is due behind the one before: such runs need no comparing, a heap of them all took a sixth of the time of orders.
-        self._runs: list[deque[tuple[int, int, int]]] = [deque() for _ in range(RUNS)]
-        self._heap: list[tuple[int, int, int]] = []
-        self._requests = 0
+        self._timers = Timers()
         self.emit: Emit = self._tell if ledger is None else ledger.accept  # a bound method: no call in between
         app._host = self
 
@@ -104,44 +94,19 @@ class Slot:
         self.emit(message, Flag.LAST, self.app.seq, self.app.now)
 
     def set_timer(self, at: int, token: int) -> None:
-        self._requests += 1
-        self._timers[token] = (at, self._requests)
-        self._await(at, self._requests, token)
+        self._timers.set(at, token)
         self._group.due = min(self._group.due, at)
 
-    def _await(self, at: int, order: int, token: int) -> None:
-        for run in self._runs:
-            if not run or run[-1][0] <= at:
-                run.append((at, order, token))
-                return
-        heapq.heappush(self._heap, (at, order, token))
-
     def cancel_timer(self, token: int) -> None:
-        self._timers.pop(token, None)
+        self._timers.cancel(token)
 
     def due(self) -> int:
         """When the next timer is due; NEVER if there is none."""
-        heads = self._heads()
-        return min(heads)[0] if heads else NEVER
-
-    def _heads(self) -> list[tuple[int, int, int]]:
-        """The first of each run and of the heap that is still set."""
-        timers = self._timers
-        heads: list[tuple[int, int, int]] = []
-        for run in self._runs:
-            while run and timers.get(run[0][2]) != run[0][:2]:
-                run.popleft()
-            heads += (run[0],) if run else ()
-        while self._heap and timers.get(self._heap[0][2]) != self._heap[0][:2]:
-            heapq.heappop(self._heap)
-        heads += self._heap[:1]
-        return heads
+        return self._timers.due()
 
     def fire(self, ts: int) -> None:
         """Fire all timers due at `ts`, in (due, order of request). One set meanwhile for a past time fires too."""
-        while (heads := self._heads()) and (first := min(heads))[0] <= ts:
-            token = first[2]
-            del self._timers[token]  # whatever it stands in lets go of it when it is asked next
+        while (token := self._timers.pop(ts)) is not None:
             if self._group.before_timer is None:
                 self.app.on_timer(token)
             else:
@@ -149,11 +114,20 @@ class Slot:
 
     def timers(self) -> list[tuple[int, int]]:
         """(due, token) of every timer that is set, in the order in which they will fire."""
-        return [(due, token) for due, _, token in sorted((*row, token) for token, row in self._timers.items())]
+        return [(due, token) for due, _, token in self._timers.rows()]
+
+    def requests(self) -> dict[int, tuple[int, int]]:
+        """Token → (due, order of request) of every timer that is set."""
+        return {token: (due, order) for due, order, token in self._timers.rows()}
+
+    @property
+    def asked(self) -> int:
+        """So many timers were asked for."""
+        return self._timers.requests
 
     def turns(self) -> tuple[int, int, int]:
         """Frames handled, timers asked for, timers set. Equal at two moments: no code of the app has run in between."""
-        return self.events, self._requests, len(self._timers)
+        return self.events, self._timers.requests, len(self._timers)
 
     @property
     def snapshot_every(self) -> int:
@@ -172,12 +146,11 @@ class Slot:
         return hashlib.blake2b(self._with(self.app.digest()), digest_size=32).digest()
 
     def _with(self, app: bytes) -> bytes:
-        timers = [[due, order, token] for token, (due, order) in sorted(self._timers.items(), key=lambda t: t[1])]
         said = self.ledger
         held = {
             "app": app,
-            "timers": timers,
-            "requests": self._requests,
+            "timers": [list(row) for row in self._timers.rows()],
+            "requests": self._timers.requests,
             "items": self.items,
             "events": self.events,
             "emitted": said.emitted if said else 0,
@@ -191,12 +164,9 @@ class Slot:
         """Take the state of a snapshot."""
         held: dict[str, Any] = state.decode(data)
         self.app.restore(held["app"])
-        self._timers = {token: (due, order) for due, order, token in held["timers"]}
-        self._heap, self._runs = [], [deque() for _ in range(RUNS)]
-        for due, order, token in sorted(held["timers"]):
-            self._await(due, order, token)
+        self._timers.restore(held["timers"], held["requests"])
         self._group.due = min(self._group.due, self.due())
-        self._requests, self.events, self.items = held["requests"], held["events"], held["items"]
+        self.events, self.items = held["events"], held["items"]
         self.snapshot_bytes = held.get("snapshot_bytes", 0)
         if self.ledger is not None:
             self.ledger.restore(held["emitted"], [e for e in held["pending"] if isinstance(e, Emission)])

@@ -17,10 +17,11 @@ from typing import Any
 import msgspec
 
 from apps.discovery import DISCOVERY_KINDS, Discovery
-from apps.group import NEVER, Group
+from apps.group import Group
 from apps.guard.building import build
 from apps.guard.trap import trapped
 from apps.ledger import Emission, Ledger
+from apps.timers import NEVER
 from journal.messages import (
     REGISTRY,
     Clock,

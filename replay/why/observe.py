@@ -124,7 +124,7 @@ class _Fired(msgspec.Struct, frozen=True):
 def _watch(cursor: Cursor, seq: int, seen: Seen) -> list[_Fired]:
     """Which emissions of a frame were said on a timer."""
     cursor.at(seq - 1)
-    set_before = {s.name: dict(s._timers) for s in cursor.group.slots if s.ledger is not None}
+    set_before = {s.name: s.requests() for s in cursor.group.slots if s.ledger is not None}
     fired: list[_Fired] = []
 
     def visit(stop: Stop) -> None:
@@ -161,7 +161,7 @@ def _when_set(cursor: Cursor, app: str, fired: dict[int, int], begin: int) -> di
 
     def visit(stop: Stop) -> None:
         stop.call()
-        while waiting and stop.slot._requests >= waiting[-1]:
+        while waiting and stop.slot.asked >= waiting[-1]:
             found[waiting.pop()] = stop.place.seq
 
     here = -1
@@ -169,7 +169,7 @@ def _when_set(cursor: Cursor, app: str, fired: dict[int, int], begin: int) -> di
         low = _too_early(cursor, app, waiting[-1], fired[waiting[-1]], begin)
         if low > here:
             cursor.at(low)
-            while waiting and cursor.slot(app)._requests >= waiting[-1]:
+            while waiting and cursor.slot(app).asked >= waiting[-1]:
                 early = waiting.pop()
                 if not begin:
                     found[early] = 0

@@ -1,11 +1,13 @@
 """Timers of an app, whatever is set, set again, canceled and restored: they fire as an obvious model says."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.app import App
-from apps.group import NEVER, Group
+from apps.group import Group
 from apps.ledger import Ledger
+from apps.timers import NEVER, Timers, _Timers
 
 DELAYS = st.sampled_from((5, 60, 1, 500, 0, -3))
 TOKENS = st.integers(0, 12)
@@ -78,3 +80,56 @@ def test_timers_fire_as_the_model_says(steps):
         assert ours.due() == model.due()
         assert ours.timers() == [(at, token) for (at, _), token in sorted((row, token) for token, row in model.set.items())]
         assert ours.app.fired == model.fired
+
+
+BOTH = list(dict.fromkeys((Timers, _Timers)))
+ANY_TOKEN = st.one_of(st.integers(0, 40), st.sampled_from((-1, -(2**63), 2**63 - 1, 2**63, 2**64 - 1)))
+ASKED = st.one_of(
+    st.tuples(st.just("set"), st.one_of(DELAYS, st.just(NEVER)), ANY_TOKEN),
+    st.tuples(st.just("cancel"), ANY_TOKEN),
+    st.tuples(st.just("pop"), st.integers(0, 70)),
+    st.just(("restore",)),
+)
+
+
+@pytest.mark.skipif(Timers is _Timers, reason="the accelerator was not built")
+@given(st.lists(ASKED, max_size=300))
+def test_timers_in_c_do_as_those_in_python(steps):
+    ours, model, now = Timers(), _Timers(), 100
+    for what, *of in steps:
+        if what == "set":
+            for timers in (ours, model):
+                timers.set(min(now + of[0], NEVER), of[1])
+        elif what == "cancel":
+            for timers in (ours, model):
+                timers.cancel(of[0])
+        elif what == "pop":
+            now += of[0]
+            while (token := model.pop(now)) is not None:
+                assert ours.pop(now) == token
+            assert ours.pop(now) is None
+        else:
+            rows, requests = ours.rows(), ours.requests
+            ours = Timers()
+            ours.restore([list(row) for row in rows], requests)
+        assert (ours.due(), ours.rows(), len(ours), ours.requests) == (model.due(), model.rows(), len(model), model.requests)
+
+
+@pytest.mark.parametrize("cls", BOTH, ids=lambda cls: cls.__name__)
+def test_a_token_has_64_bits(cls):
+    timers = cls()
+    for token in (2**64, -(2**63) - 1):
+        with pytest.raises(OverflowError, match=f"timer {token}: expected a token of 64 bits"):
+            timers.set(1, token)
+        timers.cancel(token)
+    assert (timers.rows(), timers.requests, timers.pop(5)) == ([], 0, None)
+
+
+@pytest.mark.parametrize("cls", BOTH, ids=lambda cls: cls.__name__)
+def test_asking_again_costs_no_room(cls):
+    timers = cls()
+    for at in range(1000):
+        timers.set(1000 + at, 7)
+        timers.cancel(7)
+    timers.set(3000, 7)
+    assert (timers.due(), timers.pop(2999), timers.pop(3000), timers.due()) == (3000, None, 7, NEVER)

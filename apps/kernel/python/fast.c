@@ -1,6 +1,7 @@
 /* apps.kernel._fast: what a host does for each frame and each emission, without the interpreter in between. Only an
  * accelerator: the Python in apps.app, apps.group and apps.ledger is the reference, and does whatever is rare. */
 #include "pending.h"
+#include "timers.h"
 
 #include <structmember.h>
 
@@ -47,7 +48,7 @@ PyMODINIT_FUNC PyInit__fast(void) {
         PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
         PyModule_AddType(module, &lockstep_idle_type) < 0 || PyModule_AddType(module, &lockstep_decisions_type) < 0 ||
         PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0 ||
-        PyModule_AddType(module, &lockstep_changes_type) < 0) {
+        PyModule_AddType(module, &lockstep_changes_type) < 0 || PyModule_AddType(module, &lockstep_timers_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

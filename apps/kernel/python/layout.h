@@ -19,7 +19,7 @@ struct app_layout {
 };
 struct slot_layout {
     PyTypeObject *type;
-    Py_ssize_t events, ledger, emit, timers, runs, heap, requests;
+    Py_ssize_t events, ledger, emit, timers;
     PyObject *tell; /* what `emit` is of a mute instance: the function */
 };
 struct lockstep_ref;
@@ -81,8 +81,8 @@ bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names);
 bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size);
 
 /* Slot.set_timer and Slot.cancel_timer. False: an error is set. */
-bool lockstep_set_timer(const struct turn *t, int64_t at, PyObject *token);
-bool lockstep_cancel_timer(const struct turn *t, PyObject *token);
+bool lockstep_set_timer(const struct turn *t, int64_t at, uint64_t token);
+bool lockstep_cancel_timer(const struct turn *t, uint64_t token);
 
 /* Functions of the module; see say.c. */
 PyObject *lockstep_accept_of(PyObject *module, PyObject *args);

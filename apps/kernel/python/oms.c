@@ -76,6 +76,7 @@ bool oms_is_open(const struct at *a) {
 /* ---- what the order is like */
 
 bool oms_find(struct at *a, uint64_t order_id) {
+    a->id = order_id;
     a->order_id = PyLong_FromUnsignedLongLong(order_id);
     a->order = a->order_id != NULL ? Py_XNewRef(entry_of(HELD(a->memory, Oms, orders), a->order_id)) : NULL;
     return a->order != NULL;
@@ -136,7 +137,7 @@ bool oms_arm(const struct at *a) {
     if (reads(HELD(o, Order, base), LOCKSTEP_ORD_STATUS_PENDING_NEW)) sooner(HELD(o, Order, deadline), &due);
     for (int i = 0; i < 2; i++)
         if (IS_A(requests[i], Request)) sooner(HELD(requests[i], Request, deadline), &due);
-    return due ? lockstep_set_timer(a->t, due, a->order_id) : lockstep_cancel_timer(a->t, a->order_id);
+    return due ? lockstep_set_timer(a->t, due, a->id) : lockstep_cancel_timer(a->t, a->id);
 }
 
 enum handled oms_learn_number(struct at *a, uint64_t order_id, uint32_t version, PyObject *const *request) {

@@ -32,6 +32,7 @@ struct at {
     const struct turn *t;
     PyObject *memory, *instructions, *ways; /* the first a reference of its own */
     PyObject *reconciling;                  /* NULL: nothing is compared */
+    uint64_t id;
     PyObject *order_id, *order;             /* references of their own; NULL: there is none */
     PyObject *cancel, *replace;             /* Requests of it under way, borrowed; NULL: there is none. Known by `oms_is_known` */
 };

@@ -518,7 +518,7 @@ static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     if (lockstep_slot.type != (PyTypeObject *)slot) {
         struct slot_layout s = {.type = (PyTypeObject *)slot};
         const struct slot_name names[] = {{"events", &s.events}, {"ledger", &s.ledger}, {"emit", &s.emit},
-                                           {"_timers", &s.timers}, {"_runs", &s.runs}, {"_heap", &s.heap}, {"_requests", &s.requests}, {0}};
+                                           {"_timers", &s.timers}, {0}};
         if (!lockstep_slots(s.type, names) || (s.tell = PyObject_GetAttrString(slot, "_tell")) == NULL) return NULL;
         Py_INCREF(slot);
         lockstep_slot = s;
