@@ -1,7 +1,12 @@
 /* From an app's `emit` to the ring: App.emit and Ledger.accept, as methods in C. */
 #include "pending.h"
+#include "sequencer/kernel/python/sender.h"
 
 #include <string.h>
+
+#include "journal/kernel/messages.h"
+#include "journal/kernel/segment.h"
+#include "journal/kernel/reader.h"
 
 /* What is said of the messages of one class. Classes are kept for as long as the process lives. */
 struct coding {
@@ -33,47 +38,78 @@ static const struct coding *coding_of(PyTypeObject *cls) {
     return c;
 }
 
-/* A slot's integer; -1 with an error set where it is none. */
-static int64_t number_in(PyObject *object, Py_ssize_t slot) {
-    PyObject *v = *SLOT(object, slot);
-    if (v != NULL) return PyLong_AsLongLong(v);
+/* All of it but what it is caused by, its number and its body. */
+static struct said said_of(const struct coding *c, uint64_t flags) {
+    return (struct said){.kind = (uint16_t)c->what, .version = (uint16_t)(c->what >> 16), .flags = (uint16_t)flags};
+}
+
+/* A slot's integer; false, with an error set, where it is none. */
+static bool number_in(PyObject *object, Py_ssize_t slot, int64_t *x) {
+    if (read_signed(*SLOT(object, slot), x)) return true;
     PyErr_SetString(PyExc_AttributeError, "a ledger that was not initialized");
-    return -1;
+    return false;
+}
+
+static uint64_t what_of(const struct said *s) { return s->kind | (uint64_t)s->version << 16 | (uint64_t)s->flags << 32; }
+
+/* A call of any `send` but the one that we know; 0: an error is set. */
+static uint64_t call_send(PyObject *function, const struct said *s) {
+    PyObject *given = PyObject_CallFunction(function, "KOKL", (unsigned long long)what_of(s), s->body, (unsigned long long)s->cause,
+                                            (long long)s->origin_ts);
+    const uint64_t got = given != NULL ? PyLong_AsUnsignedLongLong(given) : 0;
+    if (given != NULL && !PyErr_Occurred() && got == 0) PyErr_SetString(PyExc_AssertionError, "an emission without a number");
+    Py_XDECREF(given);
+    return PyErr_Occurred() ? 0 : got;
+}
+
+static const struct lockstep_sender_functions *sender; /* NULL: nobody has sent by one so far */
+static PyTypeObject *strange;                           /* another type that `send` was of */
+
+/* Whether `send` is a Sender of the sequencer, whose extension is loaded by whoever has one. */
+static bool is_sender(PyObject *function) {
+    if (sender != NULL && Py_IS_TYPE(function, sender->type)) return true;
+    if (sender != NULL || Py_IS_TYPE(function, strange)) return false;
+    PyObject *name = PyUnicode_FromString("sequencer.kernel._fast"), *module = name != NULL ? PyImport_GetModule(name) : NULL,
+             *capsule = module != NULL ? PyObject_GetAttrString(module, "sender") : NULL;
+    const struct lockstep_sender_functions *found = capsule != NULL ? PyCapsule_GetPointer(capsule, LOCKSTEP_SENDER_CAPSULE) : NULL;
+    Py_XDECREF(capsule);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+    PyErr_Clear(); /* then it is called as anything is */
+    if (found != NULL && found->size == sizeof *found) sender = found;
+    else Py_XSETREF(strange, (PyTypeObject *)Py_NewRef(Py_TYPE(function)));
+    return sender != NULL && Py_IS_TYPE(function, sender->type);
 }
 
 /* Into the ring; false, with an error set, where that fails or it got another number. */
-static bool send(PyObject *ledger, PyObject *function, uint64_t number, uint64_t what, PyObject *body, PyObject *cause, PyObject *ts) {
-    PyObject *word = PyLong_FromUnsignedLongLong(what);
-    PyObject *arguments[5] = {NULL, word, body, cause, ts};
-    PyObject *given = word != NULL ? PyObject_Vectorcall(function, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL) : NULL;
-    Py_XDECREF(word);
-    if (given == NULL) return false;
-    const uint64_t got = PyLong_AsUnsignedLongLong(given);
-    if (got != number && !PyErr_Occurred())
-        PyErr_Format(PyExc_AssertionError, "%S: emission %llu was numbered %S", *SLOT(ledger, lockstep_ledger.app),
-                     (unsigned long long)number, given);
-    Py_DECREF(given);
-    return got == number;
+static bool send(PyObject *ledger, PyObject *function, const struct said *s) {
+    const uint64_t got =
+        is_sender(function) ? sender->send(function, what_of(s), s->body, s->cause, s->origin_ts) : call_send(function, s);
+    if (got && got != s->number)
+        PyErr_Format(PyExc_AssertionError, "%S: emission %llu was numbered %llu", *SLOT(ledger, lockstep_ledger.app),
+                     (unsigned long long)s->number, (unsigned long long)got);
+    return got == s->number;
 }
 
-/* Number an emission, send it, and note it for the comparison. `what`: kind, version and flags. A new reference to None; NULL: an
- * error is set. */
-static PyObject *number_and_send(PyObject *self, uint64_t what, PyObject *body, PyObject *cause, PyObject *ts) {
+/* Number an emission, send it, and note it for the comparison. False: an error is set. */
+static bool number_and_send(PyObject *self, struct said *s) {
     const struct ledger_layout *l = &lockstep_ledger;
     PyObject *publish = *SLOT(self, l->publish), *function = *SLOT(self, l->send), *pending = *SLOT(self, l->pending);
-    const int64_t number = number_in(self, l->emitted) + 1, published = number_in(self, l->published);
-    const struct said said = {(uint64_t)number, PyLong_AsUnsignedLongLong(cause), PyLong_AsLongLong(ts), (uint16_t)what,
-                              (uint16_t)(what >> 16), (uint16_t)(what >> 32), body};
-    if (PyErr_Occurred() || function == NULL || publish == NULL) return NULL;
-    if (pending == NULL || !Py_IS_TYPE(pending, &lockstep_pending_type)) return PyErr_Format(PyExc_TypeError, "a ledger without its pending");
+    int64_t emitted, published;
+    if (!number_in(self, l->emitted, &emitted) || !number_in(self, l->published, &published)) return false;
+    if (function == NULL || publish == NULL || pending == NULL || !Py_IS_TYPE(pending, &lockstep_pending_type)) {
+        PyErr_SetString(PyExc_TypeError, "a ledger without its pending");
+        return false;
+    }
+    s->number = (uint64_t)emitted + 1;
     Py_INCREF(pending);
     Py_INCREF(function);
     Py_INCREF(publish);
-    const bool goes = number > published;
-    bool good = function == Py_None || !goes || send(self, function, said.number, what, body, cause, ts);
-    good = good && put_signed(SLOT(self, l->emitted), number) && lockstep_pending_add((Pending *)pending, &said);
+    const bool goes = emitted >= published;
+    bool good = function == Py_None || !goes || send(self, function, s);
+    good = good && put_unsigned(SLOT(self, l->emitted), s->number) && lockstep_pending_add((Pending *)pending, s);
     if (good && publish != Py_None && goes) {
-        PyObject *e = lockstep_emission(&said), *result = e != NULL ? PyObject_CallOneArg(publish, e) : NULL;
+        PyObject *e = lockstep_emission(s), *result = e != NULL ? PyObject_CallOneArg(publish, e) : NULL;
         good = result != NULL;
         Py_XDECREF(result);
         Py_XDECREF(e);
@@ -81,24 +117,26 @@ static PyObject *number_and_send(PyObject *self, uint64_t what, PyObject *body, 
     Py_DECREF(publish);
     Py_DECREF(function);
     Py_DECREF(pending);
-    return good ? Py_NewRef(Py_None) : NULL;
+    return good;
 }
 
 /* Ledger.accept(message, flags, cause, origin_ts). First of all it goes; what is noted afterwards serves the comparison. */
 static PyObject *accept(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     if (nargs != 4) return PyErr_Format(PyExc_TypeError, "accept takes message, flags, cause and origin_ts; found %zd", nargs);
-    PyObject *m = args[0], *result = NULL;
+    PyObject *m = args[0];
     PyObject *number = PyNumber_Long(args[1]);
     const uint64_t flags = number != NULL ? PyLong_AsUnsignedLongLong(number) : 0;
     Py_XDECREF(number);
     const struct coding *c = PyErr_Occurred() ? NULL : coding_of(Py_TYPE(m));
     if (c == NULL) return NULL;
-    const uint64_t what = c->what | flags << 32;
-    PyObject *body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
-    if (body != NULL && !PyBytes_CheckExact(body)) PyErr_Format(PyExc_TypeError, "%R encodes to no bytes", m);
-    else if (body != NULL) result = number_and_send(self, what, body, args[2], args[3]);
-    Py_XDECREF(body);
-    return result;
+    struct said s = said_of(c, flags);
+    s.cause = PyLong_AsUnsignedLongLong(args[2]), s.origin_ts = PyLong_AsLongLong(args[3]);
+    if (PyErr_Occurred()) return NULL;
+    s.body = c->fast ? lockstep_messages->encode(c->encode, m) : PyObject_CallOneArg(c->encode, m);
+    if (s.body != NULL && !PyBytes_CheckExact(s.body)) PyErr_Format(PyExc_TypeError, "%R encodes to no bytes", m);
+    const bool good = s.body != NULL && PyBytes_CheckExact(s.body) && number_and_send(self, &s);
+    Py_XDECREF(s.body);
+    return good ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyMethodDef accept_method = {"accept", (PyCFunction)(void (*)(void))accept, METH_FASTCALL,
@@ -190,34 +228,37 @@ static bool tell(const struct turn *t, PyObject *kind, PyObject *message) {
     return told;
 }
 
-bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size) {
-    PyObject *to = *SLOT(t->slot, lockstep_slot.emit), *ledger = *SLOT(t->slot, lockstep_slot.ledger), *result = NULL;
-    const struct coding *c = to != NULL ? coding_of(cls) : NULL;
-    if (c == NULL) return false;
-    PyObject *kind = Py_NewRef(c->kind);
-    const uint64_t what = c->what | last_flags << 32; /* the entry may be another's once Python has run */
-    PyObject *seq = Py_NewRef(*SLOT(t->app, lockstep_app.seq)), *now = Py_NewRef(*SLOT(t->app, lockstep_app.now));
-    Py_INCREF(to);
-    if (PyCFunction_CheckExact(to) && ((PyCFunctionObject *)to)->m_ml == &accept_method && PyCFunction_GET_SELF(to) == ledger) {
-        PyObject *bytes = PyBytes_FromStringAndSize(body, size);
-        if (bytes != NULL) result = number_and_send(ledger, what, bytes, seq, now);
-        Py_XDECREF(bytes);
-    } else {
-        PyObject *bytes = PyBytes_FromStringAndSize(body, size); /* its groups are read there, for as long as it is kept */
-        const struct lockstep_bytes b = {bytes, bytes != NULL ? (const uint8_t *)PyBytes_AS_STRING(bytes) : NULL, size};
-        const bool made = bytes != NULL && lockstep_messages->message(decoder, held, &b, 0);
-        Py_XDECREF(bytes);
-        if (made && PyMethod_Check(to) && PyMethod_GET_FUNCTION(to) == lockstep_slot.tell && PyMethod_GET_SELF(to) == t->slot)
-            result = tell(t, kind, *held) ? Py_NewRef(Py_None) : NULL;
-        else if (made) {
-            PyObject *arguments[] = {NULL, *held, last_flag, seq, now};
-            result = PyObject_Vectorcall(to, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-        }
-    }
-    Py_DECREF(to);
-    Py_DECREF(kind);
-    Py_DECREF(seq);
-    Py_DECREF(now);
+/* To whoever takes messages: a mute instance's listeners, or any other `emit`. */
+static bool say_message(const struct turn *t, PyObject *to, PyObject *kind, PyObject *decoder, PyObject **held, PyObject *bytes) {
+    const struct lockstep_bytes b = {bytes, (const uint8_t *)PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)};
+    if (!lockstep_messages->message(decoder, held, &b, 0)) return false; /* its groups are read there, for as long as it is kept */
+    if (PyMethod_Check(to) && PyMethod_GET_FUNCTION(to) == lockstep_slot.tell && PyMethod_GET_SELF(to) == t->slot)
+        return tell(t, kind, *held);
+    /* Held while they are used: Python writes over what only the app's slots hold. */
+    PyObject *arguments[] = {NULL, *held, last_flag, Py_NewRef(*SLOT(t->app, lockstep_app.seq)), Py_NewRef(*SLOT(t->app, lockstep_app.now))};
+    PyObject *result = PyObject_Vectorcall(to, arguments + 1, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_DECREF(arguments[3]);
+    Py_DECREF(arguments[4]);
     Py_XDECREF(result);
     return result != NULL;
+}
+
+bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size) {
+    PyObject *to = *SLOT(t->slot, lockstep_slot.emit), *ledger = *SLOT(t->slot, lockstep_slot.ledger);
+    const struct coding *c = to != NULL ? coding_of(cls) : NULL;
+    if (c == NULL) return false;
+    struct said s = said_of(c, last_flags);
+    s.cause = t->ref->seq, s.origin_ts = t->ref->ts;
+    s.body = PyBytes_FromStringAndSize(body, size);
+    PyObject *kind = Py_NewRef(c->kind); /* the entry may be another's once Python has run */
+    Py_INCREF(to);
+    bool good = s.body != NULL;
+    if (good && PyCFunction_CheckExact(to) && ((PyCFunctionObject *)to)->m_ml == &accept_method && PyCFunction_GET_SELF(to) == ledger)
+        good = number_and_send(ledger, &s);
+    else if (good)
+        good = say_message(t, to, kind, decoder, held, s.body);
+    Py_DECREF(to);
+    Py_DECREF(kind);
+    Py_XDECREF(s.body);
+    return good;
 }

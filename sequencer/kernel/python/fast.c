@@ -4,8 +4,10 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "sequencer/kernel/python/sender.h"
 #include "sequencer/kernel/ring.h"
 
 typedef int64_t (*send_function)(struct lockstep_producer *, uint64_t, const uint8_t *, uint64_t, uint64_t, int64_t);
@@ -18,19 +20,30 @@ typedef struct {
     PyObject *slowly;
 } Sender;
 
-/* sender(what, body, cause, origin_ts) -> number. What did not go is told to slowly(result, what, body, cause, origin_ts). */
-static PyObject *call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
+/* What did not go is told to slowly(result, what, body, cause, origin_ts). */
+static uint64_t send_body(PyObject *self, uint64_t what, PyObject *body, uint64_t cause, int64_t origin_ts) {
     const Sender *s = (Sender *)self;
+    if (s->producer == NULL) return PyErr_SetString(PyExc_ValueError, "a sender without a ring"), 0;
+    const int64_t number =
+        s->send(s->producer, what, (const uint8_t *)PyBytes_AS_STRING(body), (uint64_t)PyBytes_GET_SIZE(body), cause, origin_ts);
+    if (number > 0) return (uint64_t)number;
+    PyObject *given = PyObject_CallFunction(s->slowly, "LKOKL", (long long)number, (unsigned long long)what, body, (unsigned long long)cause,
+                                            (long long)origin_ts);
+    const uint64_t got = given != NULL ? PyLong_AsUnsignedLongLong(given) : 0;
+    Py_XDECREF(given);
+    if (got == 0 && !PyErr_Occurred()) PyErr_SetString(PyExc_AssertionError, "a message without a number");
+    return PyErr_Occurred() ? 0 : got;
+}
+
+/* sender(what, body, cause, origin_ts) -> number */
+static PyObject *call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *names) {
     if (PyVectorcall_NARGS(nargsf) != 4 || names != NULL || !PyBytes_CheckExact(args[1]))
         return PyErr_Format(PyExc_TypeError, "send takes what, body as bytes, cause and origin_ts, by position");
     uint64_t what = PyLong_AsUnsignedLongLong(args[0]), cause = PyLong_AsUnsignedLongLong(args[2]);
     int64_t origin_ts = PyLong_AsLongLong(args[3]);
     if (PyErr_Occurred()) return NULL;
-    if (s->producer == NULL) return PyErr_Format(PyExc_ValueError, "a sender without a ring");
-    int64_t number = s->send(s->producer, what, (const uint8_t *)PyBytes_AS_STRING(args[1]), (uint64_t)PyBytes_GET_SIZE(args[1]),
-                             cause, origin_ts);
-    if (number > 0) return PyLong_FromLongLong(number);
-    return PyObject_CallFunction(s->slowly, "LOOOO", (long long)number, args[0], args[1], args[2], args[3]);
+    const uint64_t number = send_body(self, what, args[1], cause, origin_ts);
+    return number ? PyLong_FromUnsignedLongLong(number) : NULL;
 }
 
 static PyObject *sender_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -85,11 +98,13 @@ static PyTypeObject sender_type = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1};
 
+static const struct lockstep_sender_functions functions = {sizeof functions, &sender_type, send_body};
+
 PyMODINIT_FUNC PyInit__fast(void) {
-    PyObject *module = PyModule_Create(&definition);
-    if (module == NULL || PyModule_AddType(module, &sender_type) < 0) {
-        Py_XDECREF(module);
-        return NULL;
-    }
+    PyObject *module = PyModule_Create(&definition), *capsule = PyCapsule_New((void *)&functions, LOCKSTEP_SENDER_CAPSULE, NULL);
+    const bool good = module != NULL && capsule != NULL && PyModule_AddType(module, &sender_type) == 0 &&
+                      PyModule_AddObjectRef(module, "sender", capsule) == 0;
+    Py_XDECREF(capsule);
+    if (!good) Py_CLEAR(module);
     return module;
 }
