@@ -25,8 +25,8 @@ builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) i
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
 APPS = (
-    "fast", "run", "say", "pending", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide",
-    "changes", "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
+    "fast", "run", "say", "pending", "native", "books", "touches", "idle", "places", "mould", "exposure", "plan", "judge",
+    "decide", "changes", "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
 )  # fmt: skip
 
 

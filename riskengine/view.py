@@ -70,7 +70,7 @@ class View:
     """The memory, indexed. Every change of exposure goes through it."""
 
     __slots__ = (
-        "_areas", "_groups", "_holdings", "_homes", "_priced", "_prices", "_reached", "limits", "memory", "plans",
+        "_areas", "_groups", "_holdings", "_priced", "_prices", "_reached", "limits", "memory", "plans",
         "require_limits",
     )  # fmt: skip
 
@@ -93,7 +93,6 @@ class View:
                 self._groups[key] = (*self._groups.get(key, ()), group)
         self._areas: dict[int, dict[Named, Area]] = {}
         self._reached: dict[str, list[tuple[Area, Sums]]] = {}
-        self._homes: dict[int, tuple[Cell, list[tuple[Area, Sums]], str]] = {}
         self._holdings: dict[int, dict[tuple[int, int], Holding]] = {}
         self._prices: dict[tuple[int, bool], Prices] | None = None
         if self.limits.has(RiskCheck.SELF_TRADE):
@@ -156,7 +155,6 @@ class View:
         if found.by_instrument:
             self._areas.setdefault(kind, {})[name] = found
             self._reached.clear()
-            self._homes.clear()
         return found
 
     def _reach(self, cell: Cell) -> list[tuple[Area, Sums]]:
@@ -210,7 +208,6 @@ class View:
         self._count(held, -1, -held.unknown)
         self._book(held, 0, 0)
         del self.memory.exposure.orders[held.order_id]
-        self._homes.pop(held.order_id, None)
         if self._prices is not None:
             self._unprice(held)
 
@@ -233,13 +230,10 @@ class View:
         for _, sums in self._reach(cell):
             sums.position += qty
 
-    def _home(self, held: Held) -> tuple[Cell, list[tuple[Area, Sums]], str]:
-        """The cell of an order, what that counts in, and its key."""
-        found = self._homes.get(held.order_id)
-        if found is None:
-            cell = self.memory.exposure.cell_of(held)
-            found = self._homes[held.order_id] = (cell, self._reach(cell), cell.key)
-        return found
+    def _home(self, held: Held) -> tuple[Cell, list[tuple[Area, Sums]]]:
+        """The cell of an order, and what that counts in."""
+        cell = self.memory.exposure.cell_of(held)
+        return cell, self._reach(cell)
 
     def _book(self, held: Held, qty: int, value: int) -> None:
         more, worth = qty - held.booked_qty, value - held.booked_value
@@ -247,13 +241,13 @@ class View:
             assert qty >= 0, held  # I-42
             assert value >= 0, held
             held.booked_qty, held.booked_value = qty, value
-            cell, reached, _ = self._home(held)
+            cell, reached = self._home(held)
             cell.reserve(held, more, worth)
             for _, sums in reached:
                 sums.reserve(held, more, worth)
 
     def _count(self, held: Held, orders: int, unknown: int) -> None:
-        cell, reached, _ = self._home(held)
+        cell, reached = self._home(held)
         cell.orders += orders
         cell.unknown += unknown
         for area, sums in reached:
@@ -311,8 +305,6 @@ class View:
                 assert area.by_instrument == again.by_instrument, (kind, name)
         for limit, held in self._holdings.items():
             assert held == View(self.memory).holdings(self.memory.limits[limit]), limit
-        for order_id, home in self._homes.items():
-            assert home[0] is book.cells[home[2]] is book.cell_of(book.orders[order_id]), order_id
         if self._prices is not None:
             open_ = {n: h.best_px() for n, h in look(book.orders) if not _waits(h)}
             assert self._priced == open_

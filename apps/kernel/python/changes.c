@@ -33,8 +33,9 @@ static bool find(Decisions *d, struct change *c, uint64_t order_id) {
         !small(HELD(h, Held, user), UINT32_MAX, &user) || !small(HELD(h, Held, instrument), UINT32_MAX, &instrument) ||
         !small(HELD(h, Held, side), UINT8_MAX, &side) || !small(HELD(h, Held, exec_inst), UINT32_MAX, &exec_inst))
         return false;
-    const struct plan_owner owner = {(uint32_t)account, (uint32_t)strategy, (uint32_t)user, (uint32_t)instrument,
-                                     (uint16_t)(order_id >> OWN_NUMBER_BITS), (uint8_t)side};
+    const struct plan_owner owner = {{(uint32_t)account, (uint32_t)strategy, (uint32_t)user, (uint32_t)instrument,
+                                      (uint16_t)(order_id >> OWN_NUMBER_BITS)},
+                                     (uint8_t)side};
     a->m.order_id = order_id, a->m.side = owner.side, a->m.exec_inst = (uint32_t)exec_inst;
     return (a->plan = lockstep_plan_of(d->plans, a->view, d->flat, &owner)) != NULL;
 }
@@ -113,18 +114,14 @@ static bool keep_wish(const struct change *c) {
 
 /* View.settle, where its owner's exposure is booked. */
 static bool reserve(const struct change *c, const struct rest *r) {
-    const struct ask *a = &c->ask;
-    struct plan *p = a->plan;
-    return PyDict_SetItem(HELD(a->view, View, _homes), c->order_id, p->home) == 0 &&
-           lockstep_touch(HELD(a->book, Book, cells), p->cell_key) &&
-           lockstep_settle(c->held, p->home, a->m.side == LOCKSTEP_SIDE_BUY, r, NULL, NULL);
+    return lockstep_settle(c->held, &c->ask.plan->home, c->ask.m.side == LOCKSTEP_SIDE_BUY, r, 0, 0);
 }
 
 static enum handled replace(Decisions *d, const struct turn *t, struct change *c, const struct lockstep_replace_order *m) {
     struct verdicts v;
     struct rest r;
     if (!find(d, c, m->order_id) || !is_plainly_asked(c, m) || !is_alone(c) || !ask_for(c, m, &r) ||
-        !lockstep_plan_at_home(c->ask.plan, c->ask.view, c->ask.memory) || !lockstep_passes(&c->ask, &v))
+        !lockstep_at_home(&c->ask.plan->home, c->ask.view, c->ask.memory) || !lockstep_passes(&c->ask, &v))
         return LEFT;
     Py_INCREF(c->held);
     const bool good = lockstep_say_decision(d, t, &c->ask, &v, hash_of(&c->ask)) && keep_wish(c) && reserve(c, &r) &&

@@ -10,7 +10,6 @@
 #include "journal/kernel/reader.h"
 
 #include "decide.h"
-#include "exposure.h"
 #include "plain.h"
 
 /* The last of the source's numbers that were used, [first, last], where the order's is the next; else NULL. */
@@ -53,7 +52,7 @@ bool lockstep_say_decision(Decisions *d, const struct turn *t, const struct ask 
 /* ---- what passes is reserved */
 
 /* The Held of an order, booked. */
-static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *order_id, PyObject *px, const struct amounts *more) {
+static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *order_id, PyObject *px, PyObject *qty, PyObject *value) {
     const struct lockstep_new_order *m = &a->m;
     PyObject *held = lockstep_cast(&d->held);
     if (held == NULL) return NULL;
@@ -62,9 +61,9 @@ static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *orde
     Py_SETREF(HELD(held, Held, instrument), Py_NewRef(a->plan->key));
     Py_SETREF(HELD(held, Held, value_px), Py_NewRef(px));
     if (m->price_px == a->px) Py_SETREF(HELD(held, Held, price_px), Py_NewRef(px)); /* else it has none, as at first */
-    Py_SETREF(HELD(held, Held, order_qty), Py_NewRef(more->qty));
-    Py_SETREF(HELD(held, Held, booked_qty), Py_NewRef(more->qty));
-    Py_SETREF(HELD(held, Held, booked_value), Py_NewRef(more->value));
+    Py_SETREF(HELD(held, Held, order_qty), Py_NewRef(qty));
+    Py_SETREF(HELD(held, Held, booked_qty), Py_NewRef(qty));
+    Py_SETREF(HELD(held, Held, booked_value), Py_NewRef(value));
     if (put_unsigned(&HELD(held, Held, strategy), m->strategy) && put_unsigned(&HELD(held, Held, user), m->user) &&
         put_unsigned(&HELD(held, Held, side), m->side) && put_unsigned(&HELD(held, Held, ord_type), m->ord_type) &&
         put_unsigned(&HELD(held, Held, exec_inst), m->exec_inst) && put_unsigned(&HELD(held, Held, quantity_type), m->quantity_type))
@@ -74,21 +73,16 @@ static PyObject *held_of(const Decisions *d, const struct ask *a, PyObject *orde
 }
 
 /* View.hold */
-static bool hold(const Decisions *d, const struct ask *a) {
-    struct plan *p = a->plan;
-    PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *px = PyLong_FromLongLong(a->px);
-    struct amounts more = {.orders = PyLong_FromLong(1), .qty = PyLong_FromLongLong(a->m.order_qty)};
-    more.value = more.qty != NULL && px != NULL ? PyNumber_Multiply(more.qty, px) : NULL;
-    PyObject *held = order_id != NULL && more.orders != NULL && more.value != NULL ? held_of(d, a, order_id, px, &more) : NULL;
+static bool hold(const Decisions *d, const struct ask *a, PyObject *order_id) {
+    const struct amounts more = {.orders = 1, .qty = a->m.order_qty, .value = (wide)a->m.order_qty * a->px};
+    PyObject *px = PyLong_FromLongLong(a->px), *qty = PyLong_FromLongLong(more.qty), *value = lockstep_wide(more.value);
+    PyObject *held = px != NULL && qty != NULL && value != NULL ? held_of(d, a, order_id, px, qty, value) : NULL;
     const bool good = held != NULL && lockstep_put(HELD(a->book, Book, orders), order_id, held) &&
-                      PyDict_SetItem(HELD(a->view, View, _homes), order_id, p->home) == 0 &&
-                      lockstep_touch(HELD(a->book, Book, cells), p->cell_key) && book_at(p->home, a->m.side == LOCKSTEP_SIDE_BUY, &more);
+                      lockstep_book(&a->plan->home, a->m.side == LOCKSTEP_SIDE_BUY, &more);
     Py_XDECREF(held);
-    Py_XDECREF(more.orders);
-    Py_XDECREF(more.qty);
-    Py_XDECREF(more.value);
+    Py_XDECREF(value);
+    Py_XDECREF(qty);
     Py_XDECREF(px);
-    Py_XDECREF(order_id);
     return good;
 }
 
@@ -117,16 +111,18 @@ static bool use_number(const struct ask *a, PyObject *range) {
 static enum handled decide(Decisions *d, const struct turn *t, struct ask *a) {
     struct verdicts v;
     PyObject *range = range_before(a);
-    if (range == NULL || !lockstep_plan_at_home(a->plan, a->view, a->memory) || !lockstep_passes(a, &v)) return LEFT;
+    if (range == NULL || !lockstep_at_home(&a->plan->home, a->view, a->memory) || !lockstep_passes(a, &v)) return LEFT;
     PyObject *order_id = PyLong_FromUnsignedLongLong(a->m.order_id), *orders = HELD(a->book, Book, orders);
     const int known = order_id == NULL || orders == NULL || !PyDict_Check(orders) ? -1 : PyDict_Contains(orders, order_id);
-    Py_XDECREF(order_id);
-    if (known != 0) return LEFT;
+    enum handled done = LEFT;
     Py_INCREF(range);
-    const bool good =
-        lockstep_say_decision(d, t, a, &v, plain_hash(&a->m)) && use_number(a, range) && hold(d, a) && lockstep_count_message(a);
+    if (known == 0)
+        done = lockstep_say_decision(d, t, a, &v, plain_hash(&a->m)) && use_number(a, range) && hold(d, a, order_id) && lockstep_count_message(a)
+                   ? HANDLED
+                   : FAILED;
     Py_DECREF(range);
-    return good ? HANDLED : FAILED;
+    Py_XDECREF(order_id);
+    return done;
 }
 
 bool lockstep_attend(const Decisions *d, struct ask *a) {
@@ -150,7 +146,7 @@ static enum handled on_new_order(PyObject *self, const struct turn *t) {
     if (!is_plain(&a.m) || a.m.order_id == 0 || a.m.order_id >> OWN_NUMBER_BITS != t->ref->source) return LEFT;
     enum handled done = LEFT;
     if (lockstep_attend(d, &a)) {
-        const struct plan_owner owner = {a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source, a.m.side};
+        const struct plan_owner owner = {{a.m.account, a.m.strategy, a.m.user, a.m.instrument, t->ref->source}, a.m.side};
         a.plan = lockstep_plan_of(d->plans, a.view, d->flat, &owner);
         if (a.plan != NULL) done = decide(d, t, &a);
     }

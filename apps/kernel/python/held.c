@@ -29,35 +29,28 @@ bool lockstep_rest(PyObject *held, const struct terms *t, PyObject *but, struct 
     return true;
 }
 
-/* x - *slot; *slot = x. NULL: an error is set. */
-static PyObject *exchange(PyObject **slot, PyObject *x) {
-    PyObject *more = x != NULL && *slot != NULL ? PyNumber_Subtract(x, *slot) : NULL;
-    if (more == NULL) return NULL;
-    Py_SETREF(*slot, Py_NewRef(x));
-    return more;
+/* What it holds now, instead of what was booked before: the difference. False: an error is set. */
+static bool exchange(PyObject *held, const struct rest *r, struct amounts *more) {
+    int64_t qty, value;
+    PyObject **booked_qty = &HELD(held, Held, booked_qty), **booked_value = &HELD(held, Held, booked_value);
+    if (!whole(*booked_qty, &qty)) {
+        PyErr_SetString(PyExc_TypeError, "an order whose reservation is no number");
+        return false;
+    }
+    more->qty = r->qty - qty;
+    if (whole(*booked_value, &value) && r->value <= INT64_MAX) {
+        more->value = r->value - value;
+        return put_signed(booked_qty, r->qty) && put_signed(booked_value, (int64_t)r->value);
+    }
+    wide before;
+    PyObject *now = lockstep_read_wide(*booked_value, &before) ? lockstep_wide(r->value) : NULL;
+    if (now == NULL) return false;
+    more->value = r->value - before;
+    Py_SETREF(*booked_value, now);
+    return put_signed(booked_qty, r->qty);
 }
 
-static PyObject *wide_number(wide x) {
-    if (x <= INT64_MAX && x >= INT64_MIN) return PyLong_FromLongLong((long long)x);
-    PyObject *high = PyLong_FromLongLong((long long)(x >> 62)), *shift = PyLong_FromLong(62);
-    PyObject *low = PyLong_FromLongLong((long long)(x & (((wide)1 << 62) - 1)));
-    PyObject *top = high != NULL && shift != NULL ? PyNumber_Lshift(high, shift) : NULL;
-    PyObject *sum = top != NULL && low != NULL ? PyNumber_Add(top, low) : NULL;
-    Py_XDECREF(high);
-    Py_XDECREF(shift);
-    Py_XDECREF(low);
-    Py_XDECREF(top);
-    return sum;
-}
-
-bool lockstep_settle(PyObject *held, PyObject *home, bool buys, const struct rest *r, PyObject *orders, PyObject *position) {
-    PyObject *qty = PyLong_FromLongLong(r->qty), *value = wide_number(r->value);
-    const struct amounts more = {.orders = orders, .qty = exchange(&HELD(held, Held, booked_qty), qty),
-                                 .value = exchange(&HELD(held, Held, booked_value), value), .position = position};
-    const bool good = more.qty != NULL && more.value != NULL && book_at(home, buys, &more);
-    Py_XDECREF(qty);
-    Py_XDECREF(value);
-    Py_XDECREF(more.qty);
-    Py_XDECREF(more.value);
-    return good;
+bool lockstep_settle(PyObject *held, const struct home *home, bool buys, const struct rest *r, int orders, int64_t position) {
+    struct amounts more = {.orders = orders, .position = position};
+    return exchange(held, r, &more) && lockstep_book(home, buys, &more);
 }

@@ -21,6 +21,6 @@ bool lockstep_rest(PyObject *held, const struct terms *t, PyObject *but, struct 
 /* The same, where a replace may be in force as well. */
 bool lockstep_rest_with(PyObject *held, const struct terms *t, struct rest *r);
 /* View.settle: book what it holds now, and with it `orders` and `position` (see `amounts`). False: an error is set. */
-bool lockstep_settle(PyObject *held, PyObject *home, bool buys, const struct rest *r, PyObject *orders, PyObject *position);
+bool lockstep_settle(PyObject *held, const struct home *home, bool buys, const struct rest *r, int orders, int64_t position);
 
 #endif

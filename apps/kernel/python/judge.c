@@ -324,7 +324,7 @@ static bool judge(const struct ask *a, struct verdicts *v, struct plan_row *r) {
     case LOCKSTEP_RISK_CHECK_KILL_SWITCH: return passed(v, r->check, 0, 0, 0, 0);
     case LOCKSTEP_RISK_CHECK_GATE: return gate(a, v);
     case LOCKSTEP_RISK_CHECK_PERMISSION:
-        return passed(v, r->check, a->plan->owner.source, a->plan->owner.source, 0, 0);
+        return passed(v, r->check, a->plan->owner.of.source, a->plan->owner.of.source, 0, 0);
     case LOCKSTEP_RISK_CHECK_CLIENT_ID_UNIQUE: return passed(v, r->check, (wide)a->m.order_id, 0, 0, 0);
     case LOCKSTEP_RISK_CHECK_INSTRUMENT_TRADABLE: return tradable(a, v);
     case LOCKSTEP_RISK_CHECK_VENUE_CAPABILITY: return capable(a, v);

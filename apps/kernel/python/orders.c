@@ -236,7 +236,10 @@ static enum handled on_venue_order_update(struct at *a) {
 
 /* Order.add_fill */
 static bool add_fill(PyObject *o, PyObject *trade, const struct lockstep_venue_fill *m, int64_t cum, wide notional) {
-    PyObject *fill = Py_BuildValue("(LL)", (long long)m->last_qty, (long long)m->last_px);
+    PyObject *qty = PyLong_FromLongLong(m->last_qty), *px = PyLong_FromLongLong(m->last_px);
+    PyObject *fill = qty != NULL && px != NULL ? PyTuple_Pack(2, qty, px) : NULL;
+    Py_XDECREF(qty);
+    Py_XDECREF(px);
     const bool good = fill != NULL && PyDict_SetItem(HELD(o, Order, fills), trade, fill) == 0;
     Py_XDECREF(fill);
     return good && put_signed(&HELD(o, Order, cum_qty), cum) && put_signed(&HELD(o, Order, notional_high), (int64_t)(notional >> NOTIONAL_WORD)) &&

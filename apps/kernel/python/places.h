@@ -30,7 +30,7 @@
     X(Held, expire_ts)                                                                                                         \
     X(Wish, request_seq) X(Wish, passed) X(Wish, order_qty) X(Wish, price_px) X(Wish, display_qty) X(Wish, expire_ts)          \
     X(Wish, taken_up)                                                                                                          \
-    X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _homes) X(View, _prices)
+    X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
     X(Core, memory) X(Core, synthetic) X(Oms, orders) X(Oms, closed) X(Oms, archived) X(Oms, keep) X(Line, waiting) X(Line, first) X(Line, next) X(Keep, orders)   \

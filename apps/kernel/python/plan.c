@@ -1,7 +1,6 @@
 /* plan.h */
 #include "plan.h"
 
-#include "exposure.h"
 #include "journal/kernel/messages.h"
 
 #include <string.h>
@@ -18,7 +17,8 @@ void lockstep_plan_free(struct plan *p) {
     }
     for (Py_ssize_t i = 0; i < p->rates_n; i++) Py_XDECREF(p->rates[i].number);
     PyObject *const held[] = {p->plans, p->rows_of, p->instrument, p->steps, p->key,    p->venue,    p->quote,   p->account,
-                              p->gate,  p->source,  p->cell_key, p->reached, p->home, p->account_instrument};
+                              p->gate,  p->source,  p->account_instrument};
+    lockstep_leave(&p->home);
     for (size_t i = 0; i < sizeof held / sizeof *held; i++) Py_XDECREF(held[i]);
     PyMem_Free(p);
 }
@@ -34,8 +34,8 @@ int lockstep_plan_visit(const struct plan *p, visitproc visit, void *arg) {
     Py_VISIT(p->instrument);
     Py_VISIT(p->steps);
     Py_VISIT(p->account_instrument);
-    Py_VISIT(p->reached);
-    Py_VISIT(p->home);
+    Py_VISIT(p->home.reached);
+    Py_VISIT(p->home.cell);
     return 0;
 }
 
@@ -97,10 +97,10 @@ static struct plan *make(PyObject *view, PyObject *row_of, const struct plan_own
     PyObject *told = PyObject_CallFunctionObjArgs(row_of, view, key, NULL);
     bool good = told != NULL && read_plan(told, p);
     Py_XDECREF(told);
-    good = good && (p->key = PyLong_FromUnsignedLong(o->instrument)) != NULL && (p->account = PyLong_FromUnsignedLong(o->account)) != NULL &&
-           (p->source = PyLong_FromUnsignedLong(o->source)) != NULL &&
+    good = good && (p->key = PyLong_FromUnsignedLong(o->of.instrument)) != NULL && (p->account = PyLong_FromUnsignedLong(o->of.account)) != NULL &&
+           (p->source = PyLong_FromUnsignedLong(o->of.source)) != NULL &&
            (p->account_instrument = PyTuple_Pack(2, p->account, p->key)) != NULL &&
-           (p->cell_key = PyUnicode_FromFormat("%u/%u/%u/%u/%u", o->instrument, o->account, o->strategy, o->user, (unsigned)o->source)) != NULL;
+           lockstep_home_of(&p->home, &o->of);
     if (good) return p;
     lockstep_plan_free(p);
     return NULL;
@@ -109,15 +109,15 @@ static struct plan *make(PyObject *view, PyObject *row_of, const struct plan_own
 enum { PLACES_OF_ONE = 8 };
 /* The first of the places where an owner's plan may be. */
 static size_t place_of(const struct plan_owner *o) {
-    uint64_t h = o->instrument;
-    const uint64_t parts[] = {o->account, o->strategy, o->user, (uint64_t)o->source << 8 | o->side};
+    uint64_t h = o->of.instrument;
+    const uint64_t parts[] = {o->of.account, o->of.strategy, o->of.user, (uint64_t)o->of.source << 8 | o->side};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return (size_t)(h >> 32) % (PLANS_KEPT / PLACES_OF_ONE) * PLACES_OF_ONE;
 }
 
 static bool same_owner(const struct plan_owner *a, const struct plan_owner *b) {
-    return a->account == b->account && a->strategy == b->strategy && a->user == b->user && a->instrument == b->instrument &&
-           a->source == b->source && a->side == b->side;
+    return a->of.account == b->of.account && a->of.strategy == b->of.strategy && a->of.user == b->of.user && a->of.instrument == b->of.instrument &&
+           a->of.source == b->of.source && a->side == b->side;
 }
 
 struct plan *lockstep_plan_of(struct plan **kept, PyObject *view, PyObject *row_of, const struct plan_owner *owner) {
@@ -125,8 +125,8 @@ struct plan *lockstep_plan_of(struct plan **kept, PyObject *view, PyObject *row_
     struct plan **place = &kept[place_of(owner)];
     for (int i = 0; i < PLACES_OF_ONE; i++)
         if (place[i] != NULL && place[i]->plans == plans && same_owner(&place[i]->owner, owner)) return place[i]->plain ? place[i] : NULL;
-    PyObject *key = Py_BuildValue("(kkkIkB)", (unsigned long)owner->account, (unsigned long)owner->strategy, (unsigned long)owner->user,
-                                  (unsigned)owner->source, (unsigned long)owner->instrument, owner->side);
+    PyObject *key = Py_BuildValue("(kkkIkB)", (unsigned long)owner->of.account, (unsigned long)owner->of.strategy, (unsigned long)owner->of.user,
+                                  (unsigned)owner->of.source, (unsigned long)owner->of.instrument, owner->side);
     PyObject *rows = key != NULL ? entry_of(plans, key) : NULL;
     struct plan *made = rows != NULL ? make(view, row_of, owner, plans, key, rows) : NULL;
     Py_XDECREF(key);
@@ -139,25 +139,12 @@ struct plan *lockstep_plan_of(struct plan **kept, PyObject *view, PyObject *row_
     return made->plain ? made : NULL;
 }
 
-/* NULL of the schema, or an amount of at most 127 bits: false where it is neither. */
+/* An amount of at most 127 bits, or NULL of the schema: false where it is neither. */
 static bool read_amount(PyObject *v, bool *given, wide *x) {
-    int64_t small;
-    if (whole(v, &small)) {
-        *given = true;
-        *x = small;
-        return true;
-    }
-    if (v == NULL || !PyLong_Check(v)) return false;
-    PyObject *shift = PyLong_FromLong(64), *high = shift != NULL ? PyNumber_Rshift(v, shift) : NULL;
-    int64_t top;
-    const uint64_t low = PyLong_AsUnsignedLongLongMask(v);
-    const bool good = high != NULL && whole(high, &top);
-    Py_XDECREF(shift);
-    Py_XDECREF(high);
-    if (!good) return false;
-    *x = (wide)((unsigned __int128)(uint64_t)top << 64 | low);
-    *given = !(top == INT64_MIN && low == 0) && !(top == INT64_MIN && low == 1);
-    return top != INT64_MIN || !*given;
+    const wide least = (wide)((unsigned __int128)1 << 127);
+    if (!lockstep_read_wide(v, x)) return PyErr_Clear(), false;
+    *given = *x != least && *x != least + 1;
+    return true;
 }
 
 static bool read_steps(PyObject *steps, int64_t tick_px, struct plan_instrument *of) {
@@ -214,21 +201,4 @@ bool lockstep_plan_reads(struct plan *p, PyObject *memory) {
 PyObject *lockstep_area(PyObject *view, PyObject *kind, PyObject *name) {
     PyObject *row = entry_of(HELD(view, View, _areas), kind), *area = row != NULL ? entry_of(row, name) : NULL;
     return IS_A(area, Area) ? area : NULL;
-}
-
-bool lockstep_plan_at_home(struct plan *p, PyObject *view, PyObject *memory) {
-    PyObject *reached = entry_of(HELD(view, View, _reached), p->cell_key);
-    if (reached == NULL || !PyList_CheckExact(reached)) return false;
-    if (reached == p->reached) return true;
-    PyObject *book = HELD(memory, Memory, exposure);
-    PyObject *cell = IS_A(book, Book) ? entry_of(HELD(book, Book, cells), p->cell_key) : NULL;
-    if (cell == NULL) return false;
-    PyObject *home = PyTuple_Pack(3, cell, reached, p->cell_key);
-    if (home == NULL || !is_home(home)) {
-        Py_XDECREF(home);
-        return false;
-    }
-    Py_XSETREF(p->home, home);
-    Py_XSETREF(p->reached, Py_NewRef(reached));
-    return true;
 }

@@ -2,8 +2,7 @@
 #ifndef LOCKSTEP_PLAN_H
 #define LOCKSTEP_PLAN_H
 
-#include "exact.h"
-#include "places.h"
+#include "exposure.h"
 
 enum { PLAN_ROWS = 64, PLAN_LIMITS = 32, PLAN_RATES = 16, PLAN_STEPS = 64 };
 
@@ -24,8 +23,7 @@ struct plan_rate {
     int64_t period_ns;
 };
 struct plan_owner {
-    uint32_t account, strategy, user, instrument;
-    uint16_t source;
+    struct owner of;
     uint8_t side;
 };
 struct plan_instrument {
@@ -50,7 +48,7 @@ struct plan {
     PyObject *instrument, *steps; /* the objects that `of` was read from */
     struct plan_instrument of;
     PyObject *key, *venue, *quote, *account, *gate, *account_instrument, *source; /* keys */
-    PyObject *cell_key, *reached, *home; /* where its exposure is booked */
+    struct home home; /* where its exposure is booked */
 };
 
 /* The plan of an owner: kept from before, or made of what the view has. NULL: it has none, or this kernel does not know one of
@@ -61,8 +59,6 @@ enum { PLANS_KEPT = 1024 };
 bool lockstep_plan_reads(struct plan *p, PyObject *memory);
 /* What a scope holds, borrowed; NULL: the view keeps nothing of it. */
 PyObject *lockstep_area(PyObject *view, PyObject *kind, PyObject *name);
-/* Let `reached` and `home` be where the view books this owner. False: it has not done so yet, or an error is set. */
-bool lockstep_plan_at_home(struct plan *p, PyObject *view, PyObject *memory);
 void lockstep_plan_free(struct plan *p);
 int lockstep_plan_visit(const struct plan *p, visitproc visit, void *arg); /* for tp_traverse */
 

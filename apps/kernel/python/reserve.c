@@ -10,19 +10,28 @@
 
 #include "held.h"
 
+enum { HOMES = 1024, OWN_NUMBER_BITS = 48 };
+/* Where an owner's exposure is booked, found last time. */
+struct kept_home {
+    struct owner owner;
+    struct home home;
+};
 typedef struct {
     Native native; /* of an engine */
     PyObject *counted; /* checks that count reports */
+    PyObject *limits;  /* of the view, among which none is of these checks; they do not change */
     uint32_t parent, reducing; /* bits of report_flags, of exec_inst */
+    struct kept_home homes[HOMES];
 } Reports;
 
 static PyObject *name_of_rows;
 
 struct news {
-    const Reports *r;
+    Reports *r;
     struct lockstep_execution_report m;
     PyObject *memory, *view, *order_id; /* references of its own */
-    PyObject *book, *held, *home, *wish; /* borrowed; the replace that it is about, or NULL */
+    struct home *home;
+    PyObject *book, *held, *wish; /* borrowed; the replace that it is about, or NULL */
     Py_ssize_t wish_at;
     bool closed, buys; /* of the order, as it is held */
 };
@@ -62,17 +71,38 @@ static bool is_quiet(struct news *n) {
     if (!IS_A(usage, Usage) || !empty_dict(HELD(usage, Usage, told)) || !empty_dict(HELD(n->memory, Memory, funds)) ||
         HELD(n->view, View, _prices) != Py_None || limits == NULL)
         return false;
+    if (limits == n->r->limits) return true;
     PyObject *rows = PyObject_GetAttr(limits, name_of_rows);
     bool quiet = rows != NULL && PyDict_Check(rows);
     for (Py_ssize_t i = 0; quiet && i < PyTuple_GET_SIZE(n->r->counted); i++)
         quiet = PyDict_Contains(rows, PyTuple_GET_ITEM(n->r->counted, i)) == 0;
     Py_XDECREF(rows);
+    if (quiet) Py_XSETREF(n->r->limits, Py_NewRef(limits));
     return quiet;
 }
 
 static bool is_number(PyObject *v, uint64_t wanted) {
     uint64_t x;
     return whole_unsigned(v, &x) && x == wanted;
+}
+
+/* Where the order's exposure is booked. */
+static bool find_home(struct news *n) {
+    const struct lockstep_execution_report *m = &n->m;
+    const struct owner o = {m->account, m->strategy, m->user, m->instrument, (uint16_t)(m->order_id >> OWN_NUMBER_BITS)};
+    uint64_t h = o.instrument;
+    const uint64_t parts[] = {o.account, o.strategy, o.user, o.source};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) h = (h ^ parts[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    struct kept_home *kept = &n->r->homes[h >> 32 & (HOMES - 1)];
+    const bool same = kept->home.key != NULL && kept->owner.account == o.account && kept->owner.strategy == o.strategy &&
+                      kept->owner.user == o.user && kept->owner.instrument == o.instrument && kept->owner.source == o.source;
+    if (!same) {
+        lockstep_leave(&kept->home);
+        kept->owner = o;
+        if (!lockstep_home_of(&kept->home, &o)) return false;
+    }
+    n->home = &kept->home;
+    return lockstep_at_home(n->home, n->view, n->memory);
 }
 
 /* The order as it is held, with nothing that a report may have to be judged by. */
@@ -92,8 +122,7 @@ static bool find(struct news *n) {
         !is_number(HELD(h, Held, instrument), m->instrument))
         return false;
     n->buys = side == LOCKSTEP_SIDE_BUY;
-    n->home = entry_of(HELD(n->view, View, _homes), n->order_id);
-    return is_home(n->home);
+    return find_home(n);
 }
 
 /* The replace that it says has begun or ended, if it is one that is waited for. False: it was given up, or is none as it ought to be. */
@@ -122,13 +151,8 @@ static bool rest(const struct news *n, struct terms *now, struct rest *r) {
 
 /* View.settle and View.release, and before either View.traded. */
 static bool book_news(const struct news *n, const struct rest *r, bool traded) {
-    PyObject *orders = n->closed ? PyLong_FromLong(-1) : NULL;
-    PyObject *position = traded ? PyLong_FromLongLong(n->buys ? n->m.last_qty : -n->m.last_qty) : NULL;
-    const bool good = (orders != NULL || !n->closed) && (position != NULL || !traded) &&
-                      lockstep_settle(n->held, n->home, n->buys, r, orders, position);
-    Py_XDECREF(orders);
-    Py_XDECREF(position);
-    return good;
+    const int64_t position = !traded ? 0 : n->buys ? n->m.last_qty : -n->m.last_qty;
+    return lockstep_settle(n->held, n->home, n->buys, r, n->closed ? -1 : 0, position);
 }
 
 static void take_over(PyObject **slot, PyObject *x) { Py_XSETREF(*slot, Py_XNewRef(x)); }
@@ -146,8 +170,8 @@ static bool follow_wish(const struct news *n) {
 }
 
 static bool follow(const struct news *n, const struct terms *now) {
-    PyObject *held = n->held, *orders = HELD(n->book, Book, orders), *homes = HELD(n->view, View, _homes);
-    if (n->closed) return lockstep_remove(orders, n->order_id) && PyDict_DelItem(homes, n->order_id) == 0;
+    PyObject *held = n->held, *orders = HELD(n->book, Book, orders);
+    if (n->closed) return lockstep_remove(orders, n->order_id);
     return lockstep_touch(orders, n->order_id) && follow_wish(n) && put_signed(&HELD(held, Held, order_qty), now->order_qty) &&
            put_signed(&HELD(held, Held, cum_qty), now->cum_qty) && put_signed(&HELD(held, Held, price_px), now->price_px) &&
            put_signed(&HELD(held, Held, stop_px), n->m.stop_px);
@@ -160,10 +184,7 @@ static enum handled apply(struct news *n) {
     if (!is_quiet(n) || !find(n) || !find_wish(n) || !rest(n, &now, &r) || (traded && n->m.last_qty == NO_VALUE) || PyErr_Occurred())
         return LEFT;
     Py_INCREF(n->held);
-    Py_INCREF(n->home);
-    PyObject *key = PyTuple_GET_ITEM(n->home, 2);
-    const bool good = lockstep_touch(HELD(n->book, Book, cells), key) && book_news(n, &r, traded) && follow(n, &now);
-    Py_DECREF(n->home);
+    const bool good = book_news(n, &r, traded) && follow(n, &now);
     Py_DECREF(n->held);
     return good ? HANDLED : FAILED;
 }
@@ -202,9 +223,12 @@ static PyObject *reports_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 }
 
 static void dealloc(PyObject *self) {
+    Reports *r = (Reports *)self;
     PyObject_GC_UnTrack(self);
-    Py_CLEAR(((Native *)self)->of);
-    Py_CLEAR(((Reports *)self)->counted);
+    Py_CLEAR(r->native.of);
+    Py_CLEAR(r->counted);
+    Py_CLEAR(r->limits);
+    for (int i = 0; i < HOMES; i++) lockstep_leave(&r->homes[i].home);
     Py_TYPE(self)->tp_free(self);
 }
 
