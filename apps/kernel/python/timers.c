@@ -123,10 +123,9 @@ static int settle(Timers *t, int queue) {
     const struct row row = *head(t, queue);
     struct timer *of = find(t, row.token);
     const bool stands = of != NULL && same_due(row.due, of->queued);
-    if (stands && of->set && same_due(of->due, of->queued)) return 1;
+    if (stands && same_due(of->due, of->queued)) return 1;
     drop_head(t, queue);
     if (!stands) return 0;
-    if (!of->set) return forget(t, of), 0;
     of->queued = of->due;
     const struct row again = {of->due, of->token};
     return enqueue(t, &again) ? 0 : -1;
@@ -151,17 +150,14 @@ static bool put(Timers *t, struct due due, struct token token) {
     const bool waits = of->used && !before(due, of->queued);
     const struct row row = {due, token};
     if (!waits && !enqueue(t, &row)) return false;
-    if (!of->used || !of->set) t->set++;
     if (!of->used) t->used++;
-    *of = (struct timer){token, due, waits ? of->queued : due, true, true};
+    *of = (struct timer){token, due, waits ? of->queued : due, true};
     return true;
 }
 
 static void cancel_token(Timers *t, struct token token) {
     struct timer *of = find(t, token);
-    if (of == NULL || !of->set) return;
-    of->set = false;
-    t->set--;
+    if (of != NULL) forget(t, of);
 }
 
 static Timers *timers_in(const struct turn *t) {
@@ -243,8 +239,7 @@ static PyObject *pop(PyObject *self, PyObject *ts) {
     if (queue < 0 || head(t, queue)->due.at > until) Py_RETURN_NONE;
     const struct token token = head(t, queue)->token;
     drop_head(t, queue);
-    forget(t, find(t, token));
-    t->set--;
+    cancel_token(t, token);
     return token_of(token);
 }
 
@@ -261,7 +256,7 @@ static PyObject *rows(PyObject *self, PyObject *none) {
     const Timers *t = (Timers *)self;
     PyObject *all = PyList_New(0);
     for (size_t i = 0; all != NULL && i < t->room; i++) {
-        if (!t->table[i].used || !t->table[i].set) continue;
+        if (!t->table[i].used) continue;
         PyObject *row = row_of(&t->table[i]);
         if (row == NULL || PyList_Append(all, row) < 0) Py_CLEAR(all);
         Py_XDECREF(row);
@@ -298,7 +293,7 @@ static PyObject *restore(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static Py_ssize_t length(PyObject *self) { return (Py_ssize_t)((Timers *)self)->set; }
+static Py_ssize_t length(PyObject *self) { return (Py_ssize_t)((Timers *)self)->used; }
 
 static PyObject *timers_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     if (PyTuple_GET_SIZE(args) || (keywords != NULL && PyDict_GET_SIZE(keywords)))

@@ -13,12 +13,12 @@ struct due {
     int64_t at;
     uint64_t order; /* of the request */
 };
-/* What is known of a token. One row of the queue stands for it, which is due no later than it is itself: what is asked for anew, and
- * canceled, all the time is written here only. */
+/* One that is set. A row of the queue stands for it, which is due no later than it is itself: what is asked for anew all the time is
+ * written here only. Rows of what was canceled are passed over when their time comes. */
 struct timer {
     struct token token;
     struct due due, queued;
-    bool used, set;
+    bool used;
 };
 struct row {
     struct due due;
@@ -33,7 +33,7 @@ enum { RUNS = 3 }; /* an app has seldom more delays than so many that it uses ag
 typedef struct {
     PyObject_HEAD
     struct timer *table; /* by token, open addressing; the room is a power of 2 */
-    size_t room, used, set;
+    size_t room, used;
     struct run run[RUNS];
     struct row *heap; /* what fits no run */
     size_t heap_n, heap_room;
