@@ -24,26 +24,20 @@ only_accelerators = os.environ.get("LOCKSTEP_BUILD") == "accelerators"
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
-APPS = (
-    "fast", "run", "say", "pending", "native", "books", "touches", "idle", "places", "mould", "exposure", "plan", "judge",
-    "decide", "changes", "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
-)  # fmt: skip
 
 
 def accelerator(name: str, *sources: str) -> Extension:
     """An extension that nothing depends on: where it does not build, the package is installed without it."""
+    files = [path for pattern in sources for path in sorted(glob.glob(pattern))]
     headers = sorted(glob.glob("*/**/kernel/*.h", recursive=True) + glob.glob("*/kernel/python/*.h"))
-    return Extension(name, [*sources], include_dirs=["."], depends=headers, extra_compile_args=flags, optional=True)
+    return Extension(name, files, include_dirs=["."], depends=headers, extra_compile_args=flags, optional=True)
 
 
 setup(
     cffi_modules=[] if only_accelerators else [f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
-        accelerator(
-            "journal.kernel._fast",
-            *(f"journal/kernel/{name}.c" for name in ("python/fast", "python/tables", "reader", "follow")),
-        ),
-        accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
-        accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in APPS), "apps/books/kernel/book.c"),
+        accelerator("journal.kernel._fast", "journal/kernel/python/*.c", "journal/kernel/reader.c", "journal/kernel/follow.c"),
+        accelerator("sequencer.kernel._fast", "sequencer/kernel/python/*.c"),
+        accelerator("apps.kernel._fast", "apps/kernel/python/*.c", "apps/books/kernel/book.c"),
     ],
 )
