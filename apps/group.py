@@ -45,6 +45,7 @@ ALL = 2**64 - 1
 """Later than any frame."""
 RUNS = 3
 """Of timers; an app has seldom more delays than so many that it uses again and again."""
+_encode = msgspec.msgpack.Encoder().encode
 _fast = accelerator.extension("apps.kernel._fast")
 _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
@@ -165,27 +166,32 @@ class Slot:
 
     def snapshot(self) -> bytes:
         """App, timers and ledger as canonical bytes."""
-        return self._with(self.app.snapshot())
+        return state.encode(self._held(self.app.snapshot(), self.items))
 
     def digest(self) -> bytes:
         """32 bytes that say which state all of it is in."""
-        return hashlib.blake2b(self._with(self.app.digest()), digest_size=32).digest()
+        # Nobody reads these bytes back: of hundreds of timers and emissions it is told without a look at each value.
+        held = self._held(self.app.digest(), state.encode(self.items))
+        try:
+            whole = _encode(held)
+        except OverflowError:  # a timer may be set for any number
+            whole = state.encode(held)
+        return hashlib.blake2b(whole, digest_size=32).digest()
 
-    def _with(self, app: bytes) -> bytes:
-        timers = [[due, order, token] for token, (due, order) in sorted(self._timers.items(), key=lambda t: t[1])]
+    def _held(self, app: bytes, items: Any) -> dict[str, Any]:
         said = self.ledger
         held = {
             "app": app,
-            "timers": timers,
+            "timers": sorted([due, order, token] for token, (due, order) in self._timers.items()),
             "requests": self._requests,
-            "items": self.items,
+            "items": items,
             "events": self.events,
             "emitted": said.emitted if said else 0,
             "pending": list(said.pending.values()) if said else [],
         }
         if self.snapshot_every > SNAPSHOT_EVERY:  # only then does it matter
             held["snapshot_bytes"] = self.snapshot_bytes
-        return state.encode(held)
+        return held
 
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""
