@@ -24,6 +24,7 @@ only_accelerators = os.environ.get("LOCKSTEP_BUILD") == "accelerators"
 builders = {path for path in glob.glob("*/**/kernel/build.py", recursive=True) if not path.startswith("build/")}
 flags = ["-O2", "-std=c11", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-missing-field-initializers"]
 flags += ["-msse4.2"] if platform.machine() == "x86_64" else []
+JOURNAL = ("python/fast", "python/tables", "python/hashes", "python/pack", "reader", "follow")
 APPS = (
     "fast", "run", "say", "pending", "native", "books", "touches", "idle", "places", "mould", "plan", "judge", "decide",
     "changes", "held", "oms", "orders", "cancels", "replaces", "reserve", "timers",
@@ -41,7 +42,7 @@ setup(
     ext_modules=[
         accelerator(
             "journal.kernel._fast",
-            *(f"journal/kernel/{name}.c" for name in ("python/fast", "python/tables", "reader", "follow")),
+            *(f"journal/kernel/{name}.c" for name in JOURNAL),
         ),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
         accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in APPS), "apps/books/kernel/book.c"),

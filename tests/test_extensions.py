@@ -21,6 +21,8 @@ EXTENSIONS = {
     "journal.kernel._fast": [
         "journal/kernel/python/fast.c",
         "journal/kernel/python/tables.c",
+        "journal/kernel/python/hashes.c",
+        "journal/kernel/python/pack.c",
         "journal/kernel/reader.c",
         "journal/kernel/follow.c",
     ],
