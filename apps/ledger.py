@@ -18,7 +18,7 @@ from journal.messages import HEADER, HEADER_BYTES, REGISTRY, Flag, Message, acce
 SEQUENCER_FLAGS = int(Flag.LATE)
 
 
-class Emission(msgspec.Struct, frozen=True, gc=False):
+class Emission(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One message as its publisher numbers it."""
 
     source_seq: int

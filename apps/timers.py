@@ -28,9 +28,11 @@ class _Timers:
         return len(self._set)
 
     def set(self, at: int, token: int) -> None:
-        """Let a token be due at a time, and at no other. A token is an integer of 64 bits, signed or not."""
+        """Let a token be due at a time (ns), and at no other. A token is an integer of 64 bits, signed or not."""
         if not -(1 << 63) <= token < 1 << 64:
             raise OverflowError(f"timer {token}: expected a token of 64 bits")
+        if not -(1 << 63) <= at < 1 << 63:
+            raise OverflowError(f"timer {token}: due at {at}; expected ns in 64 bits")
         self.requests += 1
         self._put(at, self.requests, token)
 

@@ -139,8 +139,15 @@ def _plain(value: Any, depth: int) -> Tree:
     if layout is not None:
         return {f.name: _plain(getattr(value, f.name), depth + 1) for f in layout.fields}
     if hasattr(value, "__dict__"):
-        return _attributes(vars(value), depth + 1)
+        return _attributes(_held(value), depth + 1)
     return repr(value)
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """The attributes of an object: those in slots of its classes, and those of its own."""
+    slots = [name for cls in type(value).__mro__ for name in vars(cls).get("__slots__", ()) if not name.startswith("__")]
+    held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return held | vars(value)
 
 
 def _attributes(held: Mapping[str, Any], depth: int) -> dict[str, Tree]:

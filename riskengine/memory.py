@@ -280,8 +280,8 @@ class Memory(msgspec.Struct, array_like=True):
 
     def __post_init__(self) -> None:
         self.forms = Fixed.of(self.forms)
-        self.exposure.orders = Table.of(self.exposure.orders, _encode)
-        self.families.parents = Table.of(self.families.parents, _encode)
+        self.exposure.orders = Table.of(self.exposure.orders)
+        self.families.parents = Table.of(self.families.parents)
 
     def encode(self) -> bytes:
         """Canonical bytes."""

@@ -33,8 +33,8 @@ _fast = extension(_OWN)
 follow: Callable[[int, int, int, int, bool], bytes | None] | None = getattr(_fast, "follow", None)
 """`lockstep_reader_follow` by addresses; the refs of what came (24 bytes each), None when nothing did."""
 
-tables: tuple[Any, Any] | None = (_fast.changed, _fast.moved) if _fast is not None else None
-"""What journal.messages.tables does for each entry."""
+tables: tuple[Any, ...] | None = _fast and (_fast.changed, _fast.added, _fast.removed, _fast.Hashes, _fast.Keys)
+"""What journal.messages.tables does for each entry, and what it keeps of them."""
 
 
 def use_group(cls: type) -> None:

@@ -4,12 +4,15 @@ A table's digest is the sum of its entries' hashes, modulo 2^256: it says what i
 way it came about. Nobody has to say what he changes. Of a `Fixed` table entries are replaced, never changed, so that the table
 sees it. From a `Table` an entry is taken to be changed: whoever asks for it counts as if he had. Only `look` does not.
 
+An entry's bytes are msgpack, or JSON where a number has more than 64 bits, for which msgpack has no room: a rule of the entry
+alone.
+
 Nothing is kept for it before the first digest was asked for: who never asks pays nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterable, Iterator
+from collections.abc import ItemsView, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -20,7 +23,6 @@ from journal.messages import accelerator
 
 K = TypeVar("K")
 V = TypeVar("V")
-Encode = Callable[[Any], bytes]
 
 TRACKED_MAX = 1 << 18
 """So many changes are remembered until a digest is asked for; beyond that the next one is computed anew."""
@@ -28,12 +30,20 @@ HASH_BYTES = 32
 NOTHING = bytes(HASH_BYTES)
 """The digest of an empty table."""
 _MODULUS = 1 << 8 * HASH_BYTES
-_encode = msgspec.msgpack.Encoder().encode
+_pack, _tell = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 _get, _item, _put = dict.get, dict.__getitem__, dict.__setitem__  # without super(), which costs as much again
 
 
-def _hash(encode: Encode, key: Any, value: Any) -> bytes:
-    return blake2b(encode((key, value)), digest_size=HASH_BYTES).digest()
+def _encode(entry: tuple[Any, Any]) -> bytes:
+    """The canonical bytes of an entry."""
+    try:
+        return _pack(entry)
+    except OverflowError:
+        return _tell(entry)
+
+
+def _hash(key: Any, value: Any) -> bytes:
+    return blake2b(_encode((key, value)), digest_size=HASH_BYTES).digest()
 
 
 def _number(hashed: bytes) -> int:
@@ -44,23 +54,28 @@ def _sum(number: int) -> bytes:
     return (number % _MODULUS).to_bytes(HASH_BYTES, "little")
 
 
-def _changed(before: bytes, table: dict[K, V], keys: Iterable[K], hashes: dict[K, bytes], encode: Encode) -> bytes:
+def _changed(before: bytes, table: dict[K, V], keys: Iterable[K], hashes: dict[K, bytes], _: Any = None) -> bytes:
     """The sum with what the keys have now, noted in `hashes`, instead of what is noted there."""
     number = _number(before)
     for key in keys:
         number -= _number(hashes.pop(key, b""))
         if key in table:
-            hashes[key] = now = _hash(encode, key, _item(table, key))
+            hashes[key] = now = _hash(key, _item(table, key))
             number += _number(now)
     return _sum(number)
 
 
-def _moved(before: bytes, rows: Iterable[tuple[K, V]], encode: Encode, sign: int) -> bytes:
-    """The sum with each (key, value) added, or taken away where the sign is -1."""
-    return _sum(_number(before) + sign * sum(_number(_hash(encode, key, value)) for key, value in rows))
+def _added(before: bytes, table: dict[K, V], keys: Iterable[K], _: Any = None) -> bytes:
+    """The sum with what each key has."""
+    return _sum(_number(before) + sum(_number(_hash(key, _item(table, key))) for key in keys))
 
 
-changed, moved = accelerator.tables or (_changed, _moved)
+def _removed(before: bytes, rows: Iterable[tuple[K, V]], _: Any = None) -> bytes:
+    """The sum without these (key, value)."""
+    return _sum(_number(before) - sum(_number(_hash(key, value)) for key, value in rows))
+
+
+changed, added, removed, _Hashes, _Keys = accelerator.tables or (_changed, _added, _removed, dict, dict)
 
 
 def look(table: dict[K, V]) -> ItemsView[K, V]:
@@ -71,19 +86,18 @@ def look(table: dict[K, V]) -> ItemsView[K, V]:
 class Fixed(dict[K, V]):
     """A table whose entries do not change."""
 
-    __slots__ = ("_added", "_encode", "_removed", "_sum")
+    __slots__ = ("_added", "_removed", "_sum")
 
-    def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
+    def __init__(self, entries: dict[K, V]) -> None:
         super().__init__(entries)
-        self._encode = encode
         self._sum = NOTHING
         self._added: dict[K, None] | None = None
         self._removed: list[tuple[K, V]] = []
 
     @classmethod
-    def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Fixed[K, V]:
+    def of(cls, entries: dict[K, V]) -> Fixed[K, V]:
         """The table itself, or one of these entries."""
-        return entries if isinstance(entries, cls) else cls(entries, encode)
+        return entries if isinstance(entries, cls) else cls(entries)
 
     def __setitem__(self, key: K, value: V) -> None:
         self._goes(key)
@@ -114,10 +128,9 @@ class Fixed(dict[K, V]):
     def digest(self) -> bytes:
         """The sum of all entries' hashes. O(what came and went since the last)."""
         if self._added is None:
-            self._sum = moved(NOTHING, look(self), self._encode, 1)
+            self._sum = added(NOTHING, self, self, _encode)
         else:
-            came = moved(self._sum, [(k, _item(self, k)) for k in self._added], self._encode, 1)
-            self._sum = moved(came, self._removed, self._encode, -1)
+            self._sum = removed(added(self._sum, self, self._added, _encode), self._removed, _encode)
         self._added, self._removed = {}, []
         return self._sum
 
@@ -129,22 +142,21 @@ class Fixed(dict[K, V]):
 
 
 class Table(dict[K, V]):
-    """A table whose entries change."""
+    """A table whose entries change. Its keys are integers from 0 up to 2^64."""
 
-    __slots__ = ("_asked", "_encode", "_hashes", "_sum")
+    __slots__ = ("_asked", "_hashes", "_sum")
 
-    def __init__(self, entries: dict[K, V], encode: Encode = _encode) -> None:
+    def __init__(self, entries: dict[K, V]) -> None:
         super().__init__(entries)
-        self._encode = encode
         self._sum = NOTHING
-        self._hashes: dict[K, bytes] = {}
+        self._hashes = _Hashes()
         self._asked: dict[K, None] | None = None
         """Asked for since the last digest; None: everything may have changed."""
 
     @classmethod
-    def of(cls, entries: dict[K, V], encode: Encode = _encode) -> Table[K, V]:
+    def of(cls, entries: dict[K, V]) -> Table[K, V]:
         """The table itself, or one of these entries."""
-        return entries if isinstance(entries, cls) else cls(entries, encode)
+        return entries if isinstance(entries, cls) else cls(entries)
 
     def __getitem__(self, key: K) -> V:
         value = _item(self, key)
@@ -182,31 +194,31 @@ class Table(dict[K, V]):
             if len(asked) < TRACKED_MAX:
                 asked[key] = None
             else:
-                self._asked, self._hashes = None, {}
+                self._asked, self._hashes = None, _Hashes()
 
     def values(self) -> Any:
         """All entries, and any may be changed."""
-        self._asked, self._hashes = None, {}
+        self._asked, self._hashes = None, _Hashes()
         return super().values()
 
     def items(self) -> Any:
         """All entries, and any may be changed."""
-        self._asked, self._hashes = None, {}
+        self._asked, self._hashes = None, _Hashes()
         return super().items()
 
     def looked(self) -> None:
         """Whatever was asked for since the last digest, nothing was changed."""
         if self._asked is not None:
-            self._asked = {}
+            self._asked = _Keys()
 
     def digest(self) -> bytes:
         """The sum of all entries' hashes. O(what was asked for since the last)."""
         if self._asked is None:
-            self._hashes = {}
-            self._sum = changed(NOTHING, self, self.keys(), self._hashes, self._encode)
+            self._hashes = _Hashes()
+            self._sum = changed(NOTHING, self, self, self._hashes, _encode)
         else:
-            self._sum = changed(self._sum, self, self._asked, self._hashes, self._encode)
-        self._asked = {}
+            self._sum = changed(self._sum, self, self._asked, self._hashes, _encode)
+        self._asked = _Keys()
         return self._sum
 
     def setdefault(self, *_: Any) -> Any:

@@ -33,7 +33,7 @@ ffibuilder.set_source(
     depends=[
         *map(str, HEADERS),
         *(str(KERNEL / name) for name in ("ring_private.h", "loop_private.h", "flow_private.h", "telemetry_private.h")),
-        *(str(JOURNAL / name) for name in ("crc32c.h", "disk.h", "append.h", "clock.h")),
+        *(str(JOURNAL / name) for name in ("blake2b.h", "crc32c.h", "disk.h", "append.h", "clock.h")),
     ],
     libraries=["pthread"],
     extra_compile_args=CFLAGS,

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from apps.app import App
-from apps.group import DIGEST_EVERY, CyclicApps, Group
+from apps.group import DIGEST_EVERY, CyclicApps, Group, Slot
 from apps.ledger import Diverged, Ledger
 from journal.messages import Clock, LogRecord, StateDigest, TopOfBook
 from tests.apps.stream import Stream, replay
@@ -154,6 +154,25 @@ def test_replay_says_the_same_and_digests_agree(tmp_path):
     group, (slot,) = replay(stream.path, ("echo", Echo(), 2))
     assert slot.ledger.compared == slot.ledger.emitted - len(slot.ledger.pending)
     assert group.state_digest() == stream.group.state_digest()
+
+
+def test_a_digest_follows_app_timers_emissions_and_configuration():
+    def slot_of() -> Slot:
+        return Group().add("echo", Echo(), source=2, ledger=Ledger("echo"))
+
+    slot = slot_of()
+    found = [slot.digest()]
+    for change in (
+        lambda: slot.set_timer(7, 1), lambda: slot.set_timer(1 << 62, 2), lambda: slot.cancel_timer(1),
+        lambda: slot.emit(LogRecord(text="a"), 0, 1, 1), lambda: slot.emit(LogRecord(text="b"), 0, 1, 1),
+        lambda: slot.ledger.refused(1), lambda: slot.items.update(limit=1 << 70), lambda: setattr(slot.app, "seen", 1),
+    ):  # fmt: skip
+        change()
+        found.append(slot.digest())
+        other = slot_of()
+        other.restore(slot.snapshot())
+        assert other.digest() == found[-1]
+    assert len(set(found)) == len(found)
 
 
 def test_a_changed_app_is_found_at_its_first_difference(tmp_path):

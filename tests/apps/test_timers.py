@@ -122,6 +122,9 @@ def test_a_token_has_64_bits(cls):
         with pytest.raises(OverflowError, match=f"timer {token}: expected a token of 64 bits"):
             timers.set(1, token)
         timers.cancel(token)
+    for at in (2**63, -(2**63) - 1):
+        with pytest.raises(OverflowError, match=f"timer 1: due at {at}; expected ns in 64 bits"):
+            timers.set(at, 1)
     assert (timers.rows(), timers.requests, timers.pop(5)) == ([], 0, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -58,3 +59,12 @@ def test_digests_under_sanitizers(folder):
     lines = [line.split() for line in run(build(folder / "driver", "blake3_driver", "blake3"), *sizes).splitlines()]
     assert len(lines) == 3 * len(sizes)
     assert {(int(size), digest) for _, size, digest in lines} == set(expected.items())
+
+
+def test_hashes_of_short_texts_under_sanitizers(folder):
+    """Portable, and as this processor does it."""
+    lines = [line.split() for line in run(build(folder / "driver", "blake2b_driver")).splitlines()]
+    assert [int(size) for size, *_ in lines] == list(range(1201))
+    for size, *found in lines:
+        text = bytes((7 * j + int(size)) & 0xFF for j in range(int(size)))
+        assert set(found) == {hashlib.blake2b(text, digest_size=32).hexdigest()}, size

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
 import sys
 from collections.abc import Callable
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import msgspec
@@ -142,36 +145,198 @@ def test_ways_in_that_are_not_watched_are_shut(kind: Callable[..., Any]) -> None
             getattr(kind({}), way)()
 
 
-@pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
-@given(
-    st.dictionaries(KEYS, st.binary(max_size=300)), st.dictionaries(KEYS, st.binary(min_size=32, max_size=32)), st.sets(KEYS),
-    st.binary(min_size=32, max_size=32), st.sampled_from([1, -1]),
+needs_it = pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
+NUMBERS = st.one_of(
+    st.integers(-(1 << 63), (1 << 64) - 1),
+    st.sampled_from([s * (1 << n) + d for s in (1, -1) for n in range(63) for d in (-1, 0, 1)]),
+)
+IDS = st.one_of(
+    st.integers(0, 300), st.integers(0, (1 << 64) - 1), st.builds(lambda s, n: s << 48 | n, st.integers(0, 3), KEYS)
+)
+
+
+class Colour(IntEnum):
+    RED = 1
+    FAR = 1 << 40
+    BELOW = -200
+
+
+class Flags(IntFlag):
+    ONE = 1
+    TWO = 2
+
+
+class Deep(msgspec.Struct, array_like=True):
+    a: Any
+    b: Any = None
+    c: Any = Colour.RED
+
+
+class Named(msgspec.Struct):
+    a: Any
+
+
+class Tagged(msgspec.Struct, array_like=True, tag=True):
+    a: Any
+
+
+PLAIN = st.one_of(
+    NUMBERS,
+    st.none(),
+    st.booleans(),
+    st.text(max_size=40),
+    st.binary(max_size=300),
+    st.sampled_from(Colour),
+    st.sampled_from([*Flags, Flags.ONE | Flags.TWO]),
+)
+HELD = st.recursive(
+    PLAIN,
+    lambda v: st.one_of(
+        st.lists(v, max_size=20), st.lists(v, max_size=4).map(tuple), st.builds(Deep, v, v, v),
+        st.dictionaries(st.one_of(NUMBERS, st.text(max_size=3)), v, max_size=20),
+    ),
+    max_leaves=40,
 )  # fmt: skip
-def test_the_kernel_follows_as_python_does(
-    table: dict[int, bytes], hashes: dict[int, bytes], keys: set[int], before: bytes, sign: int
-) -> None:
-    assert accelerator.tables is not None
-    changed, moved = accelerator.tables
-    encode = msgspec.msgpack.encode
-    noted = dict(hashes)
-    assert changed(before, table, keys, hashes, encode) == tables._changed(before, table, keys, noted, encode)
-    assert hashes == noted
-    assert moved(before, table.items(), encode, sign) == tables._moved(before, table.items(), encode, sign)
+STRANGE = st.one_of(
+    st.builds(Named, PLAIN), st.builds(Tagged, PLAIN), st.frozensets(st.integers(0, 9)),
+    st.builds(bytearray, st.binary(max_size=3)), st.integers(1 << 64, 1 << 80), st.integers(-(1 << 80), -(1 << 63) - 1),
+)  # fmt: skip
 
 
-@pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
+def refused(entry: Any) -> bytes:
+    raise AssertionError(f"left to msgspec: {entry!r}")
+
+
+def agree(key: Any, value: Any, encode: Any = refused) -> None:
+    """The kernel and the model give an entry the same share."""
+    assert tables.added(tables.NOTHING, {key: value}, [key], encode) == tables._added(tables.NOTHING, {key: value}, [key])
+
+
+@needs_it
+@given(st.one_of(NUMBERS, st.text(max_size=40)), HELD)
+def test_the_kernel_packs_as_msgspec_does(key: Any, value: Any) -> None:
+    agree(key, value)
+
+
+@needs_it
+@pytest.mark.parametrize("n", [0, 1, 15, 16, 31, 32, 255, 256, 65535, 65536])
+def test_lengths_on_either_side_of_each_edge(n: int) -> None:
+    for value in ("x" * n, "ä" * n, b"x" * n, [None] * n, (None,) * n, dict.fromkeys(range(n))):
+        agree(n, value)
+
+
+@needs_it
+@given(st.one_of(STRANGE, st.builds(Deep, HELD, STRANGE), st.lists(STRANGE, max_size=2)))
+def test_what_the_kernel_does_not_know_msgspec_does(value: Any) -> None:
+    agree(1, value, tables._encode)
+
+
+@needs_it
+def test_errors_are_those_of_msgspec() -> None:
+    for wrong in ("\ud800", [object()], Deep(1, 1 + 1j), {1: {2: int}}):
+        with pytest.raises(Exception) as theirs:
+            msgspec.msgpack.encode((1, wrong))
+        with pytest.raises(type(theirs.value)):
+            tables.added(tables.NOTHING, {1: wrong}, [1], tables._encode)
+
+
+@needs_it
+def test_what_is_deep_is_left_to_msgspec() -> None:
+    value: Any = 1
+    for _ in range(100):
+        value = [value]
+        agree(1, value, tables._encode)
+
+
+@needs_it
+def test_more_classes_than_are_learnt() -> None:
+    """In a process of its own: what a process has learnt it keeps."""
+    program = """
+import msgspec
+from journal.messages import tables
+for n in range(600):
+    cls = msgspec.defstruct(f"C{n}", [("a", int)], array_like=True)
+    for _ in range(2):
+        table = {1: cls(n), 2: [cls(n + 1)]}
+        assert tables.added(tables.NOTHING, table, table, tables._encode) == tables._added(tables.NOTHING, table, table)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_number_of_more_than_64_bits_is_told_as_json() -> None:
+    table = {1: Deep((1 << 64) - 1), 2: Deep(1 << 64), 3: Deep(-(1 << 63) - 1)}
+    assert [tables._encode((k, v))[:1] for k, v in table.items()] == [b"\x92", b"[", b"["]
+    assert Fixed(table).digest() == tables._added(tables.NOTHING, table, table)
+
+
+@needs_it
+@given(
+    st.lists(st.tuples(st.dictionaries(IDS, PLAIN, max_size=40), st.sets(IDS)), max_size=8), st.binary(min_size=32, max_size=32)
+)
+def test_the_kernel_follows_as_python_does(steps: list[tuple[dict[int, Any], set[int]]], before: bytes) -> None:
+    kept, noted, table = tables._Hashes(), {}, {}
+    asked: set[int] = set()
+    theirs = ours = before
+    for more, less in steps:
+        table |= more
+        for key in less:
+            table.pop(key, None)
+        keys = tables._Keys()
+        for key in (*more, *less, *more):
+            keys[key] = None
+        theirs = tables.changed(theirs, table, keys, kept, tables._encode)
+        ours = tables._changed(ours, table, more.keys() | less, noted)
+        asked |= more.keys() | less
+        assert theirs == ours
+        assert len(kept) == len(noted) == len(table)
+        assert len(keys) == len(more.keys() | less)
+        rows = list(more.items())
+        assert tables.removed(before, rows, tables._encode) == tables._removed(before, rows)
+        # Told of all that there is, as a list, it comes to the same.
+        assert tables.changed(theirs, table, list(asked), kept, tables._encode) == ours
+
+
+@needs_it
+def test_many_keys_come_and_go() -> None:
+    kept, noted, ours = tables._Hashes(), {}, tables.NOTHING
+    rng = random.Random(1)
+    table = {}
+    theirs = ours
+    for _ in range(60):
+        keys = [rng.randrange(4) << 48 | rng.randrange(3_000) for _ in range(300)]
+        for key in keys:
+            if rng.random() < 0.5:
+                table[key] = rng.randrange(9)
+            else:
+                table.pop(key, None)
+        theirs = tables.changed(theirs, table, keys, kept, tables._encode)
+        ours = tables._changed(ours, table, keys, noted)
+        assert theirs == ours == tables._added(tables.NOTHING, table, table)
+        assert len(kept) == len(table)
+
+
+@needs_it
 def test_the_kernel_says_what_it_cannot_do() -> None:
-    assert accelerator.tables is not None
-    changed, moved = accelerator.tables
-    none = tables.NOTHING
+    kept, none = tables._Hashes(), tables.NOTHING
     for wrong in (b"", "", bytes(31), None):
         with pytest.raises(TypeError, match="expected 32 bytes"):
-            changed(wrong, {}, [], {}, repr)
-    with pytest.raises(TypeError, match="expected 32 bytes"):
-        changed(none, {1: 1}, [1], {1: b"short"}, msgspec.msgpack.encode)
+            tables.changed(wrong, {}, [], kept, repr)
+    for key in ("a", -1, 1 << 64, None):
+        with pytest.raises(TypeError, match="expected a key from 0 up to 2\\^64"):
+            tables.changed(none, {key: 1}, [key], kept, tables._encode)
+        with pytest.raises(TypeError, match="expected a key from 0 up to 2\\^64"):
+            tables._Keys()[key] = None
     with pytest.raises(TypeError, match="encodes to no bytes"):
-        changed(none, {1: 1}, [1], {}, repr)
+        tables.changed(none, {1: {2}}, [1], kept, repr)
     with pytest.raises(TypeError, match="expected \\(key, value\\)"):
-        moved(none, [1], msgspec.msgpack.encode, 1)
+        tables.removed(none, [1], tables._encode)
     with pytest.raises(ZeroDivisionError):
-        moved(none, [(1, 1)], lambda _: 1 // 0, 1)
+        tables.removed(none, [(1, {1})], lambda _: 1 // 0)
+    with pytest.raises(KeyError):
+        tables.added(none, {}, [1], tables._encode)
+    with pytest.raises(TypeError, match="added only"):
+        tables._Keys()[1] = 1
+    with pytest.raises(TypeError, match="added only"):
+        del tables._Keys()[1]
+    with pytest.raises(TypeError, match="argument"):
+        tables._Keys([1])

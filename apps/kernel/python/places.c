@@ -42,7 +42,8 @@ enum { TRACKED_MAX = 1 << 18 }; /* as of the tables */
 static bool touch(PyObject *table, PyObject *key) {
     PyObject *asked = HELD(table, Table, _asked);
     if (asked == Py_None) return true;
-    if (asked != NULL && PyDict_CheckExact(asked) && PyDict_GET_SIZE(asked) < TRACKED_MAX) return PyDict_SetItem(asked, key, Py_None) == 0;
+    if (asked != NULL && Py_IS_TYPE(asked, lockstep_messages->keys) && ((Keys *)asked)->used < TRACKED_MAX)
+        return lockstep_messages->add_key((Keys *)asked, key);
     PyObject *result = PyObject_CallMethod(table, "touch", "O", key);
     Py_XDECREF(result);
     return result != NULL;

@@ -208,8 +208,11 @@ static PyObject *set(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     Timers *t = (Timers *)self;
     struct token token;
     if (nargs != 2) return PyErr_Format(PyExc_TypeError, "set takes a time and a token; found %zd arguments", nargs);
-    const long long at = PyLong_AsLongLong(args[0]);
-    if ((at == -1 && PyErr_Occurred()) || !read_token(args[1], &token) || !put(t, (struct due){at, t->requests + 1}, token)) return NULL;
+    if (!read_token(args[1], &token)) return NULL;
+    int64_t at;
+    if (!PyLong_Check(args[0])) return PyErr_Format(PyExc_TypeError, "timer %R: due at %R; expected an integer", args[1], args[0]);
+    if (!read_signed(args[0], &at)) return PyErr_Format(PyExc_OverflowError, "timer %R: due at %R; expected ns in 64 bits", args[1], args[0]);
+    if (!put(t, (struct due){at, t->requests + 1}, token)) return NULL;
     t->requests++;
     Py_RETURN_NONE;
 }

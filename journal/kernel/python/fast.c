@@ -15,8 +15,10 @@
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
 #include "journal/kernel/follow.h"
+#include "journal/kernel/python/hashes.h"
 #include "journal/kernel/python/message.h"
 #include "journal/kernel/python/number.h"
+#include "journal/kernel/python/slots.h"
 #include "journal/kernel/python/tables.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -426,14 +428,6 @@ static PyObject *encode_one(PyObject *encoder, PyObject *m) {
     return encode(encoder, &m, 1, NULL);
 }
 
-/* Where instances hold what a member descriptor stands for; false where it is no slot. */
-static bool slot_offset(PyObject *member, Py_ssize_t *offset) {
-    if (!Py_IS_TYPE(member, &PyMemberDescr_Type)) return false;
-    const PyMemberDef *d = ((PyMemberDescrObject *)member)->d_member;
-    *offset = d->offset;
-    return d->type == T_OBJECT_EX;
-}
-
 static bool is_scalar(const struct field *f) { return f->what == 's' || f->what == 'u'; }
 
 /* Whether a field is as wide as what is read there: a scalar's own size, or at least a descriptor. */
@@ -487,7 +481,7 @@ static PyObject *coder_new(PyTypeObject *type, PyObject *args, PyObject *keyword
         f->what = what < 128 ? (char)what : 0;
         PyObject *member = PyObject_GetAttrString(cls, name);
         if (member == NULL) goto failed;
-        const bool slot = slot_offset(member, &f->slot);
+        const bool slot = lockstep_slot_offset(member, &f->slot);
         Py_DECREF(member);
         if (!slot || f->what == 0 || strchr("sudtbwg", f->what) == NULL) goto unfit;
         if ((Py_ssize_t)f->at + f->bytes > bytes || !is_wide_enough(f)) goto unfit;
@@ -598,7 +592,7 @@ static PyObject *use_group(PyObject *module, PyObject *cls) {
     for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
         PyObject *member = PyObject_GetAttrString(cls, slots[i].name);
         if (member == NULL) return NULL;
-        const bool slot = slot_offset(member, slots[i].offset);
+        const bool slot = lockstep_slot_offset(member, slots[i].offset);
         Py_DECREF(member);
         if (!slot) return PyErr_Format(PyExc_TypeError, "%R: expected a slot %s", cls, slots[i].name);
     }
@@ -609,17 +603,20 @@ static PyObject *use_group(PyObject *module, PyObject *cls) {
 
 static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow, METH_FASTCALL, NULL},
                                   {"changed", lockstep_table_changed, METH_VARARGS, NULL},
-                                  {"moved", lockstep_table_moved, METH_VARARGS, NULL},
+                                  {"added", lockstep_table_added, METH_VARARGS, NULL},
+                                  {"removed", lockstep_table_removed, METH_VARARGS, NULL},
                                   {"use_group", use_group, METH_O, NULL},
                                   {0}};
 static const struct lockstep_message_functions for_others = {
     sizeof for_others, &decoder_type, &encoder_type,      message,
-    encode_one,        wait_at_tail,  lockstep_reader_find, lockstep_reader_stand_behind};
+    encode_one,        wait_at_tail,  lockstep_reader_find, lockstep_reader_stand_behind,
+    &lockstep_keys_type, lockstep_add_key};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__fast(void) {
     PyObject *module = PyModule_Create(&definition), *capsule = NULL;
     if (module == NULL || PyModule_AddType(module, &encoder_type) < 0 || PyModule_AddType(module, &decoder_type) < 0) goto failed;
+    if (PyModule_AddType(module, &lockstep_hashes_type) < 0 || PyModule_AddType(module, &lockstep_keys_type) < 0) goto failed;
     if ((capsule = PyCapsule_New((void *)&for_others, LOCKSTEP_MESSAGE_CAPSULE, NULL)) == NULL) goto failed;
     if (PyModule_AddObject(module, "message", capsule) < 0) goto failed;
     return module;

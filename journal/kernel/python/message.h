@@ -1,4 +1,5 @@
-/* What extensions of higher floors need of journal.kernel._fast: messages that are made again only when somebody kept the last. */
+/* What extensions of higher floors need of journal.kernel._fast: messages that are made again only when somebody kept the last, and
+ * what tables remember. */
 #ifndef LOCKSTEP_MESSAGE_H
 #define LOCKSTEP_MESSAGE_H
 
@@ -7,6 +8,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "journal/kernel/python/hashes.h"
 
 #define LOCKSTEP_MESSAGE_CAPSULE "journal.kernel._fast.message"
 
@@ -37,6 +40,9 @@ struct lockstep_message_functions {
     uint32_t (*find)(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
                      uint64_t scan_max, uint64_t to_seq);
     void (*stand_behind)(struct lockstep_reader *r, uint64_t offset);
+    /* What a Table of journal.messages.tables was asked for, and one more of these (hashes.h). False: an error is set. */
+    PyTypeObject *keys;
+    bool (*add_key)(Keys *keys, PyObject *key);
 };
 
 #endif

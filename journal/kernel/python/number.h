@@ -66,6 +66,24 @@ static inline unsigned digits_of(uint64_t magnitude) {
     return magnitude == 0 ? 0 : magnitude >> DIGIT_BITS == 0 ? 1 : magnitude >> 2 * DIGIT_BITS == 0 ? 2 : 3;
 }
 
+/* Sign and magnitude of an integer from -2^63 up to 2^64; false where it is another. */
+static inline bool take_number(PyObject *v, bool *negative, uint64_t *magnitude) {
+    const unsigned n = long_digits(v);
+    const uint32_t *digit = LONG_DIGITS(v);
+    if (n > 3 || (n == 3 && digit[2] >> (64 - 2 * DIGIT_BITS) != 0)) return false;
+    *negative = n > 0 && long_has_size(v, true, n);
+    *magnitude = n == 0 ? 0 : digit[0];
+    if (n > 1) *magnitude |= (uint64_t)digit[1] << DIGIT_BITS;
+    if (n > 2) *magnitude |= (uint64_t)digit[2] << 2 * DIGIT_BITS;
+    return !*negative || *magnitude <= UINT64_C(1) << 63;
+}
+
+/* A key of 64 bits without sign; false where it is something else. */
+static inline bool take_key(PyObject *v, uint64_t *key) {
+    bool negative;
+    return PyLong_Check(v) && take_number(v, &negative, key) && !negative;
+}
+
 /* What a slot holds makes way for a new object. Apart, so that what is common stays short. */
 __attribute__((noinline, cold, unused)) static bool replace_number(PyObject **slot, bool negative, uint64_t magnitude) {
     PyObject *old = *slot;

@@ -1,4 +1,5 @@
-/* Functions of journal.kernel._fast for the digests of tables (journal.messages.tables). */
+/* Functions of journal.kernel._fast for the digests of tables (journal.messages.tables). `encode` gets as a tuple what is not
+ * packed here (pack.h). */
 #ifndef LOCKSTEP_TABLES_H
 #define LOCKSTEP_TABLES_H
 
@@ -7,7 +8,9 @@
 
 /* changed(sum, table, keys, hashes, encode) -> sum: of each key what it has now, noted in `hashes`, instead of what is noted there. */
 PyObject *lockstep_table_changed(PyObject *module, PyObject *args);
-/* moved(sum, rows, encode, sign) -> sum: with each (key, value) added, or taken away where the sign is not above 0. */
-PyObject *lockstep_table_moved(PyObject *module, PyObject *args);
+/* added(sum, table, keys, encode) -> sum: with what each key has. */
+PyObject *lockstep_table_added(PyObject *module, PyObject *args);
+/* removed(sum, rows, encode) -> sum: without these (key, value). */
+PyObject *lockstep_table_removed(PyObject *module, PyObject *args);
 
 #endif
