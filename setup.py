@@ -41,7 +41,7 @@ setup(
     ext_modules=[
         accelerator(
             "journal.kernel._fast",
-            *(f"journal/kernel/{name}.c" for name in ("python/fast", "python/tables", "reader", "follow")),
+            *(f"journal/kernel/{name}.c" for name in ("python/fast", "python/tables", "reader", "follow", "ahead")),
         ),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/fast.c"),
         accelerator("apps.kernel._fast", *(f"apps/kernel/python/{name}.c" for name in APPS), "apps/books/kernel/book.c"),

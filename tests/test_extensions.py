@@ -23,6 +23,7 @@ EXTENSIONS = {
         "journal/kernel/python/tables.c",
         "journal/kernel/reader.c",
         "journal/kernel/follow.c",
+        "journal/kernel/ahead.c",
     ],
     "sequencer.kernel._fast": ["sequencer/kernel/python/fast.c"],
     "apps.kernel._fast": [
@@ -32,7 +33,7 @@ EXTENSIONS = {
 }
 TESTS = [
     "tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py",
-    "tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
+    "tests/apps/test_group_run.py", "tests/apps/test_read_ahead.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
     "tests/apps/test_decisions.py", "tests/apps/test_orders.py", "tests/journal/test_tables.py",
     "tests/apps/test_ledger.py",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ struct lockstep_reader;
 struct lockstep_ref;
 struct lockstep_interest;
 struct lockstep_found;
+struct lockstep_ahead;
 
 /* Bytes of frames, and the object that keeps them where they are. */
 struct lockstep_bytes {
@@ -37,6 +38,12 @@ struct lockstep_message_functions {
     uint32_t (*find)(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
                      uint64_t scan_max, uint64_t to_seq);
     void (*stand_behind)(struct lockstep_reader *r, uint64_t offset);
+    /* lockstep_ahead_start, lockstep_ahead_find, lockstep_ahead_end */
+    struct lockstep_ahead *(*ahead_start)(const struct lockstep_reader *r, const struct lockstep_interest *i, uint64_t every,
+                                          uint64_t bytes_min);
+    uint32_t (*ahead_find)(struct lockstep_ahead *a, struct lockstep_reader *r, const struct lockstep_interest *i,
+                           struct lockstep_found *found, uint64_t to_seq);
+    void (*ahead_end)(struct lockstep_ahead *a);
 };
 
 #endif
