@@ -36,7 +36,13 @@ def accelerator(name: str, *sources: str) -> Extension:
 setup(
     cffi_modules=[] if only_accelerators else [f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
-        accelerator("journal.kernel._fast", "journal/kernel/python/*.c", "journal/kernel/reader.c", "journal/kernel/follow.c"),
+        accelerator(
+            "journal.kernel._fast",
+            "journal/kernel/python/*.c",
+            "journal/kernel/reader.c",
+            "journal/kernel/follow.c",
+            "journal/kernel/ahead.c",
+        ),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/*.c"),
         accelerator("apps.kernel._fast", "apps/kernel/python/*.c", "apps/books/kernel/book.c"),
     ],

@@ -39,6 +39,8 @@ SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 SNAPSHOT_BYTES_A_FRAME = 64
 """A state so large that more of it would fall to each frame is taken half as often, and so on."""
+AHEAD_FROM = 16384
+"""Frames still to be read that are worth a second thread, which checks them ahead of those who handle them."""
 ALL = 2**64 - 1
 """Later than any frame."""
 _encode = msgspec.msgpack.Encoder().encode
@@ -317,7 +319,7 @@ class Group:
         (0 where it passed over what its filter leaves out); None: nothing new is there."""
         at = reader.tail(1) if self._runner and self.before_handler is None else None
         if at is not None:
-            count = self._runner.read(reader.buffer, at[0], max_frames, to_seq, DIGEST_EVERY)
+            count = self._runner.read(reader.buffer, at[0], max_frames, to_seq, DIGEST_EVERY, AHEAD_FROM)
             if count or reader.is_at_tail:
                 return int(count) or None
         # Without the accelerator, or another segment begins.

@@ -119,6 +119,8 @@ class JournalReader:
         self._build_index = build_index
         self._plan: Plan | None = None
         self._evolver: Evolver | None = None
+        self._versions: Any = None
+        """Of the segment's schema; the reader in C has but its address."""
         self._fields: Any = None
         self._skipped = 0
         self._asked_seq = 1
@@ -348,7 +350,7 @@ class JournalReader:
         named = self._wanted.instruments is not None or self._wanted.orders is not None
         self._fields = fields_of(header) if named else None
         self._evolver = None
-        self._c.versions = evolution.versions
+        self._c.versions = self._versions = evolution.versions
         self._pass_over(evolution.ignorable)
         if evolution.old or evolution.newer:
             self._plan = None

@@ -146,8 +146,8 @@ def _plain(value: Any, depth: int) -> Tree:
 def _held(value: Any) -> dict[str, Any]:
     """The attributes of an object: those in slots of its classes, and those of its own."""
     slots = [name for cls in type(value).__mro__ for name in vars(cls).get("__slots__", ()) if not name.startswith("__")]
-    held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    return held | vars(value)
+    held: dict[str, Any] = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**held, **vars(value)}
 
 
 def _attributes(held: Mapping[str, Any], depth: int) -> dict[str, Tree]:

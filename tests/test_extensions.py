@@ -22,13 +22,13 @@ def sources(package: str, *more: str) -> list[str]:
 
 
 EXTENSIONS = {
-    "journal.kernel._fast": sources("journal", "journal/kernel/reader.c", "journal/kernel/follow.c"),
+    "journal.kernel._fast": sources("journal", "journal/kernel/reader.c", "journal/kernel/follow.c", "journal/kernel/ahead.c"),
     "sequencer.kernel._fast": sources("sequencer"),
     "apps.kernel._fast": sources("apps", "apps/books/kernel/book.c"),
 }
 TESTS = [
     "tests/journal/messages/test_accelerator.py", "tests/sequencer/test_sequencer_send.py", "tests/apps/test_live_idle.py",
-    "tests/apps/test_group_run.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
+    "tests/apps/test_group_run.py", "tests/apps/test_read_ahead.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
     "tests/apps/test_decisions.py", "tests/apps/test_orders.py", "tests/journal/test_tables.py",
     "tests/apps/test_ledger.py", "tests/apps/test_timers.py",
 ]  # fmt: skip

@@ -76,19 +76,13 @@ __attribute__((noinline)) static const struct lockstep_frame *look(struct lockst
     return f;
 }
 
-/* What moves from frame to frame, in registers: kept in the reader it would go through memory at every step. */
-struct place {
-    uint64_t offset, next_seq;
-    int64_t last_ts;
-    uint32_t last_crc, epoch;
-};
-
-static inline struct place place_of(const struct lockstep_reader *r)
+/* In registers while frames pass: kept in the reader it would go through memory at every step. */
+static inline struct lockstep_stand place_of(const struct lockstep_reader *r)
 {
-    return (struct place){r->offset, r->next_seq, r->last_ts, r->last_crc, r->epoch};
+    return (struct lockstep_stand){r->offset, r->next_seq, r->last_ts, r->last_crc, r->epoch};
 }
 
-static inline void put_back(struct lockstep_reader *r, const struct place *p)
+static inline void put_back(struct lockstep_reader *r, const struct lockstep_stand *p)
 {
     r->offset = p->offset;
     r->next_seq = p->next_seq;
@@ -97,7 +91,7 @@ static inline void put_back(struct lockstep_reader *r, const struct place *p)
     r->epoch = p->epoch;
 }
 
-static inline void pass(struct place *p, const struct lockstep_frame *f)
+static inline void pass(struct lockstep_stand *p, const struct lockstep_frame *f)
 {
     p->offset += f->length;
     p->next_seq++;
@@ -107,7 +101,7 @@ static inline void pass(struct place *p, const struct lockstep_frame *f)
 }
 
 /* The frame at a place, if nothing at all is wrong with it. NULL: look() says why, or that it has come meanwhile. */
-static inline const struct lockstep_frame *plain(const struct lockstep_reader *r, const struct place *p)
+static inline const struct lockstep_frame *plain(const struct lockstep_reader *r, const struct lockstep_stand *p)
 {
     const struct lockstep_frame *f = (const void *)(r->base + p->offset);
     uint64_t length = __atomic_load_n(&f->length, __ATOMIC_ACQUIRE); /* 0 and END are no lengths */
@@ -121,7 +115,7 @@ static inline const struct lockstep_frame *plain(const struct lockstep_reader *r
 }
 
 /* The next frame, or NULL with r at its place and r->state set. */
-static inline const struct lockstep_frame *next(struct lockstep_reader *r, const struct place *p)
+static inline const struct lockstep_frame *next(struct lockstep_reader *r, const struct lockstep_stand *p)
 {
     /* The hardware asks for lines ahead too, but not beyond a page. */
     if (p->offset < r->ahead_to) {
@@ -143,7 +137,7 @@ static inline bool wanted(const struct lockstep_reader *r, uint16_t kind)
 }
 
 /* Whether a frame that is to be delivered is of the version that its kind must have; false with r at its place and r->state set. */
-static inline bool right_version(struct lockstep_reader *r, const struct place *p, const struct lockstep_frame *f)
+static inline bool right_version(struct lockstep_reader *r, const struct lockstep_stand *p, const struct lockstep_frame *f)
 {
     if (r->versions == NULL || r->versions[f->kind] == f->version || r->versions[f->kind] == 0)
         return true;
@@ -151,7 +145,7 @@ static inline bool right_version(struct lockstep_reader *r, const struct place *
     return stop(r, LOCKSTEP_BAD_VERSION, r->versions[f->kind], f->version);
 }
 
-static inline struct lockstep_ref ref_of(const struct place *p, const struct lockstep_frame *f)
+static inline struct lockstep_ref ref_of(const struct lockstep_stand *p, const struct lockstep_frame *f)
 {
     return (struct lockstep_ref){(uint32_t)p->offset, f->kind, f->source, f->seq, f->ts};
 }
@@ -162,7 +156,7 @@ uint32_t lockstep_reader_poll(struct lockstep_reader *r, struct lockstep_ref *re
     uint32_t n = 0;
     assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
     r->state = LOCKSTEP_MORE;
-    struct place p = place_of(r);
+    struct lockstep_stand p = place_of(r);
     for (uint64_t scanned = 0; scanned < scan_max && n < refs_max && p.next_seq <= to_seq; scanned++) {
         const struct lockstep_frame *f = next(r, &p);
         if (f == NULL)
@@ -184,7 +178,7 @@ uint32_t lockstep_reader_find(struct lockstep_reader *r, const struct lockstep_i
     uint32_t n = 0;
     assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
     r->state = LOCKSTEP_MORE;
-    struct place p = place_of(r);
+    struct lockstep_stand p = place_of(r);
     for (uint64_t scanned = 0; scanned < scan_max && n < max && p.next_seq <= to_seq; scanned++) {
         const struct lockstep_frame *f = next(r, &p);
         if (f == NULL || !right_version(r, &p, f))
@@ -197,13 +191,23 @@ uint32_t lockstep_reader_find(struct lockstep_reader *r, const struct lockstep_i
     return n;
 }
 
+struct lockstep_stand lockstep_reader_stand(const struct lockstep_reader *r)
+{
+    return place_of(r);
+}
+
+void lockstep_reader_stand_at(struct lockstep_reader *r, const struct lockstep_stand *p)
+{
+    put_back(r, p);
+    r->state = LOCKSTEP_MORE;
+}
+
 void lockstep_reader_stand_behind(struct lockstep_reader *r, uint64_t offset)
 {
     const struct lockstep_frame *f = (const void *)(r->base + offset);
-    struct place p = {offset, f->seq, 0, 0, 0};
+    struct lockstep_stand p = {offset, f->seq, 0, 0, 0};
     pass(&p, f);
-    put_back(r, &p);
-    r->state = LOCKSTEP_MORE;
+    lockstep_reader_stand_at(r, &p);
 }
 
 void lockstep_note_source(struct lockstep_sources *s, const struct lockstep_frame *f)
@@ -231,7 +235,7 @@ uint64_t lockstep_reader_survey(struct lockstep_reader *r, uint64_t scan_max, st
 {
     assert(r->offset % 8 == 0 && r->offset + LOCKSTEP_END_BYTES <= r->bytes);
     r->state = LOCKSTEP_MORE;
-    struct place p = place_of(r);
+    struct lockstep_stand p = place_of(r);
     for (uint64_t n = 0; n < scan_max; n++) {
         const struct lockstep_frame *f = next(r, &p);
         if (f == NULL)

@@ -44,6 +44,13 @@ struct lockstep_reader {
     const uint32_t *versions; /* by kind: the version that a delivered frame must have, 0: any; NULL: any of any kind */
 };
 
+/* What of a reader moves from frame to frame. */
+struct lockstep_stand {
+    uint64_t offset, next_seq;
+    int64_t  last_ts;
+    uint32_t last_crc, epoch;
+};
+
 /* What a scan of the whole stream keeps of each source. */
 struct lockstep_sources {
     uint64_t last_source_seq[65536];
@@ -76,6 +83,10 @@ struct lockstep_found {
 /* As poll, but passing over what nobody must see: at most `scan_max` frames are looked at, at most `max` found. */
 uint32_t lockstep_reader_find(struct lockstep_reader *r, const struct lockstep_interest *i, struct lockstep_found *found, uint32_t max,
                               uint64_t scan_max, uint64_t to_seq);
+
+/* Where a reader stands; let it stand there, in the same segment. */
+struct lockstep_stand lockstep_reader_stand(const struct lockstep_reader *r);
+void lockstep_reader_stand_at(struct lockstep_reader *r, const struct lockstep_stand *p);
 
 /* Go back, or forward, to behind a sound frame of the same segment. */
 void lockstep_reader_stand_behind(struct lockstep_reader *r, uint64_t offset);

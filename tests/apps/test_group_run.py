@@ -149,6 +149,13 @@ def reads(group, reader, batch):
         yield stepped
 
 
+def ahead(group, reader, batch):
+    """The same with a thread that reads ahead, however little there is to be read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apps.group, "AHEAD_FROM", 1)
+        yield from reads(group, reader, batch)
+
+
 def played(folder, *, accelerated, batch=4096, way=steps, **more):
     snapshots = []
     group = group_of(
@@ -168,8 +175,8 @@ def played(folder, *, accelerated, batch=4096, way=steps, **more):
 
 
 @needs_it
-@pytest.mark.parametrize("way", [steps, reads])
-@pytest.mark.parametrize("batch", [1, 7, 4096])
+@pytest.mark.parametrize("way", [steps, reads, ahead])
+@pytest.mark.parametrize("batch", [1, 7, 300, 4096])
 def test_the_same_day(tmp_path, often, plainly, batch, way):
     a_day(tmp_path)
     _, fast = played(tmp_path, accelerated=True, batch=batch, way=way)
@@ -182,7 +189,7 @@ def test_the_same_day(tmp_path, often, plainly, batch, way):
 
 
 @needs_it
-@pytest.mark.parametrize("way", [steps, reads])
+@pytest.mark.parametrize("way", [steps, reads, ahead])
 def test_a_difference_is_found_at_the_same_frame(tmp_path, often, monkeypatch, way):
     a_day(tmp_path)
     plainly = Busy.on_timer
@@ -229,7 +236,7 @@ def test_an_emission_that_nobody_said_and_one_said_otherwise(tmp_path):
 
 
 @needs_it
-@pytest.mark.parametrize("way", [steps, reads])
+@pytest.mark.parametrize("way", [steps, reads, ahead])
 def test_what_a_handler_raises_leaves_the_group_where_python_would(tmp_path, way):
     class Fails(App):
         def on_trade_summary(self, m):
@@ -281,7 +288,7 @@ def test_frames_that_nobody_handles_wake_whoever_asked_for_it(tmp_path_factory, 
             message = TradeSummary(instrument=draw.randrange(100)) if draw.randrange(every) == 0 else Clock(mono_ns=n)
             writer.append(message, ts=ts, source=1, source_seq=n)
     found = []
-    for way in (reads, steps):
+    for way in (ahead, reads, steps):
         group = Group()
         if way is steps:
             group._runner = None
@@ -290,7 +297,7 @@ def test_frames_that_nobody_handles_wake_whoever_asked_for_it(tmp_path_factory, 
         with JournalReader(folder) as reader:
             stepped = sum(way(group, reader, batch))
         found.append((stepped, group.seq, group.now, group.due, stands, slot.snapshot()))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
     assert found[0][0] == count
 
 
@@ -309,7 +316,8 @@ def test_no_frame_is_read_behind_the_one_that_was_asked_for(tmp_path):
 
 
 @needs_it
-def test_damage_is_told_when_the_frames_before_it_have_been_handled(tmp_path):
+@pytest.mark.parametrize("way", [reads, ahead])
+def test_damage_is_told_when_the_frames_before_it_have_been_handled(tmp_path, way):
     a_day(tmp_path)
     path = next(tmp_path.glob("*.seg"))
     with JournalReader(tmp_path) as reader:
@@ -318,10 +326,11 @@ def test_damage_is_told_when_the_frames_before_it_have_been_handled(tmp_path):
     data[offset + 70] ^= 1
     path.write_bytes(data)
     group = group_of(accelerated=True)
-    with JournalReader(tmp_path) as reader, pytest.raises(JournalCorrupt):
-        for _ in reads(group, reader, 4096):
+    with JournalReader(tmp_path) as reader, pytest.raises(JournalCorrupt) as raised:
+        for _ in way(group, reader, 4096):
             pass
     assert group.seq == seq - 1
+    assert raised.value.offset == offset
 
 
 @needs_it

@@ -11,6 +11,7 @@
 #include "journal/kernel/messages.h"
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
+#include "journal/kernel/ahead.h"
 
 enum { NUMBERS = 65536 }; /* of kinds, of sources */
 
@@ -44,6 +45,9 @@ typedef struct {
     PyObject **speaking; /* slots */
     Py_ssize_t kinds_n, speaking_n;
     PyObject *owner; /* of the bytes that messages were last made from */
+    struct lockstep_ahead *ahead; /* a thread that reads in them ahead of us, while what is wanted stays the same */
+    Py_buffer ahead_in;
+    uint64_t ahead_every;
     /* Where the group stands: the last frame that is done with. */
     unsigned long long seq;
     long long now;
@@ -261,12 +265,20 @@ static bool step(struct walk *w, const struct lockstep_ref *ref, bool digests) {
     return !digests || ask(w, "_digests", "(IKL)", source, seq, ts);
 }
 
+static void end_ahead(Runner *r) {
+    if (r->ahead == NULL) return;
+    lockstep_messages->ahead_end(r->ahead);
+    r->ahead = NULL;
+    PyBuffer_Release(&r->ahead_in);
+}
+
 static bool begin(struct walk *w, Runner *r, PyObject *buffer) {
     Py_buffer *view = &w->view;
     if (PyObject_GetBuffer(buffer, view, PyBUF_SIMPLE) < 0) return false;
     w->r = r;
     w->bytes = (struct lockstep_bytes){buffer, view->buf, view->len};
     if (r->owner != buffer) {
+        end_ahead(r);
         /* Groups of rows point into their segment; it should not stay for the sake of a message that nobody keeps. */
         for (Py_ssize_t i = 0; i < r->kinds_n; i++) Py_CLEAR(r->kinds[i].message);
         Py_INCREF(buffer);
@@ -309,30 +321,58 @@ static Py_ssize_t walk(Runner *r, PyObject *buffer, const void *refs, Py_ssize_t
     return good ? done : -1;
 }
 
-/* Frames checked in one go, and of these, frames found: few enough to be near still when it is their turn. */
-enum { CHECKED = 256, FOUND = 32 };
-
 static int64_t must_see_from(const struct walk *w) { return w->waiting || w->derived ? INT64_MIN : w->due; }
 
-/* Step through what a reader finds in the segment that the buffer is, up to the frame `last`. Returns the last frame that is
- * done with; 0: an error is set. */
-static uint64_t read_through(Runner *r, PyObject *buffer, struct lockstep_reader *reader, uint64_t last, uint64_t every) {
+static uint32_t find(Runner *r, struct lockstep_reader *reader, const struct lockstep_interest *i, struct lockstep_found *found,
+                     uint64_t last) {
+    if (r->ahead != NULL) return lockstep_messages->ahead_find(r->ahead, reader, i, found, last);
+    return lockstep_messages->find(reader, i, found, LOCKSTEP_PORTION_FOUND, LOCKSTEP_PORTION_CHECKED, last);
+}
+
+enum { SOON = 2 }; /* frames from now: their lines are asked for, which another core has read last */
+
+static void ask_for(const uint8_t *frame) {
+    for (int line = 0; line < 3; line++) __builtin_prefetch(frame + 64 * line);
+}
+
+/* What is to be read: to which frame now, and to which at all; how far digests are apart; how many frames are worth a thread. */
+struct reading {
+    uint64_t last, to_seq, every, ahead_from;
+};
+
+/* A thread reads ahead where much is to be read, unless somebody waits to begin who will want more. */
+static bool start_ahead(Runner *r, const struct walk *w, const struct lockstep_reader *reader, const struct reading *what) {
+    if (r->ahead != NULL && r->ahead_every != what->every) end_ahead(r);
+    if (r->ahead != NULL || w->waiting || what->to_seq - reader->next_seq < what->ahead_from) return true;
+    if (PyObject_GetBuffer(r->owner, &r->ahead_in, PyBUF_SIMPLE) < 0) return false;
+    const struct lockstep_interest fixed = {r->kind_of, r->source_of, 0, 0};
+    r->ahead = lockstep_messages->ahead_start(reader, &fixed, what->every, what->ahead_from * LOCKSTEP_HEAD_BYTES);
+    r->ahead_every = what->every;
+    if (r->ahead == NULL) PyBuffer_Release(&r->ahead_in);
+    return true;
+}
+
+/* Step through what a reader finds in the segment that the buffer is. Returns the last frame that is done with; 0: an error is set. */
+static uint64_t read_through(Runner *r, PyObject *buffer, struct lockstep_reader *reader, const struct reading *what) {
+    const uint64_t last = what->last, every = what->every;
     uint64_t done = reader->next_seq - 1;
     struct walk w = {0};
     if (!begin(&w, r, buffer)) return 0;
-    bool good = look(&w), more = true;
+    bool good = look(&w), more = done < last;
+    if (good && more) good = start_ahead(r, &w, reader, what);
     /* Handlers in Python may have closed the reader, or led it elsewhere. */
     while (good && more && reader->base == w.bytes.at && reader->next_seq == done + 1 && done < last) {
-        struct lockstep_found found[FOUND];
+        struct lockstep_found found[LOCKSTEP_PORTION_FOUND];
         const uint64_t digest = digest_seq(done + 1, every);
         const struct lockstep_interest interest = {r->kind_of, r->source_of, must_see_from(&w), digest};
-        const uint32_t n = lockstep_messages->find(reader, &interest, found, FOUND, CHECKED, digest < last ? digest : last);
+        const uint32_t n = find(r, reader, &interest, found, digest < last ? digest : last);
         const uint64_t upto = reader->next_seq - 1;
         const int64_t upto_ts = reader->last_ts;
         more = reader->state == LOCKSTEP_MORE;
         bool missed = false; /* a handler wants to be woken by a frame that was passed over */
         for (uint32_t i = 0; good && !missed && i < n; i++) {
             const struct lockstep_ref *ref = &found[i].ref;
+            if (i + SOON < n) ask_for(w.bytes.at + found[i + SOON].ref.offset);
             if (ref->seq > done + 1) {
                 r->seq = ref->seq - 1;
                 r->now = found[i].ts_before;
@@ -350,6 +390,7 @@ static uint64_t read_through(Runner *r, PyObject *buffer, struct lockstep_reader
             r->now = upto_ts;
         }
     }
+    if (!good || !more || done >= what->to_seq) end_ahead(r);
     end(&w);
     return good ? done : 0;
 }
@@ -389,19 +430,22 @@ static PyObject *follow(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     return done < 0 ? NULL : PyLong_FromSsize_t(done);
 }
 
-/* read(buffer, reader, frames_max, to_seq, digest_every): step through what a reader of the whole stream, by the address of
- * JournalReader.tail, finds in the segment that stands in the buffer: at most so many frames, none behind `to_seq`. Returns how
- * many; 0: none is there, the reader says why. */
+/* read(buffer, reader, frames_max, to_seq, digest_every, ahead_from): step through what a reader of the whole stream, by the
+ * address of JournalReader.tail, finds in the segment that stands in the buffer: at most so many frames, none behind `to_seq`.
+ * Where so many as `ahead_from` are there and to be read, now or later, a thread reads ahead. Returns how many; 0: none is there,
+ * the reader says why. */
 static PyObject *read_on(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     Runner *r = (Runner *)self;
-    if (nargs != 5) return PyErr_Format(PyExc_TypeError, "read takes 5 arguments; found %zd", nargs);
+    if (nargs != 6) return PyErr_Format(PyExc_TypeError, "read takes 6 arguments; found %zd", nargs);
     struct lockstep_reader *reader = PyLong_AsVoidPtr(args[1]);
     const unsigned long long max = PyLong_AsUnsignedLongLong(args[2]), to_seq = PyLong_AsUnsignedLongLong(args[3]);
     const long long every = PyLong_AsLongLong(args[4]);
+    const unsigned long long ahead_from = PyLong_AsUnsignedLongLong(args[5]);
     if (!may_run(r, every)) return NULL;
     if (reader == NULL) return PyErr_Format(PyExc_ValueError, "no reader there");
     const uint64_t before = reader->next_seq - 1, last = to_seq - before < max || to_seq < before ? to_seq : before + max;
-    const uint64_t done = read_through(r, args[0], reader, last, (uint64_t)every);
+    const struct reading what = {last, to_seq, (uint64_t)every, ahead_from};
+    const uint64_t done = read_through(r, args[0], reader, &what);
     return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(done - before);
 }
 
@@ -441,6 +485,7 @@ static struct kind *entry_of(Runner *r, unsigned kind, PyObject *decode) {
 /* handle(kind, decode, [(slot, app, handler, handler in C or None)]): who gets this kind, in order. */
 static PyObject *handle(PyObject *self, PyObject *args) {
     Runner *r = (Runner *)self;
+    end_ahead(r);
     unsigned short kind;
     PyObject *decode, *rows;
     if (!PyArg_ParseTuple(args, "HOO!", &kind, &decode, &PyList_Type, &rows)) return NULL;
@@ -483,6 +528,7 @@ static PyObject *own(PyObject *self, PyObject *args) {
     unsigned short kind;
     PyObject *decode;
     if (!PyArg_ParseTuple(args, "HO", &kind, &decode)) return NULL;
+    end_ahead((Runner *)self);
     struct kind *k = entry_of((Runner *)self, kind, decode);
     if (k == NULL) return NULL;
     k->own = true;
@@ -492,6 +538,7 @@ static PyObject *own(PyObject *self, PyObject *args) {
 /* speaks(source, slot): frames of this source are what the slot's app said. */
 static PyObject *speaks(PyObject *self, PyObject *args) {
     Runner *r = (Runner *)self;
+    end_ahead(r);
     unsigned short source;
     PyObject *slot;
     if (!PyArg_ParseTuple(args, "HO!", &source, lockstep_slot.type, &slot)) return NULL;
@@ -563,6 +610,7 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
 
 static int clear(PyObject *self) {
     Runner *r = (Runner *)self;
+    end_ahead(r);
     Py_CLEAR(r->group);
     Py_CLEAR(r->owner);
     for (Py_ssize_t i = 0; i < r->speaking_n; i++) Py_CLEAR(r->speaking[i]);

@@ -14,6 +14,7 @@
 #include "journal/kernel/messages.h"
 #include "journal/kernel/segment.h"
 #include "journal/kernel/reader.h"
+#include "journal/kernel/ahead.h"
 #include "journal/kernel/follow.h"
 #include "journal/kernel/python/hashes.h"
 #include "journal/kernel/python/message.h"
@@ -608,9 +609,19 @@ static PyMethodDef functions[] = {{"follow", (PyCFunction)(void (*)(void))follow
                                   {"use_group", use_group, METH_O, NULL},
                                   {0}};
 static const struct lockstep_message_functions for_others = {
-    sizeof for_others, &decoder_type, &encoder_type,      message,
-    encode_one,        wait_at_tail,  lockstep_reader_find, lockstep_reader_stand_behind,
-    &lockstep_keys_type, lockstep_add_key};
+    sizeof for_others,
+    &decoder_type,
+    &encoder_type,
+    message,
+    encode_one,
+    wait_at_tail,
+    lockstep_reader_find,
+    lockstep_reader_stand_behind,
+    &lockstep_keys_type,
+    lockstep_add_key,
+    lockstep_ahead_start,
+    lockstep_ahead_find,
+    lockstep_ahead_end};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 
 PyMODINIT_FUNC PyInit__fast(void) {

@@ -17,6 +17,7 @@ struct lockstep_reader;
 struct lockstep_ref;
 struct lockstep_interest;
 struct lockstep_found;
+struct lockstep_ahead;
 
 /* Bytes of frames, and the object that keeps them where they are. */
 struct lockstep_bytes {
@@ -43,6 +44,12 @@ struct lockstep_message_functions {
     /* What a Table of journal.messages.tables was asked for, and one more of these (hashes.h). False: an error is set. */
     PyTypeObject *keys;
     bool (*add_key)(Keys *keys, PyObject *key);
+    /* lockstep_ahead_start, lockstep_ahead_find, lockstep_ahead_end */
+    struct lockstep_ahead *(*ahead_start)(const struct lockstep_reader *r, const struct lockstep_interest *i, uint64_t every,
+                                          uint64_t bytes_min);
+    uint32_t (*ahead_find)(struct lockstep_ahead *a, struct lockstep_reader *r, const struct lockstep_interest *i,
+                           struct lockstep_found *found, uint64_t to_seq);
+    void (*ahead_end)(struct lockstep_ahead *a);
 };
 
 #endif
