@@ -60,6 +60,8 @@ static enum verdict judge(uint64_t last, bool joined, const struct lockstep_mark
 }
 
 static bool say_touch(BookUpdates *u, const struct turn *t, const struct lockstep_market_by_price_update *m, const struct book *b) {
+    const int heard = lockstep_is_heard(t, LOCKSTEP_TOP_OF_BOOK, m->instrument);
+    if (heard <= 0) return heard == 0;
     const struct lockstep_top_of_book top = {
         .instrument = m->instrument, .stream = m->stream, .connection_epoch = m->connection_epoch, .exchange_ts = m->exchange_ts,
         .sending_ts = m->sending_ts, .exchange_seq = m->exchange_seq, .bid_px = b->bid_px, .bid_qty = b->bid_qty,

@@ -80,6 +80,13 @@ bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names);
  * keeps a message to be used again for those who want it as one. False: an error is set. */
 bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size);
 
+/* Where a Looks (apps.looks) holds what. False: an error is set. */
+bool lockstep_learn_looks(PyTypeObject *looks);
+/* Whether an app is to be woken by a message of a mute instance now; then it has looked. 1, 0; -1: an error is set. */
+int lockstep_look(PyObject *app, PyObject *message, int64_t now);
+/* Group.listens of what is about an instrument, or somebody else hears it. 1, 0; -1: an error is set. */
+int lockstep_is_heard(const struct turn *t, uint16_t kind, uint32_t instrument);
+
 /* Slot.set_timer and Slot.cancel_timer. False: an error is set. */
 bool lockstep_set_timer(const struct turn *t, int64_t at, uint64_t token);
 bool lockstep_cancel_timer(const struct turn *t, uint64_t token);
