@@ -65,10 +65,12 @@ from journal.messages import (
     TimeInForce,
     TopOfBook,
     TrailType,
+    accelerator,
     order_id_of,
     order_id_source,
 )
 
+_fast = accelerator.extension("apps.kernel._fast")
 Qty = Decimal
 """A quantity parameter, as people write it ("0.01"); converted exactly with the instrument's exponent when it is used."""
 Price = Decimal
@@ -380,6 +382,14 @@ class Strategy(App):
         found[StrategyDefined.KIND] = self._strategy_defined
         found[StrategyCommand.KIND] = self._command
         return found
+
+    def natives(self) -> dict[int, Any]:
+        """Orders of others are none of ours."""
+        if _fast is None or type(self).handlers is not Strategy.handlers:
+            return {}
+        plain = [OrderCancelReject.KIND] if type(self)._cancel_reject is Strategy._cancel_reject else []
+        plain += [ExecutionReport.KIND] if type(self)._execution_report is Strategy._execution_report else []
+        return {kind: _fast.Own(self.me, kind) for kind in plain}
 
     def derived_handlers(self) -> dict[int, Handler]:
         return self._marked(derived=True)
