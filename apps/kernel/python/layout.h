@@ -67,7 +67,7 @@ typedef struct {
 } Native;
 extern PyTypeObject lockstep_native_type; /* the base of their types */
 extern PyTypeObject lockstep_book_updates_type, lockstep_touches_type, lockstep_idle_type, lockstep_decisions_type, lockstep_orders_type, lockstep_reports_type,
-    lockstep_changes_type, lockstep_own_type, lockstep_fills_type;
+    lockstep_changes_type, lockstep_own_type, lockstep_fills_type, lockstep_packer_type;
 
 struct slot_name {
     const char *name;
