@@ -484,8 +484,10 @@ class Strategy(App):
             self.orders.pop(m.order_id, None)
         elif order is not None:
             order.status = m.ord_status
-            order.version = max(order.version, m.version)  # the OMS may have asked for a change, for a list
-            order.replacing &= m.exec_type not in _REPLACE_ENDS
+            if m.version > order.version:
+                order.version = m.version  # the OMS may have asked for a change, for a list
+            if order.replacing and m.exec_type in _REPLACE_ENDS:
+                order.replacing = False
             order.leaves_qty = m.leaves_qty
             order.qty = m.order_qty
             order.px = m.price_px
