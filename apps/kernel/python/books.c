@@ -42,7 +42,12 @@ static bool rows_of(const struct turn *t, const struct lockstep_group *g, struct
     return true;
 }
 
-static bool read_number(PyObject *book, Py_ssize_t slot, uint64_t *x) { return read_word(*SLOT(book, slot), x); }
+static bool read_number(PyObject *book, Py_ssize_t slot, uint64_t *x) {
+    int64_t number;
+    const bool good = read_signed(*SLOT(book, slot), &number);
+    if (good) *x = (uint64_t)number;
+    return good;
+}
 
 /* The book of an instrument, borrowed; NULL where there is none yet, or with an error set. Updates of one come in runs. */
 static PyObject *book_of(BookUpdates *u, uint32_t instrument) {

@@ -97,17 +97,6 @@ static inline bool put_number(PyObject **slot, bool negative, uint64_t magnitude
     return replace_number(slot, negative, magnitude);
 }
 
-/* An integer's low 64 bits; false, without an error, where it is none. */
-static inline bool read_word(PyObject *v, uint64_t *x) {
-    if (v == NULL || !PyLong_Check(v)) return false;
-    const uint32_t *digit = LONG_DIGITS(v);
-    if (long_has_size(v, false, 0)) *x = 0;
-    else if (long_has_size(v, false, 1)) *x = digit[0];
-    else if (long_has_size(v, false, 2)) *x = digit[0] | (uint64_t)digit[1] << DIGIT_BITS;
-    else *x = PyLong_AsUnsignedLongLongMask(v);
-    return true;
-}
-
 static inline bool put_signed(PyObject **slot, int64_t x) {
     return put_number(slot, x < 0, x < 0 ? 0 - (uint64_t)x : (uint64_t)x);
 }
