@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 from apps import state
+from apps.looks import Looks
 from journal.messages import REGISTRY, Flag, Message, accelerator
 from journal.messages.derive import snake
 
@@ -45,6 +46,9 @@ class App:
     """Who published the current frame."""
     me: int
     """The source this app publishes as; 0 for a mute instance that only keeps state."""
+
+    _looks: Looks | None = None
+    """How often it looks at an instrument, where it says so: of what `derived_handlers` names, the rest passes it by."""
 
     _host: Host
     _uses: dict[type[App], App]

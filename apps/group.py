@@ -17,6 +17,7 @@ from apps import state
 from apps.app import App, Handler
 from apps.discovery import reconfigure
 from apps.ledger import Emission, Ledger
+from apps.looks import Looks
 from apps.timers import NEVER, Timers
 from journal.errors import OperatingError
 from journal.messages import (
@@ -89,7 +90,7 @@ class Slot:
 
     def _tell(self, message: Message, _flags: int, _cause: int, _origin_ts: int) -> None:
         """A mute instance's emission is heard by the apps of its own host only; its speaking twin publishes."""
-        if self._group.listens(self, message.KIND):
+        if self._group.listens(self, message):
             self._group.derived.append((self, message))
 
     def say(self, message: Message) -> None:
@@ -194,14 +195,14 @@ class Group:
         self.snapshot_sink: SnapshotSink | None = None
         self.before_handler: Callable[[Slot, Handler, Message, int], None] | None = None
         self.before_timer: Callable[[Slot, int], None] | None = None
-        self.derived: list[tuple[Slot, Message]] = []
+        self.derived: list[tuple[Slot, Any]] = []
         self._listeners: dict[tuple[Slot, int], list[tuple[Slot, App, Handler]]] = {}
         self._mute: dict[type[App], Slot] = {}
         self._speaking: dict[int, Slot] = {}
         self._waiting: list[Slot] = []
         self._handlers: dict[int, list[tuple[Slot, App, Handler]]] = {}
         self._decode = {kind: cls.decode for kind, cls in REGISTRY.items()}
-        self._runner = _fast and _fast.Runner(self, Slot)
+        self._runner = _fast and _fast.Runner(self, Slot, Looks)
         self._place: Place = self._runner or Place()
         for kind in _OWN_KINDS if self._runner else ():
             self._runner.own(kind, self._decode[kind])
@@ -257,14 +258,17 @@ class Group:
             for mute in self.mute_of(slot):
                 self._listeners.setdefault((mute, kind), []).append((slot, slot.app, handler))
 
-    def listens(self, mute: Slot, kind: int) -> bool:
-        """Whether an app of this host wants to hear this kind from that mute instance."""
-        return (mute, kind) in self._listeners
+    def listens(self, mute: Slot, message: Any) -> bool:
+        """Whether an app of this host wants to hear this from that mute instance, now."""
+        heard_by = [app._looks for _, app, _ in self._listeners.get((mute, message.KIND), ())]
+        return any(looks is None or not looks.passes_over(message.instrument, mute.app.now) for looks in heard_by)
 
     def _deliver_derived(self, source: int, seq: int, ts: int) -> None:
         heard, self.derived = self.derived, []
         for mute, message in heard:
             for slot, app, handler in self._listeners[mute, message.KIND]:
+                if app._looks is not None and not app._looks.look(message.instrument, ts):
+                    continue
                 app.now, app.seq, app.source = ts, seq, source
                 slot.events += 1
                 if self.before_handler is None:

@@ -50,8 +50,10 @@ from journal.messages import (
     ScopeType,
     Side,
     SourceRole,
+    accelerator,
 )
 
+_fast = accelerator.extension("apps.kernel._fast")
 QTY_MAX = 1 << 62
 FEE_MAX = 1 << 96
 """Ledger units; sums of 2^31 such fees still fit the wire."""
@@ -130,6 +132,13 @@ class Positions(App):
         elif self.confirmed is not None:
             del self.confirmed
         super().configure(parameters)
+
+    def natives(self) -> dict[int, Any]:
+        """Most reports are no fills, and most fills are plain."""
+        if _fast is None or type(self) is not Positions:
+            return {}
+        classes = (Holding, InstrumentDefined, CurrencyDefined, Position)
+        return {ExecutionReport.KIND: _fast.Fills(self, self.uses(Instruments), *classes, _DUPLICATE, PositionSide.NET)}
 
     # What readers ask.
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from journal.messages import accelerator
+
 
 class StateError(TypeError):
     """A value that is no deterministic state, or bytes that are no state."""
@@ -118,6 +120,12 @@ def _pack_attributes(value: object) -> list[Any]:
             found.steps.append(f".{name}")
             raise
     return packed
+
+
+_fast = accelerator.extension("apps.kernel._fast")
+_in_python = _pack
+if _fast is not None:
+    _pack = _fast.Packer(_in_python, deque, msgspec.Struct)
 
 
 def _name(kind: type) -> str:

@@ -11,14 +11,14 @@
         def touch(self, m: TopOfBook) -> None: ...
 
 Reachable: `now`, `book`, `position`, `refdata`, `orders`, `buy/sell/cancel/replace/target`, lists of
-orders (`draft`, `oco`, `oto`, `ouo`, `bracket`), `mass_cancel`, `mass_quote`, `wake`, `heartbeat`, `log`. Nothing else is
-needed, and nothing else is: no clock, no I/O, no randomness.
+orders (`draft`, `oco`, `oto`, `ouo`, `bracket`), `mass_cancel`, `mass_quote`, `wake`, `look_again`, `heartbeat`, `log`. Nothing
+else is needed, and nothing else is: no clock, no I/O, no randomness.
 """
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar, get_origin
 
@@ -28,6 +28,7 @@ from apps.app import App, Handler, handlers_of
 from apps.books.app import Books
 from apps.books.book import Book
 from apps.instruments import Instruments
+from apps.looks import Looks
 from apps.positions import Positions
 from apps.terms import fields_of
 from journal.messages import (
@@ -62,11 +63,14 @@ from journal.messages import (
     StrategyState,
     StrategyStateCode,
     TimeInForce,
+    TopOfBook,
     TrailType,
+    accelerator,
     order_id_of,
     order_id_source,
 )
 
+_fast = accelerator.extension("apps.kernel._fast")
 Qty = Decimal
 """A quantity parameter, as people write it ("0.01"); converted exactly with the instrument's exponent when it is used."""
 Price = Decimal
@@ -81,14 +85,27 @@ _REPLACE_ENDS = frozenset({ExecType.REPLACED, ExecType.RESTATED})
 F = TypeVar("F", bound=Callable[..., None])
 
 
-def on(message: type[Message], *, wake: str = "") -> Callable[[F], F]:
+class _On(msgspec.Struct, frozen=True):
+    """When a method is called."""
+
+    kind: int
+    derived: bool
+    every: str
+
+
+def on(message: type[Message], *, wake: str = "", every: str = "") -> Callable[[F], F]:
     """Call this method for each frame of a kind; with wake="touch_changed" (TopOfBook only) when the best price or quantity
-    of the strategy's own book has changed, in the very frame that changed it."""
+    of the strategy's own book has changed, in the very frame that changed it. With `every`, the name of a parameter in
+    milliseconds, the touch of an instrument wakes it no more often than that; see `look_again`."""
     if wake not in ("", "touch_changed"):
         raise ValueError(f"wake={wake!r}; expected 'touch_changed' or nothing")
+    if wake and message is not TopOfBook:
+        raise ValueError(f"wake={wake!r} of {message.__name__}; expected TopOfBook")
+    if every and not wake:
+        raise ValueError(f"every={every!r} without a wake; expected wake='touch_changed' with it")
 
     def mark(function: F) -> F:
-        function._on = (message.KIND, bool(wake))  # type: ignore[attr-defined]
+        function._on = _On(message.KIND, bool(wake), every)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -342,6 +359,11 @@ class Strategy(App):
         """Call `on_timer(token)` when stream time reaches `at`: `self.wake(self.now + 5 * SECOND, 7)`."""
         self.set_timer(at, token)
 
+    def look_again(self, instrument: int, at: int = 0) -> None:
+        """Let the next touch of an instrument wake us, or the first one from `at` on, whatever `every` says of it."""
+        if self._looks is not None:
+            self._looks.after[instrument] = at
+
     def heartbeat(self) -> None:
         """Hold the dead man's handles that are this strategy's ([watch.NAME] who): call it more often than their interval."""
         self.emit(Heartbeat(counter=self.seq))
@@ -361,16 +383,39 @@ class Strategy(App):
         found[StrategyCommand.KIND] = self._command
         return found
 
+    def natives(self) -> dict[int, Any]:
+        """Orders of others are none of ours."""
+        if _fast is None or type(self).handlers is not Strategy.handlers:
+            return {}
+        plain = [OrderCancelReject.KIND] if type(self)._cancel_reject is Strategy._cancel_reject else []
+        plain += [ExecutionReport.KIND] if type(self)._execution_report is Strategy._execution_report else []
+        return {kind: _fast.Own(self.me, kind) for kind in plain}
+
     def derived_handlers(self) -> dict[int, Handler]:
         return self._marked(derived=True)
 
     def _marked(self, *, derived: bool) -> dict[int, Handler]:
-        found: dict[int, Handler] = {}
+        return {marked.kind: getattr(self, name) for name, marked in self._marks() if marked.derived == derived}
+
+    def _marks(self) -> Iterator[tuple[str, _On]]:
         for name in dir(type(self)):
             marked = getattr(getattr(type(self), name, None), "_on", None)
-            if marked is not None and marked[1] == derived:
-                found[marked[0]] = getattr(self, name)
-        return found
+            if marked is not None:
+                yield name, marked
+
+    def _look_every(self) -> None:
+        """Parameters are new, and with them how often we look."""
+        for name, marked in self._marks():
+            if not marked.every:
+                continue
+            every = getattr(self, marked.every, None)
+            if type(every) is not int or every < 0:
+                raise ValueError(
+                    f"every={marked.every!r} of {name}: {every!r}; expected a parameter of milliseconds, 0 or more"
+                )
+            looks = self._looks or Looks(0)
+            looks.every = every * MILLISECOND
+            self._looks = looks
 
     def configure(self, parameters: dict[str, Any]) -> None:
         """Validate parameters against the class's annotations; unknown, missing and ill-typed ones are named."""
@@ -390,6 +435,7 @@ class Strategy(App):
         made = msgspec.convert(parameters, model, strict=True)
         for name in made.__struct_fields__:
             setattr(self, name, getattr(made, name))
+        self._look_every()
         if not self._started:
             self._started = True
             self.start()
@@ -438,8 +484,10 @@ class Strategy(App):
             self.orders.pop(m.order_id, None)
         elif order is not None:
             order.status = m.ord_status
-            order.version = max(order.version, m.version)  # the OMS may have asked for a change, for a list
-            order.replacing &= m.exec_type not in _REPLACE_ENDS
+            if m.version > order.version:
+                order.version = m.version  # the OMS may have asked for a change, for a list
+            if order.replacing and m.exec_type in _REPLACE_ENDS:
+                order.replacing = False
             order.leaves_qty = m.leaves_qty
             order.qty = m.order_qty
             order.px = m.price_px

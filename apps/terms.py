@@ -15,10 +15,10 @@ WORDS = frozenset(
 )  # fmt: skip
 """What `buy`, `sell` and `draft` take beside instrument, quantity and price."""
 _FLAGS = {
-    "post_only": ExecInst.PARTICIPATE_DO_NOT_INITIATE,
-    "reduce_only": ExecInst.DO_NOT_INCREASE,
-    "hidden": ExecInst.HIDDEN,
-    "emulated": ExecInst.EMULATED,
+    "post_only": int(ExecInst.PARTICIPATE_DO_NOT_INITIATE),
+    "reduce_only": int(ExecInst.DO_NOT_INCREASE),
+    "hidden": int(ExecInst.HIDDEN),
+    "emulated": int(ExecInst.EMULATED),
 }
 _FIELDS = {
     "trail": "trail_offset", "trail_type": "trail_type", "trail_exp": "trail_offset_exp", "trigger": "trigger",
@@ -30,25 +30,31 @@ _FIELDS = {
 
 def fields_of(terms: dict[str, Any], *, limit: bool) -> dict[str, Any]:
     """The fields of NewOrder for terms in mantissas; `limit`: the order has a price. An unknown word is a TypeError."""
-    unknown = sorted(set(terms) - WORDS)
-    if unknown:
+    if not terms.keys() <= WORDS:
+        unknown = sorted(set(terms) - WORDS)
         raise TypeError(f"order terms {', '.join(unknown)}; expected some of {', '.join(sorted(WORDS))}")
-    waits = [word for word in ("stop", "touched", "trail") if terms.get(word) is not None]
-    if "touched" in waits and len(waits) > 1:
+    stop, touched, trail = terms.get("stop"), terms.get("touched"), terms.get("trail")
+    if touched is not None and (stop is not None or trail is not None):
         raise TypeError("an order is a stop or is touched, not both")
-    ord_type = _TYPES[waits[-1] if waits else "", limit]
-    found = {_FIELDS[word]: int(value) for word, value in terms.items() if word in _FIELDS and value is not None}
-    stop = terms.get("touched") if terms.get("stop") is None else terms["stop"]
-    if stop is not None:
-        found["stop_px"] = stop
+    waits = "trail" if trail is not None else "touched" if touched is not None else "stop" if stop is not None else ""
+    ord_type = _TYPES[waits, limit]
+    found: dict[str, Any] = {
+        _FIELDS[word]: int(value) for word, value in terms.items() if word in _FIELDS and value is not None
+    }
+    if stop is not None or touched is not None:
+        found["stop_px"] = touched if stop is None else stop
     tif = terms.get("tif")
     if tif is None:
         resting = TimeInForce.GTD if terms.get("expire") else TimeInForce.GTC
         tif = TimeInForce.IOC if ord_type == OrdType.MARKET else resting
-    inst = sum(int(flag) for word, flag in _FLAGS.items() if terms.get(word))
+    inst = 0
+    for word, value in terms.items():
+        if value and word in _FLAGS:
+            inst |= _FLAGS[word]
     if terms.get("quote_quantity"):
         found["quantity_type"] = QuantityType.QUOTE_AMOUNT
-    return found | {"ord_type": ord_type, "tif": tif, "exec_inst": inst}
+    found["ord_type"], found["tif"], found["exec_inst"] = ord_type, tif, inst
+    return found
 
 
 _TYPES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from apps.strategy import MILLISECOND, Qty, Strategy, on
+from apps.strategy import Qty, Strategy, on
 from journal.messages import NULL, TopOfBook
 
 
@@ -51,16 +51,14 @@ class Cross(Strategy):
         if not 0 < self.fast < self.slow:
             raise ValueError(f"fast = {self.fast}, slow = {self.slow}; expected 0 < fast < slow")
         self.averages: dict[int, Averages] = {}
-        self.sampled: dict[int, int] = {}
 
-    @on(TopOfBook, wake="touch_changed")
+    @on(TopOfBook, wake="touch_changed", every="every_ms")
     def touch(self, m: TopOfBook) -> None:
-        # First of all what keeps most touches out.
-        if self.now - self.sampled.get(m.instrument, 0) < self.every_ms * MILLISECOND:
+        if not self.trades(m.instrument):
             return
-        if m.bid_px == NULL or m.ask_px == NULL or not self.trades(m.instrument):
+        if m.bid_px == NULL or m.ask_px == NULL:
+            self.look_again(m.instrument)
             return
-        self.sampled[m.instrument] = self.now
         averages = self.averages.setdefault(m.instrument, Averages(self.fast, self.slow))
         averages.add(m.mid2)
         if averages.ready:

@@ -16,16 +16,10 @@ class MarketMaker(Strategy):
     skew_ticks: int = 3  # how far the quotes lean at full inventory
     min_interval_ms: int = 50  # between two looks at the same instrument
 
-    def start(self) -> None:
-        self.looked: dict[int, int] = {}
-
-    @on(TopOfBook, wake="touch_changed")
+    @on(TopOfBook, wake="touch_changed", every="min_interval_ms")
     def touch(self, m: TopOfBook) -> None:
-        # First of all what keeps most touches out.
-        if self.now - self.looked.get(m.instrument, 0) < self.min_interval_ms * MILLISECOND or not self.trades(m.instrument):
-            return
-        self.looked[m.instrument] = self.now
-        self.quote(m.instrument)
+        if self.trades(m.instrument):
+            self.quote(m.instrument)
 
     def quote(self, instrument: int) -> None:
         """Bring both quotes to where they belong."""
@@ -59,6 +53,7 @@ class MarketMaker(Strategy):
 
     def on_execution_report(self, m: ExecutionReport) -> None:
         if m.ord_status == OrdStatus.REJECTED:
-            self.looked[m.instrument] = self.now + SECOND  # whoever said no will hardly change its mind at the next tick
+            # Whoever said no will hardly change its mind at the next tick.
+            self.look_again(m.instrument, self.now + SECOND + self.min_interval_ms * MILLISECOND)
         elif m.last_qty != NULL and m.last_qty > 0:
-            self.looked[m.instrument] = 0  # a fill moves the inventory: look at the next touch
+            self.look_again(m.instrument)  # a fill moves the inventory

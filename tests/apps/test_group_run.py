@@ -609,7 +609,7 @@ def test_wrong_use_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least 1"):
         group._runner.run(b"", b"", 0)
     with pytest.raises(TypeError, match="slot due"):
-        fast.Runner(type("Odd", (), {"due": 0})(), apps.group.Slot)
+        fast.Runner(type("Odd", (), {"due": 0})(), apps.group.Slot, apps.group.Looks)
 
     class Nested(App):
         def on_clock(self, m):

@@ -1,7 +1,7 @@
 """Canonical state bytes: round trip, equality, refusal of what is no state."""
 
 import contextlib
-from collections import deque
+from collections import defaultdict, deque
 from decimal import Decimal
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from apps import state
 from apps.strategy import OpenOrder
+from journal.messages import OrdStatus
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.binary(max_size=20)
@@ -89,3 +90,59 @@ def test_what_is_no_state_is_found(value, where):
     with pytest.raises(state.StateError) as found:
         state.encode(value)
     assert str(found.value).startswith(where)
+    with in_python(), pytest.raises(state.StateError) as reference:
+        state.encode(value)
+    assert str(found.value) == str(reference.value)
+
+
+@contextlib.contextmanager
+def in_python():
+    """Packed by the reference, whatever was built."""
+    before, state._pack = state._pack, state._in_python
+    try:
+        yield
+    finally:
+        state._pack = before
+
+
+odd = st.builds(
+    OpenOrder, order_id=st.integers(), instrument=st.integers(), side=st.integers(0, 9), qty=values, px=values,
+    leaves_qty=st.integers(-(2**63), 2**63), status=st.sampled_from([OrdStatus.NEW, OrdStatus.FILLED]),
+)  # fmt: skip
+edges = st.sampled_from([2**62, 2**62 - 1, -(2**62), 1 - 2**62, 2**63 - 1, -(2**63), 2**64])
+
+
+def defaulted(value):
+    return defaultdict(list, {1: value})
+
+
+@given(
+    st.recursive(values | odd | edges, lambda v: st.builds(Plain, x=v, y=v) | st.lists(v, max_size=3) | st.builds(defaulted, v))
+)
+def test_both_ways_give_the_same_bytes(value):
+    with in_python():
+        reference = state.encode(value)
+    assert state.encode(value) == reference
+
+
+def test_a_state_that_changes_while_it_is_packed_is_refused():
+    held = {}
+
+    class Grows:
+        @property
+        def __dict__(self):
+            held[len(held)] = 1
+            return {}
+
+    held["x"] = Grows()
+    for way in (contextlib.nullcontext(), in_python()):
+        with way, pytest.raises(RuntimeError, match="changed size"):
+            state.encode(held)
+
+
+def test_a_state_that_holds_itself_is_refused():
+    ring = []
+    ring.append(ring)
+    for way in (contextlib.nullcontext(), in_python()):
+        with way, pytest.raises(RecursionError):
+            state.encode(ring)

@@ -23,6 +23,8 @@ typedef struct {
     PyTypeObject *top; /* TopOfBook */
     PyObject *decoder, *message;
     long live;
+    PyObject *last; /* the book that was asked for last: an app's book of an instrument is the same object for its life */
+    uint32_t last_instrument;
 } BookUpdates;
 
 struct level_rows {
@@ -41,10 +43,21 @@ static bool rows_of(const struct turn *t, const struct lockstep_group *g, struct
 }
 
 static bool read_number(PyObject *book, Py_ssize_t slot, uint64_t *x) {
-    PyObject *v = *SLOT(book, slot);
-    if (v == NULL || !PyLong_Check(v)) return false;
-    *x = PyLong_AsUnsignedLongLongMask(v);
-    return true;
+    int64_t number;
+    const bool good = read_signed(*SLOT(book, slot), &number);
+    if (good) *x = (uint64_t)number;
+    return good;
+}
+
+/* The book of an instrument, borrowed; NULL where there is none yet, or with an error set. Updates of one come in runs. */
+static PyObject *book_of(BookUpdates *u, uint32_t instrument) {
+    if (u->last != NULL && u->last_instrument == instrument) return u->last;
+    PyObject *key = PyLong_FromUnsignedLong(instrument), *book = key != NULL ? PyDict_GetItemWithError(u->native.of, key) : NULL;
+    Py_XDECREF(key);
+    if (book == NULL || !Py_IS_TYPE(book, book_at.type)) return NULL;
+    u->last_instrument = instrument;
+    Py_XSETREF(u->last, Py_NewRef(book));
+    return book;
 }
 
 static void put_bool(PyObject *book, Py_ssize_t slot, bool x) { Py_XSETREF(*SLOT(book, slot), Py_NewRef(x ? Py_True : Py_False)); }
@@ -60,6 +73,8 @@ static enum verdict judge(uint64_t last, bool joined, const struct lockstep_mark
 }
 
 static bool say_touch(BookUpdates *u, const struct turn *t, const struct lockstep_market_by_price_update *m, const struct book *b) {
+    const int heard = lockstep_is_heard(t, LOCKSTEP_TOP_OF_BOOK, m->instrument);
+    if (heard <= 0) return heard == 0;
     const struct lockstep_top_of_book top = {
         .instrument = m->instrument, .stream = m->stream, .connection_epoch = m->connection_epoch, .exchange_ts = m->exchange_ts,
         .sending_ts = m->sending_ts, .exchange_seq = m->exchange_seq, .bid_px = b->bid_px, .bid_qty = b->bid_qty,
@@ -74,9 +89,8 @@ static enum handled on_update(PyObject *self, const struct turn *t) {
     memcpy(&m, t->bytes->at + t->body, sizeof m);
     struct level_rows bids, asks;
     if (u->native.of == NULL || !rows_of(t, &m.bids, &bids) || !rows_of(t, &m.asks, &asks)) return LEFT;
-    PyObject *key = PyLong_FromUnsignedLong(m.instrument), *book = key != NULL ? PyDict_GetItemWithError(u->native.of, key) : NULL;
-    Py_XDECREF(key);
-    if (book == NULL || !Py_IS_TYPE(book, l->type)) return PyErr_Occurred() ? FAILED : LEFT;
+    PyObject *book = book_of(u, m.instrument);
+    if (book == NULL) return PyErr_Occurred() ? FAILED : LEFT;
     uint64_t state, source, stream, epoch, last, verified, address;
     if (!read_number(book, l->state, &state) || !read_number(book, l->source, &source) || !read_number(book, l->stream, &stream) ||
         !read_number(book, l->connection_epoch, &epoch) || !read_number(book, l->exchange_seq, &last) ||
@@ -146,6 +160,7 @@ static void dealloc(PyObject *self) {
     Py_CLEAR(u->top);
     Py_CLEAR(u->decoder);
     Py_CLEAR(u->message);
+    Py_CLEAR(u->last);
     Py_TYPE(self)->tp_free(self);
 }
 

@@ -48,7 +48,9 @@ PyMODINIT_FUNC PyInit__fast(void) {
         PyModule_AddType(module, &lockstep_book_updates_type) < 0 || PyModule_AddType(module, &lockstep_touches_type) < 0 ||
         PyModule_AddType(module, &lockstep_idle_type) < 0 || PyModule_AddType(module, &lockstep_decisions_type) < 0 ||
         PyModule_AddType(module, &lockstep_orders_type) < 0 || PyModule_AddType(module, &lockstep_reports_type) < 0 ||
-        PyModule_AddType(module, &lockstep_changes_type) < 0 || PyModule_AddType(module, &lockstep_timers_type) < 0) {
+        PyModule_AddType(module, &lockstep_changes_type) < 0 || PyModule_AddType(module, &lockstep_timers_type) < 0 ||
+        PyModule_AddType(module, &lockstep_own_type) < 0 || PyModule_AddType(module, &lockstep_fills_type) < 0 ||
+        PyModule_AddType(module, &lockstep_packer_type) < 0) {
         Py_XDECREF(module);
         return NULL;
     }

@@ -67,7 +67,7 @@ typedef struct {
 } Native;
 extern PyTypeObject lockstep_native_type; /* the base of their types */
 extern PyTypeObject lockstep_book_updates_type, lockstep_touches_type, lockstep_idle_type, lockstep_decisions_type, lockstep_orders_type, lockstep_reports_type,
-    lockstep_changes_type;
+    lockstep_changes_type, lockstep_own_type, lockstep_fills_type, lockstep_packer_type;
 
 struct slot_name {
     const char *name;
@@ -79,6 +79,13 @@ bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names);
 /* What an app says whose message is encoded already, with the frame that its slots hold as the cause. `held` is where the caller
  * keeps a message to be used again for those who want it as one. False: an error is set. */
 bool lockstep_say(const struct turn *t, PyTypeObject *cls, PyObject *decoder, PyObject **held, const void *body, Py_ssize_t size);
+
+/* Where a Looks (apps.looks) holds what. False: an error is set. */
+bool lockstep_learn_looks(PyTypeObject *looks);
+/* Whether an app is to be woken by a message of a mute instance now; then it has looked. 1, 0; -1: an error is set. */
+int lockstep_look(PyObject *app, PyObject *message, int64_t now);
+/* Group.listens of what is about an instrument, or somebody else hears it. 1, 0; -1: an error is set. */
+int lockstep_is_heard(const struct turn *t, uint16_t kind, uint32_t instrument);
 
 /* Slot.set_timer and Slot.cancel_timer. False: an error is set. */
 bool lockstep_set_timer(const struct turn *t, int64_t at, uint64_t token);

@@ -174,6 +174,14 @@ static bool is_row(PyObject *row, Py_ssize_t n) {
     return false;
 }
 
+/* Of a row (Slot, App, handler). */
+static bool wake(PyObject *row, PyObject *message, const struct lockstep_ref *ref) {
+    if (!set_context(PyTuple_GET_ITEM(row, 0), PyTuple_GET_ITEM(row, 1), ref)) return false;
+    PyObject *result = PyObject_CallOneArg(PyTuple_GET_ITEM(row, 2), message);
+    Py_XDECREF(result);
+    return result != NULL;
+}
+
 /* Group._deliver_derived: what mute instances said goes to those of this host who listen. */
 static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
     PyObject **place = SLOT(w->r->group, w->r->in.derived), *listeners = *SLOT(w->r->group, w->r->in.listeners);
@@ -194,10 +202,8 @@ static bool deliver_derived(struct walk *w, const struct lockstep_ref *ref) {
         good = rows != NULL && PyList_Check(rows);
         for (Py_ssize_t j = 0; good && j < PyList_GET_SIZE(rows); j++) {
             PyObject *to = Py_NewRef(PyList_GET_ITEM(rows, j));
-            good = is_row(to, 3) && set_context(PyTuple_GET_ITEM(to, 0), PyTuple_GET_ITEM(to, 1), ref);
-            PyObject *result = good ? PyObject_CallOneArg(PyTuple_GET_ITEM(to, 2), message) : NULL;
-            good = result != NULL;
-            Py_XDECREF(result);
+            const int looks = is_row(to, 3) ? lockstep_look(PyTuple_GET_ITEM(to, 1), message, ref->ts) : -1;
+            good = looks == 0 || (looks > 0 && wake(to, message, ref));
             Py_DECREF(to);
         }
         Py_XDECREF(rows);
@@ -555,11 +561,12 @@ static PyObject *speaks(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* Runner(group, Slot) */
+/* Runner(group, Slot, Looks) */
 static PyObject *runner_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     (void)keywords;
-    PyObject *group, *slot;
-    if (!PyArg_ParseTuple(args, "OO!", &group, &PyType_Type, &slot)) return NULL;
+    PyObject *group, *slot, *looks;
+    if (!PyArg_ParseTuple(args, "OO!O!", &group, &PyType_Type, &slot, &PyType_Type, &looks)) return NULL;
+    if (!lockstep_learn_looks((PyTypeObject *)looks)) return NULL;
     if (lockstep_app.type == NULL || lockstep_ledger.type == NULL)
         return PyErr_Format(PyExc_RuntimeError, "emit_of and accept_of come first");
     if (lockstep_slot.type != (PyTypeObject *)slot) {
