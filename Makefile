@@ -6,14 +6,19 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 KERNELS := $(shell find . -path ./$(VENV) -prune -o -path ./build -prune -o -path '*/kernel/*' \( -name '*.c' -o -name '*.h' -o -name 'build.py' \) -print)
 
-.PHONY: demo test lint bench format kernels clean
+.PHONY: demo test tests lint bench format kernels clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lockstep demo
 
+# Two at a time: mypy keeps one core, and is long.
+test: $(VENV)/.installed
+	@$(MAKE) -j2 lint tests
+
+# Three workers for two cores: whole systems wait for their processes, sockets and timers, and a core would be idle meanwhile.
 # The heaviest files have few tests; ordered by number they would come last, one core on them and the other idle.
-test: lint
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+tests: $(VENV)/.installed
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
