@@ -36,6 +36,9 @@ format: $(VENV)/.installed
 
 kernels: $(VENV)/.installed
 
+# Python keeps what it compiles of a module that is first imported, unless told not to; most of what comes with our tools never is.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
+
 # uv where it is present (seconds), else venv + pip. An editable install builds the C kernels in place.
 $(VENV)/.installed: pyproject.toml setup.py $(KERNELS)
 	@[ -n "$(PY)" ] || { echo "lockstep: no Python 3.11 or newer found (looked for python3, python3.13, 3.12, 3.11)"; exit 1; }
@@ -44,7 +47,7 @@ $(VENV)/.installed: pyproject.toml setup.py $(KERNELS)
 	  uv pip install --quiet --python $(BIN)/python --reinstall-package lockstep -e '.[dev]'; \
 	else \
 	  [ -x $(BIN)/python ] || $(PY) -m venv $(VENV); \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(COMPILE) -e '.[dev]'; \
 	fi
 	@touch $@
 
