@@ -34,6 +34,7 @@ def accelerator(name: str, *sources: str) -> Extension:
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
     cffi_modules=[] if only_accelerators else [f"{path}:ffibuilder" for path in sorted(builders)],
     ext_modules=[
         accelerator(

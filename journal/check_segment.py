@@ -5,12 +5,12 @@ Knows nothing of the segments beside it; what must fit them is left in `CheckedS
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from journal.archive import is_archive, map_archive
 from journal.digest import BLOCK, DIGEST, BlockHash
@@ -19,7 +19,7 @@ from journal.evolve import evolution_of
 from journal.kernel._journal import ffi, lib
 from journal.messages.control import NO_DIGEST, EpochStart, SegmentSealed, SessionEnd
 from journal.messages.header import HEADER_BYTES
-from journal.recovery import describe, start_reader
+from journal.recovery import describe, nonzero, start_reader
 from journal.seal import NO_CHAIN, Seal, seal_name
 from journal.segment import CONTROL, END_BYTES, ControlPage, SegmentHeader, map_file, read_header, read_schema
 
@@ -74,26 +74,27 @@ class Tallies:
         self.sources = ffi.new("struct lockstep_sources *")
 
     @staticmethod
-    def _indexed(values: np.ndarray[Any, Any]) -> dict[int, int]:
-        return {int(i): int(values[i]) for i in np.flatnonzero(values)}
-
-    @staticmethod
     def frames_by_kind(all_of: list[Tallies]) -> dict[int, int]:
         """Frames of each kind."""
-        return Tallies._indexed(sum((np.frombuffer(ffi.buffer(t.frames), "<u8") for t in all_of), np.zeros(65536, "<u8")))
+        return _merged(operator.add, [t.frames for t in all_of])
 
     @staticmethod
     def bytes_by_kind(all_of: list[Tallies]) -> dict[int, int]:
         """Bytes of each kind."""
-        return Tallies._indexed(sum((np.frombuffer(ffi.buffer(t.bytes), "<u8") for t in all_of), np.zeros(65536, "<u8")))
+        return _merged(operator.add, [t.bytes for t in all_of])
 
     @staticmethod
     def last_source_seq(all_of: list[Tallies]) -> dict[int, int]:
         """The last number of each source."""
-        last = np.zeros(65536, "<u8")
-        for t in all_of:
-            last = np.maximum(last, np.frombuffer(ffi.buffer(t.sources.last_source_seq), "<u8"))
-        return Tallies._indexed(last)
+        return _merged(max, [t.sources.last_source_seq for t in all_of])
+
+
+def _merged(how: Callable[[int, int], int], arrays: list[Any]) -> dict[int, int]:
+    merged: dict[int, int] = {}
+    for array in arrays:
+        for index, value in nonzero(array).items():
+            merged[index] = how(merged.get(index, 0), value)
+    return dict(sorted(merged.items()))
 
 
 def alive(pid: int) -> bool:

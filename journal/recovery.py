@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from journal import quarantine
 from journal.errors import JournalCorrupt, JournalDamaged, JournalError, SegmentMissing, WrongStream, os_failure
@@ -73,10 +72,16 @@ def describe(reader: Any) -> tuple[str, str]:
     return f"frame {reader.next_seq}", "no frame"
 
 
-def nonzero(array: Any, dtype: str) -> dict[int, int]:
-    """Index → value of a C array's entries that are not zero."""
-    values = np.frombuffer(ffi.buffer(array), dtype=dtype)
-    return {int(i): int(values[i]) for i in np.flatnonzero(values)}
+def nonzero(array: Any) -> dict[int, int]:
+    """Index → value of a C array's entries that are not zero; they are few."""
+    base, size = ffi.cast("uint8_t *", array), ffi.sizeof(array) // len(array)
+    found: list[tuple[int, int]] = []
+    end = ffi.sizeof(array)
+    while end := int(lib.lockstep_last_nonzero(base, 0, end)):
+        index = (end - 1) // size
+        found.append((index, int(array[index])))
+        end = index * size
+    return dict(reversed(found))
 
 
 def start_reader(reader: Any, header: SegmentHeader, base: Any) -> None:
@@ -219,8 +224,8 @@ class _Decision:
 
     def sources(self) -> tuple[dict[int, int], dict[int, int]]:
         """Each source's last number and last start number, of all segments."""
-        seqs = nonzero(self._sources.last_source_seq, "<u8")
-        incarnations = nonzero(self._sources.last_incarnation, "<u4")
+        seqs = nonzero(self._sources.last_source_seq)
+        incarnations = nonzero(self._sources.last_incarnation)
         for vouch in self.passed.values():
             for source, row in vouch.sources.rows.items():
                 for known, told in ((seqs, row.source_seq), (incarnations, row.incarnation)):

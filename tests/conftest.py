@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+import os
+import sys
 import threading
 import time
 
@@ -11,6 +13,10 @@ from journal import logs
 # Property tests look for wrong answers, not for slow ones: a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A run starts hundreds of processes. Where compiled modules are not kept, each compiles all that it imports: most of its start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 LONGEST = ("test_extensions.py",)

@@ -33,7 +33,7 @@ TESTS = [
     "tests/apps/test_ledger.py", "tests/apps/test_timers.py", "tests/apps/test_looks.py",
     "tests/apps/test_fills.py", "tests/apps/test_state.py",
 ]  # fmt: skip
-FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g1", "-O1", "-shared", "-fPIC", "-fsanitize=address,undefined",
+FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g1", "-O0", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
          "-I.", f"-I{sysconfig.get_path('include')}"]  # fmt: skip
 PLUGIN = """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
+import operator
+import struct
 from typing import Any
-
-import numpy as np
 
 from journal.errors import JournalCorrupt
 from journal.index.fields import fields_of
@@ -18,11 +19,9 @@ POSTINGS_MAX = 4 << 20
 """Rows of one dimension. A segment with more is indexed without that dimension, in 64 MiB of memory instead of any amount."""
 _ROW = 16
 _WINDOWS_FIRST = 2 * int(lib.LOCKSTEP_INDEX_STEP)
-_WINDOW = np.dtype([
-    ("numbers", [("source_seq", "<u8"), ("seq", "<u8")], int(lib.LOCKSTEP_NUMBERS_KEPT)),
-    ("places", [("source_seq", "<u8"), ("offset", "<u4"), ("zero", "<u4")], int(lib.LOCKSTEP_PLACES_KEPT)),
-    ("places_count", "<u8"), ("source", "<u4"), ("zero", "<u4"),
-])  # fmt: skip
+_WINDOW_BYTES = ffi.sizeof("struct lockstep_window")
+_NUMBER = struct.Struct("<QQ")
+_PLACE_BYTES = 16
 
 
 class SegmentScan:
@@ -45,7 +44,7 @@ class SegmentScan:
             rows = _memory(self._max * _ROW)
             self._rows.append(rows)
             postings.rows, postings.max = ffi.cast("struct lockstep_posting *", rows), self._max
-        self._windows: Any = np.empty(0, _WINDOW)
+        self._windows: Any = None
         self._more_windows()
 
     @property
@@ -73,7 +72,7 @@ class SegmentScan:
             self.header.opened.first_seq, int(reader.next_seq) - 1, int(c.first_ts), int(reader.last_ts),
             int(reader.last_crc), int(reader.epoch), int(c.last_offset), int(reader.offset),
         )  # fmt: skip
-        frames, sizes = nonzero(c.frames_by_kind, "<u8"), nonzero(c.bytes_by_kind, "<u8")
+        frames, sizes = nonzero(c.frames_by_kind), nonzero(c.bytes_by_kind)
         return pack(
             self.header,
             ends,
@@ -86,7 +85,7 @@ class SegmentScan:
     @property
     def kinds(self) -> set[int]:
         """Which kinds occur, as far as `advance` came."""
-        return set(nonzero(self.c.frames_by_kind, "<u8"))
+        return set(nonzero(self.c.frames_by_kind))
 
     @property
     def sources(self) -> Sources:
@@ -94,30 +93,32 @@ class SegmentScan:
         return Sources(self._sources().__getitem__)
 
     def _sources(self) -> dict[str, bytes]:
-        seqs = nonzero(self.c.sources.last_source_seq, "<u8")
-        incarnations = nonzero(self.c.sources.last_incarnation, "<u4")
+        seqs = nonzero(self.c.sources.last_source_seq)
+        incarnations = nonzero(self.c.sources.last_incarnation)
         numbers, places = {}, {}
-        for window in self._windows[: int(self.c.windows_count)]:
-            source, count = int(window["source"]), int(window["places_count"])
-            own = window["numbers"]
-            numbers[source] = np.sort(own[own["source_seq"] != 0], order="source_seq").tobytes()
-            ring = window["places"]
-            places[source] = (ring[:count] if count <= len(ring) else np.roll(ring, -count)).tobytes()  # the oldest first
+        for window in self.c.windows[0 : int(self.c.windows_count)]:
+            own = sorted(filter(operator.itemgetter(0), _NUMBER.iter_unpack(ffi.buffer(window.numbers))))
+            numbers[int(window.source)] = b"".join(itertools.starmap(_NUMBER.pack, own))
+            ring, end = bytes(ffi.buffer(window.places)), int(window.places_count) * _PLACE_BYTES
+            at = end % len(ring)
+            places[int(window.source)] = ring[:end] if end <= len(ring) else ring[at:] + ring[:at]  # the oldest first
         known = seqs.keys() | incarnations.keys()
         return pack_sources({s: (seqs.get(s, 0), incarnations.get(s, 0)) for s in known}, numbers, places)
 
     def _more_windows(self) -> None:
         """Room for more sources than there was room for."""
-        grown = np.empty(max(_WINDOWS_FIRST, 2 * len(self._windows)), _WINDOW)
-        grown[: len(self._windows)] = self._windows
+        there = self.c.windows_max
+        grown = _memory(max(_WINDOWS_FIRST, 2 * there) * _WINDOW_BYTES)
+        if there:
+            ffi.memmove(grown, self._windows, there * _WINDOW_BYTES)
         self._windows = grown
-        self.c.windows = ffi.cast("struct lockstep_window *", ffi.from_buffer(grown))
-        self.c.windows_max = len(grown)
+        self.c.windows = ffi.cast("struct lockstep_window *", grown)
+        self.c.windows_max = len(grown) // _WINDOW_BYTES
 
 
 def _memory(size: int) -> Any:
     """Memory whose pages cost nothing until they are used (ffi.new would touch them all)."""
-    return ffi.from_buffer(np.empty(size, np.uint8))
+    return ffi.from_buffer(mmap.mmap(-1, size, mmap.MAP_PRIVATE))
 
 
 def _encode(postings: Any) -> tuple[bytes, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from replay.builds import kernels_made_of
 
 MINORS = ("3.11", "3.12", "3.13")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
-_NEEDS = ("cffi", "msgspec", "numpy", "sortedcontainers", "setuptools", "rich")
+_NEEDS = ("cffi", "msgspec", "sortedcontainers", "setuptools")
 
 
 class NotMade(OperatingError):
@@ -33,12 +34,11 @@ def interpreter(minor: str, *, make: bool) -> Path | None:
     if minor == HERE:
         return Path(sys.executable)
     python = ROOT / f".venv-{minor}" / "bin" / "python"
-    if not _can(python, "import msgspec, numpy, cffi, sortedcontainers"):
+    if not _can(python, "import msgspec, cffi, sortedcontainers"):
         base = found(minor) if make else None
         if base is None:
             return None
-        _run(minor, [base, "-m", "venv", "--clear", str(python.parents[1])])
-        _run(minor, [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_NEEDS])
+        _make(minor, base, python)
     if (ROOT / "setup.py").exists():
         _accelerate(minor, python)
     return python
@@ -53,6 +53,14 @@ def found(minor: str) -> str | None:
         if python and _can(Path(python), runs):
             return python
     return None
+
+
+def _make(minor: str, base: str, python: Path) -> None:
+    """Our pip fills it where we have one: a pip of its own would take longer to install than all the rest."""
+    ours = importlib.util.find_spec("pip") is not None
+    _run(minor, [base, "-m", "venv", "--clear", *(["--without-pip"] if ours else []), str(python.parents[1])])
+    pip = [sys.executable, "-m", "pip", "--python", str(python)] if ours else [str(python), "-m", "pip"]
+    _run(minor, [*pip, "install", "--quiet", "--disable-pip-version-check", "--no-compile", *_NEEDS])
 
 
 def _accelerate(minor: str, python: Path) -> None:

@@ -24,9 +24,11 @@ def decide(action, *paths, case=PLAIN):
 @pytest.fixture(scope="session")
 def interpreters():
     """All that are here. Where one cannot be prepared (no network), those that are ready, unless LOCKSTEP_MATRIX=1 insists;
-    LOCKSTEP_MATRIX=0 prepares none."""
+    LOCKSTEP_MATRIX=0 prepares none. Their accelerators are built as they are used, and the compiler may warn of nothing."""
     try:
-        return pythons(make=os.environ.get("LOCKSTEP_MATRIX") != "0")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CFLAGS", "-Werror")
+            return pythons(make=os.environ.get("LOCKSTEP_MATRIX") != "0")
     except NotMade as error:
         if os.environ.get("LOCKSTEP_MATRIX") == "1":
             raise

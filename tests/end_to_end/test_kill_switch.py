@@ -25,7 +25,7 @@ def routed(journal, from_seq):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_it_works_with_a_strategy_and_the_gateway_dead(tmp_path, capsys):
     journal = tmp_path / "day"
     system = System(configuration(journal, exchange__sim__rate=120, risk__flatten=True, **PEOPLE))
@@ -51,8 +51,8 @@ def test_it_works_with_a_strategy_and_the_gateway_dead(tmp_path, capsys):
                 for m in (f.message for f in frames(journal, from_seq=killed, kinds=[CommandResult.KIND]))
             )
 
-        system.run_until(done, 40)
-        system.run_until(lambda: system.open_orders() == 0, 40)
+        system.run_until(done)
+        system.run_until(lambda: system.open_orders() == 0)
         assert not any(last_positions(journal).values())
         said = system.venue()
         assert said["openOrders"] == []
@@ -66,7 +66,7 @@ def test_it_works_with_a_strategy_and_the_gateway_dead(tmp_path, capsys):
         assert set(routed(journal, killed)) <= {sources["flattener"]}
         released = last_seq(journal)
         assert "has ended" in command("approve", str(request), "--user", "bob")
-        system.run_until(lambda: sources["maker"] in routed(journal, released), 40)
+        system.run_until(lambda: sources["maker"] in routed(journal, released))
         assert system.withdraw() == 0
         system.stop()
     except BaseException:

@@ -13,6 +13,8 @@ from lockstep import cli
 from lockstep.torture import drivers, images
 from lockstep.torture.drivers import ROOT, NoCompiler, build, scratch
 
+pytestmark = pytest.mark.timeout(900)
+
 SEED = 20261121
 
 

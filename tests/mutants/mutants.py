@@ -41,8 +41,9 @@ class Survived(AssertionError):
 
 
 def copy_product(to: Path) -> None:
-    """The packages and tests as they are, with their built kernels."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.o", "mutants")
+    """The packages and tests as they are, with their built kernels and what Python has compiled of them: it knows a file by its
+    time, which a copy keeps and an edit does not."""
+    ignore = shutil.ignore_patterns("*.o", "*.pyc.*", "mutants")  # the second are being written
     for package in PACKAGES:
         shutil.copytree(ROOT / package, to / package, ignore=ignore)
     for name in ("pyproject.toml", "setup.py", "README.md"):
