@@ -334,15 +334,16 @@ class Group:
         """Wait at the tail of the stream for up to `spin_ns`, and step through what comes. False: nothing came."""
         at = reader.tail(max_frames) if self._runner and self.before_handler is None else None
         if at is not None:
-            if self._runner.follow(reader.buffer, *at, max_frames, spin_ns, yields, DIGEST_EVERY):
+            address, refs = at  # handed on one by one: to unpack them in the call makes a list and a tuple
+            if self._runner.follow(reader.buffer, address, refs, max_frames, spin_ns, yields, DIGEST_EVERY):
                 return True
             if reader.is_at_tail:
                 return False
         # Without the accelerator, or another segment begins.
-        refs = reader.at_tail(max_frames, spin_ns if at is None else 0, yields=yields)
-        if refs is None:
+        found = reader.at_tail(max_frames, spin_ns if at is None else 0, yields=yields)
+        if found is None:
             return False
-        self.run(reader.buffer, refs)
+        self.run(reader.buffer, found)
         return True
 
     def _fire(self, source: int, seq: int, ts: int) -> None:

@@ -30,6 +30,8 @@ from sequencer.daemon import Sequencer, StreamEnded
 from sequencer.kernel._sequencer import lib
 from sequencer.settings import SequencerSettings, SourceSettings
 
+_turn, _WORKED = lib.lockstep_loop_turn, lib.LOCKSTEP_TURN_WORKED
+
 
 class HostedSequencer(Sequencer):
     """A Sequencer for one thread of another program: `start`, then `turn` and `attend` again and again, then `close`."""
@@ -49,10 +51,10 @@ class HostedSequencer(Sequencer):
 
     def turn(self) -> bool:
         """One pass over the rings, without waiting. Whether there was anything to do. StreamEnded: the journal failed."""
-        result: int = lib.lockstep_loop_turn(self._loop)
+        result: int = _turn(self._loop)
         if result < 0:
             raise StreamEnded(self._why())
-        return bool(result == lib.LOCKSTEP_TURN_WORKED)
+        return result == _WORKED
 
     def attend(self, timeout_s: float = 0) -> bool:
         """Answer publishers that have come or gone. False: `stop` was called."""

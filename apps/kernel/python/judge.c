@@ -38,21 +38,17 @@ static bool value_of(struct ask *a) {
     return !__builtin_mul_overflow((wide)a->m.order_qty * a->px, (wide)i->multiplier, &a->notional);
 }
 
-/* The exponent that amounts of its currency are booked with: 1, 0 where nobody has said, -1 where it cannot be read. */
-static int ledger_exp(const struct ask *a, int *exp) {
+static void find_ledger_exp(struct ask *a) {
     PyObject *found = entry_of(HELD(a->memory, Memory, ledger_exp), a->plan->quote);
-    int64_t x;
-    if (found == NULL) return PyErr_Occurred() ? -1 : 0;
-    if (!whole(found, &x)) return -1;
-    *exp = (int)x;
-    return 1;
+    int64_t exp = 0;
+    a->ledger_known = found != NULL ? (whole(found, &exp) ? 1 : -1) : PyErr_Occurred() ? -1 : 0;
+    a->ledger_exp = (int)exp;
 }
 
 static bool reserved_of(struct ask *a) {
-    int exp;
-    const int known = ledger_exp(a, &exp);
+    find_ledger_exp(a);
     const wide more = (wide)a->more_qty * a->px * a->plan->of.multiplier; /* at most `notional` */
-    return known == 0 || (known > 0 && rescale_up(more, a->notional_exp, exp, &a->reserved));
+    return a->ledger_known == 0 || (a->ledger_known > 0 && rescale_up(more, a->notional_exp, a->ledger_exp, &a->reserved));
 }
 
 /* What journal.messages.capabilities says of it: sent as it is, so that the decision is about what was asked for. */
@@ -177,9 +173,9 @@ static bool lot(const struct ask *a, struct verdicts *v) {
 static bool notional_limits(const struct ask *a, struct verdicts *v) {
     const struct plan_instrument *i = &a->plan->of;
     if (!i->has_min_notional && !i->has_max_notional) return true;
-    int exp;
+    const int exp = a->ledger_exp;
     wide up, down;
-    if (ledger_exp(a, &exp) <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
+    if (a->ledger_known <= 0 || !rescale_up(a->notional, a->notional_exp, exp, &up) || !rescale_down(a->notional, a->notional_exp, exp, &down))
         return false;
     if ((i->has_min_notional && down < i->min_notional) || (i->has_max_notional && up > i->max_notional)) return false;
     return passed(v, LOCKSTEP_RISK_CHECK_NOTIONAL_LIMITS, up, i->has_max_notional ? i->max_notional : i->min_notional, (uint64_t)i->seq, exp);
@@ -217,10 +213,10 @@ static bool collar(const struct ask *a, struct verdicts *v, const struct plan_ro
 }
 
 static bool order_notional(const struct ask *a, struct verdicts *v, const struct plan_row *r) {
-    int exp;
     wide booked, value;
-    const int known = ledger_exp(a, &exp);
-    if (known < 0 || (known && (!rescale_up(a->notional, a->notional_exp, exp, &booked) || booked >= MANTISSA_MAX))) return false;
+    if (a->ledger_known < 0 ||
+        (a->ledger_known && (!rescale_up(a->notional, a->notional_exp, a->ledger_exp, &booked) || booked >= MANTISSA_MAX)))
+        return false;
     if (!r->limited) return not_applicable(v, r->check);
     return (r->currency == 0 || r->currency == a->plan->of.quote_currency) && rescale_up(a->notional, a->notional_exp, r->exp, &value) &&
            against(v, r, value, r->hard, r->warn, a->px_seq, r->exp);

@@ -18,6 +18,7 @@ struct ask {
     uint64_t px_seq; /* the frame that is from; 0: its own */
     wide notional;   /* quantity times price times the multiplier */
     int notional_exp;
+    int ledger_known, ledger_exp; /* that amounts of its currency are booked with: 1; 0 where nobody has said, -1 where it cannot be read */
     wide reserved; /* notional of `more_qty`, as it is booked; 0 where nobody has said how */
 };
 /* The rows so far. */

@@ -29,26 +29,42 @@ static bool find_slots(struct mould *m, PyObject *names) {
     return true;
 }
 
+/* Empty dicts and lists are the object's own. */
+static bool is_own(PyObject *v) { return (PyDict_CheckExact(v) && PyDict_GET_SIZE(v) == 0) || (PyList_CheckExact(v) && PyList_GET_SIZE(v) == 0); }
+
+/* Those whose values all objects share stand first. */
+static void sort_slots(struct mould *m) {
+    for (Py_ssize_t i = m->shared = 0; i < m->n; i++) {
+        const Py_ssize_t slot = m->slots[i];
+        if (is_own(*SLOT(m->first, slot))) continue;
+        m->slots[i] = m->slots[m->shared];
+        m->slots[m->shared++] = slot;
+    }
+}
+
 bool lockstep_mould_of(struct mould *m, PyTypeObject *cls, Py_ssize_t required) {
-    *m = (struct mould){(PyTypeObject *)Py_NewRef(cls), make(cls, required), 0, NULL};
+    *m = (struct mould){(PyTypeObject *)Py_NewRef(cls), make(cls, required), 0, 0, NULL};
     PyObject *names = m->first != NULL ? PyObject_GetAttrString((PyObject *)cls, "__struct_fields__") : NULL;
     const bool plain = names != NULL && PyTuple_Check(names) && !PyObject_HasAttrString((PyObject *)cls, "__post_init__");
     if (names != NULL && !plain) PyErr_Format(PyExc_TypeError, "%R: expected a struct without __post_init__", cls);
     const bool good = plain && find_slots(m, names);
+    if (good) sort_slots(m);
     Py_XDECREF(names);
     if (!good) lockstep_break(m);
     return good;
 }
 
-static PyObject *own(PyObject *v) {
-    if (PyDict_CheckExact(v) && PyDict_GET_SIZE(v) == 0) return PyDict_New();
-    if (PyList_CheckExact(v) && PyList_GET_SIZE(v) == 0) return PyList_New(0);
-    return Py_NewRef(v);
-}
-
 PyObject *lockstep_cast(const struct mould *m) {
     PyObject *o = m->cls->tp_alloc(m->cls, 0);
-    for (Py_ssize_t i = 0; o != NULL && i < m->n; i++)
-        if ((*SLOT(o, m->slots[i]) = own(*SLOT(m->first, m->slots[i]))) == NULL) Py_CLEAR(o);
+    if (o == NULL) return NULL;
+    for (Py_ssize_t i = 0; i < m->shared; i++) *SLOT(o, m->slots[i]) = Py_NewRef(*SLOT(m->first, m->slots[i]));
+    for (Py_ssize_t i = m->shared; i < m->n; i++) {
+        PyObject *made = PyDict_CheckExact(*SLOT(m->first, m->slots[i])) ? PyDict_New() : PyList_New(0);
+        if (made == NULL) {
+            Py_DECREF(o);
+            return NULL;
+        }
+        *SLOT(o, m->slots[i]) = made;
+    }
     return o;
 }

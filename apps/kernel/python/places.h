@@ -108,7 +108,7 @@ bool lockstep_add(PyObject *fixed, PyObject *key, PyObject *value);
 struct mould {
     PyTypeObject *cls;
     PyObject *first; /* what is copied, slot by slot */
-    Py_ssize_t n, *slots;
+    Py_ssize_t n, shared, *slots;
 };
 /* `required`: so many arguments without a default, which are all 0 at first. False: an error is set. */
 bool lockstep_mould_of(struct mould *m, PyTypeObject *cls, Py_ssize_t required);

@@ -559,9 +559,9 @@ static bool alone(void) {
 }
 
 /* See message.h. The interpreter is given away meanwhile, if there is anybody to give it to: to take it back would delay what
- * has come. */
+ * has come. Nor by who only looks and does not wait. */
 static uint32_t wait_at_tail(struct lockstep_reader *r, struct lockstep_ref *refs, uint32_t max, int64_t spin_ns, uint32_t yields) {
-    PyThreadState *mine = alone() ? NULL : PyEval_SaveThread();
+    PyThreadState *mine = spin_ns <= 0 || alone() ? NULL : PyEval_SaveThread();
     const uint32_t n = lockstep_reader_follow(r, refs, max, max, spin_ns, yields);
     if (mine != NULL) PyEval_RestoreThread(mine);
     return n;
