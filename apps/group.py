@@ -149,7 +149,7 @@ class Slot:
         """32 bytes that say which state all of it is in."""
         # Nobody reads these bytes back: of hundreds of timers and emissions it is told without a look at each value.
         held = self._held(self.app.digest(), state.encode(self.items))
-        return hashlib.blake2b(_encode(held), digest_size=32).digest()
+        return accelerator.blake2b(_encode(held), 32)
 
     def _held(self, app: bytes, items: Any) -> dict[str, Any]:
         said = self.ledger
@@ -384,7 +384,7 @@ class Group:
         if data:
             slot.snapshot_bytes = len(data)
             # Said whether or not this host writes files: what an app emits must not depend on its host.
-            file, of_data = f"{slot.name}-{seq:012d}.snapshot", hashlib.blake2b(data, digest_size=32).digest()
+            file, of_data = f"{slot.name}-{seq:012d}.snapshot", accelerator.blake2b(data, 32)
             slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=of_data, file=file))
         slot.say(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest))
 

@@ -7,7 +7,6 @@ before it, and in the end for a replay from the start: a snapshot saves time, ne
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import msgspec
 from apps.group import Group, Slot
 from apps.identity import code_of
 from journal.errors import JournalError, OperatingError
-from journal.messages import NO_DIGEST
+from journal.messages import NO_DIGEST, accelerator
 from journal.messages.derive import schema_digest
 from journal.segment import write_durably
 
@@ -110,7 +109,7 @@ class Snapshots:
     def _store(self, name: str, seq: int, body: bytes) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{name}-{seq:012d}.snapshot"
-        write_durably(path, hashlib.blake2b(body, digest_size=32).digest() + body)
+        write_durably(path, accelerator.blake2b(body, 32) + body)
         self._prune(name)
         return path
 
@@ -134,7 +133,7 @@ class Snapshots:
         except OSError as error:
             raise SnapshotRefused(f"{path}: {error.strerror}") from None
         digest, body = data[:32], data[32:]
-        if hashlib.blake2b(body, digest_size=32).digest() != digest:
+        if accelerator.blake2b(body, 32) != digest:
             raise SnapshotRefused(f"{path}: damaged: its digest is not that of its {len(body)} bytes")
         try:
             held = msgspec.msgpack.decode(body, type=SnapshotFile)

@@ -1,7 +1,7 @@
 """All state of the risk engine, in one structure with canonical bytes: equal states give equal bytes.
 
-What there is one of for each order is in tables, whose share in the state's digest costs as much as what has changed. Their
-order has no meaning.
+What there is one of for each order or instrument is in tables, whose share in the state's digest costs as much as what has
+changed. Their order has no meaning.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ class Memory(msgspec.Struct, array_like=True):
     """venue/account/instrument (0: all) → a gate that the OMS says is not open."""
 
     def __post_init__(self) -> None:
-        self.forms = Fixed.of(self.forms)
+        self.instruments, self.forms = Fixed.of(self.instruments), Fixed.of(self.forms)
         self.exposure.orders = Table.of(self.exposure.orders)
         self.families.parents = Table.of(self.families.parents)
 
@@ -291,14 +291,14 @@ class Memory(msgspec.Struct, array_like=True):
         families = self.families
         return (
             Table.of(self.exposure.orders), Table.of(families.parents), Fixed.of(self.forms), Fixed.of(families.parent_of),
-            families.closed.table,
+            families.closed.table, Fixed.of(self.instruments),
         )  # fmt: skip
 
     def digest(self) -> bytes:
         """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
         replace = msgspec.structs.replace
         families = replace(self.families, parents={}, parent_of={}, closed=self.families.closed.bare())
-        bare = replace(self, forms={}, exposure=replace(self.exposure, orders={}), families=families)
+        bare = replace(self, instruments={}, forms={}, exposure=replace(self.exposure, orders={}), families=families)
         return digest_of(_encode(bare), self._tables())
 
     @contextmanager

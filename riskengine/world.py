@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from journal.messages import (
     NULL,
     AccountDefined,
@@ -69,9 +71,10 @@ class World:
     def on_instrument_defined(self, m: InstrumentDefined) -> None:
         """From here on the new definition judges."""
         before = self.memory.instruments.get(m.instrument)
-        made = self.memory.instruments[m.instrument] = Instrument.of(m, self.ctx.seq)
+        made = Instrument.of(m, self.ctx.seq)
         if before is not None:
             made.steps = before.steps
+        self.memory.instruments[m.instrument] = made
         if before is None or (before.venue, before.underlying) != (made.venue, made.underlying):
             self.view.reindex()
 
@@ -79,7 +82,8 @@ class World:
         """Ticks that depend on the price."""
         instrument = self.memory.instruments.get(m.instrument)
         if instrument is not None:
-            instrument.steps = sorted((s.from_px, s.tick_px) for s in m.steps)
+            steps = sorted((s.from_px, s.tick_px) for s in m.steps)
+            self.memory.instruments[m.instrument] = msgspec.structs.replace(instrument, steps=steps)
 
     def on_venue_defined(self, m: VenueDefined) -> None:
         """What it offers; nothing is remembered of one that does not say."""

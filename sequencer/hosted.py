@@ -54,7 +54,7 @@ class HostedSequencer(Sequencer):
         result: int = _turn(self._loop)
         if result < 0:
             raise StreamEnded(self._why())
-        return result == _WORKED
+        return bool(result == _WORKED)
 
     def attend(self, timeout_s: float = 0) -> bool:
         """Answer publishers that have come or gone. False: `stop` was called."""

@@ -6,6 +6,7 @@ built for another Python, and when LOCKSTEP_ACCELERATOR is `off`. Either way the
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from collections.abc import Callable
@@ -32,6 +33,14 @@ def extension(name: str) -> Any:
 _fast = extension(_OWN)
 follow: Callable[[int, int, int, int, bool], bytes | None] | None = getattr(_fast, "follow", None)
 """`lockstep_reader_follow` by addresses; the refs of what came (24 bytes each), None when nothing did."""
+
+
+def _blake2b(data: bytes, digest_size: int) -> bytes:
+    return hashlib.blake2b(data, digest_size=digest_size).digest()
+
+
+blake2b: Callable[[bytes, int], bytes] = getattr(_fast, "blake2b", _blake2b)
+"""(data, digest size) → digest: for what is long, or taken often."""
 
 tables: tuple[Any, ...] | None = _fast and (_fast.changed, _fast.added, _fast.removed, _fast.Hashes, _fast.Keys)
 """What journal.messages.tables does for each entry, and what it keeps of them."""

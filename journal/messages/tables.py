@@ -239,7 +239,7 @@ def only_looked_at(tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> Ite
 
 def digest_of(rest: bytes, tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> bytes:
     """One digest over the canonical bytes of a state without its tables, and these."""
-    whole = blake2b(rest, digest_size=32)
+    parts = [rest]
     for table in tables:
-        whole.update(len(table).to_bytes(8, "little") + table.digest())
-    return whole.digest()
+        parts += len(table).to_bytes(8, "little"), table.digest()
+    return accelerator.blake2b(b"".join(parts), 32)

@@ -58,12 +58,17 @@ OMS = oms.memory.Memory(reconcile=Reconciling(Settings()))
 HELD = {f"{state.__module__}.{where}": of for state in (OMS, riskengine.memory.Memory()) for where, of in held(state)}
 
 
+WIDE = {"riskengine.memory.Memory.instruments"}
+"""Each entry has numbers of more than 64 bits, for a sum of money that is not given is one: JSON, which msgspec writes."""
+PACKED = {where: of for where, of in HELD.items() if where not in WIDE}
+
+
 def test_all_tables_are_found() -> None:
     assert len(HELD) == len(OMS._tables()) + len(riskengine.memory.Memory()._tables()) - 1  # two lines are one class's
 
 
 @pytest.mark.skipif(accelerator.tables is None, reason="the accelerator is not built")
-@pytest.mark.parametrize("of", HELD.values(), ids=HELD)
+@pytest.mark.parametrize("of", PACKED.values(), ids=PACKED)
 @given(data=st.data())
 def test_the_kernel_packs_it(of: Any, data: st.DataObject) -> None:
     key, value = (data.draw(values(part)) for part in typing.get_args(of))

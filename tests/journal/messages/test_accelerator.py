@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -152,3 +153,16 @@ def test_off_means_off() -> None:
         [sys.executable, "-c", code], env=os.environ | {accelerator.VARIABLE: "off"}, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["function", "None"]
+
+
+@given(st.binary(max_size=600), st.integers(1, 64))
+def test_a_digest_is_that_of_hashlib(data, size):
+    assert accelerator.blake2b(data, size) == hashlib.blake2b(data, digest_size=size).digest()
+
+
+def test_a_long_digest_is_that_of_hashlib():
+    data = bytes(range(256)) * 8192 + b"."
+    assert accelerator.blake2b(memoryview(data), 32) == hashlib.blake2b(data, digest_size=32).digest()
+    for size in (0, 65):
+        with pytest.raises(ValueError, match="digest"):
+            accelerator.blake2b(data, size)
