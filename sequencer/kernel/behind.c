@@ -87,9 +87,10 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
             if (all_durable(loop) && load_acquire(&loop->sync_stop) == 0) wait_fd(loop->sync_fd, -1);
             store_release(&loop->sync_parked, 0);
             oldest = lockstep_mono_ns(NULL);
+            last = 0; /* what comes after a pause shares with nobody: it goes at once */
             continue;
         }
-        /* Syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
+        /* While frames flow, syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
         int64_t due = last + loop->sync_interval_ns - lockstep_mono_ns(NULL);
         if (due > 0 && !stop) wait_fd(loop->sync_fd, due);
         doze(loop, &ticket, oldest + loop->sync_lag_ns);
