@@ -38,7 +38,7 @@ DIGEST_EVERY = 4096
 """Frames between two state digests of an app."""
 SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
-SNAPSHOT_BYTES_A_FRAME = 64
+SNAPSHOT_BYTES_A_FRAME = 32
 """A state so large that more of it would fall to each frame is taken half as often, and so on."""
 AHEAD_FROM = 16384
 """Frames still to be read that are worth a second thread, which checks them ahead of those who handle them."""
