@@ -28,8 +28,10 @@ from journal.messages import (
     AlgoType,
     AlgoVenue,
     CancelOrder,
+    CxlRejResponseTo,
     ExecType,
     ExecutionReport,
+    OrderCancelReject,
     OrdStatus,
     ParentOrder,
     Reason,
@@ -72,6 +74,8 @@ class OpenParent(msgspec.Struct):
     """Orders of it that may be open."""
     venues: list[int] = []
     """Where it may be worked besides its own venue."""
+    ends: dict[int, int] = {}
+    """Replaces that the OMS has not answered: frame → the end that is wanted, 0: as it is. No report tells it."""
     turn: int = 0
     """The venue its last child went to, where there was a choice."""
 
@@ -226,6 +230,18 @@ class Algo(Strategy):
         if d is not None and m.strategy == d.strategy and self.refdata.roles.get(self.source) == SourceRole.OPERATOR:
             self._offered.setdefault(m.order_id, m)
 
+    def on_replace_order(self, m: ReplaceOrder) -> None:
+        """New terms of a parent are asked for, by us or by the person whose it is."""
+        parent = self.parents.get(m.order_id)
+        if parent is not None:
+            parent.ends[self.seq] = m.expire_ts
+
+    def _cancel_reject(self, m: OrderCancelReject) -> None:
+        parent = self.parents.get(m.order_id)
+        if parent is not None and parent.ends and m.response_to == CxlRejResponseTo.REPLACE:
+            del parent.ends[next(iter(parent.ends))]  # the OMS answers in the order of asking
+        super()._cancel_reject(m)
+
     def _execution_report(self, m: ExecutionReport) -> None:
         if not m.report_flags & ReportFlag.PARENT:
             super()._execution_report(m)
@@ -269,3 +285,5 @@ def _follow(parent: OpenParent, m: ExecutionReport) -> None:
     """What the OMS says of it. Others may have changed it, too: what we ask next is of a later version."""
     parent.status, parent.cum_qty, parent.qty, parent.limit_px = m.ord_status, m.cum_qty, m.order_qty, m.price_px
     parent.version = max(parent.version, m.version)
+    if m.exec_type == ExecType.REPLACED:
+        parent.end_ts = parent.ends.pop(m.exec_ref_seq, 0) or parent.end_ts

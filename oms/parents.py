@@ -94,8 +94,10 @@ class Parents(Ownership):
     def _invalid(self, m: ParentOrder) -> int:
         if m.side not in _SIDES:
             return Reason.INVALID_SIDE
-        if not 0 < m.order_qty < QTY_MAX or (m.max_slice_qty != NULL and m.max_slice_qty <= 0):
+        if not 0 < m.order_qty < QTY_MAX or any(qty != NULL and qty <= 0 for qty in (m.max_slice_qty, m.min_slice_qty)):
             return Reason.INVALID_QUANTITY
+        if NULL not in (m.max_slice_qty, m.min_slice_qty) and m.min_slice_qty > m.max_slice_qty:
+            return Reason.INVALID_QUANTITY  # no slice is both
         if m.limit_px != NULL and not -QTY_MAX < m.limit_px < QTY_MAX:
             return Reason.INVALID_PRICE
         if m.instrument not in self.memory.instrument_venue:

@@ -126,6 +126,7 @@ class RiskEngine(Violations, Forming):
     def on_replace_order(self, m: ReplaceOrder) -> None:
         """Decide on new terms; until they are in force or refused, the larger of both is reserved."""
         if m.order_id in self.memory.families.parents:
+            self.memory.families.asked_anew(m, self.ctx.seq)
             return  # its children are decided on
         held = self.memory.exposure.orders.get(m.order_id)
         wish = self._wish(m, held)
@@ -276,8 +277,12 @@ class RiskEngine(Violations, Forming):
     def on_order_cancel_reject(self, m: OrderCancelReject) -> None:
         """A replace was not done. Either its end was reported just before, or it was never taken up: then it is the oldest of
         these, for the OMS answers in the order of asking."""
+        if m.response_to != CxlRejResponseTo.REPLACE:
+            return
+        if m.order_id in self.memory.families.parents:
+            self.memory.families.refused(m.order_id)
         held = self.memory.exposure.orders.get(m.order_id)
-        if held is None or m.response_to != CxlRejResponseTo.REPLACE:
+        if held is None:
             return
         if held.refusals_due:
             held.refusals_due -= 1

@@ -14,6 +14,7 @@ from journal.messages import (
     NewOrder,
     OrdStatus,
     ParentOrder,
+    ReplaceOrder,
     order_id_source,
 )
 from journal.messages.family import Bounds, Held
@@ -58,6 +59,8 @@ class Parent(msgspec.Struct, array_like=True):
     unknown_qty: int = 0
     left_qty: int = 0
     """Of `qty`: that of children that have left."""
+    ends: dict[int, int] = {}
+    """Replaces that the OMS has not answered: frame → the end that is wanted, 0: as it is. No report tells it."""
 
     @property
     def bounds(self) -> Bounds | None:
@@ -105,6 +108,16 @@ class Families(msgspec.Struct, array_like=True):
                 m.end_ts, m.strategy,
             )  # fmt: skip
 
+    def asked_anew(self, m: ReplaceOrder, seq: int) -> None:
+        """New terms of a parent are asked for; they are its own when the OMS says so."""
+        self.parents[m.order_id].ends[seq] = m.expire_ts
+
+    def refused(self, order_id: int) -> None:
+        """A replace of a parent was refused: the oldest there is, for the OMS answers in the order of asking."""
+        ends = self.parents[order_id].ends
+        if ends:
+            del ends[next(iter(ends))]
+
     def reported(self, m: ExecutionReport, seq: int, now: int) -> None:
         """What the OMS says of a parent."""
         parent = self.parents.get(m.order_id)
@@ -113,6 +126,7 @@ class Families(msgspec.Struct, array_like=True):
         parent.open = m.ord_status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
         if m.exec_type == ExecType.REPLACED:
             parent.order_qty, parent.limit_px, parent.seq = m.order_qty, m.price_px, seq
+            parent.end_ts = parent.ends.pop(m.exec_ref_seq, 0) or parent.end_ts
         if m.ord_status in CLOSED and not parent.closed:
             parent.closed = True
             self.closed.add(now, parent.order_id)

@@ -59,8 +59,8 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     clock_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 100
     """A clock frame after this long without any other frame."""
     sync_interval_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 100
-    """While frames flow, syncs start at least this far apart. About what a sync takes: whoever waits for `durable` waits for one
-    sync, hardly for more; after a pause, for no other."""
+    """While frames flow, syncs start at least this far apart. About what a sync takes: whoever waits for `durable` waits for
+    one sync, hardly for more; after a pause, for no other."""
     sync_lag_us: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 5_000
     """Frames that nobody waits for are on disk after so long at the most. Routed orders are synced at once, and everything as
     soon as a publisher sleeps. 0: everything at once, always."""

@@ -17,6 +17,7 @@ from journal.messages import (
     AlgoVenue,
     CancelOrder,
     CommandCode,
+    CxlRejResponseTo,
     ExecType,
     ExecutionReport,
     GatewayPhase,
@@ -25,6 +26,7 @@ from journal.messages import (
     LogRecord,
     Message,
     NewOrder,
+    OrderCancelReject,
     OrdStatus,
     ParentOrder,
     Reason,
@@ -78,10 +80,11 @@ class Stage:
         return number
 
     def report(self, number: int, *, cum: int = 0, status: int = OrdStatus.NEW, qty: int = 100, limit: int = 5000,
-               exec_type: int = ExecType.ORDER_STATUS, version: int = 0) -> None:  # fmt: skip
+               exec_type: int = ExecType.ORDER_STATUS, version: int = 0, exec_ref_seq: int = 0) -> None:  # fmt: skip
         self.algo._execution_report(
             ExecutionReport(order_id=number, instrument=SPOT, order_qty=qty, price_px=limit, cum_qty=cum, ord_status=status,
-                            exec_type=exec_type, version=version, report_flags=ReportFlag.PARENT)
+                            exec_type=exec_type, version=version, exec_ref_seq=exec_ref_seq,
+                            report_flags=ReportFlag.PARENT)
         )  # fmt: skip
 
     def given(self, source: int = PERSON, *, answer: int = ExecType.NEW, **terms: Any) -> None:
@@ -153,6 +156,22 @@ def test_an_end_takes_the_parents_along():
     assert [m.order_id for m in s.of(CancelOrder)] == [number]
     s.report(number, status=OrdStatus.CANCELED)
     assert not s.algo.parents
+
+
+def test_a_new_end_holds_from_the_oms_word_on():
+    s = Stage()
+    number = s.parent(end=90)
+    for seq, end in ((41, 120), (42, 0), (43, 150)):  # the second asks for another quantity only, and is refused
+        s.algo.seq = seq
+        s.algo.handlers()[ReplaceOrder.KIND](ReplaceOrder(order_id=number, expire_ts=end))
+    assert s.algo.parents[number].end_ts == 90
+    s.report(number, exec_type=ExecType.REPLACED, exec_ref_seq=41)
+    assert s.algo.parents[number].end_ts == 120
+    for response_to in (CxlRejResponseTo.CANCEL, CxlRejResponseTo.REPLACE):
+        s.algo._cancel_reject(OrderCancelReject(order_id=number, response_to=response_to))
+    assert s.algo.parents[number].ends == {43: 150}
+    s.report(number, exec_type=ExecType.REPLACED, exec_ref_seq=43)
+    assert (s.algo.parents[number].end_ts, s.algo.parents[number].ends) == (150, {})
 
 
 # What persons give.

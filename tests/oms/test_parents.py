@@ -276,7 +276,9 @@ def test_a_replace_of_a_child_is_judged_like_a_child():
 
 @pytest.mark.parametrize(("terms", "reason"), [
     ({"side": 0}, Reason.INVALID_SIDE), ({"order_qty": 0}, Reason.INVALID_QUANTITY), ({"order_qty": 1}, 0),
-    ({"max_slice_qty": 0}, Reason.INVALID_QUANTITY), ({"limit_px": 1 << 62}, Reason.INVALID_PRICE),
+    ({"max_slice_qty": 0}, Reason.INVALID_QUANTITY), ({"min_slice_qty": 0}, Reason.INVALID_QUANTITY),
+    ({"max_slice_qty": 5, "min_slice_qty": 5}, 0), ({"max_slice_qty": 5, "min_slice_qty": 6}, Reason.INVALID_QUANTITY),
+    ({"limit_px": 1 << 62}, Reason.INVALID_PRICE),
     ({"instrument": 9}, Reason.UNKNOWN_INSTRUMENT), ({"end_ts": 1}, Reason.INVALID_EXPIRE_TIME),
     ({"source": OTHER}, Reason.NOT_OWNER), ({"order_id": PARENT}, Reason.DUPLICATE_ORDER_ID),
 ])  # fmt: skip

@@ -8,12 +8,15 @@ from risk_recorder import ACCOUNT, INSTRUMENT, MAKER, OMS, OPERATOR, OTHER, SECO
 from journal.messages import (
     NULL,
     CheckResult,
+    CxlRejResponseTo,
     Decision,
     ExecType,
     ExecutionReport,
+    OrderCancelReject,
     OrdStatus,
     ParentOrder,
     Reason,
+    ReplaceOrder,
     ReportFlag,
     RiskCheck,
     RiskDecision,
@@ -38,10 +41,11 @@ def family(source=STRATEGY, **terms):
     return r
 
 
-def accepted(r, qty, exec_type=ExecType.NEW, status=OrdStatus.NEW, px=5000, order_id=PARENT):
+def accepted(r, qty, exec_type=ExecType.NEW, status=OrdStatus.NEW, px=5000, order_id=PARENT, exec_ref_seq=0):
     r.frame(
         ExecutionReport(order_id=order_id, account=ACCOUNT, instrument=INSTRUMENT, side=Side.BUY, order_qty=qty, price_px=px,
-                        leaves_qty=qty, exec_type=exec_type, ord_status=status, report_flags=ReportFlag.PARENT),
+                        leaves_qty=qty, exec_type=exec_type, ord_status=status, report_flags=ReportFlag.PARENT,
+                        exec_ref_seq=exec_ref_seq),
         OMS,
     )  # fmt: skip
 
@@ -92,6 +96,24 @@ def test_a_child_is_not_meant_to_outlive_its_parent(late, reason):
     end = 10_000 * SECOND
     found = child(family(end_ts=end), tif=TimeInForce.GTD, expire_ts=end + late)
     assert found.reason == reason
+
+
+def test_a_new_end_of_the_parent_holds_when_the_oms_says_so():
+    end, later = 10_000 * SECOND, 20_000 * SECOND
+    r = family(end_ts=end)
+
+    def reason(expire_ts):
+        return child(r, qty=10, tif=TimeInForce.GTD, expire_ts=expire_ts).reason
+
+    asked = [r.frame(ReplaceOrder(order_id=PARENT, expire_ts=ts), STRATEGY) for ts in (later, later + 1, 0)]
+    assert reason(later) == Reason.CHILD_OUTLIVES_PARENT
+    accepted(r, 1000, ExecType.REPLACED, exec_ref_seq=asked[0])
+    assert (reason(later), reason(later + 1)) == (0, Reason.CHILD_OUTLIVES_PARENT)
+    r.frame(OrderCancelReject(order_id=PARENT, response_to=CxlRejResponseTo.CANCEL), OMS)
+    r.frame(OrderCancelReject(order_id=PARENT, response_to=CxlRejResponseTo.REPLACE), OMS)
+    accepted(r, 1000, ExecType.REPLACED, exec_ref_seq=asked[2])  # without a new end
+    assert (reason(later), reason(later + 1)) == (0, Reason.CHILD_OUTLIVES_PARENT)
+    assert not r.engine.memory.families.parents[PARENT].ends
 
 
 def test_another_source_has_no_children_by_it():
