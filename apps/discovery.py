@@ -7,12 +7,13 @@ ConfigItem frames (`class`, then the parameters, values as JSON text) and closes
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import msgspec
@@ -85,6 +86,14 @@ def load_class(path: str) -> type[App]:
     return found
 
 
+class _AsWritten(importlib.machinery.SourceFileLoader):
+    """Compiles what a file says now. Python would take what it has compiled of a file of the same size and second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _load_file(path: Path) -> ModuleType:
     """A strategy file, loaded once a process under the name of its stem.
 
@@ -94,7 +103,7 @@ def _load_file(path: Path) -> ModuleType:
     held = sys.modules.get(path.stem)
     if held is not None and getattr(held, "__file__", None) == str(path):
         return held
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(path.stem, path, loader=_AsWritten(path.stem, str(path)))
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
