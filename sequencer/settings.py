@@ -65,7 +65,7 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     """Frames that nobody waits for are on disk after so long at the most. Routed orders are synced at once, and everything as
     soon as a publisher sleeps. 0: everything at once, always."""
     batch_bytes: Annotated[int, msgspec.Meta(ge=64, le=FRAME_BYTES_MAX)] = 64 << 10
-    """Taken from one ring before the next one has its turn."""
+    """Taken from one ring before the next one has its turn. What a message (taken whole) has more, its next turns lack."""
     write_through: bool = True
     """New segments go to disk as zeros when they are prepared: each sync later is faster, each segment is written twice."""
     huge_pages: bool = False

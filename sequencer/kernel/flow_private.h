@@ -47,7 +47,7 @@ static inline int flow_rests(struct lockstep_loop *loop, struct lockstep_lane *l
 int64_t flow_due(const struct lockstep_loop *loop, int64_t due);
 
 /* What a limited lane may have now: bytes of whole records, 0 = its ring rests, or -errno. */
-int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now);
+int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64_t share, int64_t now);
 /* End the bans whose time has passed. */
 int flow_lift(struct lockstep_loop *loop, int64_t now, int64_t mono);
 void flow_attached(struct lockstep_lane *lane);

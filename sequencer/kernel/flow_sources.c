@@ -66,6 +66,7 @@ void flow_attached(struct lockstep_lane *lane) {
     struct lockstep_source *source = lane->source;
     lane->limited = source->limit.count != 0 || source->limit.ban_seq != 0;
     lane->rests_until = source->limit.rests_until;
+    lane->owed = 0;
     if (source->limit.ban_seq == 0) return;
     /* A banned source is granted nothing: so every message is refused where ungranted ones are, at no cost to the others. */
     uint8_t any = 0;
@@ -88,7 +89,7 @@ static uint64_t measure(const struct lockstep_lane *lane, uint64_t messages, uin
     return bytes;
 }
 
-int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now) {
+int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, uint64_t share, int64_t now) {
     struct lockstep_limit *limit = &lane->source->limit;
     int64_t mono = loop->mono = lockstep_mono_ns(NULL);
     int result = 0;
@@ -96,9 +97,9 @@ int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_
     if (flow_rests(loop, lane)) return 0;
     if (limit->ban_seq != 0) {
         rest(lane, at_most(mono + BANNED_LOOK_NS, limit->banned_until));
-        return (int64_t)loop->batch_bytes;
+        return (int64_t)share;
     }
-    if (limit->count == 0) return (int64_t)loop->batch_bytes;
+    if (limit->count == 0) return (int64_t)share;
     int64_t each = at_least(limit->window_ns / (int64_t)limit->count, 1);
     int64_t full_at = at_least(limit->full_at, mono), room = mono + limit->window_ns - full_at;
     uint64_t tokens = room > 0 ? (uint64_t)(room / each) : 0, found;
@@ -114,7 +115,7 @@ int64_t flow_turn(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_
         flow_rests(loop, lane);
         return 0;
     }
-    uint64_t bytes = measure(lane, tokens, loop->batch_bytes, &found);
+    uint64_t bytes = measure(lane, tokens, share, &found);
     limit->full_at = full_at + (int64_t)found * each;
     limit->held_messages += found;
     /* It has room for more than it asks: it has come to rest by itself. */

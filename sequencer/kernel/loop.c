@@ -104,6 +104,27 @@ static int obey(struct lockstep_loop *loop) {
     return result;
 }
 
+/* A turn of one lane that has something: its share, less what it took beyond the ones before (a deficit round robin: Shreedhar and
+ * Varghese, 1995). 1 if there is more to do, 0, or -errno. */
+static int serve(struct lockstep_loop *loop, struct lockstep_lane *lane, int64_t now) {
+    if (__builtin_expect(lane->owed >= loop->batch_bytes, 0)) {
+        lane->owed -= loop->batch_bytes;
+        return 1;
+    }
+    uint64_t share = loop->batch_bytes - lane->owed, before = lane->head;
+    int64_t bytes = lane->limited ? flow_turn(loop, lane, share, now) : (int64_t)share;
+    if (bytes <= 0) return (int)bytes;
+    int64_t result = lane_take(loop, lane, (uint64_t)bytes, now);
+    if (result < 0) return (int)result;
+    uint64_t taken = lane->head - before;
+    lane->owed = taken > share ? taken - share : 0;
+    if (lane->state != STATE_ATTACHED) {
+        store_release(&loop->events, loop->events + 1);
+        wake_write(loop->control_fd);
+    }
+    return result != 0;
+}
+
 /* One turn of every lane, beginning with another one each time. 1 if anything was taken, 0, or -errno. */
 static int pass(struct lockstep_loop *loop) {
     int64_t now = 0;
@@ -115,18 +136,8 @@ static int pass(struct lockstep_loop *loop) {
         if (lane->state != STATE_ATTACHED || flow_rests(loop, lane) || load_acquire(&lane->ring.page->tail) == lane->head)
             continue;
         if (now == 0 && (result = flow_time(loop, now = loop_now(loop))) != 0) return result;
-        int64_t bytes = lane->limited ? flow_turn(loop, lane, now) : (int64_t)loop->batch_bytes;
-        if (bytes <= 0) {
-            if (bytes < 0) return (int)bytes;
-            continue;
-        }
-        int64_t taken = lane_take(loop, lane, (uint64_t)bytes, now);
-        if (taken < 0) return (int)taken;
-        any |= taken != 0;
-        if (lane->state != STATE_ATTACHED) {
-            store_release(&loop->events, loop->events + 1);
-            wake_write(loop->control_fd);
-        }
+        if ((result = serve(loop, lane, now)) < 0) return result;
+        any |= result;
     }
     if (++loop->turn >= loop->active_count) loop->turn = 0;
     if (any) publish(loop);

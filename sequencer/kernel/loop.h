@@ -57,6 +57,7 @@ struct lockstep_lane {
     uint8_t  limited; /* 1: it has its turns from flow_turn */
     uint8_t  zero[2];
     uint32_t incarnation; /* of this ring: a source with copies has several at once */
+    uint64_t owed;        /* bytes that it has taken beyond its turns, for a message is taken whole: of the next ones */
     int64_t  rests_until; /* its ring is not touched before: a line that a runaway writes costs a miss each time it is read. 0: no rest */
 };
 

@@ -8,6 +8,7 @@ ADMISSION = "tests/sequencer/test_sequencer_admission.py"
 ONCE = "tests/sequencer/test_sequencer_exactly_once.py"
 FLOW = "tests/sequencer/test_sequencer_time_and_flow.py"
 MEMORY = "tests/sequencer/test_ring_memory.py"
+FAIRNESS = "tests/sequencer/test_sequencer_fairness.py"
 START, SCRUB = "tests/sequencer/test_sequencer_start.py", "tests/sequencer/test_sequencer_scrubbing.py"
 
 MUTANTS = [
@@ -31,6 +32,13 @@ MUTANTS = [
         "(r.length & 7) != 0 || r.length > there, 0)",
         "(r.length & 7) != 0, 0)",
         (f"{ADMISSION}::test_a_damaged_ring_is_dropped",),
+    ),
+    Mutant(
+        "what a turn took beyond its share is forgotten",
+        LOOP,
+        "taken > share ? taken - share : 0;",
+        "taken > share && taken == 0;",
+        (f"{FAIRNESS}::test_sixty_four_publishers_are_served_alike",),
     ),
     Mutant(
         "the stream's time is the wall clock's",

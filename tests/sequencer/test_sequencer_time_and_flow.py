@@ -183,9 +183,9 @@ def test_a_full_ring_without_a_sequencer_says_so(daemon, until):
 def test_eight_publishers_have_equal_turns(daemon, until):
     """Eight full rings: as long as all have more, no one has two turns while another waits for one."""
     sources = [SourceSettings(name=f"s{i}", role=SourceRole.ALGO) for i in range(8)]
-    one = daemon(sources, ring_bytes=1 << 16, batch_bytes=1 << 10, clock_interval_ms=60_000)
+    body, turn = NewOrder().encode(), 4
+    one = daemon(sources, ring_bytes=1 << 16, batch_bytes=turn * (64 + len(body)), clock_interval_ms=60_000)
     publishers = [one.connect(s.name) for s in sources]
-    body = NewOrder().encode()
     count = (1 << 16) // (64 + len(body))
     os.kill(one.pid, signal.SIGSTOP)
     tasks = Path(f"/proc/{one.pid}/task")  # the loop's thread is stopped when it is, not when the signal is sent
@@ -199,7 +199,6 @@ def test_eight_publishers_have_equal_turns(daemon, until):
     one.stop()
     order = [f.header.source for f in one.frames(NewOrder)]
     assert len(order) == 8 * count
-    turn = -(-(1 << 10) // (64 + len(body)))
     turns = [order[i] for i in range(0, len(order), turn)]
     assert all(order[i : i + turn] == [turns[i // turn]] * turn for i in range(0, 8 * turn * (count // turn), turn))
     done = dict.fromkeys(range(1, 9), 0)
