@@ -61,6 +61,17 @@ static int awaited(struct lockstep_loop *loop) {
            __atomic_load_n(&writer->segment, __ATOMIC_ACQUIRE) != writer->first_unsynced || somebody_sleeps(loop);
 }
 
+/* Let syncs start an interval apart. What is written meanwhile shares the next one; behind a pause there was nothing to share with,
+ * and a publisher that sleeps until its message is durable does not wait for more. (For what is awaited while nobody sleeps, a sync
+ * for each message would be too many: each makes the page that the loop writes to fault again.) */
+static void space(struct lockstep_loop *loop, int64_t due, int paused) {
+    int64_t nap = paused ? loop->sync_interval_ns / 4 + 1 : INT64_MAX;
+    for (int64_t now = lockstep_mono_ns(NULL); now < due; now = lockstep_mono_ns(NULL)) {
+        if (load_acquire(&loop->sync_stop) != 0 || (paused && somebody_sleeps(loop))) return;
+        wait_fd(loop->sync_fd, nap < due - now ? nap : due - now);
+    }
+}
+
 /* Frames are not on disk, and nobody waits for them: put it off until `end`. The loop wakes us for a frame that is waited for;
  * publishers that fall asleep meanwhile are looked for, less and less often. */
 static void doze(struct lockstep_loop *loop, uint64_t *ticket, int64_t end) {
@@ -77,6 +88,7 @@ static void doze(struct lockstep_loop *loop, uint64_t *ticket, int64_t end) {
 
 int32_t lockstep_sync_run(struct lockstep_loop *loop) {
     uint64_t ticket = 0, durable = 0;
+    int paused = 0;
     int64_t last = 0, oldest = lockstep_mono_ns(NULL); /* when the first frame not yet on disk could be seen */
     for (;;) {
         int stop = load_acquire(&loop->sync_stop) != 0;
@@ -87,12 +99,11 @@ int32_t lockstep_sync_run(struct lockstep_loop *loop) {
             if (all_durable(loop) && load_acquire(&loop->sync_stop) == 0) wait_fd(loop->sync_fd, -1);
             store_release(&loop->sync_parked, 0);
             oldest = lockstep_mono_ns(NULL);
-            last = 0; /* what comes after a pause shares with nobody: it goes at once */
+            paused = 1;
             continue;
         }
-        /* While frames flow, syncs start at least an interval apart; whatever is written meanwhile shares the next one. */
-        int64_t due = last + loop->sync_interval_ns - lockstep_mono_ns(NULL);
-        if (due > 0 && !stop) wait_fd(loop->sync_fd, due);
+        space(loop, last + loop->sync_interval_ns, paused);
+        paused = 0;
         doze(loop, &ticket, oldest + loop->sync_lag_ns);
         stop = load_acquire(&loop->sync_stop) != 0;
         last = lockstep_mono_ns(NULL);
