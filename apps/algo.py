@@ -85,6 +85,14 @@ class OpenParent(msgspec.Struct):
         return self.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 
 
+class Offered(msgspec.Struct):
+    """A person's parent for this strategy that the OMS has not answered yet."""
+
+    order: ParentOrder
+    ends: dict[int, int] = {}
+    """As of an OpenParent: who gives it may replace it before anybody has answered."""
+
+
 class Algo(Strategy):
     """Base of strategies with parents."""
 
@@ -93,8 +101,7 @@ class Algo(Strategy):
     def __init__(self) -> None:
         super().__init__()
         self.parents: dict[int, OpenParent] = {}
-        self._offered: dict[int, ParentOrder] = {}
-        """Persons' parents for this strategy that the OMS has not answered yet."""
+        self._offered: dict[int, Offered] = {}
 
     # What a user overrides.
 
@@ -135,8 +142,14 @@ class Algo(Strategy):
         parent = self.parents.get(parent_id)
         if parent is None or not parent.takes_children or self.now < parent.start_ts:
             return 0
-        working = sum(self.orders[child].leaves_qty for child in parent.children if child in self.orders)
-        return max(parent.qty - parent.cum_qty - working, 0)
+        return max(parent.qty - self.held(parent_id), 0)
+
+    def held(self, parent_id: int) -> int:
+        """What the children hold of a parent (mantissa): filled, or able to fill."""
+        parent = self.parents.get(parent_id)
+        if parent is None:
+            return 0
+        return parent.cum_qty + sum(self.orders[child].leaves_qty for child in parent.children if child in self.orders)
 
     def slice(
         self, parent_id: int, qty: int | Decimal, px: int | Decimal | None = None, *, place: Place | None = None, **terms: Any
@@ -228,16 +241,16 @@ class Algo(Strategy):
         """Keep what a person gives to this strategy until the OMS has answered."""
         d = self._definition
         if d is not None and m.strategy == d.strategy and self.refdata.roles.get(self.source) == SourceRole.OPERATOR:
-            self._offered.setdefault(m.order_id, m)
+            self._offered.setdefault(m.order_id, Offered(m))
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
         """New terms of a parent are asked for, by us or by the person whose it is."""
-        parent = self.parents.get(m.order_id)
+        parent = self.parents.get(m.order_id) or self._offered.get(m.order_id)
         if parent is not None:
             parent.ends[self.seq] = m.expire_ts
 
     def _cancel_reject(self, m: OrderCancelReject) -> None:
-        parent = self.parents.get(m.order_id)
+        parent = self.parents.get(m.order_id) or self._offered.get(m.order_id)
         if parent is not None and parent.ends and m.response_to == CxlRejResponseTo.REPLACE:
             del parent.ends[next(iter(parent.ends))]  # the OMS answers in the order of asking
         super()._cancel_reject(m)
@@ -256,12 +269,13 @@ class Algo(Strategy):
                 del self.parents[m.order_id]
             self.parent_changed(parent, m)
 
-    def _given(self, offered: ParentOrder, m: ExecutionReport) -> None:
+    def _given(self, offered: Offered, m: ExecutionReport) -> None:
         """The OMS has taken a person's parent. They are told whether anybody works it."""
-        parent = self.parents[m.order_id] = _open(offered)
+        parent = self.parents[m.order_id] = _open(offered.order)
+        parent.ends = offered.ends
         _follow(parent, m)
         name = f"parent {order_id_text(m.order_id)}"
-        if self.trades(m.instrument) and self.parent_given(parent, offered):
+        if self.trades(m.instrument) and self.parent_given(parent, offered.order):
             self.log(f"{name} is worked" if self.enabled else f"{name} waits: the strategy is stopped")
             return
         del self.parents[m.order_id]

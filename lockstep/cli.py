@@ -27,6 +27,7 @@ _MODULES = {
     "operating": ("kill", "release", "approve", "refuse", "start", "stop"),
     "controlling": ("state", "limit", "unban", "heartbeat"),
     "ordering": ("parent", "cancel"),
+    "replacing": ("replace",),
     "reconciling": ("reconcile", "correct", "approve-correction"),
     "replicate": ("replicate",),
     "strategy": ("strategy",),

@@ -6,6 +6,7 @@ import re
 from decimal import Decimal, InvalidOperation
 
 _DURATION_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
+_SCALE_MAX = 100
 _NUMBER_UNIT = re.compile(r"^\s*([0-9.]+)\s*([A-Za-z%]+)\s*$")
 
 
@@ -55,6 +56,17 @@ def decimal(text: str) -> tuple[int, int]:
         raise WrongUnit(f"{text!r}: expected a decimal number in quotes, such as '0.01'") from None
     if not value.is_finite():
         raise WrongUnit(f"{text!r}: expected a finite decimal number")
-    _, _, exponent = value.as_tuple()
+    sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
-    return int(value.scaleb(-exponent)), exponent
+    return int(Decimal((sign, digits, 0))), exponent  # exact, whatever the context's precision
+
+
+def mantissa(text: str, exp: int) -> int:
+    """ "61000.5" as a whole number of 10**exp, exact and above 0."""
+    value, own = decimal(text)
+    if abs(own - exp) > _SCALE_MAX:  # 1e999999999 is a number, too
+        value, own = 0, exp
+    scaled, rest = (value * 10 ** (own - exp), 0) if own >= exp else divmod(value, 10 ** (exp - own))
+    if rest or scaled <= 0 or scaled >= 1 << 62:
+        raise WrongUnit(f"{text!r}: expected a number above 0 with at most {max(-exp, 0)} decimals")
+    return int(scaled)

@@ -152,13 +152,9 @@ def _mantissa(option: str, text: str | None, exp: int) -> int:
     if text is None:
         return NULL
     try:
-        value, own = units.decimal(text)
+        return units.mantissa(text, exp)
     except units.WrongUnit as error:
         raise ConfigError(f"parent: {option}: {error}") from None
-    scaled, rest = (value * 10 ** (own - exp), 0) if own >= exp else divmod(value, 10 ** (exp - own))
-    if rest or scaled <= 0 or scaled >= 1 << 62:
-        raise ConfigError(f"parent: {option} = {text!r}: expected a number above 0 with at most {-exp} decimals")
-    return int(scaled)
 
 
 def _duration(option: str, text: str) -> int:

@@ -246,3 +246,25 @@ def test_what_was_given_is_there_after_a_restart(answered):
         again.report(GIVEN, exec_type=ExecType.NEW)
     assert again.algo.parents[GIVEN].venues == [2]
     assert again.algo.slice(GIVEN, 10)
+
+
+def test_a_person_may_replace_before_anybody_has_answered():
+    s = Stage(Taker)
+    s.given(answer=0, end_ts=90)
+    for seq, end in ((41, 120), (42, 150)):  # the first is refused
+        s.algo.seq = seq
+        s.algo.handlers()[ReplaceOrder.KIND](ReplaceOrder(order_id=GIVEN, expire_ts=end))
+    s.report(GIVEN, exec_type=ExecType.NEW)
+    s.algo._cancel_reject(OrderCancelReject(order_id=GIVEN, response_to=CxlRejResponseTo.REPLACE))
+    assert (s.algo.parents[GIVEN].end_ts, s.algo.parents[GIVEN].ends) == (90, {42: 150})
+    s.report(GIVEN, exec_type=ExecType.REPLACED, exec_ref_seq=42)
+    assert (s.algo.parents[GIVEN].end_ts, s.algo.parents[GIVEN].ends) == (150, {})
+
+
+def test_what_the_children_hold_is_what_they_filled_and_what_they_may_fill():
+    s = Stage()
+    number = s.parent()
+    s.algo.slice(number, 60, 5000)
+    s.report(number, cum=20, status=OrdStatus.PARTIALLY_FILLED)
+    assert (s.algo.held(number), s.algo.room(number)) == (80, 20)
+    assert s.algo.held(number + 99) == 0

@@ -32,6 +32,24 @@ def test_amounts_and_decimals():
     assert (str(number), currency) == ("5000", "USD")
     assert units.decimal("0.010") == (10, -3)
     assert units.decimal("15") == (15, 0)
+    assert units.decimal("-1.23456789012345678901234567890123") == (-123456789012345678901234567890123, -32)
+    assert units.decimal("1e999999999") == (1, 999999999)
     for wrong in ("abc", "NaN", "Infinity", ""):
         with pytest.raises(units.WrongUnit):
             units.decimal(wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "exp", "number"),
+    [("61000.5", -2, 6100050), ("61000.500", -1, 610005), ("2e3", 0, 2000), ("3000", 3, 3), ("0.001", -3, 1)],
+)
+def test_mantissas(text, exp, number):
+    assert units.mantissa(text, exp) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "exp"), [("0.001", -2), ("0", -2), ("-1", -2), ("1500", 3), ("1e30", 0), ("1e999999999", -2), ("1e-999999999", -2)]
+)
+def test_what_is_no_mantissa_says_what_is_expected(text, exp):
+    with pytest.raises(units.WrongUnit, match=f"expected a number above 0 with at most {max(-exp, 0)} decimals"):
+        units.mantissa(text, exp)
