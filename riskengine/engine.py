@@ -256,6 +256,8 @@ class RiskEngine(Violations, Forming):
         else:
             held.order_qty = max(m.order_qty, m.cum_qty)
         held.cum_qty, held.price_px, held.stop_px = m.cum_qty, m.price_px, m.stop_px
+        if m.order_id in self.memory.forms:  # a release that was decided and then put off: it is again what it was
+            held.ord_type = m.ord_type
         held.triggered = held.triggered or m.exec_type == ExecType.TRIGGERED
         self.view.known(held, m.ord_status == OrdStatus.UNKNOWN)
         self.view.settle(held)
