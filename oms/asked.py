@@ -153,6 +153,8 @@ class Asked(Pacing):
             expire_ts=m.expire_ts or order.expire_ts,
         )  # fmt: skip
         reason = self._senseless(order, request)
+        if not reason and order.held and order.replace is not None:
+            reason = Reason.ALREADY_PENDING  # its state, which the table asks, does not tell
         if not reason:
             event = Event.HELD_REPLACE if order.held else Event.REPLACE_ASKED
             reason = self.step(order, event, then=lambda: setattr(order, "replace", request)).refuse
