@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from oms_and_risk import NULL, SECOND, STRATEGY, Desk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oms_and_risk import GATEWAY, NULL, SECOND, STRATEGY, Desk
 
 from journal.messages import (
     CancelOrder,
@@ -157,7 +159,7 @@ def test_what_the_venue_does_not_replace_keeps_its_end(desk: Desk) -> None:
     order_id = ending(desk)
     end = ends(desk, order_id)[0]
     replace(desk, order_id, price_px=4850, expire_ts=end + 5 * SECOND)
-    desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.REPLACE, reason=Reason.PRICE_BAND), 8)
+    desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.REPLACE, reason=Reason.PRICE_BAND), GATEWAY)
     assert refused(desk) == [Reason.PRICE_BAND]
     ends_at(desk, order_id, end)
 
@@ -349,7 +351,7 @@ def test_an_order_past_its_end_that_the_venue_would_not_cancel_gets_another(desk
     order_id = ending(desk)
     until(desk, ends(desk, order_id)[0])
     assert desk.count(RoutedCancel) == 1
-    desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.CANCEL, reason=Reason.RATE_LIMIT), 8)
+    desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.CANCEL, reason=Reason.RATE_LIMIT), GATEWAY)
     assert desk.status(order_id) == S.NEW
     replace(desk, order_id, price_px=4850)
     assert refused(desk) == [Reason.INVALID_EXPIRE_TIME]  # risk has it that its time is over
@@ -379,3 +381,75 @@ def test_a_lost_connection_and_a_restart_at_any_frame(desk: Desk) -> None:
     assert whole == desk.emitted
     for at in range(1, len(desk.stream)):
         assert desk.replay(restart_at=at) == whole
+
+
+STEPS = ("price", "end", "both", "later", "replaced", "refused", "touch", "time", "lose", "find", "offer", "restart", "cancel")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.booleans(),
+    st.sampled_from((T.LIMIT, T.STOP_LIMIT)),
+    st.lists(st.tuples(st.sampled_from(STEPS), st.integers(1, 9)), min_size=3, max_size=14),
+)
+def test_oms_and_risk_agree_on_ends_whatever_happens(native: bool, ord_type: int, steps: list[tuple[str, int]]) -> None:
+    """That what leaves has its pass, and no end that we keep, the desk asserts."""
+    desk = Desk()
+    desk.ready(ends=native)
+    desk.touch(4995, 5005)
+    order_id = ending(desk, ord_type, **({"stop_px": 5020, "price_px": 5030} if ord_type == T.STOP_LIMIT else {}))
+    told = {m.order_id for m in desk.sent if m.expire_ts}
+    for what, n in steps:
+        order = desk.oms.memory.peek(order_id)
+        assert order is not None
+        wanted = order.replace
+        match what:
+            case "price":
+                replace(desk, order_id, price_px=4800 + 5 * n)
+            case "end":
+                replace(desk, order_id, expire_ts=desk.now + n * SECOND)
+            case "both":
+                replace(desk, order_id, price_px=4800 + 5 * n, expire_ts=desk.now + n * SECOND)
+            case "later":
+                replace(desk, order_id, expire_ts=desk.now + n * SECOND, release_ts=desk.now + n * SECOND // 2)
+            case "replaced" if wanted is not None and wanted.routed:
+                desk.update(order_id, E.REPLACED, order_qty=wanted.order_qty, price_px=wanted.price_px)
+            case "refused" if wanted is not None and wanted.routed:
+                desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.REPLACE), GATEWAY)
+            case "refused" if order.cancel is not None:
+                desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.CANCEL), GATEWAY)
+            case "touch":
+                desk.touch(5015, 5000 + 5 * n)
+                if desk.sent and order.base == S.PENDING_NEW:
+                    desk.ack(order_id)
+            case "time":
+                until(desk, desk.now + n * SECOND // 3)
+            case "lose":
+                desk.disconnect()
+                desk.phase(GatewayPhase.DISCONNECTED)
+            case "find":
+                desk.phase(GatewayPhase.READY)
+                if desk.sent:
+                    desk.update(order_id, E.ORDER_STATUS, ord_status=S.NEW, order_qty=100, price_px=order.price_px, cum_qty=0)
+            case "offer":
+                desk.ends, native = True, n % 2 == 0
+                desk.offer(ends=native)
+                desk.ends = True  # what has left with an end keeps it
+            case "restart":
+                for machine in (desk.oms, desk.risk):
+                    machine.restore(machine.snapshot())
+            case "cancel" if order.cancel is not None:
+                desk.update(order_id, E.CANCELED)
+        told |= {m.order_id for m in desk.sent if m.expire_ts}
+        order = desk.oms.memory.peek(order_id)
+        assert order is not None
+        if order.closed:
+            break
+        held = desk.risk.memory.exposure.orders[order_id]
+        assert held.expire_ts == order.expire_ts
+        kept = order_id in desk.oms.memory.instructions.ends
+        assert kept == (order_id not in told)
+        assert order.held or held.end_kept == kept
+    assert Reason.RISK_PASS_MISSING_OR_DIFFERENT not in refused(desk)
+    assert not [m for m in desk.said(RoutedReplace) if bool(m.expire_ts) != (m.order_id in told)]
+    assert desk.replay() == desk.emitted
