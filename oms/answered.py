@@ -198,8 +198,9 @@ class Answered(External):
             if wanted is not None:
                 order.order_qty = max(wanted.order_qty, order.cum_qty)
                 order.price_px, order.stop_px = wanted.price_px, wanted.stop_px
-                order.display_qty, order.expire_ts = wanted.display_qty, wanted.expire_ts
+                order.display_qty = wanted.display_qty
                 order.version, order.current_seq = wanted.version, wanted.routed_seq or order.current_seq
+                self.move_end(order, wanted.expire_ts)
             self._adopt(order, m)
 
         self.step(order, Event.VENUE_REPLACED, then=terms, reason=m.reason, news=news)

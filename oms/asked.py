@@ -114,6 +114,7 @@ class Asked(Pacing):
         if self.held_back(order, Action.NEW, asked, risk_seq=risk_seq, hashed=m.content_hash, until=m.valid_until_ts):
             return
         self.decided(order, new, route)
+        self.leaves(order, new)
         order.destination, order.asked = route.destination, b""
         order.deadline = self.ctx.now + self.request_timeout_ns
         self.ctx.emit(
@@ -130,6 +131,9 @@ class Asked(Pacing):
             )
         )  # fmt: skip
         self.step(order, Event.RISK_PASS)
+
+    def leaves(self, order: Order, sent: NewOrder) -> None:
+        """An order goes to its venue, as this."""
 
     # Replace.
 
@@ -149,6 +153,8 @@ class Asked(Pacing):
             expire_ts=m.expire_ts or order.expire_ts,
         )  # fmt: skip
         reason = self._senseless(order, request)
+        if not reason and order.held and order.replace is not None:
+            reason = Reason.ALREADY_PENDING  # its state, which the table asks, does not tell
         if not reason:
             event = Event.HELD_REPLACE if order.held else Event.REPLACE_ASKED
             reason = self.step(order, event, then=lambda: setattr(order, "replace", request)).refuse
@@ -174,26 +180,39 @@ class Asked(Pacing):
 
     def replace_decided(self, order: Order, request: Request, m: RiskDecision, *, risk_seq: int) -> None:
         """Risk's word on a replace that is pending."""
-        wanted = replace_hash(
-            order_id=order.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-            display_qty=request.display_qty, expire_ts=request.expire_ts,
-        )  # fmt: skip
         if m.decision == Decision.REJECT:
             reason = m.reason
         elif request.routed:
             self.alert(order, Reason.RISK_PASS_CONSUMED, f"second risk pass for the replace at {m.request_seq}")
             return
-        elif m.content_hash != wanted:
+        elif not self.covers(m, order, request):
             reason = Reason.RISK_PASS_MISSING_OR_DIFFERENT
         elif order.held:
             self.held_replaced(order, request)
             return
+        elif self.is_ours_alone(order, request):
+            reason = self.step(order, Event.REPLACE_PASS).refuse
+            if not reason:
+                self.held_replaced(order, request)
+                return
         else:
             reason = self.shut(order) or self.step(order, Event.REPLACE_PASS).refuse
         if reason:
             self.step(order, Event.REPLACE_FAIL, reason=reason)
         else:
-            self.send_replace(order, request, wanted, risk_seq=risk_seq)
+            self.send_replace(order, request, m.content_hash, risk_seq=risk_seq)
+
+    def covers(self, m: RiskDecision, order: Order, request: Request) -> bool:
+        """Whether a pass is for these terms, as they are sent."""
+        return m.content_hash == hash_of(order, request, self.told_end(order, request))
+
+    def told_end(self, order: Order, request: Request) -> int:  # noqa: ARG002 - for who keeps it
+        """The end that the venue is told with new terms; 0: none."""
+        return request.expire_ts
+
+    def is_ours_alone(self, order: Order, request: Request) -> bool:  # noqa: ARG002
+        """Whether all that changes is what no venue knows."""
+        return False
 
     def send_replace(self, order: Order, request: Request, hashed: int, *, risk_seq: int) -> None:
         """Send a replace that has its pass."""
@@ -204,7 +223,7 @@ class Asked(Pacing):
             RoutedReplace(
                 order_id=order.order_id, risk_seq=risk_seq, content_hash=hashed, orig_request_seq=order.current_seq,
                 order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-                display_qty=request.display_qty, expire_ts=request.expire_ts, account=order.account,
+                display_qty=request.display_qty, expire_ts=self.told_end(order, request), account=order.account,
                 instrument=order.instrument, version=request.version, destination=order.destination,
                 replace_mode=ReplaceMode.AMEND, side=order.side,
             )
@@ -212,14 +231,19 @@ class Asked(Pacing):
         self.arm(order)
 
     def held_replaced(self, order: Order, request: Request) -> None:
-        """New terms of a held order are in force at once: no venue knows the old ones."""
+        """New terms are in force at once where no venue knows the old ones: of a held order, or of what we keep."""
 
         def terms() -> None:
             order.replace = None
             order.order_qty, order.price_px, order.stop_px = request.order_qty, request.price_px, request.stop_px
-            order.display_qty, order.expire_ts, order.version = request.display_qty, request.expire_ts, request.version
+            order.display_qty, order.version = request.display_qty, request.version
+            self.move_end(order, request.expire_ts)
 
         self.step(order, Event.HELD_REPLACED, then=terms)
+
+    def move_end(self, order: Order, end: int) -> None:
+        """An order has another end from now on."""
+        order.expire_ts = end
 
     # Cancel.
 
@@ -353,3 +377,11 @@ class Asked(Pacing):
         if order.replace is not None and order.replace.routed_seq == request_seq:
             return Unknown.REPLACE
         return Unknown.NEW if order.routed_seq == request_seq else Unknown.NO
+
+
+def hash_of(order: Order, request: Request, expire_ts: int) -> int:
+    """The content hash of a replace that tells the venue this end."""
+    return replace_hash(
+        order_id=order.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
+        display_qty=request.display_qty, expire_ts=expire_ts,
+    )  # fmt: skip

@@ -47,6 +47,7 @@ from journal.messages.capabilities import (
 )
 from journal.messages.tables import look
 from oms.answered import Answered
+from oms.asked import hash_of
 from oms.instructions import Grid, Hold, Wait
 from oms.order import Order, Request
 from oms.transitions import Event
@@ -185,12 +186,12 @@ class Held(Answered):
     def held_replaced(self, order: Order, request: Request) -> None:
         """New terms: a trail begins anew where they put its stop."""
         super().held_replaced(order, request)
-        self.restate(order)
+        if order.held:
+            self.restate(order)
 
     def restate(self, order: Order) -> None:
         """The terms of a held order have changed: what will be sent changes with them."""
-        i = self.memory.instructions
-        hold = i.holds[order.order_id]
+        hold = self.memory.instructions.holds[order.order_id]
         new = NewOrder.decode(hold.asked)
         if order.stop_px != new.stop_px:
             hold.stop_px = order.stop_px
@@ -199,9 +200,6 @@ class Held(Answered):
             expire_ts=order.expire_ts,
         )  # fmt: skip
         hold.asked = order.asked = new.encode()
-        if order.order_id in i.ends and new.tif != TimeInForce.DAY and new.expire_ts:
-            i.ends[order.order_id] = new.expire_ts
-            self.arm(order)
 
     # Prices.
 
@@ -337,8 +335,6 @@ class Held(Answered):
             return
         form = released_form(self.memory.instructions.offers.get(order.venue), NewOrder.decode(hold.asked), hold.stop_px)
         del self.memory.instructions.holds[order.order_id]
-        if form.tif not in (TimeInForce.GTC, TimeInForce.GOOD_FOR_MONTH):
-            self.memory.instructions.ends.pop(order.order_id, None)  # it ends at once, or the venue ends it
         order.asked = form.encode()
         order.ord_type, order.tif, order.exec_inst = form.ord_type, form.tif, form.exec_inst
         order.price_px, order.stop_px = form.price_px, form.stop_px
@@ -351,6 +347,49 @@ class Held(Answered):
         hold.wait, hold.trigger_seq = Wait.PRICE if self._priced(order, new) else Wait.GATE, 0
         self.hold(order, hold)
         self.alert(order, reason, f"a held order was not released: reason {reason}; it stays held")
+
+    # An end that we keep.
+
+    def leaves(self, order: Order, sent: NewOrder) -> None:
+        """Whose end it is from here on: what does not rest ends at once, and an end that the venue is told is the venue's."""
+        super().leaves(order, sent)
+        ends = self.memory.instructions.ends
+        if order.order_id in ends and sent.tif != TimeInForce.GTC:
+            del ends[order.order_id]
+            order.expire_ts = sent.expire_ts
+
+    def _senseless(self, order: Order, request: Request) -> int:
+        """Where we keep the end: only what has one can have another, and not one that is over."""
+        reason = super()._senseless(order, request)
+        ours = order.held or order.order_id in self.memory.instructions.ends
+        if not reason and ours and request.expire_ts != order.expire_ts:
+            good = order.expire_ts and request.expire_ts > self.ctx.now
+            return 0 if good else Reason.INVALID_EXPIRE_TIME
+        return reason
+
+    def told_end(self, order: Order, request: Request) -> int:
+        """Not one that we keep."""
+        return 0 if order.order_id in self.memory.instructions.ends else super().told_end(order, request)
+
+    def covers(self, m: RiskDecision, order: Order, request: Request) -> bool:
+        """As before. New terms of a held order are told to nobody, and who keeps its end once it is released may yet change: a
+        pass with or without it is good."""
+        return super().covers(m, order, request) or (
+            order.held and m.content_hash == hash_of(order, request, request.expire_ts)
+        )
+
+    def is_ours_alone(self, order: Order, request: Request) -> bool:
+        """It is a new end and nothing else."""
+        now = (order.order_qty, order.price_px, order.stop_px, order.display_qty)
+        wanted = (request.order_qty, request.price_px, request.stop_px, request.display_qty)
+        return now == wanted and order.order_id in self.memory.instructions.ends
+
+    def move_end(self, order: Order, end: int) -> None:
+        """We end it then."""
+        ends = self.memory.instructions.ends
+        if order.order_id in ends and end != order.expire_ts:
+            ends[order.order_id] = end
+        super().move_end(order, end)
 
     # Time.
 
@@ -371,7 +410,7 @@ class Held(Answered):
         order, hold = self.memory.orders.get(token), i.holds.get(token)
         if order is not None and not order.closed:
             if 0 < i.ends.get(token, 0) <= self.ctx.now:
-                del i.ends[token]
+                i.ends[token] = 0
                 self.expire(order)
             elif hold is not None and hold.wait == Wait.GATE and hold.not_before <= self.ctx.now:
                 hold.not_before = 0
@@ -401,8 +440,8 @@ class Held(Answered):
             return
         for order_id in list(i.ends):
             order = self.memory.orders.get(order_id)
-            if order is not None and order.instrument == m.instrument and order.tif == TimeInForce.DAY:
-                i.ends.pop(order_id, None)
+            if order is not None and order.instrument == m.instrument and order.tif == TimeInForce.DAY and i.ends[order_id]:
+                i.ends[order_id] = 0
                 self.expire(order)
 
     # State.

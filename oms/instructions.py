@@ -171,7 +171,7 @@ class Instructions(msgspec.Struct, array_like=True):
     watched: dict[int, list[int]] = {}
     """Instrument → held orders that wait for its price, in the order they came."""
     ends: dict[int, int] = {}
-    """Order → when we end its life, ns."""
+    """Order whose end no venue knows → when we end its life, ns; 0: that was, and it is being canceled."""
     closes: dict[str, list[int]] = {}
     """venue/instrument (0: all) → times at which its trading day ends, ascending."""
     lists: dict[int, Dependency] = {}

@@ -57,7 +57,7 @@ class Event(Enum):
     HOLD = "risk passed it, we hold it"
     RELEASE = "what it waited for is there"
     HELD_REPLACE = "our replace of a held order asked"
-    HELD_REPLACED = "risk passed the replace of a held order"
+    HELD_REPLACED = "risk passed a replace that no venue has to know"
     RESIZED = "its list changed the quantity of a held order"
     POLICY_CANCEL = "a rule of ours ends it: its time, list or quote"
     REPLACE_PASS = "risk passed its replace"
@@ -115,7 +115,8 @@ _ROWS: dict[Event, str] = {
     Event.HOLD:                " SUS    x      x      x      x      x      x      x      =      =      =      =     ",
     Event.RELEASE:             " RCV    x      x      x      x      x      x      x      =      =      =      =     ",
     Event.HELD_REPLACE:        " h      x      x      x      x      x      x      x      rj302  rj302  rj302  rj302 ",
-    Event.HELD_REPLACED:       " h      x      x      x      x      x      x      x      =      =      =      =     ",
+    # PR: of one at the venue, a new end that only we keep.
+    Event.HELD_REPLACED:       " h      x      x      x      x      b      x      x      =      =      =      =     ",
     Event.RESIZED:             " h      x      x      x      x      x      x      x      =      =      =      =     ",
     Event.POLICY_CANCEL:       " C      PC     PC     PC     =      PC     U      PC     =      =      =      =     ",
     # The cancel came between the replace and its risk decision: cancels win, the replace is not sent.

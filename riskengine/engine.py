@@ -87,7 +87,7 @@ class RiskEngine(Violations, Forming):
                 Held(
                     m.order_id, m.account, m.strategy, m.user, m.instrument, m.side, m.ord_type, p.order_qty, m.price_px,
                     m.stop_px, m.display_qty, m.expire_ts, value_px=p.reference_px(self.memory)[0], exec_inst=m.exec_inst,
-                    quantity_type=m.quantity_type, list_id=m.list_id,
+                    quantity_type=m.quantity_type, list_id=m.list_id, end_kept=self.end_kept(m),
                 )
             )  # fmt: skip
             if m.parent_order_id:
@@ -121,6 +121,7 @@ class RiskEngine(Violations, Forming):
         )  # fmt: skip
         if self._decide(p, EmulatedTrigger.KIND, content_hash(form)):
             held.ord_type, held.price_px, held.stop_px = form.ord_type, form.price_px, form.stop_px
+            held.end_kept = bool(held.expire_ts) and not form.expire_ts
             self.view.settle(held)
 
     def on_replace_order(self, m: ReplaceOrder) -> None:
@@ -132,7 +133,7 @@ class RiskEngine(Violations, Forming):
         wish = self._wish(m, held)
         hashed = replace_hash(
             order_id=m.order_id, order_qty=wish.order_qty, price_px=wish.price_px, stop_px=wish.stop_px,
-            display_qty=wish.display_qty, expire_ts=wish.expire_ts,
+            display_qty=wish.display_qty, expire_ts=0 if held is not None and held.end_kept else wish.expire_ts,
         )  # fmt: skip
         used = self.memory.used.get(order_id_source(m.order_id), [])
         subject = (
@@ -256,6 +257,8 @@ class RiskEngine(Violations, Forming):
         else:
             held.order_qty = max(m.order_qty, m.cum_qty)
         held.cum_qty, held.price_px, held.stop_px = m.cum_qty, m.price_px, m.stop_px
+        if m.order_id in self.memory.forms:  # a release that was decided and then put off: it is again what it was
+            held.ord_type = m.ord_type
         held.triggered = held.triggered or m.exec_type == ExecType.TRIGGERED
         self.view.known(held, m.ord_status == OrdStatus.UNKNOWN)
         self.view.settle(held)

@@ -67,6 +67,8 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     booked_qty: int = 0
     booked_value: int = 0
     """What is booked for it in its cell."""
+    end_kept: bool = False
+    """Its end is the OMS's to keep: no venue is told it."""
 
     @property
     def in_amount(self) -> bool:

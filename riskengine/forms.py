@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-from journal.messages import EmulatedTrigger, NewOrder
+from journal.messages import NULL, EmulatedTrigger, NewOrder
 from journal.messages.capabilities import RELEASED_AS, Offer, decided_form, released_form
 from riskengine.exposure import Held
 from riskengine.world import World
@@ -21,6 +21,10 @@ class Forming(World):
     def decided(self, m: NewOrder) -> NewOrder:
         """What the decision on a new order is about."""
         return decided_form(self._offer(m.instrument), m)
+
+    def end_kept(self, m: NewOrder) -> bool:
+        """Whether an order has an end that no venue is told, neither at once nor when it is released."""
+        return bool(m.expire_ts) and not released_form(self._offer(m.instrument), m, NULL).expire_ts
 
     def keep_form(self, m: NewOrder) -> None:
         """Remember the terms of an order that the OMS may hold, until it is closed."""

@@ -47,6 +47,7 @@ from journal.messages import (
     order_id_of,
     replace_hash,
 )
+from journal.messages.capabilities import decided_form
 from oms.differences import Settings
 from tests.apps.stream import Stream
 from tests.apps.test_decisions import MARKET_ORDER, RISK, SOURCES, InPython, world
@@ -128,6 +129,8 @@ class Day:
             self.ask(**PLAIN | {"instrument": 1 + which % 3, "side": 1 + which % 2, "price_px": (10_000, 9_990)[which % 2]})
         elif what == "market":
             self.ask(**PLAIN | MARKET_ORDER | {"instrument": 1 + which % 3, "side": 1 + which % 2, "tif": TimeInForce.IOC})
+        elif what == "ending":
+            self.ask(**PLAIN | {"tif": TimeInForce.GTD, "expire_ts": self.stream.ts + (12 + which) * SECOND})
         elif self.orders and (what != "pass" or self.alone):
             self.answer(what, self.orders[which % len(self.orders)])
         self._learn()
@@ -187,6 +190,7 @@ class Day:
             "replace stop": replace(order_qty=qty + 2, stop_px=9_000),
             "replace display": replace(order_qty=qty + 2, display_qty=2),
             "replace life": replace(order_qty=qty + 2, expire_ts=later),
+            "replace end": replace(expire_ts=later),
             "replace huge": replace(order_qty=1 << 62),
             "replace numbered": replace(order_qty=qty + 2, version=last + 3),
             "replace stale": replace(order_qty=qty + 2, version=max(last, 1)),
@@ -210,12 +214,14 @@ class Day:
         """What risk says, by itself or once more."""
         held = self.app.machine.memory.peek(o.order_id)
         request = held.replace if held is not None else None
-        asked, kind, hashed = (held.request_seq if held is not None else 1), NewOrder.KIND, content_hash(o)
-        if request is not None:
+        offer = self.app.machine.memory.instructions.offers.get(1)
+        asked, kind = (held.request_seq if held is not None else 1), NewOrder.KIND
+        hashed = content_hash(decided_form(offer, o))
+        if held is not None and request is not None:
             asked, kind = request.request_seq, ReplaceOrder.KIND
             hashed = replace_hash(
                 order_id=o.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-                display_qty=request.display_qty, expire_ts=request.expire_ts,
+                display_qty=request.display_qty, expire_ts=self.app.machine.told_end(held, request),
             )  # fmt: skip
 
         def decided(decision: int, content: int, reason: int = 0, seq: int = asked) -> tuple[int, Message]:

@@ -69,6 +69,7 @@ from journal.messages import (
     TradingStatus,
     VenueDefined,
     order_id_of,
+    replace_hash,
 )
 from riskengine.checks import CHECKS
 from riskengine.flat import KNOWN
@@ -666,6 +667,21 @@ def test_replaces_that_ask_for_more_than_price_and_quantity_are_for_python(odd: 
     expires = InstrumentDefined(instrument=1, venue=1, px_exp=-2, qty_exp=-1, quote_currency=1, expiry_ts=1 << 60)
     terms = {"order_qty": 4, "price_px": 9_990}
     both((2, expires), *(PLAIN,) * 4, Replace(-1, terms), Replace(-1, terms | odd))
+
+
+def test_an_end_that_the_oms_keeps_is_no_term_of_a_replace() -> None:
+    ending = PLAIN | {"tif": TimeInForce.GTD, "expire_ts": 1 << 60}
+    terms = {"order_qty": 4, "price_px": 9_990}
+    replaced = (News(-1, ExecType.PENDING_REPLACE), News(-1, ExecType.REPLACED))
+    for tifs, told in ((0, ((1 << 60), 1 << 59, 1 << 59)), (1 << TimeInForce.GTD, (1 << 60, 1 << 59, 1 << 59)), (1, (0, 0, 0))):
+        decisions = both(
+            (2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT if tifs else 0, tifs=1 << TimeInForce.GTC | tifs)),
+            *(PLAIN,) * 4, ending,
+            Replace(-1, terms), *replaced, Replace(-1, terms | {"expire_ts": 1 << 59}), *replaced, Replace(-1, terms),
+        )[-3:]  # fmt: skip
+        of = {"order_id": decisions[0].order_id, "stop_px": NULL, "display_qty": NULL} | terms
+        assert [m.content_hash for m in decisions] == [replace_hash(expire_ts=end, **of) for end in told]
+        assert {m.decision for m in decisions} == {Decision.PASS}
 
 
 def test_what_differs_for_market_orders() -> None:

@@ -19,6 +19,7 @@ from journal.messages import (
     ExecutionReport,
     OrderCancelReject,
     OrdStatus,
+    Reason,
     RiskDecision,
     RoutedCancel,
     RoutedReplace,
@@ -30,12 +31,13 @@ from tests.apps.test_decisions import orders
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
 Step = tuple[str, Any]
-ASKED = ("order", "market")
+ASKED = ("order", "market", "ending")
 BEGIN = ("order", "pass", "sent", "new")
 FILLED = (*BEGIN, "part", "part", "rest")
 TAKEN = ("market", *FILLED[1:])
 REPLACED = ("replace both", "pass", "replace sent", "replaced")
 CANCELED = ("cancel", "cancel sent", "canceled")
+ENDING = ("offers", "ending", *BEGIN[1:])
 CROSSED = (
     *BEGIN,
     "part",
@@ -58,6 +60,9 @@ LIVES = (
     (*REPLACED, "part", "replace less", "pass"),
     ("order", "pass", "cancel", "new", "cancel sent", "canceled"),
     ("replace px", "pass", "cancel", "replaced", "canceled"),
+    (*ENDING, "replace life", *REPLACED[1:], "part", "time", "cancel sent", "canceled"),
+    (*ENDING, *REPLACED, "replace end", "pass", "replace px", "pass", "time", "replaced", "time", "cancel rejected",
+     "replace end"),
 )  # fmt: skip
 
 worlds = st.sampled_from(
@@ -74,7 +79,7 @@ CHANGES = (
     "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered", "replace stale",
     "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel", "cancel why",
     "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other", "cancel by operator",
-    "change unknown", "pass", "pass again", "warn", "pass other", "pass earlier", "refuse",
+    "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier", "refuse",
 )  # fmt: skip
 ANSWERS = (
     "replace sent", "cancel sent", "replaced", "replaced to", "replaced small", "replaced odd", "replaced huge",
@@ -138,6 +143,21 @@ def test_whatever_happens_once_in_a_life() -> None:
                 assert fast.slot.digest() == slow.slot.digest(), (what, at)
             assert fast.stream.messages() == slow.stream.messages(), what
             fast.app.machine.check()
+
+
+def test_ends_that_we_keep_are_for_python_and_go_to_no_venue() -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for day in (fast, slow):
+            day.play("order", 0)
+            played(day, *ENDING, *REPLACED, "part", "replace end", "pass", "replace life", *REPLACED[1:], "time", "time")
+            played(day, "cancel sent", "canceled")
+        assert [m.expire_ts for m in fast.stream.messages(RoutedReplace)] == [0, 0]
+        assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+        assert [m.exec_type for m in fast.stream.messages(ExecutionReport)].count(ExecType.REPLACED) == 3
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
+        fast.app.machine.check()
 
 
 def test_a_barred_account_sends_no_replace() -> None:

@@ -94,6 +94,8 @@ class Desk(Recorder):
         self.trade = 0
         self.number = 0
         self.check_every = True
+        self.ends = True
+        """The venue takes orders with an end."""
 
     def emit(self, message: Message, flags: int = Flag.LAST) -> None:
         message.encode()
@@ -146,32 +148,40 @@ class Desk(Recorder):
             found = self.passes.get(m.risk_seq)
             assert found == [m.order_id, hashed, False], (found, m)  # nothing leaves without a pass, used once
             found[2] = True
+            assert self.ends or not m.expire_ts, m  # the venue has no word for it
             if isinstance(m, RoutedOrder):
                 self.sent.append(m)
 
     # The world.
 
-    def ready(self, *, stops: bool = False, supports: int = 0) -> None:
-        """Definitions, and a gateway that is READY. `stops`: the venue takes stop orders. `supports`: what else it does."""
+    def ready(self, *, stops: bool = False, ends: bool = False, supports: int = 0) -> None:
+        """Definitions, and a gateway that is READY. `stops`, `ends`: the venue takes stop orders, GTD orders. `supports`: what
+        else it does."""
         for source, role in (
             (OMS, SourceRole.OMS), (RISK, SourceRole.RISK), (GATEWAY, SourceRole.TRADING),
             (STRATEGY, SourceRole.ALGO), (OTHER, SourceRole.ALGO), (OPERATOR, SourceRole.OPERATOR),
         ):  # fmt: skip
             self.frame(SourceDefined(source=source, role=role), 0)
-        types = (OrdType.LIMIT, OrdType.MARKET, *((OrdType.STOP,) if stops else ()))
-        self.frame(
-            VenueDefined(
-                venue=VENUE, ord_types=sum(1 << t for t in types), quantity_types=1 << QuantityType.UNITS,
-                tifs=sum(1 << t for t in (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)),
-                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE, supports=supports,
-            ),
-            1,
-        )  # fmt: skip
+        self.offer(stops=stops, ends=ends, supports=supports)
         self.frame(CurrencyDefined(currency=1, ledger_exp=-2, name="USD"), 1)
         self.frame(AccountDefined(account=ACCOUNT, venue=VENUE), 1)
         self.frame(InstrumentDefined(instrument=INSTRUMENT, venue=VENUE, tick_px=5, lot_qty=1, quote_currency=1), 1)
         self.frame(DestinationDefined(destination=2, venue=VENUE, account=ACCOUNT, gateway=GATEWAY), 1)
         self.phase(GATEWAY_READY)
+
+    def offer(self, *, stops: bool = False, ends: bool = False, supports: int = 0) -> None:
+        """What the venue takes, from here on."""
+        types = (OrdType.LIMIT, OrdType.MARKET, *((OrdType.STOP,) if stops else ()))
+        self.ends = ends
+        tifs = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK, *((TimeInForce.GTD,) if ends else ()))
+        self.frame(
+            VenueDefined(
+                venue=VENUE, ord_types=sum(1 << t for t in types), quantity_types=1 << QuantityType.UNITS,
+                tifs=sum(1 << t for t in tifs), supports=supports,
+                exec_insts=ExecInst.PARTICIPATE_DO_NOT_INITIATE | ExecInst.DO_NOT_INCREASE,
+            ),
+            1,
+        )  # fmt: skip
 
     def ask(self, ord_type: int = OrdType.LIMIT, *, source: int = STRATEGY, **terms: Any) -> int:
         """A new order; its id."""

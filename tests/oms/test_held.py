@@ -252,6 +252,20 @@ def test_a_refusal_that_will_pass_keeps_it_held_any_other_ends_it(desk: Desk) ->
     assert len(desk.sent_of(order_id)) == 1
 
 
+def test_what_is_held_again_after_risk_had_passed_its_release_is_replaced_as_before(desk: Desk) -> None:
+    order_id = desk.ask(T.STOP_LIMIT, stop_px=5020, price_px=5030)
+    shut = desk.oms.shut
+    desk.oms.shut = lambda order: Reason.GATE_SHUT if desk.count(EmulatedTrigger) else shut(order)  # type: ignore[method-assign]
+    desk.touch(5015, 5020)
+    del desk.oms.shut  # type: ignore[method-assign]
+    assert (desk.status(order_id), desk.sent) == (S.SUSPENDED, [])
+    desk.frame(ReplaceOrder(order_id=order_id, stop_px=5040, price_px=5050), STRATEGY)
+    assert desk.count(OrderCancelReject) == 0
+    desk.now += 2 * SECOND
+    desk.touch(5035, 5040)
+    assert [m.price_px for m in desk.sent] == [5050]
+
+
 def test_a_refusal_for_good_rejects_it_and_tells(desk: Desk) -> None:
     limit_id = desk.ask(T.STOP_LIMIT, stop_px=5020, price_px=5020)
     # From here on limit orders must be within 1 % of the touch.

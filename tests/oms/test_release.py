@@ -9,6 +9,7 @@ from journal.messages import (
     CancelOrder,
     Clock,
     ExecType,
+    NewOrder,
     OrderCancelReject,
     OrdStatus,
     OrdType,
@@ -110,6 +111,18 @@ def test_a_held_order_is_replaced_at_its_time(desk: Desk) -> None:
     assert desk.oms.memory.instructions.holds[order_id].stop_px == 5020
     wait_until(desk, at)
     assert desk.oms.memory.instructions.holds[order_id].stop_px == 5040
+
+
+def test_a_held_order_has_one_replace_at_a_time(desk: Desk) -> None:
+    order_id = desk.ask(OrdType.STOP, stop_px=5020)
+    at = desk.now + SECOND
+    desk.frame(ReplaceOrder(order_id=order_id, order_qty=150, release_ts=at), STRATEGY)
+    desk.frame(ReplaceOrder(order_id=order_id, stop_px=5040), STRATEGY)
+    assert [m.reason for m in desk.said(OrderCancelReject)] == [Reason.ALREADY_PENDING]
+    wait_until(desk, at)
+    hold = desk.oms.memory.instructions.holds[order_id]
+    assert (NewOrder.decode(hold.asked).order_qty, hold.stop_px) == (150, 5020)
+    assert desk.risk.memory.exposure.orders[order_id].wishes == []
 
 
 def test_an_order_cannot_be_released_after_its_own_end(desk: Desk) -> None:

@@ -75,6 +75,8 @@ def step(r: Recorder, order: Order, event: Event) -> None:
             order.restate_fill("first", *_RESTATED[event])
         elif event is Event.VENUE_REPLACED:
             order.replace, order.order_qty = None, 200
+        elif event is Event.HELD_REPLACED:
+            order.replace = None
 
     r.oms.step(order, event, then=then)
 
