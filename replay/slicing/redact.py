@@ -74,12 +74,10 @@ class Redactor:
     def __init__(self, names: dict[str, str]) -> None:
         """`names`: original → other."""
         self.names = names
-        self._lower = {name.lower(): other for name, other in names.items()}
-        parts = [
-            re.escape(n) if len(n) >= WHOLE_WORDS_BELOW else rf"(?<![a-zA-Z0-9]){re.escape(n)}(?![a-zA-Z0-9])"
-            for n in sorted(self._lower, key=lambda n: (-len(n), n))
-        ]
-        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        ordered = sorted(names, key=lambda n: (-len(n), n))
+        self._others = [names[n] for n in ordered]
+        # A group each: what was found is not always what a name is in lower case ("ſim" is "sim", without regard to case).
+        self._pattern = re.compile("|".join(f"({_part(n)})" for n in ordered), re.IGNORECASE) if ordered else None
 
     @classmethod
     def of(cls, path: Path) -> Redactor:
@@ -100,7 +98,12 @@ class Redactor:
         """A text without the names."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda match: self._lower[match[0].lower()], text)
+        return self._pattern.sub(self._other, text)
+
+    def _other(self, match: re.Match[str]) -> str:
+        # As it stands first: names may differ in their case alone.
+        found = self.names.get(match[0])
+        return found if found is not None else self._others[(match.lastindex or 1) - 1]
 
     def message(self, message: Message) -> Message:
         """A message without the names. The one given stays as it is."""
@@ -165,7 +168,7 @@ class Redactor:
         """An app's state (`apps.state`) without the names."""
         found = _decoded(data)
         if found is None:
-            if self._pattern is not None and self._pattern.search(data.decode("latin-1")):
+            if self._pattern is not None and self._pattern.search(data.decode(errors="replace")):
                 raise CannotRedact(f"{app}: its state has bytes of a form of their own with a name in them; {WITHOUT}")
             return data
         return msgspec.msgpack.encode(self._walk(found, app))
@@ -198,6 +201,16 @@ class Redactor:
 
     def _each(self, values: Iterable[Any], app: str) -> list[Any]:
         return [self._walk(v, app) for v in values]
+
+
+def _part(name: str) -> str:
+    """The pattern of a name in any case, also where another case has other letters (ß and SS, İ and i̇)."""
+    forms = [name]
+    for form in (name.lower(), name.upper(), name.casefold()):
+        if not any(re.fullmatch(re.escape(f), form, re.IGNORECASE) for f in forms):
+            forms.append(form)
+    part = "|".join(map(re.escape, forms))
+    return part if len(name) >= WHOLE_WORDS_BELOW else rf"(?<![a-zA-Z0-9])(?:{part})(?![a-zA-Z0-9])"
 
 
 def _decoded(data: bytes) -> Any:

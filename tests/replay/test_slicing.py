@@ -253,3 +253,19 @@ def test_what_names_could_hide_in_is_refused():
     with pytest.raises(CannotRedact, match="bytes of a form of their own"):
         redactor.state(b"\xff\x00ACME", "mine")
     assert redactor.state(b"\xff\x00\x01", "mine") == b"\xff\x00\x01"
+
+
+def test_names_of_any_script_are_replaced():
+    """The capital dotted I is two letters in lower case, the long s one of `sim` without regard to case."""
+    redactor = Redactor({"İpek Çelik": "strategy1", "sim": "venue1", "Groß": "user1", "Ωmega": "account1"})
+    assert redactor.text("İpek Çelik, i̇pek çelik; İPEK ÇELİK") == "strategy1, strategy1; strategy1"
+    assert redactor.text("at ſim, SIM and simple") == "at venue1, venue1 and simple"
+    assert redactor.text("groß GROSS gross ωMEGA") == "user1 user1 user1 account1"
+    with pytest.raises(CannotRedact, match="bytes of a form of their own"):
+        redactor.state(b"\xff\x00" + "ωmega".encode(), "mine")
+
+
+def test_names_that_differ_in_case_alone_stay_two():
+    redactor = Redactor({"my_idea": "strategy1", "MY_IDEA": "strategy2", "My_Idea_2": "strategy3"})
+    assert redactor.text("my_idea MY_IDEA my_idea_2 x.MY_IDEA.y") == "strategy1 strategy2 strategy3 x.strategy2.y"
+    assert redactor.text("My_Idea") in {"strategy1", "strategy2"}
