@@ -131,7 +131,7 @@ def _write(
         _append(writer, frame, _body(frame, redactor), cause=0)
     if states is not None:
         write_begin(out, redactor.checkpoint(states) if redactor is not None else states)
-    said = _Said(path, out, _specs(path, to_seq, redactor)) if redactor is not None else None
+    said = _Said(path, out, _specs(path, to_seq, redactor), redactor) if redactor is not None else None
     try:
         for frame in frames(path, from_seq=from_seq, to_seq=to_seq):
             body = None
@@ -160,9 +160,11 @@ def _specs(path: Path, to_seq: int, redactor: Redactor | None) -> list[AppSpec]:
 
 class _Said:
     """The apps running over the redacted slice while it is written. What they say under the other names is what stands in it:
-    digests of states, checksums of orders, all that is made of a name come out right."""
+    digests of states, checksums of orders, all that is made of a name come out right. A name that stands in an app's own code
+    would still be in it, and cannot be replaced: the replay would say it."""
 
-    def __init__(self, path: Path, out: Path, specs: list[AppSpec]) -> None:
+    def __init__(self, path: Path, out: Path, specs: list[AppSpec], redactor: Redactor) -> None:
+        self._redactor = redactor
         self._names = {s.source: s.name for s in apps_of(path)}
         self._player = Player(out, specs=specs)
         self._slots = {s.app.me: s for s in self._player.slots}
@@ -184,6 +186,11 @@ class _Said:
             raise CannotRedact(
                 f"with the other names {self._names[h.source]} decides otherwise at seq {h.seq}: it reads one; {WITHOUT}"
             )
+        cls = REGISTRY.get(said.kind)
+        if cls is None:
+            raise CannotRedact(f"frame {h.seq}: kind {said.kind} is not declared here, names could stay in it; {WITHOUT}")
+        if name := self._redactor.name_in(cls.decode(memoryview(said.body), 0)):
+            raise CannotRedact(f"{self._names[h.source]} says a name of its own code at seq {h.seq}: {name!r}; {WITHOUT}")
         return said.body
 
     def close(self) -> None:

@@ -10,9 +10,20 @@ import pytest
 import apps.group
 import replay
 from journal.frames import frame_at, frames, last_seq
-from journal.messages import ExecutionReport, LogRecord, NewOrder, RawMessage, StateDigest, order_id_text
+from journal.messages import (
+    AccountDefined,
+    AlgoParameter,
+    ExecutionReport,
+    LogRecord,
+    NewOrder,
+    ParentOrder,
+    RawMessage,
+    StateDigest,
+    order_id_text,
+)
 from journal.segment import segment_files
 from journal.verify import survey
+from journal.writer import JournalWriter
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from lockstep.config import parse
@@ -220,6 +231,30 @@ def test_an_app_that_reads_a_name_cannot_be_redacted(tmp_path, capsys):
         sys.modules.pop("flipping", None)
 
 
+def test_an_app_that_says_a_name_of_its_own_code_cannot_be_redacted(tmp_path, capsys):
+    """Other frames would have it replaced; the replay of this one would say it again."""
+    (tmp_path / "x").mkdir()
+    day = made_in(tmp_path / "x", STRATEGY.replace("lower {", "as Acme-7s do, lower {"))
+    try:
+        log = first(day, LogRecord, 2).header.seq
+        asked = ["slice", str(day), "--from", str(log - 50), "--to", str(log + 50)]
+        assert main([*asked, "--redact", "--out", str(tmp_path / "slice")]) == 2
+        assert f"hush-hush says a name of its own code at seq {log}: 'Acme-7'; make the" in one_line(capsys.readouterr().err)
+        assert main([*asked, "--out", str(tmp_path / "plain")]) == 0
+    finally:
+        sys.modules.pop("flipping", None)
+
+
+def test_a_name_is_told_from_what_stands_for_another():
+    redactor = Redactor({"account": "account1", "zq": "venue1", "acct": "account12"})
+    assert redactor.name_in(LogRecord(text="account1 at venue1, account12")) == ""
+    assert redactor.name_in(LogRecord(text="account1 of my Account")) == "Account"
+    assert redactor.name_in(LogRecord(text="account1 at ZQ")) == "ZQ"
+    assert redactor.name_in(RawMessage(data=b"\xffACCT")) == "ACCT"
+    parent = ParentOrder(parameters=[AlgoParameter(name="at", value="account1"), AlgoParameter(name="x", value="my acct")])
+    assert redactor.name_in(parent) == "acct"
+
+
 def test_what_cannot_be_sliced_is_said_in_a_line(day, tmp_path, capsys):
     def said(*arguments):
         assert main(["slice", *map(str, arguments)]) == 2
@@ -269,3 +304,10 @@ def test_names_that_differ_in_case_alone_stay_two():
     redactor = Redactor({"my_idea": "strategy1", "MY_IDEA": "strategy2", "My_Idea_2": "strategy3"})
     assert redactor.text("my_idea MY_IDEA my_idea_2 x.MY_IDEA.y") == "strategy1 strategy2 strategy3 x.strategy2.y"
     assert redactor.text("My_Idea") in {"strategy1", "strategy2"}
+
+
+def test_no_name_becomes_another_one(tmp_path):
+    with JournalWriter.open(tmp_path / "day") as writer:
+        for number, name in enumerate(["Account1", "acme", "account3"], 1):
+            writer.append(AccountDefined(account=number, name=name), ts=number)
+    assert Redactor.of(tmp_path / "day").names == {"Account1": "account2", "acme": "account4", "account3": "account5"}
