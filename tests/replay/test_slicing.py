@@ -9,6 +9,7 @@ import pytest
 
 import apps.group
 import replay
+from journal.errors import JournalLocked
 from journal.frames import frame_at, frames, last_seq
 from journal.messages import (
     AccountDefined,
@@ -225,8 +226,8 @@ def test_an_app_that_reads_a_name_cannot_be_redacted(tmp_path, capsys):
         line = one_line(capsys.readouterr().err)
         assert "with the other names hush-hush decides otherwise at seq" in line
         assert line.endswith("make the slice without --redact")
-        shutil.rmtree(tmp_path / "slice", ignore_errors=True)
-        assert cut(day, tmp_path / "plain", 300, end).frames > end - 300
+        assert not [*tmp_path.glob("slice*")]
+        assert cut(day, tmp_path / "slice", 300, end).frames > end - 300
     finally:
         sys.modules.pop("flipping", None)
 
@@ -277,6 +278,37 @@ def test_what_cannot_be_sliced_is_said_in_a_line(day, tmp_path, capsys):
     state.write_bytes(data)
     assert main(["replay", str(tmp_path / "slice"), "--verify"]) == 2
     assert "damaged; get this slice again" in one_line(capsys.readouterr().err)
+
+
+def test_what_was_not_made_whole_is_not_there(day, tmp_path):
+    """Half a slice would replay green, and have the names in it."""
+
+    def interrupt(_):
+        assert (tmp_path / "slice.partial").is_dir()
+        assert not (tmp_path / "slice").exists()
+        with pytest.raises(JournalLocked):
+            cut(day, tmp_path / "slice", 600, 1300)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut(day, tmp_path / "slice", 600, 1300, progress=interrupt)
+    assert not [*tmp_path.iterdir()]
+    JournalWriter.open(tmp_path / "slice.partial").close()  # as a killed one leaves it
+    cut(day, tmp_path / "slice", 600, 1300)
+    assert [p.name for p in tmp_path.iterdir()] == ["slice"]
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "notes").write_text("mine")
+    with pytest.raises(CannotSlice, match=r"other\.partial: is in the way"):
+        cut(day, tmp_path / "other", 600, 1300)
+    assert (tmp_path / "other.partial" / "notes").read_text() == "mine"
+
+
+def test_a_slice_goes_into_the_empty_folder_that_one_stands_in(day, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["slice", str(day), "--from", "600", "--to", "700", "--out", "."]) == 0
+    assert main(["replay", ".", "--verify"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
 
 
 def test_what_names_could_hide_in_is_refused():
