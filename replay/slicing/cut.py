@@ -31,7 +31,7 @@ from journal.slices import begins_after
 from journal.writer import JournalWriter
 from replay.checkpoints import Checkpoint
 from replay.cursor import Cursor
-from replay.player import Player, Verdict, apps_of, judge
+from replay.player import Player, Verdict, apps_of, judge, raised_in
 from replay.slicing.begin import write_begin
 from replay.slicing.redact import WITHOUT, CannotRedact, Redactor
 
@@ -133,6 +133,14 @@ def _states(path: Path, from_seq: int, to_seq: int) -> tuple[Checkpoint | None, 
             ) from None
         except StateError as error:
             raise CannotSlice(f"{path}: an app's state cannot be kept: {error}") from None
+        except OperatingError:
+            raise
+        except Exception as error:
+            at, slot = cursor.group.seq + 1, raised_in(cursor.group, error)
+            raise CannotSlice(
+                f"{path}: {slot.name if slot else 'an app'} raises at seq {at}, before the slice would begin "
+                f"({error!r}); slice what raises (--to {at}), or use the code that recorded"
+            ) from None
         try:
             cursor.at(to_seq)
         except OperatingError:

@@ -217,6 +217,27 @@ def test_a_slice_of_a_bug_shows_the_bug(day, tmp_path, capsys, monkeypatch):
         shutil.rmtree(day / "checkpoints", ignore_errors=True)
 
 
+def test_an_app_that_raises_before_a_slice_is_told(day, tmp_path, capsys):
+    """There are no states to begin with; a slice of where it raises shows that."""
+    source = day.parent / "flipping.py"
+    source.write_text(STRATEGY.replace("self.seen += 1", "self.seen += 1 if self.seen < 60 else 1 // 0"))
+    sys.modules.pop("flipping", None)
+    shutil.rmtree(day / "checkpoints", ignore_errors=True)
+    try:
+        at = verify(day).difference_seq
+        assert main(["slice", str(day), "--from", str(at + 50), "--to", str(at + 90), "--out", str(tmp_path / "late")]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert f"hush-hush raises at seq {at}, before the slice would begin (ZeroDivisionError(" in line
+        assert f"(--to {at})" in line
+        out = tmp_path / "slice"
+        assert main(["slice", str(day), "--from", str(at - 50), "--to", str(at), "--out", str(out)]) == 1
+        assert f"lockstep debug {out} --at {at}" in capsys.readouterr().out
+    finally:
+        source.write_text(STRATEGY)
+        sys.modules.pop("flipping", None)
+        shutil.rmtree(day / "checkpoints", ignore_errors=True)
+
+
 def test_an_app_that_reads_a_name_cannot_be_redacted(tmp_path, capsys):
     (tmp_path / "x").mkdir()
     day = made_in(tmp_path / "x", STRATEGY.replace("% 40 == 0", "% (10 + 5 * len(name)) == 0"))
