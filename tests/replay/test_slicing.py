@@ -114,7 +114,9 @@ def test_an_order_s_slice_replays_alone(day, tmp_path, capsys):
     assert main(["why", str(alone), name]) == 0
     of_slice = capsys.readouterr().out
     assert main(["why", str(day), name]) == 0
-    assert of_slice == capsys.readouterr().out
+    of_whole = capsys.readouterr().out
+    assert "position 0 → " in of_whole
+    assert of_slice == of_whole.replace("position 0 → ", "position ? → ", 1)
     assert main(["audit", str(alone), "order", name]) == 0
 
 
@@ -129,6 +131,18 @@ def test_a_range_has_the_states_of_the_whole(day, tmp_path):
             states = [{s.name: s.snapshot() for s in c.at(seq).group.slots} for c in (whole, part)]
             assert states[0] == states[1], seq
         assert part.at(1300).back("oms").seq > 600
+
+
+def test_why_states_no_position_that_a_slice_does_not_have(day, tmp_path, capsys):
+    """The second order closes what the first one opened, before the slice."""
+    name = order_id_text(first(day, NewOrder, 1).message.order_id)
+    assert main(["slice", str(day), "--order", name, "--out", str(tmp_path / "slice")]) == 0
+    capsys.readouterr()
+    told = []
+    for path in (day, tmp_path / "slice"):
+        assert main(["why", str(path), name]) == 0
+        told.append(re.findall(r"position (\S+) → (\S+)", capsys.readouterr().out))
+    assert told == [[("0.01", "0")], [("?", "0")]]
 
 
 def test_the_debugger_goes_through_a_slice(day, tmp_path, capsys, monkeypatch):
