@@ -315,6 +315,18 @@ def test_what_cannot_be_sliced_is_said_in_a_line(day, tmp_path, capsys):
     assert "damaged; get this slice again" in one_line(capsys.readouterr().err)
 
 
+def test_a_slice_without_its_states_is_told(day, tmp_path, capsys):
+    """What is there would be passed over as later than seq 1: nothing to compare, so nothing that differs."""
+    cut(day, tmp_path / "slice", 600, 700)
+    next((tmp_path / "slice").glob("begin-*.state")).unlink()
+    order = order_id_text(first(day, NewOrder).message.order_id)
+    for command in (["replay"], ["replay", "--verify"], ["debug", "--at", "650"], ["why", order], ["audit", "order", order]):
+        name, *more = command
+        assert main([name, str(tmp_path / "slice"), *more]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert "so it is a slice, but its begin-….state (what its apps start from) is missing" in line
+
+
 def test_what_was_not_made_whole_is_not_there(day, tmp_path):
     """Half a slice would replay green, and have the names in it."""
 
