@@ -53,6 +53,10 @@ class SegmentMissing(JournalError):
     """A segment file is not there though others say that it must be."""
 
 
+class BeginMissing(JournalError):
+    """A slice without the states that its apps start from."""
+
+
 class SegmentTruncated(JournalError):
     """A segment file is shorter (or longer) than its header says."""
 

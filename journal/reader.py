@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from journal.errors import JournalCorrupt, JournalMissing
+from journal.errors import BeginMissing, JournalCorrupt, JournalMissing
 from journal.evolve import Evolver, evolution_of, other_version
 from journal.index.fields import fields_of
 from journal.index.jump import follow
@@ -330,10 +330,17 @@ class JournalReader:
     def _enter_first(self) -> bool:
         """Find the open segment that holds `from_seq`; False while nothing is open yet."""
         found = last_segment(self.path, self._stream_id, lambda opened: opened.first_seq <= self._from_seq)
-        if found is None and begins_after(self.path):
-            found = last_segment(self.path, self._stream_id, lambda opened: opened.prev_last_ts == 0)
         if found is None:
-            return False
+            found = last_segment(self.path, self._stream_id, lambda opened: opened.prev_last_ts == 0)
+            if found is None or found.opened is None:
+                return False
+            if not begins_after(self.path):
+                if found.opened.first_seq == 1:
+                    return False
+                raise BeginMissing(
+                    f"{self.path}: begins with seq {found.opened.first_seq}, so it is a slice, but its begin-….state (what its "
+                    "apps start from) is missing; get this slice again"
+                )
         self._stream_id = found.stream_id
         self._enter(found)
         return True

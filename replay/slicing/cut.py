@@ -4,6 +4,7 @@ that the apps had where it begins."""
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from apps.ledger import Diverged
 from apps.state import StateError
 from journal.errors import OperatingError
 from journal.frames import Frame, frames
+from journal.lock import FolderLock
 from journal.messages import (
     REGISTRY,
     ConfigApplied,
@@ -24,12 +26,12 @@ from journal.messages import (
     SourceDefined,
 )
 from journal.reader import JournalReader
-from journal.segment import BLOCK_BYTES, SEGMENT_BYTES_MIN
+from journal.segment import BLOCK_BYTES, CONTROL, SEGMENT_BYTES_MIN
 from journal.slices import begins_after
 from journal.writer import JournalWriter
 from replay.checkpoints import Checkpoint
 from replay.cursor import Cursor
-from replay.player import Player, Verdict, apps_of, judge
+from replay.player import Player, Verdict, apps_of, judge, raised_in
 from replay.slicing.begin import write_begin
 from replay.slicing.redact import WITHOUT, CannotRedact, Redactor
 
@@ -66,7 +68,8 @@ def cut(
 ) -> Slice:
     """Make the slice `out` of the frames `from_seq` to `to_seq` (both included).
 
-    CannotSlice where the apps' states at its beginning cannot be had; what an app raises up to there comes through."""
+    It is whole and has been replayed when it gets its name; until then it stands beside it, and goes where anything fails.
+    CannotSlice where the apps' states at its beginning cannot be had."""
     if out.exists() and any(out.iterdir()):
         raise CannotSlice(f"{out}: not empty; a slice is a new journal (choose another --out)")
     if begins_after(path):
@@ -77,18 +80,44 @@ def cut(
     states, differs_at = _states(path, from_seq, to_seq)
     redactor = Redactor.of(path) if redact else None
     frame_bytes = sum(f.header.length for f in itertools.chain(context, frames(path, from_seq=from_seq, to_seq=to_seq)))
-    writer = JournalWriter.open(out, stream_id=_stream(path), segment_bytes=_segment_bytes(frame_bytes))
+    partial = _beside(out)
     try:
-        _write(path, out, writer, context, from_seq, to_seq, states, redactor, differs_at, progress)
-    finally:
-        writer.close()
+        with JournalWriter.open(partial, stream_id=_stream(path), segment_bytes=_segment_bytes(frame_bytes)) as writer:
+            _write(path, partial, writer, context, from_seq, to_seq, states, redactor, differs_at, progress)
+        player = Player(partial, specs=_specs(path, to_seq, redactor))
+        try:
+            verdict = judge(player)
+        finally:
+            player.reader.close()
+        _name(partial, out)
+    except BaseException:
+        # Half a slice replays green, and may have the names that were to be replaced.
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     made = to_seq - from_seq + 1 + len(context)
-    player = Player(out, specs=_specs(path, to_seq, redactor))
-    try:
-        verdict = judge(player)
-    finally:
-        player.reader.close()
     return Slice(str(out), from_seq, to_seq, made, len(redactor.names) if redactor else 0, differs_at, verdict)
+
+
+def _beside(out: Path) -> Path:
+    """Where the slice is written. What one that was killed has left there is removed."""
+    whole = out.resolve()
+    partial = whole.with_name(whole.name + ".partial")
+    if partial.exists():
+        if not (partial / CONTROL).exists():
+            raise CannotSlice(f"{partial}: is in the way, the slice is written there first (choose another --out)")
+        FolderLock(partial).release()
+        shutil.rmtree(partial)
+    return partial
+
+
+def _name(partial: Path, out: Path) -> None:
+    if not out.exists():
+        partial.rename(out.resolve())
+        return
+    # An empty folder stays what it is: where a shell stands, another disk.
+    for part in sorted(partial.iterdir()):
+        shutil.move(part, out / part.name)
+    partial.rmdir()
 
 
 def _states(path: Path, from_seq: int, to_seq: int) -> tuple[Checkpoint | None, int]:
@@ -104,6 +133,14 @@ def _states(path: Path, from_seq: int, to_seq: int) -> tuple[Checkpoint | None, 
             ) from None
         except StateError as error:
             raise CannotSlice(f"{path}: an app's state cannot be kept: {error}") from None
+        except OperatingError:
+            raise
+        except Exception as error:
+            at, slot = cursor.group.seq + 1, raised_in(cursor.group, error)
+            raise CannotSlice(
+                f"{path}: {slot.name if slot else 'an app'} raises at seq {at}, before the slice would begin "
+                f"({error!r}); slice what raises (--to {at}), or use the code that recorded"
+            ) from None
         try:
             cursor.at(to_seq)
         except OperatingError:
@@ -131,7 +168,7 @@ def _write(
         _append(writer, frame, _body(frame, redactor), cause=0)
     if states is not None:
         write_begin(out, redactor.checkpoint(states) if redactor is not None else states)
-    said = _Said(path, out, _specs(path, to_seq, redactor)) if redactor is not None else None
+    said = _Said(path, out, _specs(path, to_seq, redactor), redactor) if redactor is not None else None
     try:
         for frame in frames(path, from_seq=from_seq, to_seq=to_seq):
             body = None
@@ -160,9 +197,11 @@ def _specs(path: Path, to_seq: int, redactor: Redactor | None) -> list[AppSpec]:
 
 class _Said:
     """The apps running over the redacted slice while it is written. What they say under the other names is what stands in it:
-    digests of states, checksums of orders, all that is made of a name come out right."""
+    digests of states, checksums of orders, all that is made of a name come out right. A name that stands in an app's own code
+    would still be in it, and cannot be replaced: the replay would say it."""
 
-    def __init__(self, path: Path, out: Path, specs: list[AppSpec]) -> None:
+    def __init__(self, path: Path, out: Path, specs: list[AppSpec], redactor: Redactor) -> None:
+        self._redactor = redactor
         self._names = {s.source: s.name for s in apps_of(path)}
         self._player = Player(out, specs=specs)
         self._slots = {s.app.me: s for s in self._player.slots}
@@ -184,6 +223,11 @@ class _Said:
             raise CannotRedact(
                 f"with the other names {self._names[h.source]} decides otherwise at seq {h.seq}: it reads one; {WITHOUT}"
             )
+        cls = REGISTRY.get(said.kind)
+        if cls is None:
+            raise CannotRedact(f"frame {h.seq}: kind {said.kind} is not declared here, names could stay in it; {WITHOUT}")
+        if name := self._redactor.name_in(cls.decode(memoryview(said.body), 0)):
+            raise CannotRedact(f"{self._names[h.source]} says a name of its own code at seq {h.seq}: {name!r}; {WITHOUT}")
         return said.body
 
     def close(self) -> None:

@@ -74,33 +74,59 @@ class Redactor:
     def __init__(self, names: dict[str, str]) -> None:
         """`names`: original → other."""
         self.names = names
-        self._lower = {name.lower(): other for name, other in names.items()}
-        parts = [
-            re.escape(n) if len(n) >= WHOLE_WORDS_BELOW else rf"(?<![a-zA-Z0-9]){re.escape(n)}(?![a-zA-Z0-9])"
-            for n in sorted(self._lower, key=lambda n: (-len(n), n))
-        ]
-        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        ordered = sorted(names, key=lambda n: (-len(n), n))
+        self._others = [names[n] for n in ordered]
+        ours = sorted(self._others, key=lambda n: (-len(n), n))
+        self._ours = re.compile("|".join(map(re.escape, ours)))
+        # A group each: what was found is not always what a name is in lower case ("ſim" is "sim", without regard to case).
+        self._pattern = re.compile("|".join(f"({_part(n)})" for n in ordered), re.IGNORECASE) if ordered else None
 
     @classmethod
     def of(cls, path: Path) -> Redactor:
         """The names that a whole journal defines."""
         found: dict[str, str] = {}
-        counts: dict[str, int] = {}
         for frame in frames(path, kinds=[c.KIND for c in _SAID]):
             m = frame.message
             for field, called in _SAID[type(m)].items() if m is not None else ():
                 name = getattr(m, field)
-                if not name or name in found or (called == "source" and name in OWN_NAMES):
-                    continue
-                counts[called] = counts.get(called, 0) + 1
-                found[name] = f"{called}{counts[called]}"
-        return cls(found)
+                if name and not (called == "source" and name in OWN_NAMES):
+                    found.setdefault(name, called)
+        return cls(_other_names(found))
 
     def text(self, text: str) -> str:
         """A text without the names."""
         if self._pattern is None:
             return text
-        return self._pattern.sub(lambda match: self._lower[match[0].lower()], text)
+        return self._pattern.sub(self._other, text)
+
+    def _other(self, match: re.Match[str]) -> str:
+        # As it stands first: names may differ in their case alone.
+        found = self.names.get(match[0])
+        return found if found is not None else self._others[(match.lastindex or 1) - 1]
+
+    def name_in(self, entry: Any) -> str:
+        """The first name that stands in a message which should have none; "": it has none."""
+        for field in entry.LAYOUT.fields:
+            value = getattr(entry, field.name)
+            if field.wire == "group":
+                name = next(filter(None, map(self.name_in, value)), "")
+            elif field.wire == "blob":
+                name = self._name_left(bytes(value).decode(errors="replace"))
+            else:
+                name = self._name_left(value) if field.wire == "text" else ""
+            if name:
+                return name
+        return ""
+
+    def _name_left(self, text: str) -> str:
+        if self._pattern is None:
+            return ""
+        # One called `account` is not in the `account1` that stands for another.
+        ours = [match.span() for match in self._ours.finditer(text)]
+        for match in self._pattern.finditer(text):
+            if not any(begin <= match.start() and match.end() <= end for begin, end in ours):
+                return match[0]
+        return ""
 
     def message(self, message: Message) -> Message:
         """A message without the names. The one given stays as it is."""
@@ -165,7 +191,7 @@ class Redactor:
         """An app's state (`apps.state`) without the names."""
         found = _decoded(data)
         if found is None:
-            if self._pattern is not None and self._pattern.search(data.decode("latin-1")):
+            if self._pattern is not None and self._pattern.search(data.decode(errors="replace")):
                 raise CannotRedact(f"{app}: its state has bytes of a form of their own with a name in them; {WITHOUT}")
             return data
         return msgspec.msgpack.encode(self._walk(found, app))
@@ -198,6 +224,29 @@ class Redactor:
 
     def _each(self, values: Iterable[Any], app: str) -> list[Any]:
         return [self._walk(v, app) for v in values]
+
+
+def _other_names(called: dict[str, str]) -> dict[str, str]:
+    """What names become, given what each is called. None becomes what another one is: nobody could tell it from that."""
+    taken = {name.casefold() for name in called}
+    others: dict[str, str] = {}
+    counts = dict.fromkeys(called.values(), 0)
+    for name, what in called.items():
+        counts[what] += 1
+        while f"{what}{counts[what]}" in taken:
+            counts[what] += 1
+        others[name] = f"{what}{counts[what]}"
+    return others
+
+
+def _part(name: str) -> str:
+    """The pattern of a name in any case, also where another case has other letters (ß and SS, İ and i̇)."""
+    forms = [name]
+    for form in (name.lower(), name.upper(), name.casefold()):
+        if not any(re.fullmatch(re.escape(f), form, re.IGNORECASE) for f in forms):
+            forms.append(form)
+    part = "|".join(map(re.escape, forms))
+    return part if len(name) >= WHOLE_WORDS_BELOW else rf"(?<![a-zA-Z0-9])(?:{part})(?![a-zA-Z0-9])"
 
 
 def _decoded(data: bytes) -> Any:

@@ -42,7 +42,7 @@ class Step(Event, kw_only=True):
     seen_ns: int | None = None
     """Of an external input: from its gateway's sight of it to its sequence number."""
     position: tuple[str, str] | None = None
-    """Of a Position: the signed quantity before and after."""
+    """Of a Position: the signed quantity before and after; "?" for what was before a slice began."""
 
 
 class Hop(msgspec.Struct):
@@ -175,10 +175,14 @@ def _positions(stream: Stream, definitions: Definitions, m: Position, seq: int) 
     for name in ("account", "strategy", "instrument", "position_side"):
         same &= rows[name] == getattr(m, name)
     before = rows[same]
-    was = int(before["long_qty"][-1] - before["short_qty"][-1]) if len(before) else 0
     definition = definitions.by_kind[InstrumentDefined].at(m.instrument, seq)
     exponent = definition.qty_exp if definition else 0
-    return decimal_text(was, exponent), decimal_text(m.long_qty - m.short_qty, exponent)
+    if len(before):
+        was = decimal_text(int(before["long_qty"][-1] - before["short_qty"][-1]), exponent)
+    else:
+        # Of a slice the record of it may be missing: nobody can tell.
+        was = decimal_text(0, exponent) if not stream.after else "?"
+    return was, decimal_text(m.long_qty - m.short_qty, exponent)
 
 
 def _hops(steps: list[Step]) -> list[Hop]:

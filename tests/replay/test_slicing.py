@@ -9,10 +9,22 @@ import pytest
 
 import apps.group
 import replay
+from journal.errors import JournalLocked
 from journal.frames import frame_at, frames, last_seq
-from journal.messages import ExecutionReport, LogRecord, NewOrder, RawMessage, StateDigest, order_id_text
+from journal.messages import (
+    AccountDefined,
+    AlgoParameter,
+    ExecutionReport,
+    LogRecord,
+    NewOrder,
+    ParentOrder,
+    RawMessage,
+    StateDigest,
+    order_id_text,
+)
 from journal.segment import segment_files
 from journal.verify import survey
+from journal.writer import JournalWriter
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from lockstep.config import parse
@@ -102,7 +114,9 @@ def test_an_order_s_slice_replays_alone(day, tmp_path, capsys):
     assert main(["why", str(alone), name]) == 0
     of_slice = capsys.readouterr().out
     assert main(["why", str(day), name]) == 0
-    assert of_slice == capsys.readouterr().out
+    of_whole = capsys.readouterr().out
+    assert "position 0 → " in of_whole
+    assert of_slice == of_whole.replace("position 0 → ", "position ? → ", 1)
     assert main(["audit", str(alone), "order", name]) == 0
 
 
@@ -117,6 +131,18 @@ def test_a_range_has_the_states_of_the_whole(day, tmp_path):
             states = [{s.name: s.snapshot() for s in c.at(seq).group.slots} for c in (whole, part)]
             assert states[0] == states[1], seq
         assert part.at(1300).back("oms").seq > 600
+
+
+def test_why_states_no_position_that_a_slice_does_not_have(day, tmp_path, capsys):
+    """The second order closes what the first one opened, before the slice."""
+    name = order_id_text(first(day, NewOrder, 1).message.order_id)
+    assert main(["slice", str(day), "--order", name, "--out", str(tmp_path / "slice")]) == 0
+    capsys.readouterr()
+    told = []
+    for path in (day, tmp_path / "slice"):
+        assert main(["why", str(path), name]) == 0
+        told.append(re.findall(r"position (\S+) → (\S+)", capsys.readouterr().out))
+    assert told == [[("0.01", "0")], [("?", "0")]]
 
 
 def test_the_debugger_goes_through_a_slice(day, tmp_path, capsys, monkeypatch):
@@ -205,6 +231,27 @@ def test_a_slice_of_a_bug_shows_the_bug(day, tmp_path, capsys, monkeypatch):
         shutil.rmtree(day / "checkpoints", ignore_errors=True)
 
 
+def test_an_app_that_raises_before_a_slice_is_told(day, tmp_path, capsys):
+    """There are no states to begin with; a slice of where it raises shows that."""
+    source = day.parent / "flipping.py"
+    source.write_text(STRATEGY.replace("self.seen += 1", "self.seen += 1 if self.seen < 60 else 1 // 0"))
+    sys.modules.pop("flipping", None)
+    shutil.rmtree(day / "checkpoints", ignore_errors=True)
+    try:
+        at = verify(day).difference_seq
+        assert main(["slice", str(day), "--from", str(at + 50), "--to", str(at + 90), "--out", str(tmp_path / "late")]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert f"hush-hush raises at seq {at}, before the slice would begin (ZeroDivisionError(" in line
+        assert f"(--to {at})" in line
+        out = tmp_path / "slice"
+        assert main(["slice", str(day), "--from", str(at - 50), "--to", str(at), "--out", str(out)]) == 1
+        assert f"lockstep debug {out} --at {at}" in capsys.readouterr().out
+    finally:
+        source.write_text(STRATEGY)
+        sys.modules.pop("flipping", None)
+        shutil.rmtree(day / "checkpoints", ignore_errors=True)
+
+
 def test_an_app_that_reads_a_name_cannot_be_redacted(tmp_path, capsys):
     (tmp_path / "x").mkdir()
     day = made_in(tmp_path / "x", STRATEGY.replace("% 40 == 0", "% (10 + 5 * len(name)) == 0"))
@@ -214,10 +261,34 @@ def test_an_app_that_reads_a_name_cannot_be_redacted(tmp_path, capsys):
         line = one_line(capsys.readouterr().err)
         assert "with the other names hush-hush decides otherwise at seq" in line
         assert line.endswith("make the slice without --redact")
-        shutil.rmtree(tmp_path / "slice", ignore_errors=True)
-        assert cut(day, tmp_path / "plain", 300, end).frames > end - 300
+        assert not [*tmp_path.glob("slice*")]
+        assert cut(day, tmp_path / "slice", 300, end).frames > end - 300
     finally:
         sys.modules.pop("flipping", None)
+
+
+def test_an_app_that_says_a_name_of_its_own_code_cannot_be_redacted(tmp_path, capsys):
+    """Other frames would have it replaced; the replay of this one would say it again."""
+    (tmp_path / "x").mkdir()
+    day = made_in(tmp_path / "x", STRATEGY.replace("lower {", "as Acme-7s do, lower {"))
+    try:
+        log = first(day, LogRecord, 2).header.seq
+        asked = ["slice", str(day), "--from", str(log - 50), "--to", str(log + 50)]
+        assert main([*asked, "--redact", "--out", str(tmp_path / "slice")]) == 2
+        assert f"hush-hush says a name of its own code at seq {log}: 'Acme-7'; make the" in one_line(capsys.readouterr().err)
+        assert main([*asked, "--out", str(tmp_path / "plain")]) == 0
+    finally:
+        sys.modules.pop("flipping", None)
+
+
+def test_a_name_is_told_from_what_stands_for_another():
+    redactor = Redactor({"account": "account1", "zq": "venue1", "acct": "account12"})
+    assert redactor.name_in(LogRecord(text="account1 at venue1, account12")) == ""
+    assert redactor.name_in(LogRecord(text="account1 of my Account")) == "Account"
+    assert redactor.name_in(LogRecord(text="account1 at ZQ")) == "ZQ"
+    assert redactor.name_in(RawMessage(data=b"\xffACCT")) == "ACCT"
+    parent = ParentOrder(parameters=[AlgoParameter(name="at", value="account1"), AlgoParameter(name="x", value="my acct")])
+    assert redactor.name_in(parent) == "acct"
 
 
 def test_what_cannot_be_sliced_is_said_in_a_line(day, tmp_path, capsys):
@@ -244,6 +315,49 @@ def test_what_cannot_be_sliced_is_said_in_a_line(day, tmp_path, capsys):
     assert "damaged; get this slice again" in one_line(capsys.readouterr().err)
 
 
+def test_a_slice_without_its_states_is_told(day, tmp_path, capsys):
+    """What is there would be passed over as later than seq 1: nothing to compare, so nothing that differs."""
+    cut(day, tmp_path / "slice", 600, 700)
+    next((tmp_path / "slice").glob("begin-*.state")).unlink()
+    order = order_id_text(first(day, NewOrder).message.order_id)
+    for command in (["replay"], ["replay", "--verify"], ["debug", "--at", "650"], ["why", order], ["audit", "order", order]):
+        name, *more = command
+        assert main([name, str(tmp_path / "slice"), *more]) == 2
+        line = one_line(capsys.readouterr().err)
+        assert "so it is a slice, but its begin-….state (what its apps start from) is missing" in line
+
+
+def test_what_was_not_made_whole_is_not_there(day, tmp_path):
+    """Half a slice would replay green, and have the names in it."""
+
+    def interrupt(_):
+        assert (tmp_path / "slice.partial").is_dir()
+        assert not (tmp_path / "slice").exists()
+        with pytest.raises(JournalLocked):
+            cut(day, tmp_path / "slice", 600, 1300)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut(day, tmp_path / "slice", 600, 1300, progress=interrupt)
+    assert not [*tmp_path.iterdir()]
+    JournalWriter.open(tmp_path / "slice.partial").close()  # as a killed one leaves it
+    cut(day, tmp_path / "slice", 600, 1300)
+    assert [p.name for p in tmp_path.iterdir()] == ["slice"]
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "notes").write_text("mine")
+    with pytest.raises(CannotSlice, match=r"other\.partial: is in the way"):
+        cut(day, tmp_path / "other", 600, 1300)
+    assert (tmp_path / "other.partial" / "notes").read_text() == "mine"
+
+
+def test_a_slice_goes_into_the_empty_folder_that_one_stands_in(day, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["slice", str(day), "--from", "600", "--to", "700", "--out", "."]) == 0
+    assert main(["replay", ".", "--verify"]) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["here"]
+
+
 def test_what_names_could_hide_in_is_refused():
     redactor = Redactor({"ACME": "account1", "zq": "venue1"})
     assert redactor.text("acme, zq, zqx and MACMEX") == "account1, venue1, zqx and Maccount1X"
@@ -253,3 +367,26 @@ def test_what_names_could_hide_in_is_refused():
     with pytest.raises(CannotRedact, match="bytes of a form of their own"):
         redactor.state(b"\xff\x00ACME", "mine")
     assert redactor.state(b"\xff\x00\x01", "mine") == b"\xff\x00\x01"
+
+
+def test_names_of_any_script_are_replaced():
+    """The capital dotted I is two letters in lower case, the long s one of `sim` without regard to case."""
+    redactor = Redactor({"İpek Çelik": "strategy1", "sim": "venue1", "Groß": "user1", "Ωmega": "account1"})
+    assert redactor.text("İpek Çelik, i̇pek çelik; İPEK ÇELİK") == "strategy1, strategy1; strategy1"
+    assert redactor.text("at ſim, SIM and simple") == "at venue1, venue1 and simple"
+    assert redactor.text("groß GROSS gross ωMEGA") == "user1 user1 user1 account1"
+    with pytest.raises(CannotRedact, match="bytes of a form of their own"):
+        redactor.state(b"\xff\x00" + "ωmega".encode(), "mine")
+
+
+def test_names_that_differ_in_case_alone_stay_two():
+    redactor = Redactor({"my_idea": "strategy1", "MY_IDEA": "strategy2", "My_Idea_2": "strategy3"})
+    assert redactor.text("my_idea MY_IDEA my_idea_2 x.MY_IDEA.y") == "strategy1 strategy2 strategy3 x.strategy2.y"
+    assert redactor.text("My_Idea") in {"strategy1", "strategy2"}
+
+
+def test_no_name_becomes_another_one(tmp_path):
+    with JournalWriter.open(tmp_path / "day") as writer:
+        for number, name in enumerate(["Account1", "acme", "account3"], 1):
+            writer.append(AccountDefined(account=number, name=name), ts=number)
+    assert Redactor.of(tmp_path / "day").names == {"Account1": "account2", "acme": "account4", "account3": "account5"}
