@@ -481,6 +481,23 @@ def test_listen_without_debugpy_is_one_line(day, capsys, monkeypatch):
     assert one_line(capsys.readouterr().err) == "lockstep: --listen needs debugpy: pip install 'lockstep[debug]'"
 
 
+@pytest.mark.parametrize("port", ["taken", "99999", "-1"])
+def test_a_port_that_cannot_be_listened_on_is_one_line(day, port):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1]) if port == "taken" else port
+        done = subprocess.run(
+            [sys.executable, "-m", "lockstep", "debug", str(day), "--at", "5", f"--listen={port}"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=90, check=False,
+            env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        )  # fmt: skip
+    assert done.returncode == 2
+    said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("0.00s - "))  # debugpy's own
+    assert one_line(said).startswith(f"lockstep: --listen {port}: ")
+    assert re.search("in use|invalid port number", said)
+
+
 class Ide:
     """The least an IDE says and hears (Debug Adapter Protocol)."""
 
