@@ -19,7 +19,7 @@ from replay.bisect import Side, bisect
 from replay.builds import Build, build_of
 from replay.causes import chain
 from replay.console import debug
-from replay.finding import find_seq
+from replay.finding import NoSuchPlace, find_seq
 from replay.player import Compared, Finding, Verdict, apps_of
 from replay.skew import skews
 
@@ -76,6 +76,9 @@ def run_replay(arguments: argparse.Namespace) -> int:
     path, console = arguments.path, Console(stderr=True)
     begin = find_seq(path, arguments.begin) if arguments.begin else 1
     end = find_seq(path, arguments.end) if arguments.end else None
+    if end is not None and end < begin:
+        # Of no frames everything is true.
+        raise NoSuchPlace(f"--to {arguments.end} is seq {end}, before --from {arguments.begin}, seq {begin}")
     warn_of_skew(path, apps_of(path, arguments.app))
     verdict = verify_with_progress(path, arguments.app, console, from_seq=begin, to_seq=end)
     day = compared(path, arguments.app or [], build, console, path.name) if build is not None and not arguments.bisect else None

@@ -9,7 +9,7 @@ import pytest
 import apps.group
 from journal.errors import FramesLost
 from journal.frames import frames
-from journal.messages import Clock, NewOrder
+from journal.messages import Clock, NewOrder, order_id_text
 from journal.reader import JournalReader
 from journal.segment import SEGMENT_BYTES_MIN
 from journal.text import time_text
@@ -243,6 +243,19 @@ def test_from_a_place_to_a_place(day, capsys):
     assert json.loads(capsys.readouterr().out)["last_seq"] == held[2]
     assert main(["replay", str(day), "--from", "yesterday"]) == 2
     assert "expected a seq (500), a time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--bisect"]])
+def test_an_empty_range_is_not_proved(day, capsys, more):
+    assert main(["replay", str(day), "--from", "500", "--to", "100", *more]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "lockstep: --to 100 is seq 100, before --from 500, seq 500\n"
+    orders = [f for f in frames(day, kinds=[NewOrder.KIND]) if f.header.source_seq > 1]
+    late, soon = (order_id_text(f.message.order_id).replace("·", ".") for f in (orders[-1], orders[0]))
+    assert main(["replay", str(day), "--from", late, "--to", soon, *more]) == 2
+    assert f"--to {soon} is seq {orders[0].header.seq}, before --from {late}, seq " in capsys.readouterr().err
+    assert main(["replay", str(day), "--from", "500", "--to", "500"]) == 0
 
 
 def sources(day):
