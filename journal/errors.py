@@ -57,6 +57,13 @@ class BeginMissing(JournalError):
     """A slice without the states that its apps start from."""
 
 
+class FramesLost(JournalError):
+    """The journal ends before what was on disk of it, as its control page says."""
+
+    def __init__(self, path: Path | str, last_seq: int, durable_seq: int) -> None:
+        super().__init__(f"{path}: ends with seq {last_seq}, but frames up to {durable_seq} were on disk; frames are lost")
+
+
 class SegmentTruncated(JournalError):
     """A segment file is shorter (or longer) than its header says."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from journal.errors import JournalError
+from journal.errors import FramesLost, JournalError
 from journal.messages.header import HEADER_BYTES, Header
 from journal.messages.schema import REGISTRY, Message
 from journal.reader import JournalReader
@@ -62,6 +62,16 @@ def last_seq(path: Path | str) -> int:
     when asked again only the new ones."""
     with JournalReader(path, from_seq=2**63, verify=False, build_index=True) as reader:
         reader.poll()
+        return reader.seen_seq
+
+
+def recorded_to(path: Path | str) -> int:
+    """As `last_seq`, for who proves something of the whole journal: FramesLost where more was on disk than can be read."""
+    with JournalReader(path, from_seq=2**63, verify=False, build_index=True) as reader:
+        durable = reader.durable_seq  # before the look: a live journal grows meanwhile
+        reader.poll()
+        if reader.seen_seq < durable:
+            raise FramesLost(path, reader.seen_seq, durable)
         return reader.seen_seq
 
 

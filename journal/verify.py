@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from journal.check_segment import CheckedSegment, Tallies, alive, check_segment
-from journal.errors import JournalCorrupt, JournalError, JournalMissing, os_failure
+from journal.errors import FramesLost, JournalCorrupt, JournalError, JournalMissing, os_failure
 from journal.head import Head
 from journal.seal import NO_CHAIN, Seal, check_link, read_seal, seal_name, sealed_numbers
 from journal.segment import CONTROL, ControlPage, all_segment_files, read_header, segment_name
@@ -284,9 +284,7 @@ class _Survey:
         pid = int(control.c.writer_pid)
         out.writer_pid = pid if alive(pid) else 0
         if out.last_seq < out.durable_seq and not out.writer_pid:
-            out.problems.append(
-                f"{self.path}: ends with seq {out.last_seq}, but frames up to {out.durable_seq} were on disk; frames are lost"
-            )
+            out.problems.append(str(FramesLost(self.path, out.last_seq, out.durable_seq)))
         if control.c.segment > last_number:
             out.problems.append(
                 f"{self.path / segment_name(control.c.segment)}: missing; the control page says that it was written"

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from apps.group import DIGEST_EVERY
-from journal.frames import last_seq
+from journal.frames import last_seq, recorded_to
 from replay.builds import THIS, Build, CannotRun
 
 
@@ -115,6 +115,8 @@ def bisect(
         if progress is not None:
             progress(good)
     if not bad:
+        if to_seq is None:
+            recorded_to(journal)  # "never" is said of the whole journal
         return None
     while bad - good > 1:
         middle = (good + bad) // 2

@@ -17,6 +17,7 @@ import msgspec
 
 from apps.books.app import Books
 from apps.group import Slot
+from apps.ledger import Diverged
 from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import REGISTRY, Side
@@ -210,7 +211,14 @@ class Console(cmd.Cmd):
             self._other = Cursor(self.session.path)
         for word in words:
             seq = find_seq(self.session.path, word)
-            trees.append(tree_of(self._other.at(seq)[name]))
+            try:
+                app = self._other.at(seq)[name]
+            except OperatingError:
+                raise
+            except Exception as error:
+                # An app raises or differs on the way there. The session's own apps stand where they stood.
+                raise BadCommand(f"diff {arg}: no state at seq {seq}: {_in_one_line(error)}") from None
+            trees.append(tree_of(app))
         found = list(differences(*trees))
         if not found:
             self._print(f"{name}: no difference between {words[0]} and {words[1]}")
@@ -320,6 +328,9 @@ class Console(cmd.Cmd):
             found = session.cursor.previous(here, session.names, match)
         except OperatingError as error:
             self._complain(str(error))
+        except Exception as error:
+            # Code that was changed since it came by here: by `p`, or where a state was held of the code as it was.
+            self._complain(f"no way back: {_in_one_line(error)}")
         else:
             if found is None:
                 self._complain("nothing before this" if match is None else "it held nowhere before this")
@@ -395,6 +406,12 @@ class Console(cmd.Cmd):
         """Let go of what was opened."""
         if self._other is not None:
             self._other.close()
+
+
+def _in_one_line(error: Exception) -> str:
+    """What an app did on the way. A difference has its messages in the lines behind the first."""
+    head = str(error).partition("\n")[0]
+    return head if isinstance(error, Diverged) else f"{type(error).__name__}: {head}"
 
 
 def _token(token: int) -> str:

@@ -22,7 +22,6 @@ from apps.app import App, Handler
 from apps.discovery import load_class
 from apps.group import Group, Slot
 from apps.identity import code_of
-from apps.ledger import Diverged
 from apps.snapshots import Snapshots
 from apps.state import StateError
 from journal.errors import OperatingError
@@ -385,10 +384,10 @@ class Cursor:
             self.run_watched(names, visit, min(end.seq, self._last))
         except _Found:
             pass
-        except (OperatingError, Diverged):
+        except OperatingError:
             raise
         except Exception:
-            # What an app raises in the last frame is after all that was looked for.
+            # What an app raises or says differently in the last frame is after all that was looked for.
             if self._player.group.seq + 1 < end.seq:
                 raise
         if match is None:

@@ -27,7 +27,7 @@ class NothingHandles(OperatingError, ValueError):
 
 
 class NoIde(OperatingError):
-    """debugpy is not installed."""
+    """debugpy is not installed, or cannot listen."""
 
 
 class Left(Exception):
@@ -232,7 +232,11 @@ class Session:
     def listen(self, port: int) -> None:
         """Wait for an IDE; from then on `step` stops there."""
         debugpy = _debugpy()
-        debugpy.listen(("127.0.0.1", port))
+        try:
+            _, port = debugpy.listen(("127.0.0.1", port))  # 0: one that is free
+        except (RuntimeError, ValueError, OSError) as error:
+            # What its adapter process says may be many lines; the last is the error.
+            raise NoIde(f"--listen {port}: {(str(error).strip() or repr(error)).splitlines()[-1]}") from None
         self.say(f"waiting for an IDE: attach to 127.0.0.1:{port} (debugpy)")
         debugpy.wait_for_client()
         self.ide = self.into = True

@@ -20,7 +20,7 @@ from apps.guard.building import build
 from apps.guard.trap import NotAFunctionOfTheStream, trapped
 from apps.ledger import Diverged, Emission, Ledger
 from journal.errors import JournalError, OperatingError
-from journal.frames import frames
+from journal.frames import frames, recorded_to
 from journal.messages import HEADER, REGISTRY, StateDigest
 from journal.reader import JournalReader
 from replay.slicing.begin import begin
@@ -95,6 +95,7 @@ def apps_of(path: Path, names: Iterable[str] | None = None) -> list[AppSpec]:
     known = {s.name for s in specs}
     for name in names:
         if name not in known:
+            recorded_to(path)  # its source may be among frames that are lost
             raise UnknownApp(f"{path}: no app {name!r}; it has {', '.join(sorted(known)) or 'none'}")
     return [s for s in specs if s.name in names]
 
@@ -135,11 +136,15 @@ class Player:
 
     @trapped()
     def run(self, to_seq: int | None = None, progress: Callable[[int], None] | None = None) -> int:
-        """Step through the frames up to `to_seq` (included; None: all there are). Returns how many. Raises Diverged."""
+        """Step through the frames up to `to_seq` (included; None: all there are). Returns how many. Raises Diverged, and
+        FramesLost where the journal ends before what was on disk of it."""
         count = 0
         while to_seq is None or self.reader.next_seq <= to_seq:
             stepped = self.group.read(self.reader, to_seq=ALL if to_seq is None else to_seq)
             if stepped is None:
+                # A proof of frames that are not there proves nothing. A live journal has only grown since.
+                if self.reader.seen_seq < self.reader.durable_seq:
+                    recorded_to(self.path)
                 break
             count += stepped
             if progress is not None:

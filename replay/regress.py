@@ -17,7 +17,7 @@ import msgspec
 
 from apps.group import DIGEST_EVERY
 from journal.errors import OperatingError
-from journal.frames import last_seq
+from journal.frames import recorded_to
 from journal.messages import REGISTRY, SnapshotTaken, StateDigest
 from journal.segment import CONTROL, count_segments
 from journal.slices import begins_after
@@ -80,7 +80,7 @@ def days_of(folder: Path) -> list[Path]:
 
 def compare_day(one: Side, other: Side, journal: Path, progress: Callable[[int], None] | None = None) -> Day:
     """Let both hear the whole day. They run side by side."""
-    end = last_seq(journal)
+    end = recorded_to(journal)
     begun = begins_after(journal)
     day = Day(str(journal), end - begun)
     names = Names.of(journal)

@@ -15,15 +15,26 @@ from journal.frames import frames
 from journal.text import Names, frame_text
 from lockstep.commands.regress import compared, print_day
 from lockstep.progress import verify_with_progress
-from replay.bisect import Side, bisect
+from replay.bisect import Parted, Side, bisect
 from replay.builds import Build, build_of
 from replay.causes import chain
 from replay.console import debug
-from replay.finding import find_seq
+from replay.finding import NoSuchPlace, find_seq
 from replay.player import Compared, Finding, Verdict, apps_of
 from replay.skew import skews
 
 EXIT_CODES = {Finding.IDENTICAL: 0, Finding.DECISION: 1, Finding.DIGEST: 3, Finding.RAISED: 4}
+
+
+class Bisected(msgspec.Struct):
+    """What --bisect found."""
+
+    against: str
+    right_at: int = 0
+    wrong_at: int = 0
+    """Against the record the first bad frame is behind the one and not behind the other; 0: no state is wrong there."""
+    parted: Parted | None = None
+    """Where the two runs part; None: they never do."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -53,7 +64,7 @@ def add_parser(subparsers: Any) -> None:
         help="another build too: a git revision, or a checkout of lockstep; where both say something else. With --bisect: the "
         "other run (default: this code under another hash seed)",
     )
-    replay.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    replay.add_argument("--json", action="store_true", help="print what was found as JSON, in one object")
     replay.set_defaults(run=run_replay)
     stop = subparsers.add_parser(
         "debug",
@@ -76,18 +87,23 @@ def run_replay(arguments: argparse.Namespace) -> int:
     path, console = arguments.path, Console(stderr=True)
     begin = find_seq(path, arguments.begin) if arguments.begin else 1
     end = find_seq(path, arguments.end) if arguments.end else None
+    if end is not None and end < begin:
+        # Of no frames everything is true.
+        raise NoSuchPlace(f"--to {arguments.end} is seq {end}, before --from {arguments.begin}, seq {begin}")
     warn_of_skew(path, apps_of(path, arguments.app))
     verdict = verify_with_progress(path, arguments.app, console, from_seq=begin, to_seq=end)
     day = compared(path, arguments.app or [], build, console, path.name) if build is not None and not arguments.bisect else None
-    if arguments.json:
-        print(msgspec.json.encode(verdict if day is None else {"verdict": verdict, "against": day}).decode())
-    else:
+    if not arguments.json:
         print_verdict(path, verdict)
         if build is not None and day is not None:
             print(f"against {build.what}")
             print_day(day)
-    if arguments.bisect:
-        _bisect(path, arguments.app or [], build, verdict, end)
+    found = _bisect(path, arguments.app or [], build, verdict, end) if arguments.bisect else None
+    if arguments.json:
+        told = msgspec.to_builtins(verdict if day is None else {"verdict": verdict, "against": day})
+        print(msgspec.json.encode(told if found is None else told | {"bisect": found}).decode())
+    elif found is not None:
+        print_bisected(path, verdict, found, build)
     if day is not None and not day.same:
         return 2 if day.trouble else EXIT_CODES[verdict.finding] or 1
     return EXIT_CODES[verdict.finding]
@@ -130,23 +146,30 @@ def _table(fields: list[Compared]) -> list[str]:
     return [head, *(f"{mark} {name:<{width}}  {a:<{wide}}  {b}".rstrip() for mark, name, a, b in rows), *note]
 
 
-def _bisect(path: Path, names: list[str], build: Build | None, verdict: Verdict, end: int | None) -> None:
+def _bisect(path: Path, names: list[str], build: Build | None, verdict: Verdict, end: int | None) -> Bisected:
+    found = Bisected(build.what if build else "this code under another hash seed")
     if verdict.finding in (Finding.DECISION, Finding.DIGEST):
-        last = verdict.difference_cause or verdict.difference_seq
-        right = verdict.state_was_right_at
-        print(
-            f"against the record: {verdict.difference_app} was right at seq {right} and is not at seq {last}: the first bad "
-            f"frame is one of {right + 1} to {last}"
-        )
-    what = build.what if build else "this code under another hash seed"
+        found.right_at = verdict.state_was_right_at
+        found.wrong_at = verdict.difference_cause or verdict.difference_seq
     with Side(path, names) as one, Side(path, names, build=build, hash_seed=1) as other:
-        parted = bisect(one, other, path, end)
+        found.parted = bisect(one, other, path, end)
+    return found
+
+
+def print_bisected(path: Path, verdict: Verdict, found: Bisected, build: Build | None) -> None:
+    """For people: between which frames, and at which one."""
+    if found.wrong_at:
+        print(
+            f"against the record: {verdict.difference_app} was right at seq {found.right_at} and is not at seq "
+            f"{found.wrong_at}: the first bad frame is one of {found.right_at + 1} to {found.wrong_at}"
+        )
+    parted = found.parted
     if parted is None:
-        print(f"against {what}: the same states to the end")
+        print(f"against {found.against}: the same states to the end")
         if build is None and not verdict.identical:
             print("this code is deterministic here, and not the one that was recorded: give its checkout with --against")
         return
-    print(f"against {what}: the first bad frame is {parted.seq}; after it differ {', '.join(parted.apps)}")
+    print(f"against {found.against}: the first bad frame is {parted.seq}; after it differ {', '.join(parted.apps)}")
     if parted.raised:
         print(f"  raised there: {parted.raised}")
     print(f"  {frame_text(next(frames(path, from_seq=parted.seq, to_seq=parted.seq)), Names.of(path)).strip()}")

@@ -1,5 +1,6 @@
 """Every command that asks a journal: one line for a journal that cannot be read, whatever is wrong with it."""
 
+import re
 import shutil
 
 import pytest
@@ -93,6 +94,19 @@ def test_it_is_one_line_that_names_the_file(day, run, command, damage):
     code, said = run(day, COMMANDS[command])
     assert code == 2
     assert "00000001.seg" in one_line(said)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "replay an app", "replay as JSON"])
+def test_a_journal_without_its_only_segment_proves_nothing(session, run, command, tmp_path):
+    """No segment is none yet, but the control page knows better."""
+    shutil.copytree(session, tmp_path / "day")
+    (tmp_path / "day" / "00000001.seg").unlink()
+    more = {"replay an app": ["replay", "DAY", "--app", "oms"], "replay as JSON": ["replay", "DAY", "--json"]}
+    code, said = run(tmp_path / "day", (COMMANDS | more)[command])
+    assert code == 2
+    line = one_line(said)
+    if command.startswith(("replay", "bisect", "regress")):
+        assert re.search(r"ends with seq 0, but frames up to \d+ were on disk; frames are lost", line)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Bisection: the first frame at which two runs part, by hash seed or by code; against the record the first bad interval."""
 
+import json
 import re
 import shutil
 import sys
@@ -60,6 +61,14 @@ def test_equal_sides_never_part(made):
         assert bisect(one, other, day) is None
 
 
+def test_what_never_parts_is_told_as_one_object(made, capsys):
+    day, _ = made
+    assert main(["replay", str(day), "--app", "drifts", "--bisect", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["identical"]
+    assert (told["bisect"]["right_at"], told["bisect"]["wrong_at"], told["bisect"]["parted"]) == (0, 0, None)
+
+
 def test_a_hash_that_got_in_is_found_at_its_frame(made, capsys):
     """By the order of a set of strings, which no trap sees."""
     day, source = made
@@ -76,6 +85,14 @@ def test_a_hash_that_got_in_is_found_at_its_frame(made, capsys):
     assert int(right[1]) < parted.seq <= int(right[2]) == int(right[1]) + 256
     assert f"against this code under another hash seed: the first bad frame is {parted.seq}; after it differ drifts" in out
     assert f"look: lockstep debug {day} --at {parted.seq} --app drifts" in out
+    sys.modules.pop("drifts", None)
+    assert main(["replay", str(day), "--app", "drifts", "--bisect", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)  # one object, nothing around it
+    assert (told["finding"], told["difference_app"]) == ("digest", "drifts")
+    assert told["bisect"] == {
+        "against": "this code under another hash seed", "right_at": int(right[1]), "wrong_at": int(right[2]),
+        "parted": {"seq": fiftieth, "apps": ["drifts"], "raised": ""},
+    }  # fmt: skip
 
 
 def test_other_code_is_bisected_against_its_checkout(made, tmp_path, capsys):

@@ -18,6 +18,7 @@ from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from replay.console import debug
 from replay.debug import NothingHandles
+from replay.player import apps_of
 from tests.end_to_end.system import ROOT, configuration, one_line
 
 
@@ -337,6 +338,103 @@ def test_an_app_beside_that_raises_is_told(raising):
     assert code == 0
 
 
+def test_a_state_that_an_app_raises_before_is_a_wrong_command(raising, capsys):
+    """The apps of `diff` are others than those of the session, which keeps its place."""
+    last = max(f.header.seq for f in frames(raising))
+    code, said = session(raising, 300, "oms", f"diff 1 {last}\nwhere\ndiff 1 200\nnext\nquit\n")
+    assert code == 2
+    assert one_line(capsys.readouterr().err) == f"lockstep: diff 1 {last}: no state at seq {last}: RuntimeError: tangled"
+    assert "raised" not in said
+    (first, again, after) = stops(said)
+    assert first == again < after
+
+
+BUYS = """
+from apps.strategy import Strategy, on
+from journal.messages import TopOfBook
+
+
+class Buys(Strategy):
+    EDGE = 100
+
+    def start(self):
+        self.seen = 0
+
+    @on(TopOfBook, wake="touch_changed")
+    def touch(self, m):
+        self.seen += 1
+        if self.seen % 20 == 0:
+            self.buy(m.instrument, 5, m.bid_px - 10 * (self.seen > self.EDGE))
+"""
+
+
+@pytest.fixture(scope="module")
+def bought(tmp_path_factory):
+    """A day and a slice of it, recorded by a strategy that bids lower from its 120th touch on."""
+    folder = tmp_path_factory.mktemp("bought")
+    (folder / "buys_since.py").write_text(BUYS)
+    strategy = {"buys": {"class": f"{folder / 'buys_since.py'}:Buys", "account": "demo"}}
+    run_backtest(configuration(folder / "unused", strategy=strategy, backtest={"duration": "3s"}), folder / "day")
+    assert main(["slice", str(folder / "day"), "--from", "200", "--out", str(folder / "slice")]) == 0
+    return folder
+
+
+@pytest.fixture(params=["day", "slice"])
+def differing(bought, request):
+    """That journal, and the head of the order, its fourth, for which the strategy bids another price since it was changed."""
+    me = next(spec.source for spec in apps_of(bought / "day") if spec.name == "buys")
+    asked = [f.header for f in frames(bought / "day", kinds=[NewOrder.KIND]) if f.header.source == me]
+    source = bought / "buys_since.py"
+    source.write_text(BUYS.replace("EDGE = 100", "EDGE = 70"))
+    sys.modules.pop("buys_since", None)
+    yield bought / request.param, asked[3]
+    source.write_text(BUYS)
+    sys.modules.pop("buys_since", None)
+
+
+@pytest.mark.parametrize("app", [None, "buys", "oms"])
+def test_from_a_difference_it_goes_back_to_the_event_before(differing, app, capsys):
+    day, fourth = differing
+    begin = fourth.cause - 20
+    there = stops(session(day, begin, app, "next\n" * 500)[1])
+    capsys.readouterr()
+    code, said = session(day, begin, app, "continue\nback\nback\nquit\n")
+    assert (code, capsys.readouterr().err) == (0, "")
+    assert said.count(f"\nbuys: differs from the journal at seq {fourth.seq}\n") == 1
+    assert stops(said) == [there[0], there[-1], there[-2]]
+    # A search does so too, and one that finds nothing stays at the difference.
+    code, said = session(day, begin, app, f"continue\nback-until seq == {there[-1][1]}\ncontinue\nback-until seq == 0\nwhere\n")
+    assert code == 2
+    assert one_line(capsys.readouterr().err) == "lockstep: it held nowhere before this"
+    assert stops(said)[1][1] == there[-1][1]
+    assert said.count(f"\nbuys: differs from the journal at seq {fourth.seq}\n") == 3
+
+
+def test_a_state_behind_a_difference_is_a_wrong_command(differing, capsys):
+    day, fourth = differing
+    last = max(f.header.seq for f in frames(day))
+    begin = fourth.seq - 50
+    code, said = session(day, begin, "oms", f"diff {begin} {last}\nwhere\ndiff {begin} {begin + 9}\nnext\nquit\n")
+    assert code == 2
+    line = one_line(capsys.readouterr().err)
+    assert line == f"lockstep: diff {begin} {last}: no state at seq {last}: buys: differs from the journal at seq {fourth.seq}"
+    first, again, after = stops(said)
+    assert first == again < after
+
+
+def test_code_that_a_person_has_changed_may_have_no_way_back(bought, capsys):
+    """It went by here as it was; from the start again it is another."""
+    day = bought / "day"
+    late = next(f.header.seq for f in frames(day, kinds=[MarketByPriceUpdate.KIND], from_seq=1000))
+    commands = 'p setattr(type(app), "EDGE", 70)\ncontinue\nback\nwhere\nback\nquit\n'
+    code, said = session(day, late, "buys", commands)
+    sys.modules.pop("buys_since", None)
+    assert code == 2
+    assert re.fullmatch(r"lockstep: no way back: buys: differs from the journal at seq \d+", one_line(capsys.readouterr().err))
+    assert "the journal ends at seq" in said
+    assert stops(said)[-1][1] < late
+
+
 TIMED = """
 from apps.strategy import SECOND, Strategy, on
 from journal.messages import TopOfBook
@@ -381,6 +479,23 @@ def test_listen_without_debugpy_is_one_line(day, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "debugpy", None)
     assert main(["debug", str(day), "--at", "5", "--listen", str(free_port())]) == 2
     assert one_line(capsys.readouterr().err) == "lockstep: --listen needs debugpy: pip install 'lockstep[debug]'"
+
+
+@pytest.mark.parametrize("port", ["taken", "99999", "-1"])
+def test_a_port_that_cannot_be_listened_on_is_one_line(day, port):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1]) if port == "taken" else port
+        done = subprocess.run(
+            [sys.executable, "-m", "lockstep", "debug", str(day), "--at", "5", f"--listen={port}"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT, timeout=90, check=False,
+            env={**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+        )  # fmt: skip
+    assert done.returncode == 2
+    said = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("0.00s - "))  # debugpy's own
+    assert one_line(said).startswith(f"lockstep: --listen {port}: ")
+    assert re.search("in use|invalid port number", said)
 
 
 class Ide:

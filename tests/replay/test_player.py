@@ -7,13 +7,17 @@ import sys
 import pytest
 
 import apps.group
+from journal.errors import FramesLost
 from journal.frames import frames
-from journal.messages import NewOrder
+from journal.messages import Clock, NewOrder, order_id_text
+from journal.reader import JournalReader
+from journal.segment import SEGMENT_BYTES_MIN
 from journal.text import time_text
+from journal.writer import JournalWriter
 from lockstep.backtesting import run_backtest
 from lockstep.cli import main
 from replay.cursor import Cursor
-from replay.player import Finding, Player, UnknownApp, apps_of, verify
+from replay.player import Finding, Player, UnknownApp, apps_of, judge, verify
 from tests.end_to_end.system import configuration
 
 STRATEGY = """
@@ -168,6 +172,60 @@ def test_another_state_is_told_from_another_decision(tmp_path, capsys, monkeypat
     forget()
 
 
+def test_frames_that_are_lost_are_no_proof(day, tmp_path):
+    """Zeros where the last frames were look like an end."""
+    before = verify(day)
+    with JournalReader(day) as reader:
+        batch = reader.poll(2**20)
+        at = [offset for offset, *_ in batch][-3]
+    segment = day / "00000001.seg"
+    data = bytearray(segment.read_bytes())
+    data[at:] = bytes(len(data) - at)
+    segment.write_bytes(data)
+    lost = f"ends with seq {before.last_seq - 3}, but frames up to {before.last_seq} were on disk; frames are lost"
+    with pytest.raises(FramesLost, match=lost):
+        verify(day)
+    # What stands before them can be proved.
+    player = Player(day)
+    assert judge(player, before.last_seq - 3).identical
+    player.reader.close()
+
+
+def test_a_new_and_a_growing_journal_are_proved_as_far_as_they_go(tmp_path):
+    with JournalWriter.open(tmp_path / "day", segment_bytes=SEGMENT_BYTES_MIN) as writer:
+        assert (verify(tmp_path / "day").identical, verify(tmp_path / "day").frames) == (True, 0)
+        writer.begin_epoch()
+        player = Player(tmp_path / "day")
+        for n in range(1, 2 * SEGMENT_BYTES_MIN // 80):
+            writer.append(Clock(wall_ts=n), ts=n)
+            if n % 1000 == 0:
+                writer.sync()
+                player.run()
+                assert player.group.seq == writer.durable_seq == verify(tmp_path / "day").last_seq
+        player.reader.close()
+
+
+def test_a_journal_that_grows_while_its_end_is_looked_at_has_lost_nothing(tmp_path, monkeypatch):
+    """More is on disk than stood there when the last look at the frames was."""
+    with JournalWriter.open(tmp_path / "day", segment_bytes=SEGMENT_BYTES_MIN) as writer:
+        writer.begin_epoch()
+        writer.append(Clock(wall_ts=1), ts=1)
+        player = Player(tmp_path / "day")
+        read = apps.group.Group.read
+
+        def grows(group, reader, **options):
+            found = read(group, reader, **options)
+            if found is None:
+                writer.append(Clock(wall_ts=2), ts=2)
+                writer.sync()
+            return found
+
+        monkeypatch.setattr(apps.group.Group, "read", grows)
+        seen = writer.last_seq
+        assert player.run() == seen < writer.durable_seq
+        player.reader.close()
+
+
 def test_from_a_place_to_a_place(day, capsys):
     with Cursor(day, grain=64, pause_s=0) as cursor:
         whole = cursor.at(cursor.last).group.state_digest().hex()
@@ -185,6 +243,19 @@ def test_from_a_place_to_a_place(day, capsys):
     assert json.loads(capsys.readouterr().out)["last_seq"] == held[2]
     assert main(["replay", str(day), "--from", "yesterday"]) == 2
     assert "expected a seq (500), a time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--bisect"]])
+def test_an_empty_range_is_not_proved(day, capsys, more):
+    assert main(["replay", str(day), "--from", "500", "--to", "100", *more]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == "lockstep: --to 100 is seq 100, before --from 500, seq 500\n"
+    orders = [f for f in frames(day, kinds=[NewOrder.KIND]) if f.header.source_seq > 1]
+    late, soon = (order_id_text(f.message.order_id).replace("·", ".") for f in (orders[-1], orders[0]))
+    assert main(["replay", str(day), "--from", late, "--to", soon, *more]) == 2
+    assert f"--to {soon} is seq {orders[0].header.seq}, before --from {late}, seq " in capsys.readouterr().err
+    assert main(["replay", str(day), "--from", "500", "--to", "500"]) == 0
 
 
 def sources(day):
