@@ -53,6 +53,10 @@ class SegmentMissing(JournalError):
     """A segment file is not there though others say that it must be."""
 
 
+class SegmentUnreachable(JournalError):
+    """A segment stands on another disk, and that is not there now: nothing is lost."""
+
+
 class SegmentTruncated(JournalError):
     """A segment file is shorter (or longer) than its header says."""
 

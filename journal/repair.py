@@ -60,7 +60,7 @@ def repair(plan: RepairPlan, *, cut: bool = False) -> Repaired:
             _make_control(folder, plan, done)
         if needs_cut and cut:
             _cut(folder, plan, done)
-        if plan.well or not needs_cut or cut:
+        if not any(d.unreachable and not d.restore_from for d in plan.damages) and (not needs_cut or cut):
             done.indices_made = make_indices(folder).made
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "repairing it") from None
@@ -74,7 +74,7 @@ def _restore(folder: Path, name: str, copy: Path, done: Repaired) -> None:
     temporary = folder / "repair.tmp"
     write_durably(temporary, memoryview(map_file(copy)))
     for old in (name, name + SUFFIX):
-        if (folder / old).exists():
+        if os.path.lexists(folder / old):
             _move(folder, old, done)
     os.replace(temporary, folder / name)
     sync_folder(folder)
@@ -87,7 +87,7 @@ def _move(folder: Path, name: str, done: Repaired) -> None:
     aside.mkdir(exist_ok=True)
     for attempt in itertools.count():
         target = aside / (Path(name).name + (f".{attempt}" if attempt else ""))
-        if not target.exists():
+        if not os.path.lexists(target):
             os.rename(folder / name, target)
             sync_folder(aside)
             sync_folder(folder)

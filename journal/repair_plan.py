@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from journal.check_segment import CheckedSegment, Tallies, alive, check_segment
-from journal.errors import JournalCorrupt, JournalError, JournalMissing
+from journal.errors import JournalCorrupt, JournalError, JournalMissing, SegmentUnreachable
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
 from journal.seal import Seal, read_seal
@@ -48,6 +48,8 @@ class Damage(msgspec.Struct):
     """Copies that do not, and why."""
     frames_lost: bool = True
     """Frames are missing; False: only bytes beside them are wrong."""
+    unreachable: bool = False
+    """It stands on a disk that is not there now. Nothing is lost, so nothing is cut for it."""
 
 
 class RepairPlan(msgspec.Struct):
@@ -92,6 +94,7 @@ class _Look(msgspec.Struct):
     full: bool = False
     offset: int = 0
     problems: list[str] = []
+    unreachable: bool = False
     header: Any = None
 
 
@@ -168,7 +171,7 @@ class _Planner:
             read_schema(header)
             mapped = map_file(file)
         except JournalError as error:
-            look.problems = [str(error)]
+            look.problems, look.unreachable = [str(error)], isinstance(error, SegmentUnreachable)
             return look
         if header.opened is None:
             look.problems = [f"{file}: was never opened, though the stream goes on behind frame {end.next_seq - 1}"]
@@ -204,7 +207,7 @@ class _Planner:
         """Look for a copy; what the stream goes on with, and whether it can still be followed."""
         file = self.path / segment_name(number)
         damage = Damage(number, file.name, look.problems, look.end.next_seq - 1, look.offset)
-        damage.frames_lost = not look.full
+        damage.frames_lost, damage.unreachable = not look.full, look.unreachable
         self.out.damages.append(damage)
         for folder in self.folders if not broken else []:
             copy, copied = self._copy(folder, number, look, end, must_be_full, following)
@@ -246,6 +249,9 @@ class _Planner:
         out = self.out
         first = next((d for d in out.damages if d.frames_lost), None)
         out.last_seq = first.good_seq if first is not None else end.next_seq - 1
+        if any(d.unreachable and not d.restore_from for d in out.damages):
+            out.cut_segment = out.cut_offset = 0
+            return
         if broken:
             out.cut_files = [segment_name(n) for n in sorted(self.files) if n > out.cut_segment]
             if out.cut_offset == 0:

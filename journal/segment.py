@@ -180,9 +180,9 @@ def read_header_block(path: Path, number: int, stream_id: int | None = None) -> 
 
 
 def where(path: Path) -> Path:
-    """The file that holds a segment now: its archive, if it went there."""
+    """The file that holds a segment now: its archive, if it went there (with a link that leads nowhere at the moment, too)."""
     archive = path.with_name(path.name + SUFFIX)
-    return archive if not is_archive(path) and not path.exists() and archive.exists() else path
+    return archive if not is_archive(path) and not path.exists() and os.path.lexists(archive) else path
 
 
 def _start(path: Path, size: int) -> tuple[bytes, int]:

@@ -47,7 +47,7 @@ def make_indices(
         raise JournalMissing(f"{folder}: no journal here: neither a control page nor a segment")
     report = IndexReport(str(folder))
     report.removed = _remove_leftovers(folder)
-    total = sum(file.stat().st_size for _, file in files)
+    total = sum(file.lstat().st_size for _, file in files)
     done = 0
     for number, file in files:
         header = read_header(file, number) if number >= from_number else None
@@ -67,7 +67,7 @@ def make_indices(
                 report.damaged.append(file.name)
             elif index_path(header).exists():
                 report.index_bytes += index_path(header).stat().st_size
-        done += file.stat().st_size
+        done += file.lstat().st_size
         if progress is not None:
             progress(done, total)
     return report

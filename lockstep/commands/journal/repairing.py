@@ -74,6 +74,8 @@ def _steps(plan: RepairPlan, arguments: argparse.Namespace) -> list[str]:
     steps = [f"restore {d.file} from {d.restore_from}; ours goes to quarantine/" for d in plan.damages if d.restore_from]
     if plan.control and (not plan.cut_segment or arguments.cut):
         steps.append("make a new control page from what the segments say")
+    unreachable = [d for d in plan.damages if d.unreachable and not d.restore_from]
+    steps += [f"{d.file}: make the folder reachable that its link leads to; nothing is cut for it" for d in unreachable]
     steps += [
         f"{d.file}: every frame in it can be read; {_want(d)}" for d in plan.damages if not d.restore_from and not d.frames_lost
     ]
@@ -85,7 +87,7 @@ def _steps(plan: RepairPlan, arguments: argparse.Namespace) -> list[str]:
             f" these and snapshots/ go to quarantine/; at least {lost:,} frames that were on disk are lost"
         )
         steps.append(cut if arguments.cut else f"nothing more without a copy: name a backup with --from. Or --cut: {cut}")
-    if not plan.cut_segment or arguments.cut:
+    if not unreachable and (not plan.cut_segment or arguments.cut):
         steps.append("make the indices that are missing")
     if not arguments.apply:
         steps.append("nothing has been changed; --apply does it")
