@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from journal.check_segment import CheckedSegment, Tallies, alive, check_segment
+from journal.digest import BlockHash
 from journal.errors import JournalCorrupt, JournalError, JournalMissing, SegmentUnreachable
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
-from journal.seal import Seal, read_seal
+from journal.seal import Seal, check_link, read_seal, seal_name, sealed_numbers
 from journal.segment import (
     CONTROL,
     ControlPage,
@@ -52,6 +53,18 @@ class Damage(msgspec.Struct):
     """It stands on a disk that is not there now. Nothing is lost, so nothing is cut for it."""
 
 
+class SealDamage(msgspec.Struct):
+    """A seal that cannot be read. The stream does not need it, but nothing vouches for its segment without it."""
+
+    number: int
+    file: str
+    problem: str
+    restore_from: str = ""
+    """A copy that fits; without one the segment is measured again, if it is whole, and must fit the seal behind it."""
+    refused: list[str] = []
+    """Copies that do not, and why."""
+
+
 class RepairPlan(msgspec.Struct):
     """What is wrong, and what `repair` would do about it."""
 
@@ -63,6 +76,7 @@ class RepairPlan(msgspec.Struct):
     durable_seq: int = 0
     """How far it was on disk."""
     damages: list[Damage] = []
+    seals: list[SealDamage] = []
     control: str = ""
     """What is wrong with the control page."""
     kept_seq: int = 0
@@ -76,7 +90,7 @@ class RepairPlan(msgspec.Struct):
     @property
     def well(self) -> bool:
         """Nothing is to be done."""
-        return not self.damages and not self.control
+        return not self.damages and not self.seals and not self.control
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -139,6 +153,8 @@ class _Planner:
             if not broken:
                 end, reached = look.end, (number, look.offset)
         self._finish(end, broken, reached)
+        for number in sealed_numbers(self.path):
+            self._look_at_seal(number)
         return out
 
     def _read_control(self) -> None:
@@ -244,6 +260,40 @@ class _Planner:
             ):  # fmt: skip
                 return f"{file}: {following.path.name} does not continue it", None
         return file, look
+
+    def _look_at_seal(self, number: int) -> None:
+        try:
+            read_seal(self.path, number, self.out.stream_id)
+        except JournalError as error:
+            damage = SealDamage(number, seal_name(number), str(error))
+        else:
+            return
+        self.out.seals.append(damage)
+        for folder in self.folders:
+            try:
+                seal = read_seal(folder, number, self.out.stream_id)
+                if seal is None:
+                    continue
+                self._seal_fits(seal, folder)
+            except JournalError as error:
+                damage.refused.append(str(error))
+            else:
+                damage.restore_from = str(folder / damage.file)
+                return
+
+    def _seal_fits(self, seal: Seal, folder: Path) -> None:
+        """JournalError where a copy of a seal is not the one of our segment, between our other seals."""
+        before = read_seal_or_none(self.path, seal.number - 1)
+        if seal.number == 1 or before is not None:
+            check_link(folder, seal, before)
+        after = read_seal_or_none(self.path, seal.number + 1)
+        if after is not None:
+            check_link(self.path, after, seal)
+        segment = self.path / segment_name(seal.number)
+        copy = next((d.restore_from for d in self.out.damages if d.number == seal.number and d.restore_from), "")
+        mapped = map_file(Path(copy) if copy else segment)
+        if BlockHash(mapped).digest(len(mapped)) != seal.digest:
+            raise JournalError(f"{folder / seal_name(seal.number)}: is not the seal of {segment} as it stands there")
 
     def _finish(self, end: _End, broken: bool, reached: tuple[int, int]) -> None:
         out = self.out

@@ -65,6 +65,10 @@ def _print_plan(plan: RepairPlan, arguments: argparse.Namespace) -> None:
             print(f"  {problem}")
         for refused in damage.refused:
             print(f"    no use: {refused}")
+    for seal in plan.seals:
+        print(f"  {seal.problem}")
+        for refused in seal.refused:
+            print(f"    no use: {refused}")
     print("plan:")
     for step in _steps(plan, arguments):
         print(f"  {step}")
@@ -79,6 +83,13 @@ def _steps(plan: RepairPlan, arguments: argparse.Namespace) -> list[str]:
     steps += [
         f"{d.file}: every frame in it can be read; {_want(d)}" for d in plan.damages if not d.restore_from and not d.frames_lost
     ]
+    lost_segments = {d.number for d in plan.damages if not d.restore_from}
+    steps += [
+        f"restore {s.file} from {s.restore_from}; ours goes to quarantine/" if s.restore_from
+        else f"{s.file}: measure the segment again; ours goes to quarantine/"
+        for s in plan.seals
+        if s.number not in lost_segments and not (arguments.cut and 0 < plan.cut_segment <= s.number)
+    ]  # fmt: skip
     if plan.cut_segment:
         lost = max(plan.durable_seq - plan.kept_seq, 0)
         behind = f", {len(plan.cut_files)} segments" if plan.cut_files else ""
