@@ -111,6 +111,12 @@ def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found.items())
 
 
+def refuse_no_journal(folder: Path) -> None:
+    """JournalMissing where neither a control page nor a segment is."""
+    if not (folder / CONTROL).exists() and not all_segment_numbers(folder):
+        raise JournalMissing(f"{folder}: no journal here: neither a control page nor a segment")
+
+
 def count_segments(folder: Path) -> int:
     """How many there are. SegmentMissing when a number is missing."""
     numbers = all_segment_numbers(folder)
