@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from journal.errors import JournalCorrupt, JournalError, os_failure
+from journal.errors import JournalCorrupt, JournalError, SegmentUnreachable, os_failure
 
 SUFFIX = ".zst"
 PART_BYTES = 1 << 20
@@ -47,7 +47,7 @@ class Archive:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise os_failure(path, error.errno or 0, "opening the archive") from None
+            raise _not_opened(path, error) from None
         try:
             self.parts = self._read_table(os.fstat(self._fd).st_size)
         except BaseException:
@@ -133,6 +133,22 @@ def library(path: Path) -> Any:
     return zstandard
 
 
+def leads_nowhere(path: Path) -> bool:
+    """Is this a link (to a cold folder, say) whose target is not there?"""
+    return path.is_symlink() and not path.exists()
+
+
+def unreachable(path: Path) -> SegmentUnreachable:
+    """The error for such a link."""
+    return SegmentUnreachable(
+        f"{path}: is a link to {path.readlink()}, which is not there: mount the cold folder, or put the file back into it"
+    )
+
+
+def _not_opened(path: Path, error: OSError) -> JournalError:
+    return unreachable(path) if leads_nowhere(path) else os_failure(path, error.errno or 0, "opening the archive")
+
+
 def is_archive(path: Path) -> bool:
     """By its name."""
     return path.name.endswith(SUFFIX)
@@ -172,7 +188,7 @@ class _Unpacked:
         try:
             stat = os.stat(path)
         except OSError as error:
-            raise os_failure(path, error.errno or 0, "opening the archive") from None
+            raise _not_opened(path, error) from None
         key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
         with self._lock:
             kept = self._kept.get(key)

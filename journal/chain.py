@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from journal.digest import BlockHash
-from journal.errors import JournalCorrupt, SealBroken, SegmentMissing, os_failure
+from journal.errors import JournalCorrupt, JournalError, SealBroken, SegmentMissing, os_failure
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
 from journal.seal import NO_CHAIN, Seal, check_link, last_seal, read_seal, seal_name, sealed_numbers, write_seal
@@ -141,8 +141,14 @@ def measure(folder: Path, number: int) -> Seal:
 
 def make_seals(folder: Path) -> Iterator[Seal]:
     """Measure every full segment behind the last seal, one after the other; the caller stores each before it asks for the
-    next. A seal that is lost in the middle is measured again too, and must fit the one behind it."""
+    next. A seal that is lost in the middle is measured again too, and must fit the one behind it. SealBroken names one that
+    cannot be read."""
     numbers = sealed_numbers(folder)
+    for number in numbers:
+        try:
+            read_seal(folder, number)
+        except JournalError as error:
+            raise SealBroken(f"{error}; lockstep journal repair {folder} mends it") from None
     for number in [n for n in range(1, numbers[-1]) if n not in set(numbers)] if numbers else []:
         seal = measure(folder, number)
         after = read_seal(folder, number + 1)

@@ -64,6 +64,10 @@ class FramesLost(JournalError):
         super().__init__(f"{path}: ends with seq {last_seq}, but frames up to {durable_seq} were on disk; frames are lost")
 
 
+class SegmentUnreachable(JournalError):
+    """A segment stands on another disk, and that is not there now: nothing is lost."""
+
+
 class SegmentTruncated(JournalError):
     """A segment file is shorter (or longer) than its header says."""
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from journal.chain import walker_behind_the_seals
-from journal.errors import JournalError, JournalMissing, os_failure
-from journal.segment import CONTROL, segment_files
+from journal.errors import JournalError, os_failure
+from journal.segment import refuse_no_journal
 from journal.signing import Key
 
 _LINE = re.compile(r"lockstep-head ([0-9a-f]{16}) (\d{1,10}) (\d{1,20}) ([0-9a-f]{64})(?: (\S+))?")
@@ -67,8 +67,7 @@ def heads_in(path: Path) -> list[Head]:
 
 def head_of(path: Path, seq: int | None = None, key: Key | None = None) -> Head:
     """The head at `seq`, or at the last frame that can be read. Reads what is behind the last seal before it."""
-    if not segment_files(path) and not (path / CONTROL).exists():
-        raise JournalMissing(f"{path}: no journal here: neither a control page nor a segment")
+    refuse_no_journal(path)
     limit = seq if seq is not None else 2**64 - 1
     walker = walker_behind_the_seals(path, limit)
     while walker.advance(limit) is not None:

@@ -13,12 +13,13 @@ import msgspec
 
 from journal import quarantine
 from journal.archive import SUFFIX
+from journal.chain import measure
 from journal.errors import JournalError, os_failure
 from journal.index.make import make_indices
 from journal.lock import FolderLock
 from journal.recovery import recover
-from journal.repair_plan import RepairPlan
-from journal.seal import seal_name, sealed_numbers
+from journal.repair_plan import RepairPlan, SealDamage, read_seal_or_none
+from journal.seal import check_link, read_seal, seal_name, sealed_numbers, write_seal
 from journal.segment import (
     CONTROL,
     ControlPage,
@@ -60,7 +61,10 @@ def repair(plan: RepairPlan, *, cut: bool = False) -> Repaired:
             _make_control(folder, plan, done)
         if needs_cut and cut:
             _cut(folder, plan, done)
-        if plan.well or not needs_cut or cut:
+        whole = [s for s in plan.seals if not any(d.number == s.number and not d.restore_from for d in plan.damages)]
+        for seal in whole:
+            _mend_seal(folder, seal, done)
+        if not any(d.unreachable and not d.restore_from for d in plan.damages) and (not needs_cut or cut):
             done.indices_made = make_indices(folder).made
     except OSError as error:
         raise os_failure(folder, error.errno or 0, "repairing it") from None
@@ -74,11 +78,32 @@ def _restore(folder: Path, name: str, copy: Path, done: Repaired) -> None:
     temporary = folder / "repair.tmp"
     write_durably(temporary, memoryview(map_file(copy)))
     for old in (name, name + SUFFIX):
-        if (folder / old).exists():
+        if os.path.lexists(folder / old):
             _move(folder, old, done)
     os.replace(temporary, folder / name)
     sync_folder(folder)
     done.restored.append(name)
+
+
+def _mend_seal(folder: Path, damage: SealDamage, done: Repaired) -> None:
+    """Measured again, a seal is unsigned; `lockstep journal seal --key` signs it."""
+    if not (folder / damage.file).exists():
+        return  # cut off, with its segment
+    if damage.restore_from:
+        copy = Path(damage.restore_from)
+        seal = read_seal(copy.parent, damage.number)
+    else:
+        seal = measure(folder, damage.number)
+    if seal is None:
+        raise JournalError(f"{damage.restore_from}: has gone since it was looked at; plan again")
+    before, after = (read_seal_or_none(folder, n) for n in (damage.number - 1, damage.number + 1))
+    if damage.number == 1 or before is not None:
+        check_link(folder, seal, before)
+    if after is not None:
+        check_link(folder, after, seal)
+    _move(folder, damage.file, done)
+    write_seal(folder, seal)
+    done.restored.append(damage.file)
 
 
 def _move(folder: Path, name: str, done: Repaired) -> None:
@@ -87,7 +112,7 @@ def _move(folder: Path, name: str, done: Repaired) -> None:
     aside.mkdir(exist_ok=True)
     for attempt in itertools.count():
         target = aside / (Path(name).name + (f".{attempt}" if attempt else ""))
-        if not target.exists():
+        if not os.path.lexists(target):
             os.rename(folder / name, target)
             sync_folder(aside)
             sync_folder(folder)

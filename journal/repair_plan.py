@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from journal.check_segment import CheckedSegment, Tallies, alive, check_segment
-from journal.errors import JournalCorrupt, JournalError, JournalMissing
+from journal.digest import BlockHash
+from journal.errors import JournalCorrupt, JournalError, JournalMissing, SegmentUnreachable
 from journal.kernel._journal import ffi, lib
 from journal.recovery import chain_break, describe, start_reader
-from journal.seal import Seal, read_seal
+from journal.seal import Seal, check_link, read_seal, seal_name, sealed_numbers
 from journal.segment import (
     CONTROL,
     ControlPage,
@@ -48,6 +49,20 @@ class Damage(msgspec.Struct):
     """Copies that do not, and why."""
     frames_lost: bool = True
     """Frames are missing; False: only bytes beside them are wrong."""
+    unreachable: bool = False
+    """It stands on a disk that is not there now. Nothing is lost, so nothing is cut for it."""
+
+
+class SealDamage(msgspec.Struct):
+    """A seal that cannot be read. The stream does not need it, but nothing vouches for its segment without it."""
+
+    number: int
+    file: str
+    problem: str
+    restore_from: str = ""
+    """A copy that fits; without one the segment is measured again, if it is whole, and must fit the seal behind it."""
+    refused: list[str] = []
+    """Copies that do not, and why."""
 
 
 class RepairPlan(msgspec.Struct):
@@ -61,6 +76,7 @@ class RepairPlan(msgspec.Struct):
     durable_seq: int = 0
     """How far it was on disk."""
     damages: list[Damage] = []
+    seals: list[SealDamage] = []
     control: str = ""
     """What is wrong with the control page."""
     kept_seq: int = 0
@@ -74,7 +90,7 @@ class RepairPlan(msgspec.Struct):
     @property
     def well(self) -> bool:
         """Nothing is to be done."""
-        return not self.damages and not self.control
+        return not self.damages and not self.seals and not self.control
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -92,6 +108,7 @@ class _Look(msgspec.Struct):
     full: bool = False
     offset: int = 0
     problems: list[str] = []
+    unreachable: bool = False
     header: Any = None
 
 
@@ -136,6 +153,8 @@ class _Planner:
             if not broken:
                 end, reached = look.end, (number, look.offset)
         self._finish(end, broken, reached)
+        for number in sealed_numbers(self.path):
+            self._look_at_seal(number)
         return out
 
     def _read_control(self) -> None:
@@ -168,7 +187,7 @@ class _Planner:
             read_schema(header)
             mapped = map_file(file)
         except JournalError as error:
-            look.problems = [str(error)]
+            look.problems, look.unreachable = [str(error)], isinstance(error, SegmentUnreachable)
             return look
         if header.opened is None:
             look.problems = [f"{file}: was never opened, though the stream goes on behind frame {end.next_seq - 1}"]
@@ -204,7 +223,7 @@ class _Planner:
         """Look for a copy; what the stream goes on with, and whether it can still be followed."""
         file = self.path / segment_name(number)
         damage = Damage(number, file.name, look.problems, look.end.next_seq - 1, look.offset)
-        damage.frames_lost = not look.full
+        damage.frames_lost, damage.unreachable = not look.full, look.unreachable
         self.out.damages.append(damage)
         for folder in self.folders if not broken else []:
             copy, copied = self._copy(folder, number, look, end, must_be_full, following)
@@ -242,10 +261,47 @@ class _Planner:
                 return f"{file}: {following.path.name} does not continue it", None
         return file, look
 
+    def _look_at_seal(self, number: int) -> None:
+        try:
+            read_seal(self.path, number, self.out.stream_id)
+        except JournalError as error:
+            damage = SealDamage(number, seal_name(number), str(error))
+        else:
+            return
+        self.out.seals.append(damage)
+        for folder in self.folders:
+            try:
+                seal = read_seal(folder, number, self.out.stream_id)
+                if seal is None:
+                    continue
+                self._seal_fits(seal, folder)
+            except JournalError as error:
+                damage.refused.append(str(error))
+            else:
+                damage.restore_from = str(folder / damage.file)
+                return
+
+    def _seal_fits(self, seal: Seal, folder: Path) -> None:
+        """JournalError where a copy of a seal is not the one of our segment, between our other seals."""
+        before = read_seal_or_none(self.path, seal.number - 1)
+        if seal.number == 1 or before is not None:
+            check_link(folder, seal, before)
+        after = read_seal_or_none(self.path, seal.number + 1)
+        if after is not None:
+            check_link(self.path, after, seal)
+        segment = self.path / segment_name(seal.number)
+        copy = next((d.restore_from for d in self.out.damages if d.number == seal.number and d.restore_from), "")
+        mapped = map_file(Path(copy) if copy else segment)
+        if BlockHash(mapped).digest(len(mapped)) != seal.digest:
+            raise JournalError(f"{folder / seal_name(seal.number)}: is not the seal of {segment} as it stands there")
+
     def _finish(self, end: _End, broken: bool, reached: tuple[int, int]) -> None:
         out = self.out
         first = next((d for d in out.damages if d.frames_lost), None)
         out.last_seq = first.good_seq if first is not None else end.next_seq - 1
+        if any(d.unreachable and not d.restore_from for d in out.damages):
+            out.cut_segment = out.cut_offset = 0
+            return
         if broken:
             out.cut_files = [segment_name(n) for n in sorted(self.files) if n > out.cut_segment]
             if out.cut_offset == 0:

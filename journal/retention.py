@@ -7,6 +7,7 @@ starts from (a rung of an app's snapshots, a replica that is behind) stay as the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from journal.archive import SUFFIX, is_archive, map_archive
+from journal.archive import SUFFIX, is_archive, leads_nowhere, map_archive
 from journal.archiving import archive_segment
 from journal.digest import BlockHash
-from journal.errors import SealBroken, os_failure
+from journal.errors import JournalError, SealBroken, os_failure
 from journal.seal import Seal, read_seal
 from journal.segment import CONTROL, ControlPage, all_segment_files, read_header, segment_name, sync_folder
 
@@ -56,12 +57,14 @@ def needed_from(folder: Path) -> tuple[int, str]:
 
 def plan(folder: Path, now_ns: int, archive_after_ns: int, keep_ns: int | None, cold: Path | None) -> list[Step]:
     """One step a segment. `keep_ns`: how long a segment stays on this disk when there is a `cold` folder."""
+    if cold is not None and cold.exists() and not cold.is_dir():
+        raise JournalError(f"{cold}: is a file; archives are moved to a folder")
     needed, by_whom = needed_from(folder)
     steps = []
     for number, path in all_segment_files(folder):
         seal = read_seal(folder, number)
         action, why = _decide(path, seal, now_ns, archive_after_ns, keep_ns if cold is not None else None, needed, by_whom)
-        size = path.stat().st_blocks * 512
+        size = (path.lstat() if leads_nowhere(path) else path.stat()).st_blocks * 512
         steps.append(Step(str(folder), number, path.name, size, seal.last_ts if seal is not None else 0, action, why))
     return steps
 
@@ -69,6 +72,8 @@ def plan(folder: Path, now_ns: int, archive_after_ns: int, keep_ns: int | None, 
 def _decide(
     path: Path, seal: Seal | None, now_ns: int, archive_after_ns: int, keep_ns: int | None, needed: int, by_whom: str
 ) -> tuple[str, str]:
+    if leads_nowhere(path):
+        return "keep", f"not reachable: in {path.readlink().parent}"
     if seal is None:
         opened = read_header(path, int(path.name[:8])).opened is not None
         return "keep", "not sealed" if opened else "not begun"
@@ -101,21 +106,26 @@ def execute(steps: list[Step], cold: Path | None, done: Callable[[Step], None]) 
 def _move(folder: Path, number: int, cold: Path) -> None:
     """Copy an archive to the cold folder, prove the copy, put a link in its place."""
     name = segment_name(number) + SUFFIX
-    source, there = folder / name, (cold / folder.resolve().name / name).resolve()
     seal = read_seal(folder, number)
     assert seal is not None
+    # Journals of many systems have folders of the same name (a date), and may share a cold folder.
+    source, there = folder / name, (cold / f"{folder.resolve().name}-{seal.stream_id:016x}" / name).resolve()
     temporary = there.with_name(name + ".tmp")
     link = folder / (name + ".tmp")
     try:
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        mapped = map_archive(temporary, fresh=True)
-        if BlockHash(mapped).digest(len(mapped)) != seal.digest:
-            raise SealBroken(f"{temporary}: is not what was copied from {source}; nothing was removed")
-        os.replace(temporary, there)
-        sync_folder(there.parent)
+        if os.path.lexists(there):
+            # An earlier move that was interrupted before its link, or a file that nobody else may have: never replaced.
+            if not _holds(there, seal):
+                raise JournalError(f"{there}: stands there already and is not {source}; nothing was moved")
+        else:
+            shutil.copyfile(source, temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            if not _holds(temporary, seal):
+                raise SealBroken(f"{temporary}: is not what was copied from {source}; nothing was removed")
+            os.replace(temporary, there)
+            sync_folder(there.parent)
         link.unlink(missing_ok=True)
         link.symlink_to(there)
         os.replace(link, source)
@@ -123,7 +133,17 @@ def _move(folder: Path, number: int, cold: Path) -> None:
     except OSError as error:
         raise os_failure(there, error.errno or 0, "moving the archive") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _holds(archive: Path, seal: Seal) -> bool:
+    """Whether an archive, read from its disk, is the segment that the seal vouches for."""
+    try:
+        mapped = map_archive(archive, fresh=True)
+    except JournalError:
+        return False
+    return BlockHash(mapped).digest(len(mapped)) == seal.digest
 
 
 def journals_in(path: Path) -> list[Path]:

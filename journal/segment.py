@@ -111,6 +111,12 @@ def all_segment_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found.items())
 
 
+def refuse_no_journal(folder: Path) -> None:
+    """JournalMissing where neither a control page nor a segment is."""
+    if not (folder / CONTROL).exists() and not all_segment_numbers(folder):
+        raise JournalMissing(f"{folder}: no journal here: neither a control page nor a segment")
+
+
 def count_segments(folder: Path) -> int:
     """How many there are. SegmentMissing when a number is missing."""
     numbers = all_segment_numbers(folder)
@@ -180,9 +186,9 @@ def read_header_block(path: Path, number: int, stream_id: int | None = None) -> 
 
 
 def where(path: Path) -> Path:
-    """The file that holds a segment now: its archive, if it went there."""
+    """The file that holds a segment now: its archive, if it went there (with a link that leads nowhere at the moment, too)."""
     archive = path.with_name(path.name + SUFFIX)
-    return archive if not is_archive(path) and not path.exists() and archive.exists() else path
+    return archive if not is_archive(path) and not path.exists() and os.path.lexists(archive) else path
 
 
 def _start(path: Path, size: int) -> tuple[bytes, int]:

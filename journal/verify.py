@@ -262,12 +262,12 @@ class _Survey:
             return "" if known else f"{self.path}: no seal has chain digest {head.digest.hex()}: the journal was replaced"
         if head.seq > self.out.last_seq:
             return f"{self.path}: ends with seq {self.out.last_seq}; the head is of seq {head.seq}: frames are lost"
-        if head.digest in at.get(head.seq, ()):
+        if head.digest in at.get(head.seq, ()) or (head.seq == 0 and head.digest == NO_CHAIN):
             return ""
-        place = next((s.file for s in self.out.segments if s.first_seq <= head.seq <= s.last_seq), str(self.path))
+        place = next((self.path / s.file for s in self.out.segments if s.first_seq <= head.seq <= s.last_seq), self.path)
         since = f"after frame {agreed}, where an earlier head agrees, and" if agreed else "at or"
         return (
-            f"{self.path / place}: the stream up to frame {head.seq} is not the one whose head {head.digest.hex()} was"
+            f"{place}: the stream up to frame {head.seq} is not the one whose head {head.digest.hex()} was"
             f" exported: frames were replaced {since} before frame {head.seq + 1}"
         )
 

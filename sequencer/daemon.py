@@ -39,7 +39,7 @@ from sequencer.past import Past
 from sequencer.publishers import Fenced, Publishers
 from sequencer.rules import rule_table
 from sequencer.scrubbing import Scrubbing
-from sequencer.sealing import Sealing, sealed_message, unannounced
+from sequencer.sealing import Sealing, sealed_message
 from sequencer.session import ConfigurationError, Stamp, define_sources, learn, open_session
 from sequencer.settings import IDLE, SequencerSettings, SourceSettings
 from sequencer.telemetry import create
@@ -124,8 +124,11 @@ class Sequencer:
         open_session(
             stamp, news, mode=self.mode, durability=self.durability, config_digest=self.config_digest, chain_digest=chain_digest
         )
-        for seal in unannounced(self.journal) if self._sealing is not None else ():
-            stamp.append(sealed_message(seal))
+        if self._sealing is not None:
+            for seal in self._sealing.untold():
+                stamp.append(sealed_message(seal))
+            while self._sealing.alerts:
+                stamp.append(self._sealing.alerts.popleft())
         writer.sync()
         writer.prepare_next()  # ready means that the first roll finds its segment
         self._loop = loop = self._make_loop(writer)
@@ -329,6 +332,8 @@ class Sequencer:
         while self._sealing is not None and self._sealing.fresh:
             self._say(sealed_message(self._sealing.fresh[0]))
             self._sealing.fresh.popleft()
+        while self._sealing is not None and self._sealing.alerts:
+            self._say(self._sealing.alerts.popleft())
 
     def _say(self, message: Message) -> None:
         """Have the loop append a frame of the sequencer's own."""
@@ -373,6 +378,8 @@ class Sequencer:
             self._sealing.finish()
             while self._sealing.fresh:
                 stamp.append(sealed_message(self._sealing.fresh.popleft()))
+            while self._sealing.alerts:
+                stamp.append(self._sealing.alerts.popleft())
             digest = self._sealing.finish()
         stamp.append(SessionEnd(frames=int(self._loop.frames), reason=self.end_reason, chain_digest=digest))
 

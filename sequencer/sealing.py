@@ -22,7 +22,7 @@ from journal.errors import JournalError
 from journal.frames import frames
 from journal.head import Head, append_head
 from journal.index.store import load_or_build
-from journal.messages import NO_DIGEST, SegmentSealed
+from journal.messages import NO_DIGEST, Alert, AlertSeverity, AlertState, Reason, ScopeType, SegmentSealed
 from journal.seal import Seal, read_seal, sealed_numbers
 from journal.segment import all_segment_files, read_header, segment_name
 from journal.signing import Key
@@ -35,6 +35,9 @@ CATCH_UP_BYTES_MAX = 1 << 30
 """What a start may hash before it is ready: more than that is left to the thread, and the first frame says nothing of it."""
 _NICE = 10
 _DURABLE_LOOK_S = 0.02
+_TEXT_MAX = 400
+_STOPPED, _UNREADABLE, _NO_HEAD = 2 << 32, 3 << 32, 4 << 32
+"""What its alerts are numbered from: apart from those of damage, and from those that the loop counts."""
 
 
 def sealed_message(seal: Seal) -> SegmentSealed:
@@ -44,13 +47,18 @@ def sealed_message(seal: Seal) -> SegmentSealed:
     )
 
 
-def unannounced(journal: Path) -> Iterator[Seal]:
+def unannounced(journal: Path, unreadable: Callable[[int, JournalError], None]) -> Iterator[Seal]:
     """Seals that no frame tells of: made while no sequencer ran, or just before one died. Looks from the end backwards, no
-    further than to the first frame that tells of one: it tells of all before it."""
+    further than to the first frame that tells of one: it tells of all before it. Seals that cannot be read are passed over,
+    and `unreadable` is told."""
     untold: list[Seal] = []
     end: int | None = None
     for number in reversed(sealed_numbers(journal)):
-        seal = read_seal(journal, number)
+        try:
+            seal = read_seal(journal, number)
+        except JournalError as error:
+            unreadable(number, error)
+            continue
         if seal is None:
             continue
         untold.append(seal)
@@ -78,6 +86,7 @@ class Sealing:
     def __init__(self, journal: Path, settings: SequencerSettings) -> None:
         self.journal = journal
         self.fresh: deque[Seal] = deque()
+        self.alerts: deque[Alert] = deque()
         self.wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._key = Key(Path(settings.seal_key)) if settings.seal_key else None
         self._head_file = Path(settings.head_file) if settings.head_file else None
@@ -86,23 +95,31 @@ class Sealing:
         self._writer: JournalWriter | None = None
         self._head_seq = 0
         self._pending: Seal | None = None  # advanced to, and not known to be on disk when the thread was stopped
-        self._stopping = self._failed = False
+        self._stopping = self._failed = self._head_fails = False
         self._thread: threading.Thread | None = None
         self._tell: Callable[[], None] = lambda: None
 
     def catch_up(self) -> bytes:
-        """Seal what is full; the chain digest of the whole stream, or zeros where there was too much to hash before the start.
-        The caller holds the journal's lock."""
-        self._walker = walker = walker_behind_the_seals(self.journal)
-        behind = sum(p.stat().st_size for n, p in all_segment_files(self.journal) if n > walker.number)
-        if behind > CATCH_UP_BYTES_MAX:
-            return NO_DIGEST
-        while (seal := walker.advance()) is not None:
-            self._store(seal)
-        return walker.digest()
+        """Seal what is full; the chain digest of the whole stream, or zeros where there was too much to hash before the start,
+        or a seal that it would go by is damaged or lost. The caller holds the journal's lock."""
+        with self._reported():
+            self._walker = walker = walker_behind_the_seals(self.journal)
+            behind = sum(p.stat().st_size for n, p in all_segment_files(self.journal) if n > walker.number)
+            if behind > CATCH_UP_BYTES_MAX:
+                return NO_DIGEST
+            while (seal := walker.advance()) is not None:
+                self._store(seal)
+            return walker.digest()
+        return NO_DIGEST
+
+    def untold(self) -> list[Seal]:
+        """Seals that no frame of the stream tells of yet."""
+        with self._reported():
+            return list(unannounced(self.journal, self._unreadable))
+        return []
 
     def start(self, writer: JournalWriter, tell: Callable[[], None]) -> None:
-        """Follow the writer. `tell` is called from the thread when `fresh` has something."""
+        """Follow the writer. `tell` is called from the thread when `fresh` or `alerts` has something."""
         self._writer, self._tell = writer, tell
         self._thread = threading.Thread(target=self._run, name="seals", daemon=True)
         self._thread.start()
@@ -131,8 +148,7 @@ class Sealing:
     def last_head(self) -> None:
         """Export the head of a stream that has ended."""
         if self.finish() != NO_DIGEST:
-            with self._reported():
-                self._export()
+            self._export()
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -199,13 +215,40 @@ class Sealing:
         self.fresh.append(self._store(seal))
 
     def _export(self) -> None:
+        """Where heads cannot be written now (that host is away) seals are made all the same; the next interval tries again."""
         walker = self._walker
         assert walker is not None
-        if self._head_file is not None and walker.last_seq > self._head_seq:
+        if self._head_file is None or walker.last_seq <= self._head_seq:
+            return
+        try:
             digest = walker.digest()
             signature = self._key.sign(digest) if self._key is not None else ""
             append_head(self._head_file, Head(digest, walker.last_seq, walker.number, walker.stream_id, signature))
-            self._head_seq = walker.last_seq
+        except JournalError as error:
+            if not self._head_fails:
+                self._head_fails = True
+                self._alert(_NO_HEAD, f"head_file: {error}")
+            return
+        self._head_seq = walker.last_seq
+        if self._head_fails:
+            self._head_fails = False
+            self._alert(_NO_HEAD, f"head_file: {self._head_file}: heads are written again", AlertState.CLEARED)
+
+    def _unreadable(self, number: int, error: JournalError) -> None:
+        self._alert(_UNREADABLE | number, f"{error}; next: lockstep journal repair {self.journal}")
+
+    def _alert(self, alert: int, text: str, state: AlertState = AlertState.RAISED) -> None:
+        """Tell people, and have the stream told."""
+        (_LOG.warning if state == AlertState.RAISED else _LOG.info)(text)
+        about = self._walker.last_seq if self._walker is not None else 0
+        rule = Reason.BAD_CHECKSUM if _UNREADABLE <= alert < _NO_HEAD else Reason.UNDEFINED
+        self.alerts.append(
+            Alert(
+                scope_type=ScopeType.GLOBAL, alert=alert, about_seq=about, rule=rule,
+                severity=AlertSeverity.ERROR, state=state, text=text[:_TEXT_MAX],
+            )
+        )  # fmt: skip
+        self._tell()
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:
@@ -214,4 +257,4 @@ class Sealing:
             yield
         except (JournalError, OSError) as error:
             self._failed = True
-            _LOG.warning(f"sealing has stopped: {error}")
+            self._alert(_STOPPED, f"sealing has stopped, until the next start: {error}")

@@ -9,10 +9,9 @@ from pathlib import Path
 import msgspec
 
 from journal.clock import SystemClock
-from journal.errors import JournalMissing
 from journal.index.layout import FOLDER, index_path
 from journal.index.store import build, discard, is_full, load
-from journal.segment import CONTROL, map_file, read_header, segment_files
+from journal.segment import map_file, read_header, refuse_no_journal, segment_files
 
 _LEFTOVER_NS = 600 * 10**9
 
@@ -42,12 +41,11 @@ def make_indices(
 ) -> IndexReport:
     """Index every full segment from this number on that has no index that fits; with `rebuild` every one."""
     folder = Path(path)
+    refuse_no_journal(folder)
     files = segment_files(folder)
-    if not files and not (folder / CONTROL).exists():
-        raise JournalMissing(f"{folder}: no journal here: neither a control page nor a segment")
     report = IndexReport(str(folder))
     report.removed = _remove_leftovers(folder)
-    total = sum(file.stat().st_size for _, file in files)
+    total = sum(file.lstat().st_size for _, file in files)
     done = 0
     for number, file in files:
         header = read_header(file, number) if number >= from_number else None
@@ -67,7 +65,7 @@ def make_indices(
                 report.damaged.append(file.name)
             elif index_path(header).exists():
                 report.index_bytes += index_path(header).stat().st_size
-        done += file.stat().st_size
+        done += file.lstat().st_size
         if progress is not None:
             progress(done, total)
     return report

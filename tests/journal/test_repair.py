@@ -11,6 +11,7 @@ import os
 import random
 import shutil
 
+import msgspec
 import pytest
 from index_journals import MIB, fill
 
@@ -23,6 +24,7 @@ from journal.quarantine import untold
 from journal.reader import JournalReader
 from journal.repair import repair
 from journal.repair_plan import plan_repair
+from journal.seal import read_seal, seal_name, write_seal
 from journal.segment import ControlPage
 from journal.verify import survey
 from journal.writer import JournalWriter
@@ -372,3 +374,79 @@ def test_an_archive_is_indexed_and_searched(pair):
     archived(path, 1, 2)
     assert make_indices(path).made == SEGMENTS - 1
     assert [frame_at(path, seq).header.crc32c for seq, _ in expected[::97]] == [crc for _, crc in expected[::97]]
+
+
+@pytest.fixture
+def sealed_pair(pair):
+    for path in pair:
+        for seal in make_seals(path):
+            store(path, seal, "hmac-sha256:0:00")
+    return pair
+
+
+def seal_bit(path, number):
+    file = path / seal_name(number)
+    edit(file, 60, bytes([file.read_bytes()[60] ^ 1]))
+
+
+@pytest.mark.parametrize("numbers", [(1,), (2,), (SEGMENTS - 1,), (1, 2), (1, 2, 3)])
+def test_a_damaged_seal_is_mended(sealed_pair, numbers, capsys):
+    path, backup = sealed_pair
+    seals = {n: read_seal(path, n) for n in numbers}
+    for number in numbers:
+        seal_bit(path, number)
+    assert call("repair", path) == 1
+    said = capsys.readouterr().out
+    for number in numbers:
+        assert f"{seal_name(number)}: at byte" in said
+        assert f"{seal_name(number)}: measure the segment again" in said
+    assert "--cut" not in said
+    with pytest.raises(JournalError, match=rf"{seal_name(numbers[0])}: at byte .*lockstep journal repair {path} mends it"):
+        list(make_seals(path))
+    again = path.parent / "again"
+    shutil.copytree(path, again)
+    assert call("repair", again, "--apply") == 0
+    assert {n: read_seal(again, n) for n in numbers} == {n: seal.signed("") for n, seal in seals.items()}
+    assert call("repair", path, "--from", backup, "--apply") == 0
+    assert f"restore {seal_name(numbers[0])} from {backup}/{seal_name(numbers[0])}" in capsys.readouterr().out
+    assert {n: read_seal(path, n) for n in numbers} == seals
+    for mended in (path, again):
+        assert {f.name for f in (mended / "quarantine").iterdir()} == {seal_name(n) for n in numbers}
+        assert survey(mended).problems == []
+        assert plan_repair(mended).well
+
+
+def test_a_damaged_seal_of_a_damaged_segment(sealed_pair):
+    path, backup = sealed_pair
+    seal_bit(path, 2)
+    flip(path, 2)
+    plan = plan_repair(path)
+    repair(plan)
+    assert [len(plan.damages), len(plan.seals)] == [1, 1]
+    assert not plan_repair(path).well  # nothing is measured that is damaged
+    repair(plan_repair(path, [backup]))
+    assert survey(path).problems == []
+    seal_bit(path, 2)
+    flip(path, 2)
+    repair(plan_repair(path), cut=True)
+    assert plan_repair(path).well
+    assert survey(path).problems == []
+
+
+def test_a_seal_that_does_not_fit_is_refused(sealed_pair, folder):
+    path, _ = sealed_pair
+    other = fill(folder / "other", 22, segments=SEGMENTS)
+    for seal in make_seals(other):
+        store(other, seal)
+    seal_bit(path, 2)
+    plan = plan_repair(path, [other])
+    assert plan.seals[0].restore_from == ""
+    assert "follows chain digest" in plan.seals[0].refused[0]
+    # What is measured again must fit the seal behind it as well.
+    copy = folder / "copy"
+    shutil.copytree(path, copy)
+    seal = read_seal(copy, 3)
+    write_seal(copy, msgspec.structs.replace(seal, previous=bytes(32)))
+    with pytest.raises(JournalError, match=r"00000003.seal: follows chain digest"):
+        repair(plan_repair(copy))
+    assert (copy / seal_name(2)).exists()

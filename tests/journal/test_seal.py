@@ -263,3 +263,23 @@ def test_a_sealed_journal_goes_on(folder):
         w.append(SessionEnd(), ts=10**9)
     assert survey(folder).problems == []
     assert sum(1 for _ in frames(folder)) == survey(folder).last_seq
+
+
+@pytest.mark.parametrize("action", [["seal"], ["archive"], ["archive", "--restore"], ["head"], ["index"], ["verify"]])
+def test_a_folder_without_a_journal(folder, action, capsys):
+    assert cli.main(["journal", action[0], str(folder), *action[1:]]) == 2
+    assert f"{folder}: no journal here: neither a control page nor a segment" in capsys.readouterr().err
+
+
+def test_the_head_of_an_empty_stream_holds(folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    sealed.write(folder / "j", 1)
+    assert cli.main(["journal", "head", "j", "--at", "0", "--append", "heads"]) == 0
+    assert cli.main(["journal", "head", "j", "--append", "heads"]) == 0
+    assert cli.main(["journal", "verify", "j", "--head", "@heads"]) == 0
+    assert "2 heads hold" in capsys.readouterr().out
+    assert cli.main(["journal", "verify", "j", "--head", f"0:{'ab' * 32}"]) == 1
+    assert capsys.readouterr().err.startswith("j: the stream up to frame 0 is not the one")
+    assert cli.main(["journal", "verify", "j", "--head", f"1:{'ab' * 32}"]) == 1
+    assert capsys.readouterr().err.startswith("j/00000001.seg: the stream up to frame 1 is not the one")
+    assert cli.main(["journal", "verify", "j", "--head", "0" * 64]) == 1  # vouches for nothing

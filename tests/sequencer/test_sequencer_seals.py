@@ -2,14 +2,16 @@
 
 import os
 import select
-import shutil
 import threading
 import time
 
 import pytest
 
+from journal.chain import make_seals, store
 from journal.head import heads_in
-from journal.messages import EpochStart, RawMessage, SegmentSealed, SessionEnd
+from journal.messages import Alert, AlertState, EpochStart, RawMessage, SegmentSealed, SessionEnd
+from journal.repair import repair
+from journal.repair_plan import plan_repair
 from journal.seal import read_seal, seal_name
 from journal.signing import Key
 from journal.verify import survey
@@ -89,16 +91,102 @@ def test_what_was_sealed_and_not_told_is_told_at_the_next_start(daemon):
     assert [seal_name(f.message.segment) for f in once.frames(SegmentSealed)] == sealed
 
 
-def test_a_key_or_a_chain_that_is_wrong_refuses_the_start(daemon, folder):
-    one = daemon()
-    fill(one, 2)
-    assert one.stop() == 0
-    shutil.copy(one.journal / "00000002.seal", folder / "kept")
-    (one.journal / "00000001.seal").unlink()
-    with pytest.raises(AssertionError, match=r"00000001.seal: missing, though 0000000\d.seal is there"):
-        daemon()
+def test_a_key_that_is_not_there_refuses_the_start(daemon, folder):
     with pytest.raises(AssertionError, match="No such file"):
         daemon(seal_key=str(folder / "none"))
+
+
+def alerts(one):
+    return [f.message for f in one.frames(Alert) if not f.message.text.startswith("disk:")]
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data)
+
+
+def lose(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("spoil", ["damage the last", "lose one"])
+def test_a_seal_that_is_damaged_or_lost_stops_sealing_only(daemon, spoil):
+    """Seals are evidence, not the stream: it goes on, somebody is told, and it can be mended."""
+    one = daemon()
+    fill(one, 3)
+    assert one.stop() == 0
+    number = len(list(one.journal.glob("*.seal"))) if spoil == "damage the last" else 1
+    path = one.journal / seal_name(number)
+    kept = path.read_bytes()
+    damage(path) if spoil == "damage the last" else path.unlink()
+    one.start()
+    with one.connect("md") as publisher:
+        publisher.publish(RawMessage(data=b"meanwhile"))
+    assert one.stop() == 0
+    assert f"sealing has stopped, until the next start: {path}" in one.errors.read_text()
+    assert any(path.name in a.text and a.state == AlertState.RAISED for a in alerts(one))
+    assert one.frames(SessionEnd)[-1].message.chain_digest == bytes(32)
+    if spoil == "damage the last":
+        repair(plan_repair(one.journal))
+    else:
+        for seal in make_seals(one.journal):
+            store(one.journal, seal)
+    assert path.read_bytes() == kept
+    assert survey(one.journal).problems == []
+    told = len(alerts(one))
+    one.start()
+    assert one.stop() == 0
+    assert len(alerts(one)) == told
+    assert one.frames(SessionEnd)[-1].message.chain_digest != bytes(32)
+
+
+def test_a_damaged_seal_further_back_stops_nothing(daemon):
+    one = daemon()
+    fill(one, 3)
+    assert one.stop() == 0
+    count = len(list(one.journal.glob("*.seal")))
+    damage(one.journal / seal_name(1))
+    one.start()
+    fill(one, count + 1)
+    assert one.stop() == 0
+    assert one.frames(SessionEnd)[-1].message.chain_digest != bytes(32)
+
+
+def test_an_untold_seal_that_is_damaged_is_told_instead(daemon):
+    one = daemon(seal=False)
+    with one.connect("md") as publisher:
+        for _ in range(130):
+            publisher.publish(RawMessage(data=bytes(30_000)))
+    assert one.stop() == 0
+    for seal in make_seals(one.journal):
+        store(one.journal, seal)
+    damage(one.journal / seal_name(2))
+    again = daemon()
+    assert again.stop() == 0
+    (alert,) = alerts(again)
+    assert f"{seal_name(2)}: at byte" in alert.text
+    assert alert.text.endswith(f"next: lockstep journal repair {again.journal}")
+    told = [f.message.segment for f in again.frames(SegmentSealed)]
+    assert told[:2] == [1, 3]
+    assert again.frames(SessionEnd)[-1].message.chain_digest != bytes(32)
+
+
+def test_a_head_file_that_fails_does_not_end_sealing(daemon, folder, until):
+    sink = folder / "elsewhere" / "heads"
+    one = daemon(head_file=str(sink), head_interval_s=1)
+    fill(one, 1)
+    until(lambda: alerts(one))
+    fill(one, 2)
+    assert [a.state for a in alerts(one)] == [AlertState.RAISED]  # once
+    assert f"head_file: {sink}: No such file or directory" in alerts(one)[0].text
+    sink.parent.mkdir()
+    until(lambda: len(alerts(one)) == 2)
+    assert alerts(one)[1].state == AlertState.CLEARED
+    assert one.stop() == 0
+    heads = heads_in(sink)
+    assert survey(one.journal, heads=heads).problems == []
+    assert heads[-1].seq == survey(one.journal).last_seq
 
 
 def test_waiting_for_the_disk_takes_no_core(folder, monkeypatch):

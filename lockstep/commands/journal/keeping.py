@@ -17,7 +17,7 @@ from journal.archiving import Archived, archive_segment, candidates, restore_seg
 from journal.clock import SystemClock
 from journal.errors import JournalError
 from journal.retention import Step, execute, journals_in, plan
-from journal.segment import all_segment_files
+from journal.segment import all_segment_files, refuse_no_journal
 from lockstep.commands.journal.options import action, with_progress
 from lockstep.units import WrongUnit, duration_ns
 
@@ -64,6 +64,7 @@ def _duration(text: str) -> int:
 def run_archive(arguments: argparse.Namespace) -> int:
     """`lockstep journal archive`"""
     folder: Path = arguments.path
+    refuse_no_journal(folder)
     if arguments.restore:
         packed = [number for number, path in all_segment_files(folder) if is_archive(path)]
         files = with_progress("unpacking", lambda progress: [_restore(folder, n, packed, progress) for n in packed])

@@ -65,6 +65,10 @@ def _print_plan(plan: RepairPlan, arguments: argparse.Namespace) -> None:
             print(f"  {problem}")
         for refused in damage.refused:
             print(f"    no use: {refused}")
+    for seal in plan.seals:
+        print(f"  {seal.problem}")
+        for refused in seal.refused:
+            print(f"    no use: {refused}")
     print("plan:")
     for step in _steps(plan, arguments):
         print(f"  {step}")
@@ -74,9 +78,18 @@ def _steps(plan: RepairPlan, arguments: argparse.Namespace) -> list[str]:
     steps = [f"restore {d.file} from {d.restore_from}; ours goes to quarantine/" for d in plan.damages if d.restore_from]
     if plan.control and (not plan.cut_segment or arguments.cut):
         steps.append("make a new control page from what the segments say")
+    unreachable = [d for d in plan.damages if d.unreachable and not d.restore_from]
+    steps += [f"{d.file}: make the folder reachable that its link leads to; nothing is cut for it" for d in unreachable]
     steps += [
         f"{d.file}: every frame in it can be read; {_want(d)}" for d in plan.damages if not d.restore_from and not d.frames_lost
     ]
+    lost_segments = {d.number for d in plan.damages if not d.restore_from}
+    steps += [
+        f"restore {s.file} from {s.restore_from}; ours goes to quarantine/" if s.restore_from
+        else f"{s.file}: measure the segment again; ours goes to quarantine/"
+        for s in plan.seals
+        if s.number not in lost_segments and not (arguments.cut and 0 < plan.cut_segment <= s.number)
+    ]  # fmt: skip
     if plan.cut_segment:
         lost = max(plan.durable_seq - plan.kept_seq, 0)
         behind = f", {len(plan.cut_files)} segments" if plan.cut_files else ""
@@ -85,7 +98,7 @@ def _steps(plan: RepairPlan, arguments: argparse.Namespace) -> list[str]:
             f" these and snapshots/ go to quarantine/; at least {lost:,} frames that were on disk are lost"
         )
         steps.append(cut if arguments.cut else f"nothing more without a copy: name a backup with --from. Or --cut: {cut}")
-    if not plan.cut_segment or arguments.cut:
+    if not unreachable and (not plan.cut_segment or arguments.cut):
         steps.append("make the indices that are missing")
     if not arguments.apply:
         steps.append("nothing has been changed; --apply does it")

@@ -12,7 +12,7 @@ from journal.chain import make_seals, measure, store
 from journal.errors import JournalError
 from journal.head import append_head, head_of
 from journal.seal import Seal, read_seal, sealed_numbers
-from journal.segment import segment_files
+from journal.segment import refuse_no_journal, segment_files
 from journal.signing import Key
 from lockstep.commands.journal.options import action, with_progress
 
@@ -30,6 +30,7 @@ def add_actions(actions: Any) -> None:
 def run_seal(arguments: argparse.Namespace) -> int:
     """`lockstep journal seal`"""
     folder: Path = arguments.path
+    refuse_no_journal(folder)
     key = Key(arguments.key) if arguments.key else None
     if key is not None and not key.can_sign:
         raise JournalError(f"{arguments.key}: is a public key; signing needs the private one")
