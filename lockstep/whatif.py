@@ -31,7 +31,7 @@ def whatif(path: Path, config: Config, out: Path, progress: Callable[[str, int],
     base = _run(record, record.sources(record.apps), lambda _: record.setup, latency, out / "base", True, progress)
     sources = record.sources(_apps(record, config))
     other = _run(record, sources, lambda ids: _messages(record, config, ids), latency, out / "whatif", False, progress)
-    told = compare(Stream(path), base, other, latency)
+    told = compare(Stream(path, record.last_seq), base, other, latency)
     write_page(out / "whatif.html", told, curves(base), curves(other), config.path.name)
     return told
 
