@@ -1,6 +1,7 @@
 """What if: the same inputs twice, and nothing but decisions compared."""
 
 import base64
+import re
 import shutil
 import sys
 from decimal import Decimal
@@ -200,6 +201,28 @@ def test_a_slice_is_refused(folder, tmp_path, capsys):
     assert main(["whatif", str(tmp_path / "slice"), str(tmp_path / "other.toml"), "--out", str(tmp_path / "out")]) == 2
     assert "a slice, begun behind seq " in one_line(capsys.readouterr().err)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_app_that_raises_is_named_and_leaves_nothing(folder, tmp_path, capsys, monkeypatch):
+    """In a line: which run, which app, after what, and the line of its code; the next try has its folder."""
+    source, other = tmp_path / "tangled.py", tmp_path / "other.toml"
+    source.write_text(
+        STRATEGY.replace("Flips", "Tangled").replace("self.seen += 1", "self.seen += 1; assert self.seen < 50, 'knot'")
+    )
+    other.write_text(text(folder).replace(f"{folder}/flips.py:Flips", f"{source}:Tangled"))
+    monkeypatch.setitem(sys.modules, "tangled", None)
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert main(["whatif", str(folder / "day"), str(other), "--out", str(out)]) == 2
+        said = one_line(capsys.readouterr().err)
+        found = re.match(r"lockstep: whatif: flips raises after market event (\d+) of .*: AssertionError: knot \((.*)\)$", said)
+        assert found, said
+        assert isinstance(frame_at(folder / "day", int(found[1])).message, MarketByPriceUpdate)
+        assert found[2] == f"{source}:15, in touch"
+        assert not out.exists()
+    out.mkdir()
+    assert main(["whatif", str(folder / "day"), str(other), "--out", str(out)]) == 2
+    assert list(out.iterdir()) == []  # a folder that was there stays
 
 
 def decision(market_seq, *, qty="1", status="FILLED", side="BUY", seq=0):
