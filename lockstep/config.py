@@ -9,6 +9,7 @@ import copy
 import datetime
 import re
 import tomllib
+import traceback
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -788,6 +789,12 @@ def _check_strategies(config: Config) -> None:
             raise ConfigError(line.replace(f"{config.path}: ", f"{config.path}: {key}.", 1)) from None
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{config.path}: {key}.{error}") from None
+        except OperatingError:
+            raise
+        except Exception as error:  # its author's mistake, whatever it is, and no bug of ours
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__}: {error} ({at.filename}:{at.lineno}, in {at.name})"
+            raise ConfigError(f"{config.path}: {key}: cannot be started: {said}") from error
 
 
 def _limits(risk: Risk) -> list[tuple[str, Limits]]:

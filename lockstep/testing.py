@@ -13,7 +13,7 @@ from journal.frames import Frame, frames
 from journal.messages import REGISTRY
 from lockstep.backtesting import run_backtest
 from lockstep.config import load
-from replay.backtest.engine import Result
+from replay.backtest.engine import AppRaised, Result
 
 __all__ = ["Run", "assert_deterministic", "backtest", "guarded"]
 
@@ -43,8 +43,11 @@ class Run:
 
 
 def backtest(config: Path, out: Path, *, market: str | None = None) -> Run:
-    """Run a configuration's backtest into a new journal."""
-    return Run(out, run_backtest(load(config), out, market))
+    """Run a configuration's backtest into a new journal. What an app raises comes through as it is."""
+    try:
+        return Run(out, run_backtest(load(config), out, market))
+    except AppRaised as raised:
+        raise raised.error from None
 
 
 def assert_deterministic(*paths: Path) -> None:

@@ -20,6 +20,15 @@ from apps.ledger import Diverged, Ledger
 from replay.player import Player
 
 
+def trap() -> Any:
+    """The trap for calls to the outside, where that build has one."""
+    try:
+        from apps.guard.trap import trapped
+    except ImportError:
+        return contextlib.nullcontext()
+    return trapped()
+
+
 def states(player: Player, to_seq: int) -> dict[str, str]:
     """App → digest of its state after a frame."""
     while player.reader.next_seq <= to_seq:
@@ -30,15 +39,20 @@ def states(player: Player, to_seq: int) -> dict[str, str]:
     return {s.name: hashlib.blake2b(s.app.snapshot(), digest_size=16).hexdigest() for s in player.slots}
 
 
-def hear(player: Player, to_seq: int, heard: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """App → [cause, kind, version, body] of all it says up to a frame."""
+def hear(player: Player, to_seq: int, heard: dict[str, list[Any]]) -> None:
+    """Gather in `heard` all that the apps say up to a frame."""
     for said in heard.values():
         said.clear()
-    while player.reader.next_seq <= to_seq:
-        batch = player.reader.poll(min(4096, to_seq + 1 - player.reader.next_seq))
-        if batch is None:
-            break
-        player.group.run(batch.buffer, iter(batch))
+    with trap():
+        while player.reader.next_seq <= to_seq:
+            batch = player.reader.poll(min(4096, to_seq + 1 - player.reader.next_seq))
+            if batch is None:
+                break
+            player.group.run(batch.buffer, iter(batch))
+
+
+def told(heard: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """App → [cause, kind, version, body] of what was gathered."""
     return {name: [[e.cause, e.kind, e.version, e.body.hex()] for e in said] for name, said in heard.items()}
 
 
@@ -84,11 +98,17 @@ def main() -> None:
         if child:
             os.waitpid(child, 0)
             continue
+        answer: dict[str, Any] = {}
         try:
-            told = {"said": hear(player, int(seq), heard)} if command == "hear" else {"states": states(player, int(seq))}
-            answer: dict[str, Any] = told
+            if command == "hear":
+                hear(player, int(seq), heard)
+            else:
+                answer["states"] = states(player, int(seq))
         except Exception as error:
-            answer = {"states": {}, "said": {}, "raised": f"{type(error).__name__}: {error}", "seq": player.group.seq + 1}
+            said = next(iter(str(error).splitlines()), "")
+            answer = {"states": {}, "raised": f"{type(error).__name__}: {said}", "seq": player.group.seq + 1}
+        if command == "hear":
+            answer["said"] = told(heard)  # also up to where it raised
         print(json.dumps(answer), flush=True)
         if command == "try":
             os._exit(0)

@@ -91,6 +91,10 @@ def compare_day(one: Side, other: Side, journal: Path, progress: Callable[[int],
         for side in (one, other):
             side.tell("hear", seq)
         a, b = one.answer(), other.answer()
+        # Where one has raised the other went on: what is said of that frame and after it is none to compare.
+        ended = min((x["seq"] for x in (a, b) if "raised" in x), default=seq + 1)
+        for answer in (a, b):
+            answer["said"] = {n: [s for s in said if s[0] < ended] for n, said in answer["said"].items()}
         for name in dict.fromkeys([*a["said"], *b["said"]]):
             here, there = a["said"].get(name, []), b["said"].get(name, [])
             day.decisions += sum(not _is_digest(said) for said in here)

@@ -11,15 +11,17 @@ import builtins
 import contextlib
 import datetime
 import functools
+import importlib
 import linecache
 import os
 import random
 import sys
 import threading
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from apps.app import App
 from apps.guard.places import AppFiles, Place, Places
@@ -43,19 +45,35 @@ class _Trapped(BaseException):
     """Goes through the app's own `except Exception`; becomes NotAFunctionOfTheStream where the trap was set."""
 
 
-# Wrapped while the trap is set: module → functions. The rule of each is that of its name.
+# Wrapped while the trap is set: module → functions; "*": all that it offers. The rule of each is that of its name.
 _CALLS = {
     "time": "time time_ns monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns thread_time "
     "thread_time_ns clock_gettime clock_gettime_ns sleep",
     "random": "random uniform triangular randint choice randrange sample shuffle choices normalvariate lognormvariate "
-    "expovariate gauss betavariate paretovariate getrandbits randbytes seed getstate setstate",
+    "expovariate gauss betavariate paretovariate gammavariate vonmisesvariate weibullvariate binomialvariate getrandbits "
+    "randbytes seed getstate setstate",
     "uuid": "uuid1 uuid4 getnode",
-    "os": "urandom getrandom getpid getppid getcwd cpu_count uname getloadavg times stat lstat access sched_getaffinity",
+    "os": "urandom getrandom getpid getppid getcwd cpu_count uname getloadavg times stat lstat fstat access sched_getaffinity "
+    "getuid geteuid getgid getegid getgroups getlogin umask read write pipe fsync readlink wait waitpid",
     "platform": "node system release machine platform uname python_version",
     "locale": "getlocale setlocale localeconv",
     "asyncio": "run new_event_loop",
-    "numpy.random": "default_rng rand randn randint random choice shuffle permutation normal uniform seed",
+    "numpy.random": "*",
+    "resource": "getrusage getrlimit setrlimit",
+    "signal": "alarm setitimer signal getsignal pause raise_signal",
+    "_thread": "start_new_thread",
 }
+# Here only a call by the app itself counts: libraries do it in their own code, and harmlessly.
+_DIRECT_CALLS = {
+    "decimal": "getcontext setcontext localcontext",
+    "gc": "collect enable disable freeze isenabled get_count get_stats",
+}
+# What cannot be wrapped, for it is a class or any object: app modules get a module in which asking for it stops.
+_WATCHED = {
+    "sys": "stdin stdout stderr getrefcount getsizeof",
+    "weakref": "ref proxy finalize WeakMethod WeakSet WeakKeyDictionary WeakValueDictionary getweakrefcount getweakrefs",
+}
+_KNOWN = frozenset(name.partition(".")[0] for name in (*_CALLS, *_DIRECT_CALLS, *_WATCHED, "datetime"))
 # These read the clock only where they are not given a time: position of that argument.
 _CLOCK_UNLESS_GIVEN = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}
 # Audit events; one that ends with a dot stands for all that begin so. What is true of the name is in `world`.
@@ -81,6 +99,24 @@ _ABSENT = object()
 """Undone by deleting: the module had no such name of its own."""
 
 
+def _watched(real: types.ModuleType, names: frozenset[str], judge: Callable[[str], None]) -> types.ModuleType:
+    """A module that is the real one, but for these names: to ask for one is a call."""
+
+    class Watched(types.ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            if name in names:
+                judge(f"{real.__name__}.{name}")
+            return getattr(real, name)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            setattr(real, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            delattr(real, name)
+
+    return Watched(real.__name__)
+
+
 class _Trap:
     """The one trap of the process: how deep it is set, what it has changed, what it has caught."""
 
@@ -90,11 +126,14 @@ class _Trap:
         self._lock = threading.RLock()
         self._undo: list[tuple[Any, str, Any]] = []
         self._wrapped: dict[int, tuple[Any, Any]] = {}  # id of the original → (original, what stands for it)
+        self._made: dict[str, tuple[Any, Any]] = {}  # name → the same, kept: a trap is set often, and most are as before
+        self._done: set[str] = set()  # modules whose functions are wrapped
         self._before: set[str] = set()  # modules that were there when it was set
         self._looked = (0, 0)
         self._heard: dict[str, tuple[str, bool]] = {}  # audit event → what it is judged as; "": not at all
         self._hooked = False
-        self._builtins = self._identity()
+        self._builtins = self._of_builtins()
+        self._watched = [(m, _watched(m, frozenset(_WATCHED[m.__name__].split()), self.judge)) for m in (sys, weakref)]
 
     def set(self) -> None:
         """Wrap, or only count."""
@@ -103,6 +142,7 @@ class _Trap:
             if self.depth == 1:
                 self._before = set(sys.modules)
                 self._wrap_all()
+                self._put(builtins, "__import__", self._importing(builtins.__import__))
                 if not self._hooked:
                     sys.addaudithook(self._hear)  # for the life of the process: there is no way to take it out
                     self._hooked = True
@@ -153,12 +193,7 @@ class _Trap:
         setattr(owner, name, value)
 
     def _wrap_all(self) -> None:
-        for module_name, names in _CALLS.items():
-            module = sys.modules.get(module_name)  # one that nobody has imported rests on those below
-            for name in names.split():
-                original = getattr(module, name, None) if module else None
-                if original is not None:
-                    self._put(module, name, self._wrapper(original, f"{module_name}.{name}"))
+        self._wrap_modules()
         time = sys.modules["time"]
         for name, position in _CLOCK_UNLESS_GIVEN.items():
             self._put(time, name, self._wrapper(getattr(time, name), f"time.{name}", unless_given=position))
@@ -166,20 +201,60 @@ class _Trap:
         self._put(random.Random, "__init__", self._wrapper(random.Random.__init__, "random.Random"))
         self._put(threading.Thread, "start", self._wrapper(threading.Thread.start, "threading.Thread.start"))
         environment = type(os.environ)
-        for method in ("__getitem__", "__iter__"):
+        for method in ("__getitem__", "__iter__", "__len__"):
             self._put(environment, method, self._wrapper(getattr(environment, method), "os.environ"))
         self._stand_in_for_datetime()
+        for module, watched in self._watched:
+            self._wrapped[id(module)] = (module, watched)
 
-    def _wrapper(self, original: Callable[..., Any], name: str, *, unless_given: int | None = None) -> Callable[..., Any]:
+    def _wrap_modules(self) -> None:
+        """The functions of those that are there; of the others when an app imports them."""
+        if "numpy" in sys.modules:
+            importlib.import_module("numpy.random")  # numpy itself does so when it is first asked for
+        for table, direct in ((_CALLS, False), (_DIRECT_CALLS, True)):
+            for module_name, names in table.items():
+                module = sys.modules.get(module_name)
+                if module is None or module_name in self._done:
+                    continue
+                self._done.add(module_name)
+                for name in _functions_of(module) if names == "*" else names.split():
+                    original = getattr(module, name, None)
+                    if original is not None:
+                        self._put(module, name, self._wrapper(original, f"{module_name}.{name}", direct=direct))
+
+    def _importing(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """An app's function that imports a module meanwhile gets what stands for it."""
+
         @functools.wraps(original)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if unless_given is None or len(args) <= unless_given:
-                self.judge(name)
-            return original(*args, **kwargs)
+        def guarded(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+            module = original(name, globals, locals, fromlist, level)
+            if level or name.partition(".")[0] not in _KNOWN or _places.of(sys._getframe(1).f_code) is not Place.APP:
+                return module
+            with self._lock:
+                if self.depth:
+                    self._wrap_modules()
+                held = self._wrapped.get(id(module))
+            return held[1] if held is not None and held[0] is module else module
 
         return guarded
 
-    def _identity(self) -> dict[str, Callable[[object], int]]:
+    def _wrapper(
+        self, original: Callable[..., Any], name: str, *, unless_given: int | None = None, direct: bool = False
+    ) -> Callable[..., Any]:
+        made = self._made.get(name)
+        if made is not None and made[0] is original:
+            return cast("Callable[..., Any]", made[1])
+
+        @functools.wraps(original)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if unless_given is None or len(args) <= unless_given:
+                self.judge(name, direct=direct)
+            return original(*args, **kwargs)
+
+        self._made[name] = (original, guarded)
+        return guarded
+
+    def _of_builtins(self) -> dict[str, Callable[..., Any]]:
         def id(value: object, /) -> int:
             self.judge("id", direct=True)
             return builtins.id(value)
@@ -191,7 +266,11 @@ class _Trap:
                 self.judge("hash", direct=True)
             return builtins.hash(value)
 
-        return {"id": id, "hash": hash}
+        def print(*values: object, **options: Any) -> None:
+            self.judge("print", direct=True)
+            builtins.print(*values, **options)
+
+        return {"id": id, "hash": hash, "print": print}
 
     def _datetime(self) -> type:
         real, judge = datetime.datetime, self.judge
@@ -241,8 +320,8 @@ class _Trap:
         self._wrapped[id(datetime)] = (datetime, stand_in)
 
     def _rebind(self) -> None:
-        """App modules that took a function by `from … import …` hold the original: give them what stands for it. `id` and
-        `hash`, which hosts and libraries call often and rightly, are replaced there only."""
+        """App modules that took a function by `from … import …` hold the original: give them what stands for it. `id`, `hash`
+        and `print`, which hosts and libraries call often and rightly, are replaced there only."""
         here = (len(sys.modules), len(App.__subclasses__()))
         if self._looked == here:
             return
@@ -272,13 +351,15 @@ class _Trap:
             else:
                 setattr(owner, name, original)
         # A module that was first imported meanwhile took what stood for the originals.
-        originals = {id(made): (made, original) for original, made in self._wrapped.values()}
-        for name in set(sys.modules) - self._before:
+        late = set(sys.modules) - self._before
+        originals = {id(made): (made, original) for original, made in self._wrapped.values()} if late else {}
+        for name in late:
             module = sys.modules.get(name)
             if isinstance(module, types.ModuleType):
                 self._exchange(module, originals, undo=False)
         self._undo.clear()
         self._wrapped.clear()
+        self._done.clear()
         self._looked = (0, 0)
 
 
@@ -335,6 +416,11 @@ def _app_of(frame: FrameType | None) -> App | None:
 
 def _is_waived(frame: FrameType, rule: str) -> bool:
     return waived("".join(linecache.getlines(frame.f_code.co_filename)), frame.f_lineno, rule)
+
+
+def _functions_of(module: Any) -> list[str]:
+    """What a module offers to call, its classes left out: those cannot be exchanged."""
+    return [name for name in module.__all__ if callable(found := getattr(module, name)) and not isinstance(found, type)]
 
 
 def _standing_for(real: type) -> type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from lockstep.backtesting import run_backtest
 from lockstep.config import load
 from lockstep.progress import events_counted
+from replay.backtest.engine import AppRaised
 from replay.player import verify
 from replay.report.html import write_report
 from replay.report.screen import screen
@@ -39,8 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config)
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S")
     out = arguments.journal or Path("backtests") / f"{arguments.config.stem}-{stamp}"
-    with events_counted(Console(stderr=True)) as counted:
-        result = run_backtest(config, out, arguments.market, lambda done: counted("backtest", done))
+    try:
+        with events_counted(Console(stderr=True)) as counted:
+            result = run_backtest(config, out, arguments.market, lambda done: counted("backtest", done))
+    except AppRaised as raised:
+        print(f"lockstep: {raised}", file=sys.stderr)
+        if raised.seq:  # what led to it has been written
+            print(f"look: lockstep debug {out} --at {raised.seq} --app {raised.app}", file=sys.stderr)
+        return 2
     verdict = verify(out)
     summary = summarize(out)
     report = out / "report.html"

@@ -109,8 +109,9 @@ def run_replay(arguments: argparse.Namespace) -> int:
     return EXIT_CODES[verdict.finding]
 
 
-def print_verdict(path: Path, verdict: Verdict) -> None:
-    """For people: what was found, field by field, its causes, and where to look."""
+def print_verdict(path: Path, verdict: Verdict, ran: dict[str, str] | None = None) -> None:
+    """For people: what was found, field by field, its causes, and where to look. `ran`: app → class, where it is another one
+    than the journal's, which is what the debugger opens."""
     print(verdict.line)
     if verdict.from_seq > 1:
         print(f"  from seq {verdict.from_seq}; what came before is the state that was held of it")
@@ -134,6 +135,10 @@ def print_verdict(path: Path, verdict: Verdict) -> None:
         print(f"its state was right at seq {verdict.state_was_right_at}; --bisect looks further")
     app = f" --app {verdict.difference_app}" if verdict.difference_app else ""
     print(f"look: lockstep debug {path} --at {at}{app}")
+    other = (ran or {}).get(verdict.difference_app)
+    if other is not None:
+        (journals,) = apps_of(path, [verdict.difference_app])
+        print(f"  opens the journal's code, {journals.class_path}; what differs is {other}")
 
 
 def _table(fields: list[Compared]) -> list[str]:

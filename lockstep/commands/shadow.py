@@ -15,6 +15,7 @@ from rich.status import Status
 
 from lockstep.commands.replaying import EXIT_CODES, print_verdict, warn_of_skew
 from lockstep.config import Config, ConfigError, load
+from replay.player import apps_of
 from replay.shadow import Progress, follow, specs_for
 
 
@@ -56,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(msgspec.json.encode(verdict).decode())
     else:
-        print_verdict(config.journal, verdict)
+        of_journal = {spec.name: spec.class_path for spec in apps_of(config.journal, arguments.app)}
+        ran = {spec.name: spec.class_path for spec in specs if spec.class_path != of_journal[spec.name]}
+        print_verdict(config.journal, verdict, ran)
     return EXIT_CODES[verdict.finding]
 
 

@@ -37,13 +37,13 @@ class GroupRows:
 
 
 class Stream:
-    """A journal up to its last seq at opening. Columns are gathered once a kind and kept."""
+    """A journal up to `to_seq` (None: its last seq at opening). Columns are gathered once a kind and kept."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, to_seq: int | None = None) -> None:
         self.path = Path(path)
         self.after = begins_after(self.path)
         """Of a slice, the frame it begins after; what stands before it says who is who. 0: a whole journal."""
-        self.to_seq = last_seq(self.path)
+        self.to_seq = last_seq(self.path) if to_seq is None else to_seq
         self._columns: dict[int, Array] = {}
 
     def columns(self, cls: type[Message]) -> Array:

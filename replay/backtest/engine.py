@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,12 +17,15 @@ from typing import Any
 
 import msgspec
 
-from apps.discovery import DISCOVERY_KINDS, Discovery
+from apps.app import App
+from apps.discovery import DISCOVERY_KINDS, AppSpec, Discovery
 from apps.group import Group
 from apps.guard.building import build
+from apps.guard.places import Place, Places
 from apps.guard.trap import trapped
 from apps.ledger import Emission, Ledger
 from apps.timers import NEVER
+from journal.errors import OperatingError
 from journal.messages import (
     REGISTRY,
     Clock,
@@ -57,6 +61,7 @@ from journal.reader import JournalReader
 from journal.writer import JournalWriter
 from replay.backtest.feed import FeedEvent
 from replay.backtest.venue import BacktestVenue
+from replay.player import raised_in
 
 _ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedQuote)
 _ROUTED_KINDS = frozenset(c.KIND for c in _ROUTED)
@@ -96,6 +101,29 @@ class Result(msgspec.Struct, kw_only=True):
     first_ts: int
     last_ts: int
     state_digest: str
+
+
+class AppRaised(OperatingError):
+    """An app's own code has raised. The text ends with the traceback of that code alone: what its author wants to see."""
+
+    def __init__(self, app: str, seq: int, error: Exception) -> None:
+        self.app = app
+        self.seq = seq
+        """The frame it was handling; 0: it was being started."""
+        self.error = error
+        places = Places()
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None and places.of(trace.tb_frame.f_code) is not Place.APP:
+            trace = trace.tb_next
+        frames = traceback.extract_tb(trace)
+        what = traceback.format_exception_only(error)
+        self.what = what[-1].strip()
+        mine = [f for f, (frame, _) in zip(frames, traceback.walk_tb(trace), strict=True)
+                if places.of(frame.f_code) is Place.APP]  # fmt: skip
+        at = (mine or frames)[-1] if frames else None
+        self.where = f"{at.filename}:{at.lineno}, in {at.name}" if at is not None else ""
+        told = "".join(["Traceback (most recent call last):\n", *frames.format(), *what]).rstrip()
+        super().__init__(f"{app}: raises {f'at seq {seq}' if seq else 'at its start'}: {self.what}\n{told}")
 
 
 class Backtest:
@@ -158,7 +186,7 @@ class Backtest:
                 discovery.handle(seq + offset, message)
         for spec in sorted(discovery.specs.values(), key=lambda s: s.source):
             ledger = Ledger(spec.name, self._publish_as(spec.source))
-            self.group.add(spec.name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from)
+            self.group.add(spec.name, self._built(spec), source=spec.source, ledger=ledger, active_from=spec.active_from)
         for message in messages:
             if isinstance(message, InstrumentDefined):
                 self._instruments[message.name] = message
@@ -289,6 +317,22 @@ class Backtest:
             order_id = getattr(m, "order_id", 0)
             self._append(self._trading, OrderSent(request_seq=seq, order_id=order_id, handed_ts=ts, stream=1), cause=seq)
 
+    def _built(self, spec: AppSpec) -> App:
+        try:
+            return build(spec)
+        except OperatingError:
+            raise
+        except Exception as error:
+            raise AppRaised(spec.name, 0, error) from error
+
     def _step(self) -> None:
-        while self.group.read(self.reader) is not None:
-            pass
+        try:
+            while self.group.read(self.reader) is not None:
+                pass
+        except OperatingError:
+            raise
+        except Exception as error:
+            slot = raised_in(self.group, error)
+            if slot is None:
+                raise
+            raise AppRaised(slot.name, self.group.seq + 1, error) from error

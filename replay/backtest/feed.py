@@ -51,14 +51,14 @@ class FeedError(OperatingError, ValueError):
     """A recording that cannot drive this backtest; says what is missing."""
 
 
-def journal_feed(path: Path, instruments: dict[str, InstrumentDefined]) -> Iterator[FeedEvent]:
-    """The market data that gateways published in a recorded session.
+def journal_feed(path: Path, instruments: dict[str, InstrumentDefined], to_seq: int | None = None) -> Iterator[FeedEvent]:
+    """The market data that gateways published in a recorded session, up to a frame (None: to its end of now).
 
     `instruments`: symbol → this backtest's definition. Ids are translated by symbol; exponents must be the recording's, a
     symbol that the backtest does not define is passed over."""
     ours: dict[int, int] = {}
     gateways: set[int] = set()
-    for frame in frames(path, kinds=[InstrumentDefined.KIND, SourceDefined.KIND, *MARKET_KINDS]):
+    for frame in frames(path, to_seq=to_seq, kinds=[InstrumentDefined.KIND, SourceDefined.KIND, *MARKET_KINDS]):
         m: Any = frame.message
         if isinstance(m, SourceDefined):
             if m.role == SourceRole.MARKET_DATA:

@@ -16,7 +16,7 @@ from replay.whatif.compare import Came, Comparison, Curve, Delta, What
 from replay.whatif.decisions import Decision
 
 SHOWN_MAX = 500
-_NAMES = ("as recorded", "what if")
+_NAMES = ("base", "what if")
 
 
 def write_page(out: Path, told: Comparison, base: list[Curve], other: list[Curve], config: str) -> str:
@@ -75,9 +75,7 @@ def equity_plot(number: int, currency: str, base: Curve | None, other: Curve | N
                              "line": {"color": "var:soft", "width": 1, "dash": "dot"}}]  # fmt: skip
         layout["annotations"] = [{"xref": "x", "x": at, "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "top",
                                   "xshift": 4, "showarrow": False, "text": "decisions part"}]  # fmt: skip
-    note = (
-        "Realized and unrealized at the mid, after fees, all strategies together. Below, the difference: what if − as recorded."
-    )
+    note = "Realized and unrealized at the mid, after fees, all strategies together. Below, the difference: what if − base."
     return Plot(number, f"Equity in {currency}", note, int(layout["height"]), data, layout)
 
 

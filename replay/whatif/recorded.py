@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from journal.errors import OperatingError
-from journal.frames import frames
+from journal.frames import frames, last_seq
 from journal.messages import (
     REGISTRY,
     ConfigApplied,
@@ -23,6 +23,7 @@ from journal.messages import (
     SourceDefined,
     SourceRole,
 )
+from journal.slices import begins_after
 from replay.backtest.engine import Source
 from replay.backtest.feed import MARKET_KINDS, FeedEvent, journal_feed
 
@@ -58,6 +59,8 @@ class Recorded(msgspec.Struct):
     order_latency_ns: int | None
     """What the record's own simulation assumed; None for a session with a real exchange."""
     first_ts: int
+    last_seq: int
+    """Where it ended when it was read. One that is still written grows, and both runs are to hear the same."""
 
     def sources(self, apps: Iterable[tuple[str, SourceRole, int]]) -> list[Source]:
         """The outside with the record's numbers, and these apps."""
@@ -68,21 +71,26 @@ class Recorded(msgspec.Struct):
         """Market data and the operators' words in order; `late`: the changes of configuration and definitions too.
         `fed` gets the seq of each market event."""
         others = heapq.merge(self.operator, self.late if late else [], key=lambda e: e.seq)
-        for event in heapq.merge(journal_feed(self.path, instruments), others, key=lambda e: e.seq):
+        for event in heapq.merge(journal_feed(self.path, instruments, self.last_seq), others, key=lambda e: e.seq):
             if not event.source:
                 fed.append(event.seq)
             yield event
 
 
 def recorded(path: Path, operator_kinds: Iterable[int]) -> Recorded:
-    """Read a journal. NothingToRun where there is no market data or no app."""
-    first = next(_market(path), None)
+    """Read a journal up to its end of now. NothingToRun where there is no market data or no app, or not the whole session."""
+    before = begins_after(path)
+    if before:
+        # The book, the orders and the states that a slice begins with are in no frame of it that could be run again.
+        raise NothingToRun(f"{path}: a slice, begun behind seq {before:,}; a what-if runs a session from its beginning")
+    last = last_seq(path)
+    first = next(_market(path, last), None)
     if first is None:
         raise NothingToRun(f"{path}: no market data of a gateway; expected a recorded session or a backtest's journal")
     apps: dict[int, tuple[str, SourceRole, int]] = {}
     numbers: dict[str, int] = {}
     operators: set[int] = set()
-    for frame in frames(path, kinds=[SourceDefined.KIND]):
+    for frame in frames(path, to_seq=last, kinds=[SourceDefined.KIND]):
         m = frame.message
         if not isinstance(m, SourceDefined):
             continue
@@ -93,7 +101,7 @@ def recorded(path: Path, operator_kinds: Iterable[int]) -> Recorded:
         if m.role == SourceRole.OPERATOR:
             operators.add(m.source)
     setup, late, configured = [], [], set()
-    for frame in frames(path, kinds=_DEFINITIONS):
+    for frame in frames(path, to_seq=last, kinds=_DEFINITIONS):
         m = frame.message
         if m is None:
             continue
@@ -110,18 +118,18 @@ def recorded(path: Path, operator_kinds: Iterable[int]) -> Recorded:
         raise NothingToRun(f"{path}: no app of this session has a configuration in its journal")
     said = [
         FeedEvent(f.header.ts, f.header.origin_ts, f.message, f.header.seq, OPERATOR)
-        for f in frames(path, kinds=operator_kinds)
+        for f in frames(path, to_seq=last, kinds=operator_kinds)
         if f.header.source in operators and f.message is not None
     ]
-    assumed = next((f.message for f in frames(path, kinds=[SimulationSettings.KIND])), None)
+    assumed = next((f.message for f in frames(path, to_seq=last, kinds=[SimulationSettings.KIND])), None)
     latency = assumed.order_latency_ns if isinstance(assumed, SimulationSettings) else None
-    return Recorded(path, running, numbers, setup, late, said, latency, first.ts - 1_000_000)
+    return Recorded(path, running, numbers, setup, late, said, latency, first.ts - 1_000_000, last)
 
 
-def _market(path: Path) -> Iterator[FeedEvent]:
+def _market(path: Path, to_seq: int) -> Iterator[FeedEvent]:
     """Market data of gateways, whatever the instrument."""
     gateways: set[int] = set()
-    for frame in frames(path, kinds=[SourceDefined.KIND, *MARKET_KINDS]):
+    for frame in frames(path, to_seq=to_seq, kinds=[SourceDefined.KIND, *MARKET_KINDS]):
         m: Any = frame.message
         if isinstance(m, SourceDefined):
             if m.role == SourceRole.MARKET_DATA:

@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,14 +43,16 @@ from journal.messages import (
     VenueOrderUpdate,
 )
 from journal.writer import JournalWriter
-from lockstep import backtesting
+from lockstep import backtesting, testing
 from lockstep.backtesting import GENERATED_START_NS, run_backtest
+from lockstep.cli import main
 from lockstep.config import ConfigError
 from replay.backtest.feed import FeedError, FeedEvent, journal_feed
 from replay.backtest.venue import BacktestVenue
-from replay.player import verify
+from replay.player import Finding, verify
 from tests.end_to_end.captures import lines_of, made_capture
-from tests.end_to_end.system import configuration
+from tests.end_to_end.system import configuration, configuration_text, one_line
+from tests.replay.paced_strategy import paced
 
 MS = 1_000_000
 LATENCY = 2 * MS
@@ -322,3 +326,42 @@ def test_a_backtest_does_not_write_over_another(tmp_path):
     (tmp_path / "out" / "note").write_text("mine")
     with pytest.raises(ConfigError, match="not empty"):
         run_backtest(usual(tmp_path), tmp_path / "out")
+
+
+def raising(tmp_path, before, after):
+    source = tmp_path / "raising.py"
+    source.write_text(paced("Raises").replace(before, after))
+    strategy = {"raises": {"class": f"{source}:Raises", "account": "demo", "qty": "0.010"}}
+    config = tmp_path / "raising.toml"
+    config.write_text(configuration_text(tmp_path / "unused", strategy=strategy, backtest={"duration": "1s"}))
+    return source, config
+
+
+@pytest.fixture
+def forgotten():
+    yield
+    sys.modules.pop("raising", None)
+
+
+def test_an_app_that_raises_is_told_with_its_own_traceback(tmp_path, capsys, forgotten):
+    code = "self.seen += 1; assert self.seen < 9, 'tangled'"
+    source, config = raising(tmp_path, "self.seen += 1", code)
+    assert main(["backtest", str(config), "--journal", str(tmp_path / "day")]) == 2
+    said = capsys.readouterr().err
+    found = re.match(r"lockstep: raises: raises at seq (\d+): AssertionError: tangled\nTraceback ", said)
+    assert found, said
+    assert "replay/backtest" not in said  # what is lockstep's own is of no use to its author
+    assert f'File "{source}", line ' in said
+    assert code in said
+    assert said.endswith(f"look: lockstep debug {tmp_path}/day --at {found[1]} --app raises\n")
+    verdict = verify(tmp_path / "day")
+    assert (verdict.finding, verdict.difference_seq) == (Finding.RAISED, int(found[1]))
+    with pytest.raises(AssertionError, match="tangled"):  # a test of its author sees what it raises
+        testing.backtest(config, tmp_path / "again")
+
+
+def test_an_app_that_cannot_be_started_is_one_line(tmp_path, capsys, forgotten):
+    source, config = raising(tmp_path, "self.seen = 0", "self.seen = {}['tangled']")
+    assert main(["backtest", str(config), "--journal", str(tmp_path / "day")]) == 2
+    said = one_line(capsys.readouterr().err)
+    assert f"strategy.raises: cannot be started: KeyError: 'tangled' ({source}:11, in start)" in said

@@ -186,6 +186,39 @@ def test_kernels_that_cannot_be_built(standing, own, monkeypatch, capsys):
     assert "book.c" in said
 
 
+def test_what_was_said_before_one_raised_is_compared(standing, capsys):
+    """Up to the frame at which it raised, and no further: neither what both said before nor what the other went on to say is
+    a difference."""
+    raises = STRATEGY.replace("self.seen += 1", "self.seen += 1\n        assert self.seen < 115, 'tangled'")
+    (standing / "ideas" / "pacing.py").write_text(raises)
+    assert regress("days/day1", "--against", "one", "--json") == 1
+    (day,) = msgspec.json.decode(capsys.readouterr().out)["days"]
+    orders = [f.header.cause for f in frames("days/day1", kinds=[NewOrder.KIND])]
+    at = int(day["raised"].rpartition(" ")[2])
+    assert "this code: AssertionError: tangled, at seq" in day["raised"]
+    assert orders[1] < at < orders[2]  # two orders before it, one that was not made, in the same portion of the stream
+    assert day["apps"] == []
+    early = raises.replace("% self.every == 0", "% self.every == 1")
+    (standing / "ideas" / "pacing.py").write_text(early)
+    assert regress("days/day1", "--against", "one", "--json") == 1
+    (day,) = msgspec.json.decode(capsys.readouterr().out)["days"]
+    assert "tangled" in day["raised"]
+    (app,) = [a for a in day["apps"] if a["app"] == "paces"]
+    assert app["first_seq"] < orders[0]
+    assert app["there_only"] == 2
+
+
+def test_a_call_to_the_outside_is_no_behaviour(standing, capsys):
+    """Alike today says nothing of tomorrow: that side is told as raising, as a replay would."""
+    clock = STRATEGY.replace("self.seen += 1", "self.seen += 1\n        __import__('time').time()")
+    (standing / "ideas" / "pacing.py").write_text(clock)
+    assert regress("days/day1", "--against", "one") == 1
+    out = capsys.readouterr().out
+    assert "raised: this code: NotAFunctionOfTheStream: " in out
+    assert "in touch: time.time reads the clock (DET101)" in out
+    assert "revision one" not in out.split("raised:")[1].splitlines()[0]
+
+
 def test_what_cannot_be_compared_is_said(standing, tmp_path, capsys, monkeypatch):
     def said(*arguments):
         assert regress(*arguments) == 2

@@ -1,6 +1,8 @@
 """What if: the same inputs twice, and nothing but decisions compared."""
 
 import base64
+import re
+import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from journal.frames import frame_at, frames
+from journal.frames import frame_at, frames, last_seq
 from journal.messages import (
     Flag,
     KillLevel,
@@ -26,6 +28,7 @@ from lockstep.config import parse
 from lockstep.whatif import whatif
 from replay.player import verify
 from replay.report.summary import summarize
+from replay.slicing.cut import cut
 from replay.whatif.compare import Curve, What, differences
 from replay.whatif.decisions import Decision
 from replay.whatif.page import equity_plot
@@ -97,7 +100,8 @@ def test_both_curves_are_drawn_at_the_same_moments():
     other = Curve("USDT", ms[[1, 3]], np.array([2.0, 4.5]))
     plot = equity_plot(0, "USDT", base, other, "2026-11-28T09:39:08.613365482Z")
     before, after, won, lost = map(drawn, plot.data)
-    assert [t["name"] for t in plot.data] == ["as recorded", "what if", "difference", "difference"]
+    assert [t["name"] for t in plot.data] == ["base", "what if", "difference", "difference"]
+    assert "as recorded" not in str(plot)  # both are simulated
     assert before == [[1, 2, 3, 4], [1, 1, 5, 5]]
     assert after == [[1, 2, 3, 4], [0, 2, 2, 4.5]]
     assert (won[1], lost[1]) == ([0, 1, 0, 0], [-1, 0, -3, -0.5])
@@ -118,7 +122,8 @@ def test_other_code_and_another_pace(folder, tmp_path, capsys):
     assert told["comparison"]["first_seq"] == min(d[s]["market_seq"] for d in told["comparison"]["deltas"]
                                                   for s in ("base", "other") if d[s])  # fmt: skip
     page = Path(told["page"]).read_text()
-    for words in ("as recorded", "what if", "Equity in USDT", "orders added", "Decisions that differ"):
+    assert "as recorded" not in page
+    for words in ("base", "what if", "Equity in USDT", "orders added", "Decisions that differ"):
         assert words in page
     (tmp_path / "slow.toml").write_text(text(folder, every=80))
     assert main(["whatif", str(folder / "day"), str(tmp_path / "slow.toml"), "--out", str(tmp_path / "slow")]) == 0
@@ -164,6 +169,60 @@ def test_an_operator_s_word_is_an_input_of_both(folder, tmp_path):
     for side in (told.base, told.other):
         assert 1 <= side.fills <= 2
         assert any("KILL" in reason or "HALT" in reason for reason in side.rejects), side.rejects
+
+
+def test_a_journal_that_grows_meanwhile_is_the_same_for_both(folder, tmp_path):
+    """What comes while the base runs is nothing that the other run must hear alone."""
+    day = tmp_path / "day"
+    shutil.copytree(folder / "day", day)
+    tail = [f for f in frames(day, kinds=[MarketByPriceUpdate.KIND]) if f.header.source]
+    end = last_seq(day)
+
+    def grow(run, _):
+        if run == "base" and last_seq(day) == end:
+            with JournalWriter.open(day) as writer:
+                writer.begin_epoch()
+                for frame in tail:
+                    h = frame.header
+                    writer.append_bytes(h.kind, h.version, bytes(frame.body), ts=writer.last_ts + 1_000_000, source=h.source)
+
+    told = whatif(day, config(folder), tmp_path / "out", grow)
+    assert last_seq(day) > end + 100
+    assert told.deltas == []
+    assert told.reproduced == told.recorded_decisions == len(made(folder / "day"))
+    events = [len(made(tmp_path / "out" / run, MarketByPriceUpdate)) for run in ("base", "whatif")]
+    assert events[0] == events[1] == len(tail)
+
+
+def test_a_slice_is_refused(folder, tmp_path, capsys):
+    """Its first frames build on what is not in it: a run of them would be of nothing."""
+    cut(folder / "day", tmp_path / "slice", last_seq(folder / "day") // 2, last_seq(folder / "day"))
+    (tmp_path / "other.toml").write_text(text(folder))
+    assert main(["whatif", str(tmp_path / "slice"), str(tmp_path / "other.toml"), "--out", str(tmp_path / "out")]) == 2
+    assert "a slice, begun behind seq " in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_app_that_raises_is_named_and_leaves_nothing(folder, tmp_path, capsys, monkeypatch):
+    """In a line: which run, which app, after what, and the line of its code; the next try has its folder."""
+    source, other = tmp_path / "tangled.py", tmp_path / "other.toml"
+    source.write_text(
+        STRATEGY.replace("Flips", "Tangled").replace("self.seen += 1", "self.seen += 1; assert self.seen < 50, 'knot'")
+    )
+    other.write_text(text(folder).replace(f"{folder}/flips.py:Flips", f"{source}:Tangled"))
+    monkeypatch.setitem(sys.modules, "tangled", None)
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert main(["whatif", str(folder / "day"), str(other), "--out", str(out)]) == 2
+        said = one_line(capsys.readouterr().err)
+        found = re.match(r"lockstep: whatif: flips raises after market event (\d+) of .*: AssertionError: knot \((.*)\)$", said)
+        assert found, said
+        assert isinstance(frame_at(folder / "day", int(found[1])).message, MarketByPriceUpdate)
+        assert found[2] == f"{source}:15, in touch"
+        assert not out.exists()
+    out.mkdir()
+    assert main(["whatif", str(folder / "day"), str(other), "--out", str(out)]) == 2
+    assert list(out.iterdir()) == []  # a folder that was there stays
 
 
 def decision(market_seq, *, qty="1", status="FILLED", side="BUY", seq=0):

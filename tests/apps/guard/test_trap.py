@@ -3,14 +3,17 @@
 import asyncio
 import builtins
 import datetime
+import gc
 import os
 import random
 import re
+import signal
 import sys
 import threading
 import time
 import uuid
 
+import numpy.random
 import pytest
 
 from apps.app import App
@@ -22,8 +25,10 @@ from lockstep.testing import guarded
 from replay.player import verify
 from tests.end_to_end.system import configuration
 
-HEAD = """import asyncio, collections, copy, datetime, glob, gc, logging, os, pathlib, random, secrets, socket, sqlite3
-import subprocess, tempfile, threading, time, uuid, warnings, zlib
+HEAD = """import asyncio, collections, copy, datetime, decimal, glob, gc, logging, os, pathlib, random, resource, secrets
+import signal, socket, sqlite3, statistics, subprocess, sys, tempfile, _thread, threading, time, uuid, warnings, weakref, zlib
+import numpy as np
+from decimal import getcontext
 from datetime import datetime as moment
 from random import random as draw
 from time import time as t
@@ -45,7 +50,7 @@ class Caller(Strategy):
         if token == 1:
             self.found += 1
 """
-LINE = 18  # of the body
+LINE = 20  # of the body
 
 
 def source(body="pass", start="pass"):
@@ -123,6 +128,30 @@ def replay(recorded, monkeypatch):
         ("hash(self)", "DET205", "hash"),
         ("id(self)", "DET205", "id"),
         ("logging.error('x')", "DET101", "time.time|time.time_ns"),  # a library's call, for the app
+        ("np.random.normal()", "DET102", "numpy.random.normal"),
+        ("np.random.rand()", "DET102", "numpy.random.rand"),
+        ("np.random.standard_normal(3)", "DET102", "numpy.random.standard_normal"),
+        ("np.random.default_rng()", "DET102", "numpy.random.default_rng"),
+        ("import datetime as d; d.datetime.now()", "DET101", "datetime.datetime.now"),
+        ("from datetime import date; date.today()", "DET101", "datetime.date.today"),
+        ("import sys as s; s.stdout.write('x')", "DET104", "sys.stdout"),
+        ("print('x')", "DET104", "print"),
+        ("sys.stdout.write('x')", "DET104", "sys.stdout"),
+        ("sys.stderr.write('x')", "DET104", "sys.stderr"),
+        ("os.write(1, b'x')", "DET104", "os.write"),
+        ("os.readlink('/proc/self')", "DET103", "os.readlink"),
+        ("os.getuid()", "DET103", "os.getuid"),
+        ("len(os.environ)", "DET103", "os.environ"),
+        ("resource.getrusage(resource.RUSAGE_SELF)", "DET103", "resource.getrusage"),
+        ("decimal.getcontext()", "DET303", "decimal.getcontext"),
+        ("getcontext()", "DET303", "decimal.getcontext"),
+        ("decimal.localcontext()", "DET303", "decimal.localcontext"),
+        ("gc.collect()", "DET107", "gc.collect"),
+        ("sys.getrefcount(self)", "DET107", "sys.getrefcount"),
+        ("weakref.ref(self)", "DET107", "weakref.ref"),
+        ("from weakref import WeakValueDictionary", "DET107", "weakref.WeakValueDictionary"),
+        ("signal.alarm(0)", "DET105", "signal.alarm"),
+        ("_thread.start_new_thread(len, ('',))", "DET105", "_thread.start_new_thread"),
     ],
 )
 def test_a_call_to_the_outside_stops_the_replay_and_names_the_line(replay, recorded, call, rule, name):
@@ -152,6 +181,10 @@ def test_a_call_to_the_outside_stops_the_replay_and_names_the_line(replay, recor
         "os.path.join('a', 'b')",
         "hash(3), hash((1, 2)), hash(True)",
         "zlib.crc32(b'a')",
+        "statistics.stdev([decimal.Decimal(1), decimal.Decimal(2)])",  # a library's own use of the decimal context
+        "sys.intern('a'), sys.maxsize, sys.modules['time'], copy.deepcopy(sys.float_info)",
+        "np.zeros(3).sum()",
+        "import datetime as d; d.datetime(2026, 1, 1, tzinfo=d.UTC).isoformat()",
         "import colorsys",  # importing reads a file; what is imported is the linter's
         "warnings.filterwarnings('ignore'); warnings.warn('x')",
     ],
@@ -175,7 +208,7 @@ def test_swallowing_it_does_not_help(replay):
 
 
 def test_start_and_helpers_are_app_code(replay, recorded):
-    with pytest.raises(NotAFunctionOfTheStream, match=r"caller\.py:13: Caller at seq 0, in start: time\.time "):
+    with pytest.raises(NotAFunctionOfTheStream, match=r"caller\.py:15: Caller at seq 0, in start: time\.time "):
         replay(start="time.time()")
     (recorded / "caller_helper.py").write_text("from time import time as now\n\n\ndef f():\n    return now()\n")
     sys.path.insert(0, str(recorded))
@@ -213,6 +246,7 @@ def originals():
     return (
         time.time, time.sleep, random.random, random.Random.__init__, os.urandom, os.stat, uuid.uuid4, builtins.hash,
         threading.Thread.start, type(os.environ).__getitem__, datetime.datetime, asyncio.run, random._urandom,
+        builtins.__import__, builtins.print, numpy.random.normal, os.write, gc.collect, signal.alarm, sys.stdout,
     )  # fmt: skip
 
 
@@ -231,10 +265,19 @@ def test_nothing_of_it_stays_behind(replay):
     assert sys.modules["caller"].t is time.time
     assert sys.modules["caller"].moment is datetime.datetime
     assert sys.modules["caller"].datetime is datetime
-    assert not {"id", "hash"} & set(vars(sys.modules["caller"]))
+    assert sys.modules["caller"].sys is sys
+    assert not {"id", "hash", "print"} & set(vars(sys.modules["caller"]))
     # A module that was first imported meanwhile has the originals, too.
     replay("import caller_late", start="import sys, types\nsys.modules['caller_late'] = types.ModuleType('caller_late')")
     sys.modules.pop("caller_late")
+
+
+def test_a_module_that_is_first_imported_meanwhile_is_trapped_and_put_back(replay, monkeypatch):
+    """What nobody had imported when the trap was set has its functions wrapped when the app does."""
+    monkeypatch.delitem(sys.modules, "locale")
+    with pytest.raises(NotAFunctionOfTheStream, match=r"locale\.localeconv "):
+        replay("import locale; locale.localeconv()")
+    assert "guarded" not in sys.modules["locale"].localeconv.__code__.co_name
 
 
 def test_a_test_can_set_it_around_an_app_of_its_own():
