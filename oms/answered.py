@@ -73,7 +73,7 @@ class Answered(External):
             self.step(order, Event.NEW_REFUSED, reason=m.reason, of=Unknown.NEW)
         elif of == Unknown.CANCEL:
             self.step(order, Event.CANCEL_REFUSED, reason=m.reason)
-            self._still_killed(order)
+            self._not_canceled(order)
         elif of == Unknown.REPLACE:
             self.step(order, Event.REPLACE_REFUSED, reason=m.reason)
 
@@ -173,11 +173,11 @@ class Answered(External):
             event = Event.CANCEL_OTHER if cancel else Event.REPLACE_OTHER
         self.step(order, event, reason=reason)
         if cancel:
-            self._still_killed(order)
+            self._not_canceled(order)
 
-    def _still_killed(self, order: Order) -> None:
-        """A kill's cancel that was not done is tried again, at the pace of the queries."""
-        if not order.closed and order.cancel is None and self.killed(order, level=KillLevel.BLOCK_CANCEL):
+    def _not_canceled(self, order: Order) -> None:
+        """A cancel for a kill or an end that is past, and was not done, is tried again, at the pace of the queries."""
+        if not order.closed and order.cancel is None and self.wanted_canceled(order):
             self.ask(order)
             self.arm(order)
 
@@ -258,6 +258,8 @@ class Answered(External):
             self.route_cancel(order)
         elif order.cancel is None and self.killed(order, level=KillLevel.BLOCK_CANCEL):
             self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
+        elif self.is_over(order):
+            self.expire(order)
         self.arm(order)
 
     # Fills.

@@ -346,6 +346,18 @@ class Core:
         """When an open order has to be canceled of our own accord; 0 = it has not."""
         raise NotImplementedError(order)
 
+    def wanted_canceled(self, order: Order) -> bool:
+        """Whether an open order ought not to be; see oms.kills."""
+        raise NotImplementedError(order)
+
+    def is_over(self, order: Order) -> bool:
+        """Whether an end of it that we keep is past."""
+        return self.memory.instructions.ends.get(order.order_id) == 0
+
+    def expire(self, order: Order) -> None:
+        """Let an order whose end is past end; see oms.held."""
+        raise NotImplementedError(order)
+
     # Small change.
 
     def subject(self, order: Order) -> Subject:

@@ -122,13 +122,13 @@ class Kills(Together):
         kills = (KillSwitch.decode(body) for body in self.memory.kills.values())
         return any(flattens(kill) and self.memory.latch.covers(kill, subject) for kill in kills)
 
-    # Open orders under a kill.
+    # Open orders that ought not to be.
 
     def cancel_due(self, order: Order) -> int:
-        """An open order that a kill wants canceled and that has no cancel under way gets one: its cancel was refused, or the
+        """An open order that ought to be canceled and that has no cancel under way gets one: its cancel was refused, or the
         venue has opened it again."""
         again = self.memory.again
-        if not again and not self.memory.kills:
+        if not again and not self.memory.kills and not self.is_over(order):
             return 0
         if order.closed or order.cancel is not None or not self.wanted_canceled(order):
             again.pop(order.order_id, None)
@@ -136,6 +136,10 @@ class Kills(Together):
         return again.setdefault(order.order_id, self.ctx.now + CANCEL_AGAIN_NS)
 
     def wanted_canceled(self, order: Order) -> bool:
+        """By a kill, or because its life is over."""
+        return self.wanted_by_kill(order) or self.is_over(order)
+
+    def wanted_by_kill(self, order: Order) -> bool:
         return (
             bool(self.memory.kills)
             and order.source != 0
@@ -149,8 +153,13 @@ class Kills(Together):
         if due is None or due > self.ctx.now:
             return
         del self.memory.again[order.order_id]
-        if not order.closed and order.cancel is None and self.wanted_canceled(order):
+        if order.closed or order.cancel is not None:
+            return
+        if self.wanted_by_kill(order):
             self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
+            self.arm(order)
+        elif self.is_over(order):
+            self.expire(order)
             self.arm(order)
 
     def check_kills(self) -> None:

@@ -171,6 +171,8 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
             self.ask(order)  # not faster than the pace: what our own question has shut is ready again at once
         if order.cancel is None and order.base != OrdStatus.RECEIVED and self.killed(order, level=KillLevel.BLOCK_CANCEL):
             self.cancel(order, Event.KILL, version=0, reason=Reason.KILL_SWITCH_ACTIVE)
+        elif self.is_over(order):
+            self.expire(order)
         self.arm(order)
 
     # Downloads: only a complete one is compared.

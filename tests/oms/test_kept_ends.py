@@ -27,10 +27,12 @@ from journal.messages import (
     ReplaceOrder,
     RoutedCancel,
     RoutedReplace,
+    SendRefused,
     TimeInForce,
     VenueCancelReject,
     order_id_of,
 )
+from oms.kills import CANCEL_AGAIN_NS
 
 T, S, E = OrdType, OrdStatus, ExecType
 
@@ -453,3 +455,36 @@ def test_oms_and_risk_agree_on_ends_whatever_happens(native: bool, ord_type: int
     assert Reason.RISK_PASS_MISSING_OR_DIFFERENT not in refused(desk)
     assert not [m for m in desk.said(RoutedReplace) if bool(m.expire_ts) != (m.order_id in told)]
     assert desk.replay() == desk.emitted
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["refused", "not sent"])
+def test_a_cancel_at_the_end_that_is_not_done_is_sent_again(desk: Desk, lost: bool) -> None:
+    """An order does not outlive its end because the venue was busy then."""
+    order_id = ending(desk)
+    until(desk, ends(desk, order_id)[0])
+    assert desk.count(RoutedCancel) == 1
+    if lost:
+        seq = desk.oms.memory.orders[order_id].cancel.routed_seq
+        desk.frame(SendRefused(order_id=order_id, request_seq=seq, reason=Reason.RATE_LIMIT), GATEWAY)
+    else:
+        desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.CANCEL, reason=Reason.RATE_LIMIT), GATEWAY)
+    assert desk.oms.memory.orders[order_id].cancel is None
+    desk.oms.check()
+    until(desk, desk.now + CANCEL_AGAIN_NS)
+    assert [(m.order_id, m.reason) for m in desk.said(RoutedCancel)] == [(order_id, Reason.EXPIRED_BY_TIME)] * 2
+    desk.update(order_id, E.CANCELED)
+    assert desk.reports(order_id)[-1] == (E.CANCELED, S.CANCELED, Reason.EXPIRED_BY_TIME)
+    assert desk.oms.memory.again == {}
+    assert desk.replay() == desk.emitted
+
+
+def test_another_end_calls_off_a_cancel_that_was_to_be_sent_again(desk: Desk) -> None:
+    order_id = ending(desk)
+    until(desk, ends(desk, order_id)[0])
+    desk.frame(VenueCancelReject(order_id=order_id, response_to=CxlRejResponseTo.CANCEL, reason=Reason.RATE_LIMIT), GATEWAY)
+    later = desk.now + 20 * SECOND
+    replace(desk, order_id, expire_ts=later)
+    until(desk, desk.now + 2 * CANCEL_AGAIN_NS)
+    assert desk.count(RoutedCancel) == 1
+    until(desk, later)
+    assert desk.count(RoutedCancel) == 2
