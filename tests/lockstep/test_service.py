@@ -60,7 +60,10 @@ def test_check_says_who_may_what(config, capsys):
         ("[sequencer.sources.nobody]\nuid = 0\n", "sequencer.sources.nobody: no publisher of this system"),
         ("[sequencer.sources.loader]\nrole = 'client'\n", "sequencer.sources.loader.role = 'client': expected none"),
         ("[sequencer.sources.x]\nrole = 'king'\n", "sequencer.sources.x.role = 'king': expected one of"),
-        ("[sequencer.sources.loader]\nring_bytes = 5000\n", "ring_bytes 5000; expected a power of two"),
+        (
+            "[sequencer.sources.loader]\nring_bytes = 5000\n",
+            ": sequencer.sources.loader.ring_bytes = 5000: expected a power of two",
+        ),
         ("[sequencer.sources.loader]\nkinds = ['Nothing']\n", "sequencer.sources.loader.kinds = 'Nothing': expected the name"),
         ("[sequencer.sources.loader]\nkinds = [300]\n", "sequencer.sources.loader.kinds: source loader: kinds 300-300 exceed"),
         ("[log]\nlevel = 'loud'\n", "log.level = 'loud': expected one of debug, info, warning, error"),
