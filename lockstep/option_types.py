@@ -27,13 +27,23 @@ def whole(low: int, high: int = SEQ_MAX) -> Callable[[str], int]:
 
 
 def hours(text: str) -> float:
-    """A time in hours; nan is below nothing and inf never ends."""
+    """A time in hours."""
+    return _time(text, "hours", 24 * 366)
+
+
+def minutes(text: str) -> float:
+    """A time in minutes."""
+    return _time(text, "minutes", 60 * 24 * 366)
+
+
+def _time(text: str, unit: str, most: int) -> float:
+    """nan is never over, and neither is inf."""
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number <= 24 * 365:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of hours, 0 to a year's")
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of {unit}, 0 to {most}")
     return number
 
 
