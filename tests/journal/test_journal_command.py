@@ -189,6 +189,15 @@ def test_a_number_that_no_instrument_can_have():
     assert call("dump", GOLDEN, "--instrument", 2**32 - 1) == 0
 
 
+def test_the_help_says_what_changes_something(capsys):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["journal", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Only index, seal, archive, retention --execute and repair --apply change something in it." in said
+
+
 def test_an_empty_condition_is_none():
     with pytest.raises(JournalError, match="expected a condition"):
         call("dump", GOLDEN, "--where", "")
