@@ -14,6 +14,7 @@ from journal.messages.header import Flag, Header
 from journal.messages.schema import NULL, NULL_I128, Entry, Field, Message
 
 _RATE_EXP = -12
+_DIGITS_MAX = 20
 
 
 def time_text(ns: int) -> str:
@@ -37,6 +38,11 @@ def kind_name(kind: int) -> str:
     """`NewOrder`, or `kind 12345` where it is not declared here."""
     cls = REGISTRY.get(kind)
     return cls.__name__ if cls is not None else f"kind {kind}"
+
+
+def number_of(text: str) -> int | None:
+    """The number that ASCII digits write, no longer than 64 bits need; None: the text is something else (a name, `²`, `٣`)."""
+    return int(text) if len(text) <= _DIGITS_MAX and text.isascii() and text.isdigit() else None
 
 
 class Names:
@@ -71,8 +77,8 @@ class Names:
 
     def source_number(self, text: str) -> int | None:
         """The source with this name or number; None when there is none of that name."""
-        if text.isdigit():
-            return int(text)
+        if (given := number_of(text)) is not None:
+            return given
         return next((number for number, name in self.sources.items() if name == text), None)
 
 

@@ -9,22 +9,28 @@ from __future__ import annotations
 import ast
 import difflib
 import operator
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from journal.errors import JournalError
 from journal.frames import Frame
 from journal.messages import REGISTRY, enums
 from journal.messages.header import Flag, Header
+from journal.messages.schema import Field
 from journal.text import Names
 from journal.values import ABSENT, Named, field_value, header_value
 from journal.when import BadTime, parse_time
 
 _TEXT_MAX = 2000
 _DEPTH_MAX = 50
+_SCALE_MAX = 60
+"""Powers of ten that a number may be away from 1: no field holds one beyond 10**39 or below 10**-18, and sums and products of
+such numbers stay within what decimals can be."""
 _SUFFIXES = ("", "_px", "_qty", "_amt", "_rate", "_ts", "_ref")
 _HEADER = tuple(Header.__struct_fields__)
+_HEADER_TIMES = ("ts", "origin_ts")
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge,
@@ -48,14 +54,17 @@ class _Node(NamedTuple):
 
     value: Value
     constant: Any = ABSENT
+    is_time: bool = False
 
 
 class Condition:
-    """A parsed condition; called with a frame it says whether it holds."""
+    """A parsed condition; called with a frame it says whether it holds. `day`, asked for if it is needed: of times without a
+    date."""
 
-    def __init__(self, text: str, names: Names) -> None:
+    def __init__(self, text: str, names: Names, day: Callable[[], date] | None = None) -> None:
         self.text = text
         self._names = names
+        self._day = day
         if len(text) > _TEXT_MAX:
             raise BadCondition(text[:40] + "…", f"{len(text)} characters; at most {_TEXT_MAX}")
         try:
@@ -63,11 +72,11 @@ class Condition:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             reason = getattr(error, "msg", None) or str(error)
             raise BadCondition(text, f"{reason}; expected a condition such as: price > 100 and side == BUY") from None
-        self._holds = self._node(tree.body, 0).value
+        self._holds = self._truth(tree.body, -1)
 
     def __call__(self, frame: Frame) -> bool:
         """A comparison with something that the frame does not have is false."""
-        return self._holds(frame) is True
+        return self._holds(frame)
 
     def _bad(self, node: ast.AST, what: str) -> BadCondition:
         return BadCondition(self.text, f"{ast.unparse(node)}: {what}")
@@ -97,6 +106,9 @@ class Condition:
 
     def _truth(self, node: ast.expr, depth: int) -> Callable[[Frame], bool]:
         part = self._node(node, depth + 1).value
+        if not isinstance(node.op if isinstance(node, ast.UnaryOp) else node, ast.BoolOp | ast.Compare | ast.Not):
+            # True of no frame: `side == BUY or SELL` is a slip, and no answer would tell.
+            raise self._bad(node, "is no condition; expected a comparison such as: side == BUY")
         return lambda frame: part(frame) is True
 
     def _unary(self, node: ast.UnaryOp, depth: int) -> _Node:
@@ -116,14 +128,18 @@ class Condition:
     def _compare(self, node: ast.Compare, depth: int) -> _Node:
         if len(node.ops) == 1 and isinstance(node.ops[0], ast.In | ast.NotIn):
             return self._within(node, depth)
-        values = [self._node(part, depth + 1).value for part in (node.left, *node.comparators) if not _is_list(part)]
-        if len(values) != len(node.ops) + 1:
+        nodes = [self._node(part, depth + 1) for part in (node.left, *node.comparators) if not _is_list(part)]
+        if len(nodes) != len(node.ops) + 1:
             raise self._bad(node, "a list stands behind `in` only")
         acts: list[Callable[[Any, Any], Any]] = []
         for op in node.ops:
             if type(op) not in _COMPARE:
                 raise self._bad(node, "expected == != < <= > >= in, or not in")
             acts.append(_COMPARE[type(op)])
+        self._of_a_frame(node, nodes)
+        times = [n.is_time for n in nodes]
+        beside = [before or after for before, after in zip([False, *times], [*times[1:], False], strict=False)]
+        values = [self._beside_time(n).value if b else n.value for n, b in zip(nodes, beside, strict=True)]
 
         def holds(frame: Frame) -> bool:
             found = [value(frame) for value in values]
@@ -131,12 +147,33 @@ class Condition:
 
         return _Node(holds)
 
+    def _of_a_frame(self, node: ast.expr, parts: list[_Node]) -> None:
+        """Refuses what is the same on every frame, as `maker > 0` where maker is a strategy's name."""
+        if all(part.constant is not ABSENT for part in parts):
+            raise self._bad(node, "compares nothing of a frame; expected a field, such as: side == BUY")
+
+    def _beside_time(self, part: _Node) -> _Node:
+        """A text that is compared with a time, as that time; all else as it is."""
+        if not isinstance(part.constant, str):
+            return part
+        try:
+            ns = parse_time(part.constant)
+        except BadTime:
+            try:
+                ns = parse_time(part.constant, self._day() if self._day is not None else None)
+            except BadTime as error:
+                raise BadCondition(self.text, str(error)) from None
+        value = Named(ns, (), True)
+        return _Node(lambda _: value, value)
+
     def _within(self, node: ast.Compare, depth: int) -> _Node:
         """`side in (BUY, SELL)`, `"text" in reason`, `POSS_RESEND in flags`."""
-        left, wanted = self._node(node.left, depth + 1).value, isinstance(node.ops[0], ast.In)
-        container = node.comparators[0]
+        of, wanted = self._node(node.left, depth + 1), isinstance(node.ops[0], ast.In)
+        left, container = of.value, node.comparators[0]
         if isinstance(container, ast.Tuple | ast.List | ast.Set):
-            members = [self._node(part, depth + 1).value for part in container.elts]
+            listed = [self._node(part, depth + 1) for part in container.elts]
+            self._of_a_frame(node, [of, *listed])
+            members = [(self._beside_time(member) if of.is_time else member).value for member in listed]
 
             def among(frame: Frame) -> bool:
                 value = left(frame)
@@ -145,7 +182,9 @@ class Condition:
                 return any(_compared(operator.eq, value, member(frame)) for member in members) is wanted
 
             return _Node(among)
-        inside = self._node(container, depth + 1).value
+        within = self._node(container, depth + 1)
+        self._of_a_frame(node, [of, within])
+        inside = within.value
 
         def part_of(frame: Frame) -> bool:
             text, whole = left(frame), inside(frame)
@@ -159,18 +198,27 @@ class Condition:
         value: Any = node.value
         if isinstance(value, float):
             # As it was typed: a price is never what binary makes of it.
-            value = Decimal((ast.get_source_segment(self.text.strip(), node) or repr(value)).replace("_", ""))
+            typed = ast.get_source_segment(self.text.strip(), node) or repr(value)
+            try:
+                value = Decimal(typed.replace("_", ""))
+            except InvalidOperation:  # beyond even the exponents of decimals
+                value = Decimal("Infinity")
+            if not value.is_finite() or (value and abs(value.adjusted()) > _SCALE_MAX):
+                raise BadCondition(self.text, f"{typed}: expected a number between 1e-{_SCALE_MAX} and 1e{_SCALE_MAX}")
         if not isinstance(value, (int, str, Decimal)):
             raise self._bad(node, "expected a number or a text")
         return _Node(lambda _: value, value)
 
     def _name(self, node: ast.Name) -> _Node:
         name, names = node.id, self._names
-        if name in _HEADER or any(_has(cls, name) for cls in REGISTRY.values()):
-            return _Node(lambda frame: _look(frame, name, names))
+        if name in _HEADER or name.removeprefix("body_") in _fields():
+            return _Node(lambda frame: _look(frame, name, names), is_time=_is_time(name))
+        # Before what a field's name only begins with: `source == maker` means the strategy, not maker_rate.
         if name in _words() or name in names.known():
             return _Node(lambda _: name, name)
-        known = {*_HEADER, *_words(), *names.known()} | {f.name for cls in REGISTRY.values() for f in cls.LAYOUT.fields}
+        if any(_found(cls.LAYOUT.fields, name) is not None for cls in REGISTRY.values()):
+            return _Node(lambda frame: _look(frame, name, names), is_time=_is_time(name))
+        known = {*_HEADER, *_words(), *names.known(), *_fields()}
         near = difflib.get_close_matches(name, known, 3) or difflib.get_close_matches(name.upper(), known, 3)
         raise BadCondition(
             self.text,
@@ -184,9 +232,26 @@ def _is_list(node: ast.expr) -> bool:
     return isinstance(node, ast.Tuple | ast.List | ast.Set)
 
 
-def _has(cls: Any, name: str) -> bool:
-    wanted = {name.removeprefix("body_") + suffix for suffix in _SUFFIXES}
-    return any(f.name in wanted for f in cls.LAYOUT.fields)
+def _fields() -> set[str]:
+    """Fields of all bodies, by their whole names."""
+    return {f.name for cls in REGISTRY.values() for f in cls.LAYOUT.fields}
+
+
+def _found(fields: Iterable[Field], name: str) -> Field | None:
+    """The field that a name means in a body, with or without its unit."""
+    by_name = {field.name: field for field in fields}
+    for suffix in _SUFFIXES:
+        if (field := by_name.get(name.removeprefix("body_") + suffix)) is not None:
+            return field
+    return None
+
+
+def _is_time(name: str) -> bool:
+    """Whether it is a time wherever it is: of one that is something else in another kind, the frame tells."""
+    if name in _HEADER:
+        return name in _HEADER_TIMES
+    found = [field for cls in REGISTRY.values() if (field := _found(cls.LAYOUT.fields, name)) is not None]
+    return all(field.scalar is not None and field.scalar.unit == "ns" for field in found)
 
 
 _WORDS: set[str] = set()
@@ -207,12 +272,8 @@ def _look(frame: Frame, name: str, names: Names) -> Any:
     if name in _HEADER:
         return header_value(frame.header, name, names)
     message = frame.message
-    if message is not None:
-        fields = {f.name: f for f in message.LAYOUT.fields}
-        for suffix in _SUFFIXES:
-            if (field := fields.get(name.removeprefix("body_") + suffix)) is not None:
-                return field_value(field, message, names)
-    return ABSENT
+    field = _found(message.LAYOUT.fields, name) if message is not None else None
+    return field_value(field, message, names) if message is not None and field is not None else ABSENT
 
 
 def _text(value: Any) -> str:

@@ -28,6 +28,7 @@ from journal.segment import (
     BLOCK_BYTES,
     CONTROL,
     SEGMENT_BYTES_DEFAULT,
+    SEGMENT_BYTES_MAX,
     SEGMENT_BYTES_MIN,
     ControlPage,
     SegmentHeader,
@@ -91,8 +92,8 @@ class JournalWriter:
             raise ValueError(
                 f"segment_bytes {segment_bytes}; expected a multiple of {BLOCK_BYTES}, at least {SEGMENT_BYTES_MIN}"
             )
-        if segment_bytes is not None and segment_bytes > 2**32 - BLOCK_BYTES:
-            raise ValueError(f"segment_bytes {segment_bytes}; at most {2**32 - BLOCK_BYTES}")
+        if segment_bytes is not None and segment_bytes > SEGMENT_BYTES_MAX:
+            raise ValueError(f"segment_bytes {segment_bytes}; at most {SEGMENT_BYTES_MAX}")
         self = object.__new__(cls)
         self.path = Path(path)
         self.c = None

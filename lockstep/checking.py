@@ -10,10 +10,13 @@ import os
 import pwd
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from journal.errors import JournalError
 from journal.messages import FRAME_BYTES_MAX, REGISTRY, DurabilityPolicy, SessionMode
 from journal.segment import read_header, segment_files
+from journal.signing import Key
 from lockstep import machine
 from lockstep.config import Config, ConfigError
 from sequencer.attach import AttachError, socket_path
@@ -48,6 +51,7 @@ def check(config: Config) -> dict[str, Any]:
     place = machine.existing(config.journal)
     if not os.access(place, os.W_OK):
         raise config.error("session.journal", str(config.journal), f"a folder that can be made; {place} is not writable")
+    _check_sealing(config)
     free = shutil.disk_usage(place).free
     rate = _bytes_per_hour(config)
     report: dict[str, Any] = {
@@ -73,6 +77,27 @@ def check(config: Config) -> dict[str, Any]:
     }  # fmt: skip
     report["warnings"] = list(_warnings(config, report))
     return report
+
+
+def _check_sealing(config: Config) -> None:
+    """What the start would refuse (a key), and what would stop sealing without stopping the sequencer (a head file)."""
+    s = config.system.sequencer
+    if s.seal and s.seal_key:
+        try:
+            key = Key(Path(s.seal_key))
+        except JournalError as error:
+            raise ConfigError(f"{config.path}: sequencer.seal_key = {s.seal_key!r}: {error}") from None
+        if not key.can_sign:
+            raise config.error("sequencer.seal_key", s.seal_key, "the private key; a public one signs nothing")
+    if s.seal and s.head_file:
+        sink = os.path.abspath(s.head_file)
+        folder = os.path.dirname(sink)
+        if not os.path.isdir(folder) and folder != str(config.journal):  # which the start makes
+            raise config.error("sequencer.head_file", s.head_file, f"a file in a folder that exists; {folder} is none")
+        if os.path.exists(sink) and not os.path.isfile(sink):
+            raise config.error("sequencer.head_file", s.head_file, "a file, existing or to be made")
+        if not os.access(sink if os.path.exists(sink) else machine.existing(Path(folder)), os.W_OK):
+            raise config.error("sequencer.head_file", s.head_file, "a file that this user may write")
 
 
 def _source(config: Config, source: SourceSettings) -> dict[str, Any]:

@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.path.append(os.getcwd())  # a strategy named by its module may live where the command is started
     try:
         code: int = arguments.run(arguments)
+        print(end="", flush=True)  # while a failure can still be told
     except OperatingError as error:
         print(f"lockstep: {error}", file=sys.stderr)
         return 2
@@ -73,4 +74,19 @@ def main(argv: list[str] | None = None) -> int:
         # The reader of our output has left (`| head`): nothing is wrong.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if not _stdout_failed():
+            raise
+        print(f"lockstep: standard output: {error.strerror or error}", file=sys.stderr)
+        return 2
     return code
+
+
+def _stdout_failed() -> bool:
+    """Whether what was said cannot be written, as on a full disk. Then it is dropped: the end would try again."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False

@@ -502,6 +502,7 @@ _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<at>[^`]*)`)?$", re.DOTALL)
 _PART = re.compile(r"\[[^\]]*\]|[^.$\[\]]+")
 _ANY = "[...]"
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 
 
 def _locate(path: Path, raw: dict[str, Any], error: str, read: Callable[[Any], object]) -> str:
@@ -514,9 +515,16 @@ def _locate(path: Path, raw: dict[str, Any], error: str, read: Callable[[Any], o
     if unknown:
         key = ".".join(filter(None, [at, unknown["field"]]))
         return f"{path}: {key}: unknown key; expected one of the keys in docs/configuration.md"
+    if missing := _MISSING.search(what):
+        key = ".".join(filter(None, [at, missing["field"]]))
+        return f"{path}: {key}: not given; expected a value"
+    found_there = _value(raw, parts)
+    if isinstance(found_there, dict) and not what.startswith("Expected"):
+        # The table's own check of a value: it names the key, and the rest of the table is no part of it.
+        return f"{path}: {'.'.join(filter(None, [at, what]))}"
     if what.startswith("Invalid enum value"):
         what = f"expected one of {', '.join(_choices(at))}"
-    return f"{path}: {at} = {_value(raw, parts)!r}: {what[0].lower()}{what[1:]}"
+    return f"{path}: {at} = {found_there!r}: {what[0].lower()}{what[1:]}"
 
 
 def _named(raw: dict[str, Any], error: str, parts: list[str], read: Callable[[Any], object]) -> list[str]:

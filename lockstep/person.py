@@ -7,6 +7,7 @@ import getpass
 import time
 import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from journal import entropy
 from journal.errors import OperatingError
 from journal.frames import Frame, frames, last_seq
 from journal.messages import (
+    NULL,
     OWN_CAUSE,
     AccountDefined,
     CommandCode,
@@ -30,6 +32,7 @@ from journal.messages import (
     UserDefined,
     VenueDefined,
 )
+from lockstep import units
 from lockstep.config import ConfigError
 from sequencer.client import Publisher
 
@@ -59,6 +62,19 @@ def add_person(command: Any, *, must_reason: bool = True) -> None:
     """Who says it, and why."""
     command.add_argument("--reason", required=must_reason, metavar="TEXT", help="why; it becomes part of the record")
     command.add_argument("--user", metavar="NAME", help="who you are ([user.NAME]; default: the user whose login is yours)")
+
+
+def in_steps(command: str, option: str, text: str | None, exp: int, step: int) -> int:
+    """Decimal text as a mantissa that is a whole number of ticks or lots; NULL where nothing was given."""
+    if text is None:
+        return NULL
+    try:
+        found = units.mantissa(text, exp)
+    except units.WrongUnit as error:
+        raise ConfigError(f"{command}: {option}: {error}") from None
+    if step not in (NULL, 0) and found % step:
+        raise ConfigError(f"{command}: {option} = {text!r}: expected a multiple of {Decimal(step).scaleb(exp).normalize():f}")
+    return found
 
 
 class NotTaken(OperatingError, RuntimeError):

@@ -6,6 +6,7 @@ What people and limits have done is read from the journal, as any reader does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -15,6 +16,8 @@ from typing import Any
 import msgspec
 
 from journal.clock import SystemClock
+from journal.errors import JournalError
+from journal.frames import frame_at
 from journal.messages import Reason, SourceRole, SourceStateCode
 from journal.segment import CONTROL, ControlPage
 from lockstep.controls import Controls
@@ -63,6 +66,13 @@ class Watch:
             histograms={name: list(getattr(page, name).bucket) for name in HISTOGRAMS},
         )
 
+    def _until_ns(self, written: int, *, running: bool) -> int:
+        """Now; of a session that has ended, the time of its last frame, which is as near as a clock frame is to its end."""
+        if not running and written:
+            with contextlib.suppress(JournalError):
+                return frame_at(self.journal, written).header.ts
+        return SystemClock().now_ns()
+
     def page(self) -> dict[str, Any]:
         """The numbers now, and what they have become by since the last call (rates 0 the first time)."""
         if self.telemetry.replaced():
@@ -86,7 +96,7 @@ class Watch:
             "journal": str(self.journal),
             "state": state,
             "pid": int(page.pid), "epoch": int(page.epoch),
-            "up_s": max(0, (SystemClock().now_ns() - int(page.started_ns)) // 10**9),
+            "up_s": max(0, (self._until_ns(written, running=state == "running") - int(page.started_ns)) // 10**9),
             "idle": next((name for name, code in IDLE.items() if code == page.idle), "?"),
             "cpu": int(page.cpu) if page.cpu >= 0 else None,
             "watermarks": {

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from journal.messages import FRAME_BYTES_MAX, SourceRole
+from journal.segment import BLOCK_BYTES, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 IDLE = {"spin": 1, "yield": 2, "spin-then-park": 3, "park": 4}
@@ -54,7 +55,8 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     idle: Literal["spin", "yield", "spin-then-park", "park"] = "spin-then-park"
     spin_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 50
     """spin-then-park: how long it spins before it sleeps."""
-    segment_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 64 << 20
+    segment_bytes: Annotated[int, msgspec.Meta(ge=SEGMENT_BYTES_MIN, le=SEGMENT_BYTES_MAX, multiple_of=BLOCK_BYTES)] = 64 << 20
+    """What the journal's writer takes."""
     ring_bytes: Annotated[int, msgspec.Meta(ge=1 << 12, le=1 << 30)] = 4 << 20
     clock_interval_ms: Annotated[int, msgspec.Meta(ge=1, le=60_000)] = 100
     """A clock frame after this long without any other frame."""
@@ -96,7 +98,7 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
 
 def _power_of_two(ring_bytes: int | None) -> None:
     if ring_bytes is not None and ring_bytes & (ring_bytes - 1):
-        raise ValueError(f"ring_bytes {ring_bytes}; expected a power of two, e.g. {1 << ring_bytes.bit_length()}")
+        raise ValueError(f"ring_bytes = {ring_bytes}: expected a power of two, e.g. {1 << ring_bytes.bit_length()}")
 
 
 class SourceSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -70,7 +70,10 @@ class Telemetry:
         self.path = path = telemetry_path(journal)
         try:
             with path.open("rb") as file:
-                self.inode = os.fstat(file.fileno()).st_ino
+                found = os.fstat(file.fileno())
+                self.inode = found.st_ino
+                if found.st_size < _PAGE:  # nothing at all cannot even be mapped
+                    raise SegmentTruncated(f"{path}: {found.st_size} bytes; a telemetry file has at least {_PAGE}")
                 self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError:
             raise JournalMissing(
@@ -78,8 +81,6 @@ class Telemetry:
             ) from None
         except (OSError, ValueError) as error:
             raise os_failure(path, getattr(error, "errno", 0) or 0, "reading it") from None
-        if len(self._map) < _PAGE:
-            raise SegmentTruncated(f"{path}: {len(self._map)} bytes; a telemetry file has at least {_PAGE}")
         self.page: Any = ffi.from_buffer("struct lockstep_telemetry *", self._map)
         if self.page.magic != MAGIC:
             raise ForeignFile(f"{path}: starts with {bytes(self._map[:8])!r}; a telemetry file starts with b'LKSTELEM'")

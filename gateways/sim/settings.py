@@ -57,9 +57,9 @@ class SimGatewaySettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=Tru
                 raise ValueError(f"{field}: {error}") from None
         room = CLIENT_ID_CHARACTERS_MAX - SEQ_DIGITS_MAX
         if len(self.tag) > room or not all(c.isascii() and (c.isalnum() or c in "._:/-") for c in self.tag):
-            raise ValueError(f"tag {self.tag!r}; expected at most {room} characters of A-Z a-z 0-9 . _ : / -")
+            raise ValueError(f"tag = {self.tag!r}: expected at most {room} characters of A-Z a-z 0-9 . _ : / -")
         if self.tag[-1:].isdigit():
-            raise ValueError(f"tag {self.tag!r}; expected no digit at its end, for a number follows")
+            raise ValueError(f"tag = {self.tag!r}: expected no digit at its end, for a number follows")
 
     def key(self) -> str:
         """The API key. ValueError names a file that cannot be read."""

@@ -15,6 +15,9 @@ from journal.kernel._journal import ffi, lib
 from journal.recovery import describe, start_reader
 from journal.segment import OpenRecord, SegmentHeader, count_segments, map_file, read_header, segment_name
 
+_TS_MIN, _TS_MAX = -(2**63), 2**63 - 1
+"""What the kernel's times can be; people may ask for the year 1600."""
+
 
 def last_segment(folder: Path, stream_id: int | None, begins: Callable[[OpenRecord], bool]) -> SegmentHeader | None:
     """The last open segment whose open record `begins` (in time or seq) before what is looked for; None: there is none."""
@@ -33,6 +36,7 @@ def last_segment(folder: Path, stream_id: int | None, begins: Callable[[OpenReco
 
 def seq_at(path: Path | str, ts: int) -> int:
     """Seq of the first frame at this time or later; behind the last one where the journal ends earlier, 1 for an empty one."""
+    ts = min(max(ts, _TS_MIN), _TS_MAX)
     header = last_segment(Path(path), None, lambda opened: opened.prev_last_ts < ts or opened.first_seq == 1)
     if header is None:
         return 1

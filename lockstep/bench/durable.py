@@ -19,6 +19,7 @@ from journal.reader import JournalReader
 from journal.segment import CONTROL, ControlPage
 from lockstep.bench.conditions import conditions
 from lockstep.bench.system import SPAWN, SequencerProcess, c_reader, cores, percentile_us, pinned, work_folder
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.kernel._sequencer import ffi, lib
 from sequencer.settings import IDLE, SequencerSettings, SourceSettings
@@ -39,9 +40,11 @@ SOURCES = [SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench durable`."""
-    parser.add_argument("--size", type=int, default=512 << 20, metavar="BYTES", help="journal of a round (default 512 MiB)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each figure; their median counts (default: 3)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+    parser.add_argument(
+        "--size", type=whole(1 << 20), default=512 << 20, metavar="BYTES", help="journal of a round (default 512 MiB)"
+    )
+    parser.add_argument("--rounds", type=whole(1), default=3, help="rounds of each figure; their median counts (default: 3)")
+    parser.add_argument("--folder", type=folder, default=None, help="where the journal is made (default: the temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

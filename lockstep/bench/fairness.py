@@ -34,6 +34,7 @@ from lockstep.bench.conditions import conditions
 from lockstep.bench.hosting import BATCH, Hosting
 from lockstep.bench.pairs import Round, in_turns, medians, ratios
 from lockstep.bench.rig import KIND
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.kernel._sequencer import lib
 from sequencer.settings import RateLimit, SequencerSettings, SourceSettings, SourceTuning
@@ -60,8 +61,12 @@ _spawn = multiprocessing.get_context("spawn")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench fairness`."""
-    parser.add_argument("--rounds", type=int, default=25, metavar="N", help="pairs of rounds of each comparison (default 25)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journals are made (default: the temporary folder)")
+    parser.add_argument(
+        "--rounds", type=whole(1), default=25, metavar="N", help="pairs of rounds of each comparison (default 25)"
+    )
+    parser.add_argument(
+        "--folder", type=folder, default=None, help="where the journals are made (default: the temporary folder)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from lockstep.bench import rig, rolls
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import FRAME_BYTES
 from lockstep.bench.tails import Tail, late, tails
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.settings import SequencerSettings
 
@@ -49,9 +50,9 @@ Row = dict[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench flat`."""
     parser.add_argument(
-        "--frames", type=int, default=FRAMES, help="length of the journal (default 100000000, or what the disk has free)"
+        "--frames", type=whole(1), default=FRAMES, help="length of the journal (default 100000000, or what the disk has free)"
     )
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+    parser.add_argument("--folder", type=folder, default=None, help="where the journal is made (default: the temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from lockstep.bench.system import (
     pinned,
     work_folder,
 )
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.hosted import HostedSequencer, hosted
 from sequencer.kernel._sequencer import ffi, lib
@@ -53,8 +54,8 @@ CLASS = "lockstep.bench.ticker:Ticker"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench latency`."""
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure; their median counts (default: 5)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="rounds of each figure; their median counts (default: 5)")
+    parser.add_argument("--folder", type=folder, default=None, help="where the journal is made (default: the temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -75,6 +75,7 @@ from journal.reader import JournalReader
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import file_system, memory_or, percentile
 from lockstep.bench.system import work_folder
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.hosted import HostedSequencer
 from sequencer.settings import SequencerSettings, SourceSettings
@@ -100,9 +101,11 @@ _UNLIMITED = 1 << 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench oms`."""
-    parser.add_argument("--working", type=int, default=100_000, help="orders open meanwhile (default: 100000)")
-    parser.add_argument("--orders", type=int, default=100_000, help="orders timed with so many open (default: 100000)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: in memory, if it fits)")
+    parser.add_argument("--working", type=whole(0), default=100_000, help="orders open meanwhile (default: 100000)")
+    parser.add_argument("--orders", type=whole(1), default=100_000, help="orders timed with so many open (default: 100000)")
+    parser.add_argument(
+        "--folder", type=folder, default=None, help="where the journal is made (default: in memory, if it fits)"
+    )
 
 
 class Rows:

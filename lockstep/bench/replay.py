@@ -45,6 +45,7 @@ from lockstep.backtesting import run_backtest
 from lockstep.bench import back
 from lockstep.bench.conditions import conditions
 from lockstep.config import load
+from lockstep.option_types import whole
 from replay.player import Player
 
 RATE = 5_000
@@ -89,15 +90,15 @@ APPS: dict[str, tuple[type[App], int]] = {"every": (Every, 2), "tenth": (Tenth, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench replay`."""
-    parser.add_argument("--frames", type=int, default=500_000, help="frames of the market journal (default: 500000)")
-    parser.add_argument("--seconds", type=int, default=12, help=f"of the demo's day, {RATE} events each (default: 12)")
+    parser.add_argument("--frames", type=whole(1), default=500_000, help="frames of the market journal (default: 500000)")
+    parser.add_argument("--seconds", type=whole(1), default=12, help=f"of the demo's day, {RATE} events each (default: 12)")
     parser.add_argument(
         "--back-frames",
-        type=int,
+        type=whole(0),
         default=0,
         help="step back in a market journal of so many frames, not in the day (10000000)",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="timed rounds (default: 5)")
 
 
 def _note(said: list[tuple[int, Emission]], source: int, e: Emission) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from journal.messages import DurabilityPolicy, SessionMode, SourceRole
 from journal.segment import CONTROL, ControlPage, segment_files
 from lockstep.bench.conditions import conditions
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.daemon import run_sequencer
 from sequencer.kernel._sequencer import lib
@@ -43,9 +44,15 @@ _spawn = multiprocessing.get_context("spawn")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench replicate`."""
-    parser.add_argument("--size", type=int, default=1 << 30, metavar="BYTES", help="journal to write (default 1 GiB)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each kind; the median is told (default 3)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journals are made (default: the temporary folder)")
+    parser.add_argument(
+        "--size", type=whole(1 << 20), default=1 << 30, metavar="BYTES", help="journal to write (default 1 GiB)"
+    )
+    parser.add_argument(
+        "--rounds", type=whole(1), default=3, metavar="N", help="runs of each kind; the median is told (default 3)"
+    )
+    parser.add_argument(
+        "--folder", type=folder, default=None, help="where the journals are made (default: the temporary folder)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -54,18 +54,12 @@ def memory_or(place: Path, wanted: int) -> Path:
 
 @contextlib.contextmanager
 def workspace(place: Path) -> Iterator[Path]:
-    """A new folder, removed at the end, also when the bench is interrupted or terminated."""
-
-    def end(*_: object) -> None:
-        raise SystemExit(143)
-
-    before = signal.signal(signal.SIGTERM, end)
+    """A new folder, removed at the end, also when the bench is interrupted or terminated (`lockstep.ending`)."""
     work = Path(tempfile.mkdtemp(prefix="lockstep-bench-", dir=place))
     try:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        signal.signal(signal.SIGTERM, before)
 
 
 def file_system(place: Path) -> str:

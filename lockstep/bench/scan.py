@@ -19,14 +19,15 @@ from journal.messages import Clock, TopOfBook
 from journal.reader import JournalReader
 from journal.writer import JournalWriter
 from lockstep.bench.conditions import conditions
+from lockstep.option_types import whole
 
 _BODY_BYTES = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench scan`."""
-    parser.add_argument("--frames", type=int, default=1_000_000, help="frames in the journal (default: 1000000)")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--frames", type=whole(1), default=1_000_000, help="frames in the journal (default: 1000000)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="timed rounds (default: 5)")
 
 
 def _write(path: Path, count: int) -> None:

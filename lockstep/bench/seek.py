@@ -30,9 +30,12 @@ from journal.segment import map_file, read_header, segment_files
 from journal.writer import JournalWriter
 from lockstep.bench.conditions import conditions
 from lockstep.bench.kernel._fill import ffi, lib
+from lockstep.option_types import folder, whole
 from sequencer.daemon import Sequencer
 from sequencer.settings import SequencerSettings, SourceSettings
 
+FRAMES_LEAST = 600_000
+"""More than one segment: only a full one has an index."""
 _FRAME_BYTES = 128
 _FRAMES = 100_000_000
 _BUILDS_TIMED = 9
@@ -44,22 +47,26 @@ _STARTS_UNINDEXED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench seek`."""
     parser.add_argument(
-        "--frames", type=int, default=0, help="frames in the journal (default: 100000000, or what half of the free disk takes)"
+        "--frames",
+        type=whole(FRAMES_LEAST),
+        default=0,
+        help="frames in the journal (default: 100000000, or what half of the free disk takes)",
     )
-    parser.add_argument("--seeks", type=int, default=2000, help="timed seeks of each sort (default: 2000)")
+    parser.add_argument("--seeks", type=whole(1), default=2000, help="timed seeks of each sort (default: 2000)")
     parser.add_argument(
-        "--folder", type=Path, default=Path(tempfile.gettempdir()), help="where the journal is written meanwhile"
+        "--folder", type=folder, default=Path(tempfile.gettempdir()), help="where the journal is written meanwhile"
     )
 
 
 def _frames_that_fit(folder: Path, wanted: int) -> int:
     fit = shutil.disk_usage(folder).free // 2 // _FRAME_BYTES
+    wanted = wanted or max(FRAMES_LEAST, min(_FRAMES, fit))
     if wanted > fit:
         raise OperatingError(
             f"--frames {wanted}: takes {wanted * _FRAME_BYTES / 2**30:.1f} GiB of {folder}; at most half of what is free"
             f" there is used, {fit} frames"
         )
-    return wanted or min(_FRAMES, fit)
+    return wanted
 
 
 def _write(path: Path, count: int) -> tuple[int, float]:

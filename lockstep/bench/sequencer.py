@@ -24,6 +24,7 @@ from journal.writer import JournalWriter
 from lockstep.bench import rig
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import BODY_BYTES, FRAME_BYTES, KIND, QUIET_NS
+from lockstep.option_types import folder, ring_bytes, whole
 from sequencer.client import Publisher
 from sequencer.settings import SequencerSettings
 
@@ -41,11 +42,17 @@ ROWS = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench sequencer`."""
     parser.add_argument(
-        "--size", type=int, default=4 << 30, metavar="BYTES", help="frames to write (default 4 GiB, or what the disk has free)"
+        "--size",
+        type=whole(SIZE_LEAST),
+        default=4 << 30,
+        metavar="BYTES",
+        help="frames to write (default 4 GiB, or what the disk has free)",
     )
-    parser.add_argument("--ring", type=int, default=1 << 20, metavar="BYTES", help="the publisher's ring (default 1 MiB)")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="throughput: the median of N runs (default 3)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journal is made (default: the temporary folder)")
+    parser.add_argument(
+        "--ring", type=ring_bytes, default=1 << 20, metavar="BYTES", help="the publisher's ring (default 1 MiB)"
+    )
+    parser.add_argument("--runs", type=whole(1), default=3, metavar="N", help="throughput: the median of N runs (default 3)")
+    parser.add_argument("--folder", type=folder, default=None, help="where the journal is made (default: the temporary folder)")
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -23,14 +23,15 @@ from journal.segment import map_file, segment_name
 from journal.verify import survey
 from journal.writer import JournalWriter
 from lockstep.bench.conditions import conditions
+from lockstep.option_types import whole
 
 _SEGMENT = 64 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench verify`."""
-    parser.add_argument("--segments", type=int, default=8, help="full segments of 64 MiB (default: 8)")
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--segments", type=whole(1), default=8, help="full segments of 64 MiB (default: 8)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="timed rounds (default: 5)")
 
 
 def _write(path: Path, segments: int) -> None:

@@ -38,6 +38,7 @@ from lockstep.bench.conditions import conditions
 from lockstep.bench.hosting import BATCH, Hosting
 from lockstep.bench.pairs import Round, in_turns, medians, ratios
 from lockstep.bench.rig import FRAME_BYTES, KIND
+from lockstep.option_types import folder, whole
 from sequencer.client import Publisher
 from sequencer.daemon import run_sequencer
 from sequencer.remote.follower import Follower
@@ -64,9 +65,11 @@ _spawn = multiprocessing.get_context("spawn")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench zero-impact`."""
-    parser.add_argument("--messages", type=int, default=200_000, metavar="N", help="in one flood (default 200000)")
-    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="floods of each kind (default 12)")
-    parser.add_argument("--folder", type=Path, default=None, help="where the journals are made (default: the temporary folder)")
+    parser.add_argument("--messages", type=whole(1), default=200_000, metavar="N", help="in one flood (default 200000)")
+    parser.add_argument("--rounds", type=whole(1), default=12, metavar="N", help="floods of each kind (default 12)")
+    parser.add_argument(
+        "--folder", type=folder, default=None, help="where the journals are made (default: the temporary folder)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

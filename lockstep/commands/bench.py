@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from lockstep.bench import durable, fairness, flat, latency, oms, replay, replicate, scan, seek, sequencer, verify, zero_impact
+from lockstep.ending import ended_in_order
 
 _BENCHES = {
     "latency": latency, "durable": durable,
@@ -29,7 +30,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """`lockstep bench NAME`"""
-    report = arguments.module.run(arguments)
+    with ended_in_order():
+        report = arguments.module.run(arguments)
     if arguments.json:
         print(json.dumps(report))
         return 0

@@ -36,7 +36,7 @@ from journal.messages import (
 )
 from lockstep import units
 from lockstep.config import ConfigError
-from lockstep.person import ANSWER_S, Operator, add_person, awaited
+from lockstep.person import ANSWER_S, Operator, add_person, awaited, in_steps
 from oms.order import CLOSED
 from replay.finding import order_id
 
@@ -126,10 +126,10 @@ def _order(arguments: argparse.Namespace, operator: Operator) -> ParentOrder:
         strategy=operator.number(StrategyDefined, "strategy", arguments.strategy) if arguments.strategy is not None else 0,
         user=operator.user, instrument=instrument, algo=_ALGOS[arguments.algo], urgency=arguments.urgency,
         side=Side.BUY if arguments.side == "buy" else Side.SELL,
-        order_qty=_mantissa("QTY", arguments.qty, defined.qty_exp),
-        limit_px=_mantissa("--limit", arguments.limit, defined.px_exp),
-        max_slice_qty=_mantissa("--max-slice", arguments.max_slice, defined.qty_exp),
-        min_slice_qty=_mantissa("--min-slice", arguments.min_slice, defined.qty_exp),
+        order_qty=in_steps("parent", "QTY", arguments.qty, defined.qty_exp, defined.lot_qty),
+        limit_px=in_steps("parent", "--limit", arguments.limit, defined.px_exp, defined.tick_px),
+        max_slice_qty=in_steps("parent", "--max-slice", arguments.max_slice, defined.qty_exp, defined.lot_qty),
+        min_slice_qty=in_steps("parent", "--min-slice", arguments.min_slice, defined.qty_exp, defined.lot_qty),
         participation_rate=_rate(arguments.participation),
         start_ts=start_ts if _duration("--start", arguments.start) else 0,
         end_ts=start_ts + _duration("--for", arguments.lasts) if arguments.lasts is not None else 0,
@@ -145,16 +145,6 @@ def _defined(path: Path, cls: type[D], name: str) -> D:
         if isinstance(frame.message, cls) and frame.message.name == name:
             found = frame.message
     return found
-
-
-def _mantissa(option: str, text: str | None, exp: int) -> int:
-    """Decimal text as a mantissa with this exponent, exact; NULL where nothing was given."""
-    if text is None:
-        return NULL
-    try:
-        return units.mantissa(text, exp)
-    except units.WrongUnit as error:
-        raise ConfigError(f"parent: {option}: {error}") from None
 
 
 def _duration(option: str, text: str) -> int:

@@ -33,7 +33,7 @@ from journal.text import time_text
 from journal.when import BadTime, parse_time
 from lockstep import units
 from lockstep.config import ConfigError
-from lockstep.person import ANSWER_S, Operator, add_person, awaited
+from lockstep.person import ANSWER_S, Operator, add_person, awaited, in_steps
 from oms.order import CLOSED
 from replay.audit.render import decimal_text
 from replay.finding import order_id
@@ -126,28 +126,15 @@ def _terms(arguments: argparse.Namespace, order: Standing) -> ReplaceOrder:
     d = order.defined
     m = ReplaceOrder(
         order_id=order.order_id,
-        order_qty=_mantissa("--qty", arguments.qty, d.qty_exp, d.lot_qty),
-        price_px=_mantissa("--price", arguments.price, d.px_exp, d.tick_px),
-        stop_px=_mantissa("--stop", arguments.stop, d.px_exp, d.tick_px),
-        display_qty=_mantissa("--display", arguments.display, d.qty_exp, d.lot_qty),
+        order_qty=in_steps("replace", "--qty", arguments.qty, d.qty_exp, d.lot_qty),
+        price_px=in_steps("replace", "--price", arguments.price, d.px_exp, d.tick_px),
+        stop_px=in_steps("replace", "--stop", arguments.stop, d.px_exp, d.tick_px),
+        display_qty=in_steps("replace", "--display", arguments.display, d.qty_exp, d.lot_qty),
         expire_ts=_end(arguments, order),
     )
     if m == ReplaceOrder(order_id=order.order_id):
         raise ConfigError("replace: nothing is asked for; expected --qty, --price, --end or another term")
     return m
-
-
-def _mantissa(option: str, text: str | None, exp: int, step: int) -> int:
-    """Decimal text as a whole number of ticks or lots; NULL where nothing was given."""
-    if text is None:
-        return NULL
-    try:
-        found = units.mantissa(text, exp)
-    except units.WrongUnit as error:
-        raise ConfigError(f"replace: {option}: {error}") from None
-    if step not in (NULL, 0) and found % step:
-        raise ConfigError(f"replace: {option} = {text!r}: expected a multiple of {decimal_text(step, exp)}")
-    return found
 
 
 def _end(arguments: argparse.Namespace, order: Standing) -> int:

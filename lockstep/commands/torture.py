@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from journal import entropy
+from lockstep.ending import ended_in_order
+from lockstep.option_types import hours, whole
 from lockstep.torture import boundaries, calls, determinism, fuzz, images, passes, schemas
 from lockstep.torture.outcome import Outcome
 
@@ -33,9 +35,11 @@ def add_parser(subparsers: Any) -> None:
     for name, module in _CAMPAIGNS.items():
         text = (module.__doc__ or "").strip().splitlines()[0]
         parser = names.add_parser(name, help=text, description=module.__doc__)
-        parser.add_argument("--seed", type=int, metavar="N", help="where randomness begins (default: another one each time)")
-        parser.add_argument("--hours", type=float, default=0, metavar="H", help="go on for so long")
-        parser.add_argument("--count", type=int, default=0, metavar="N", help="stop after so many")
+        parser.add_argument(
+            "--seed", type=whole(0), metavar="N", help="where randomness begins (default: another one each time)"
+        )
+        parser.add_argument("--hours", type=hours, default=0, metavar="H", help="go on for so long")
+        parser.add_argument("--count", type=whole(0), default=0, metavar="N", help="stop after so many")
         parser.add_argument("--keep", type=Path, metavar="DIR", help="keep what was found here")
         parser.add_argument("--json", action="store_true", help="one JSON object: campaign, conditions, metrics, finds")
         module.add_arguments(parser)
@@ -46,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     """`lockstep torture NAME`"""
     if arguments.seed is None:
         arguments.seed = entropy.random_u64() >> 32
-    outcome = _with_progress(arguments)
+    with ended_in_order():
+        outcome = _with_progress(arguments)
     if arguments.json:
         print(json.dumps(msgspec.to_builtins(outcome)))
     else:

@@ -27,12 +27,15 @@ from journal.recovery import recover
 from journal.segment import ControlPage, map_file, read_header
 from journal.verify import survey
 from journal.writer import JournalWriter
+from lockstep.option_types import whole
+from lockstep.torture.boundary_child import SCENARIOS
 from lockstep.torture.drivers import ROOT, build, scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
 
 SOURCES = [f"journal/kernel/{name}.c" for name in ("reader", "recovery", "writer")] + ["lockstep/torture/boundaries.c"]
 SIZES = (64, 72, 136, 520, 1032)
 """Bytes of a frame: no body, one word, a usual one, more than a disk sector, many."""
+SIZE_MIN, SIZE_MAX = 64, 4104
 STEPPED = ("append", "batch", "lane", "roll")
 ONCE = (
     "prepare:64", "sync:520", "zero:520", "py-snapshot:500", "py-index:4096", "py-control:4096", "py-recover:4096",
@@ -47,9 +50,29 @@ class TracingForbidden(OperatingError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep torture boundaries` beside the common ones."""
-    parser.add_argument("--every", type=int, default=50, metavar="N", help="really kill at every Nth boundary (default 50)")
     parser.add_argument(
-        "--scenario", action="append", default=[], metavar="NAME:SIZE", help="only this one, such as append:136; repeatable"
+        "--every", type=whole(1), default=50, metavar="N", help="really kill at every Nth boundary (default 50)"
+    )
+    parser.add_argument(
+        "--scenario",
+        type=_scenario,
+        action="append",
+        default=[],
+        metavar="NAME:SIZE",
+        help="only this one, such as append:136; repeatable",
+    )
+
+
+def _scenario(text: str) -> str:
+    """NAME:SIZE, of what there is: the driver takes it as it stands."""
+    name, _, size = text.partition(":")
+    try:
+        if name in SCENARIOS and whole(SIZE_MIN, SIZE_MAX)(size) % 8 == 0:
+            return text
+    except argparse.ArgumentTypeError:
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r}: expected NAME:SIZE, one of {', '.join(SCENARIOS)} and a multiple of 8 from {SIZE_MIN} to {SIZE_MAX}"
     )
 
 

@@ -17,6 +17,7 @@ from journal.frames import frames
 from journal.messages import LogRecord
 from journal.reader import JournalReader
 from journal.verify import survey
+from lockstep.option_types import whole
 from lockstep.torture.daemons import CALLS, SOURCE, Daemons
 from lockstep.torture.drivers import scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep torture calls` beside the common ones."""
     parser.add_argument("--call", choices=CALLS, action="append", help="only this call (may be repeated; default: all)")
     parser.add_argument("--error", choices=ERRORS, action="append", help="only this error (may be repeated; default: all)")
-    parser.add_argument("--nth", type=int, metavar="N", help="only the Nth call: repeats a find")
+    parser.add_argument("--nth", type=whole(1), metavar="N", help="only the Nth call: repeats a find")
 
 
 def run(arguments: argparse.Namespace, tell: Tell) -> Outcome:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal.errors import OperatingError
+from lockstep.option_types import whole
 from lockstep.torture.drivers import ROOT, scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
 from lockstep.torture.pythons import HERE, interpreter, pythons
@@ -52,8 +53,8 @@ class Case(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is run, and over how long a day."""
     parser.add_argument("--pairs", action="store_true", help="not the full product: as few as meet each pair of conditions")
-    parser.add_argument("--seconds", type=int, default=12, metavar="N", help="length of the generated day (default 12)")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at once (default 2)")
+    parser.add_argument("--seconds", type=whole(1), default=12, metavar="N", help="length of the generated day (default 12)")
+    parser.add_argument("--jobs", type=whole(1), default=2, metavar="N", help="processes at once (default 2)")
     parser.add_argument(
         "--pythons", action="store_true", help="make the .venv-MINOR of each Python that is here, where it is missing"
     )

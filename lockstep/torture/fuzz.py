@@ -12,6 +12,7 @@ from pathlib import Path
 
 from journal import entropy
 from journal.messages import REGISTRY
+from lockstep.option_types import minutes
 from lockstep.torture.drivers import build, scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
 from sequencer.kernel._sequencer import ffi
@@ -30,7 +31,7 @@ _SLICE_S = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep torture fuzz` beside the common ones."""
-    parser.add_argument("--minutes", type=float, default=10, metavar="N", help="how long (default: 10; --hours replaces it)")
+    parser.add_argument("--minutes", type=minutes, default=10, metavar="N", help="how long (default: 10; --hours replaces it)")
 
 
 def corpus() -> bytes:

@@ -24,6 +24,7 @@ from journal.recovery import RecoveredStream, recover
 from journal.segment import ControlPage, create_control
 from journal.verify import survey
 from journal.writer import JournalWriter
+from lockstep.option_types import whole
 from lockstep.torture.drivers import build, scratch
 from lockstep.torture.outcome import Find, Outcome, Tell
 
@@ -36,13 +37,21 @@ _CLEAN = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep torture images` beside the common ones."""
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)")
     parser.add_argument(
-        "--exhaustive", type=int, default=20_000, metavar="N", help="try every combination of units where there are at most N"
+        "--jobs", type=whole(1), default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
     )
-    parser.add_argument("--samples", type=int, default=1000, metavar="N", help="how many go through recovery on real files")
-    parser.add_argument("--trace", type=int, metavar="N", help="only this trace: repeats a find")
-    parser.add_argument("--image", type=int, default=0, metavar="N", help="keep this image of the trace in --keep")
+    parser.add_argument(
+        "--exhaustive",
+        type=whole(0),
+        default=20_000,
+        metavar="N",
+        help="try every combination of units where there are at most N",
+    )
+    parser.add_argument(
+        "--samples", type=whole(0), default=1000, metavar="N", help="how many go through recovery on real files"
+    )
+    parser.add_argument("--trace", type=whole(0), metavar="N", help="only this trace: repeats a find")
+    parser.add_argument("--image", type=whole(0), default=0, metavar="N", help="keep this image of the trace in --keep")
 
 
 def run(arguments: argparse.Namespace, tell: Tell) -> Outcome:
@@ -77,6 +86,9 @@ class _Campaign:
         finally:
             for process in self.processes:
                 process.kill()
+            for thread in threads:  # which write into the folder that is removed next
+                if thread.ident is not None:
+                    thread.join()
         wall_ns = self.metrics.pop("ns", 0)
         if wall_ns:
             self.metrics["images_per_s"] = round(self.metrics["images"] * jobs / wall_ns * 1e9)

@@ -167,10 +167,56 @@ def test_places_in_time(capsys):
     assert seqs_of(capsys, GOLDEN, "--from", "23:13:20.0000055+01:00") == [11]
     assert seqs_of(capsys, GOLDEN, "--to", "22:13:19") == []
     assert seqs_of(capsys, GOLDEN, "--from", "22:14") == []
-    for bad in ("25:00", "yesterday", "0", "-3"):
+    assert seqs_of(capsys, GOLDEN, "--from", "9999-12-31") == []
+    assert seqs_of(capsys, GOLDEN, "--from", "1600-01-01") == seqs_of(capsys, GOLDEN)
+    assert seqs_of(capsys, GOLDEN, "--where", "ts >= '22:13:20.000005'") == [10, 11]
+    for bad in ("25:00", "yesterday", "0", "-3", "²", "٣", "18446744073709551616", "9" * 5000):
         with pytest.raises(SystemExit):
             call("dump", GOLDEN, f"--from={bad}")
     assert "UTC unless a zone is given" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--kind", "--source", "--instrument", "--order"])
+@pytest.mark.parametrize("text", ["²", "٣", "9" * 50])
+def test_only_ascii_digits_are_a_number(option, text):
+    with pytest.raises(JournalError, match=text):
+        call("dump", GOLDEN, option, text)
+
+
+def test_a_number_that_no_instrument_can_have():
+    with pytest.raises(JournalError, match="--instrument 4294967296"):
+        call("dump", GOLDEN, "--instrument", 2**32)
+    assert call("dump", GOLDEN, "--instrument", 2**32 - 1) == 0
+
+
+def test_the_help_says_what_changes_something(capsys):
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    with pytest.raises(SystemExit):
+        parser.parse_args(["journal", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Only index, seal, archive, retention --execute and repair --apply change something in it." in said
+
+
+def test_an_empty_condition_is_none():
+    with pytest.raises(JournalError, match="expected a condition"):
+        call("dump", GOLDEN, "--where", "")
+
+
+@pytest.mark.parametrize("words", ["head --at=-5", f"head --at={10**23}", f"tail -n={10**20}", "tail -n=-1"])
+def test_numbers_of_frames_that_cannot_be(words, capsys):
+    action, option = words.split()
+    with pytest.raises(SystemExit) as refused:
+        call(action, GOLDEN, option)
+    assert refused.value.code == 2
+    assert "expected a whole number" in capsys.readouterr().err
+
+
+def test_a_pager_of_blanks_is_none(monkeypatch, capsys):
+    monkeypatch.setenv("PAGER", " ")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert call("dump", GOLDEN, "--to", 1) == 0
+    assert len(lines(capsys)) == 1
 
 
 def test_colour_only_when_wanted(capsys):

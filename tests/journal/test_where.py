@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import make_golden
 import pytest
 from hypothesis import given, settings
@@ -75,6 +77,10 @@ def test_meaning(text, expected):
         "", "seq >", "seq = 1", "__import__('os').system('true')", "seq.__class__", "[seq for seq in (1,)]", "lambda: 1",
         "seq ** 9 ** 9", "seq / 0", "f'{seq}'", "(seq := 1)", "seq if seq else 1", "seq[0]", "1 if", "*seq", "await seq",
         "print(seq)", "None == seq", "b'x' in text", "1j == seq", "seq is 1", "seq << 60 > 1", "(1, 2) == seq", "a" * 3000,
+        "side", "1", "True", "'a'", "-seq", "not side", "side == BUY or SELL", "side == (BUY or SELL)", "1 == 1",
+        "md in (1, 2)", " ", "price + 1e999999999 > 2", "price > 1e99999999999999999999", "price > 1e-61", "ts > 'soon'",
+        "'soon' < ts",
+        "ts in ('soon',)", "until > '2026-11-28T23:14:99'", "1 < ts < '25:00'", "ts > '23:14:05'", "ts == md",
         "not " * 80 + "seq == 1", "(" * 300 + "seq" + ")" * 300, "sied == BUY", "\0",
     ],
 )  # fmt: skip
@@ -82,6 +88,39 @@ def test_everything_else_is_refused_in_one_line(text):
     with pytest.raises(BadCondition) as error:
         Condition(text, NAMES)
     assert "\n" not in str(error.value)
+
+
+def test_a_name_comes_before_the_beginning_of_a_fields_name():
+    """`maker` is the strategy, not maker_rate; whole names of fields come first."""
+    names = Names.of(GOLDEN)
+    names.sources[1] = "maker"
+    names.sources[2] = "side"
+    found = [f.header.seq for f in FRAMES if Condition("source == maker", names)(f)]
+    assert found == [f.header.seq for f in FRAMES if Condition("source == 'maker'", names)(f)] == [4, 5, 6]
+    assert [f.header.seq for f in FRAMES if Condition("side == BUY", names)(f)] == [7, 8]
+    assert not any(Condition("maker_rate > 5", names)(f) for f in FRAMES)
+    with pytest.raises(BadCondition, match="compares nothing of a frame"):
+        Condition("maker > 0", names)
+    assert not any(Condition("maker > 5", NAMES)(f) for f in FRAMES)  # where nobody has that name, it is the field
+
+
+def test_times_without_a_date_are_of_the_given_day():
+    def day():
+        return date(2023, 11, 14)
+
+    for text in ("ts >= '22:13:20.000005'", "'22:13:20.000005' <= ts < '22:14'", "not ts < '22:13:20.000005Z'"):
+        assert [f.header.seq for f in FRAMES if Condition(text, NAMES, day)(f)] == [10, 11], text
+    at = "2023-11-14T22:13:20"
+    assert [f.header.seq for f in FRAMES if Condition(f"ts in ('{at}', '22:13:20.000000001')", NAMES, day)(f)] == seqs(
+        f"ts == '{at}' or ts == '{at}.000000001'"
+    )
+
+
+@pytest.mark.parametrize("text", ["price + 1e60 * 1e60 * 1e60 > 2", "price > 1e-60", "bid * 1e60 > 1", "bid > 0.0"])
+def test_numbers_of_any_scale_that_is_taken_can_be_reckoned_with(text):
+    condition = Condition(text, NAMES)
+    for frame in FRAMES:
+        assert condition(frame) in (True, False)
 
 
 def test_the_near_names_are_told():
@@ -110,8 +149,6 @@ def test_every_field_of_every_frame_can_be_compared():
 
 
 def test_times():
-    from datetime import date
-
     day = date(2026, 11, 21)
     base = 1_795_219_200 * 10**9
     for text, expected in (

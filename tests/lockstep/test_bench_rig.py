@@ -1,15 +1,20 @@
 """The benches' common parts: they need no more disk than is free, and leave nothing behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 
 from journal.errors import OperatingError
 from lockstep.bench import flat, rig
+from lockstep.cli import main
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -27,22 +32,82 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def until(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def child_folder(pid, start):
+    """The folder, beginning like this, that a child of a process runs a program in; None: there is none yet."""
+    for child in (int(n) for task in Path(f"/proc/{pid}/task").iterdir() for n in (task / "children").read_text().split()):
+        with contextlib.suppress(OSError):
+            program = Path(os.readlink(f"/proc/{child}/exe"))
+            if str(program).startswith(start):
+                return program.parent
+    return None
+
+
+BENCHES = {
+    "seek": ["--frames", "3000000", "--seeks", "1"],
+    "verify": ["--segments", "4"],
+    "replicate": ["--size", str(64 << 20)],
+    "sequencer": ["--size", str(128 << 20)],
+    "latency": [],
+}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupted_bench_leaves_nothing(tmp_path, number):
-    program = (
-        "import signal, sys, time; from pathlib import Path; from lockstep.bench import rig\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background\n"
-        f"with rig.workspace(Path({str(tmp_path)!r})) as work:\n"
-        "    (work / 'big').write_bytes(bytes(4096)); print('there', flush=True); time.sleep(60)\n"
-    )
-    bench = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert bench.stdout is not None
-    assert bench.stdout.readline() == b"there\n"
-    assert len(list(tmp_path.iterdir())) == 1
-    os.kill(bench.pid, number)
-    assert bench.wait(30) != 0
-    bench.stdout.close()
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("bench", BENCHES)
+def test_an_interrupted_bench_leaves_nothing(bench, number):
+    def restored():  # a shell ignores it for what runs in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with tempfile.TemporaryDirectory(prefix="lk-") as name:  # short: a socket lies below it
+        work = Path(name)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lockstep", "bench", bench, *BENCHES[bench]],
+            env={**os.environ, "TMPDIR": name}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=restored,
+        )  # fmt: skip
+        until(lambda: process.poll() is not None or any(path.is_file() for path in work.rglob("*")))
+        assert process.poll() is None
+        os.kill(process.pid, number)
+        assert process.wait(60) == 128 + number
+        assert list(work.iterdir()) == []
+
+
+def test_an_ended_torture_leaves_nothing():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lockstep", "torture", "images", "--hours", "1"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until(lambda: child_folder(process.pid, "/dev/shm/lockstep-torture-") is not None)
+    folder = child_folder(process.pid, "/dev/shm/lockstep-torture-")
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert not folder.exists()
+
+
+WRONG = (
+    "verify --rounds 0", "scan --rounds 0", "replay --rounds -1", "durable --rounds 0", "sequencer --ring 5000",
+    "sequencer --size -5", "durable --size -5", "replicate --size 0", "flat --folder nodir", "seek --folder nodir",
+    "seek --frames 1", "seek --seeks 0", "oms --orders 0", "zero-impact --messages 0",
+)  # fmt: skip
+WRONG_TORTURE = (
+    "images --hours nan", "images --hours inf", "images --hours=-1", "images --trace=-1", "images --count=-1",
+    "images --jobs 0", "boundaries --scenario append", "boundaries --scenario nosuch:64", "boundaries --scenario append:1",
+    "boundaries --every 0", "boundaries --scenario append:", "fuzz --minutes nan",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [f"bench {words}" for words in WRONG] + [f"torture {words}" for words in WRONG_TORTURE])
+def test_a_wrong_option_is_told_before_anything_begins(words, capsys):
+    with pytest.raises(SystemExit) as refused:
+        main(words.split())
+    assert refused.value.code == 2
+    option = next(word for word in words.split() if word.startswith("--")).split("=")[0]
+    assert f"argument {option}: " in capsys.readouterr().err
 
 
 def test_the_curve_ends_with_the_last_frame():

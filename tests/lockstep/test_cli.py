@@ -16,6 +16,7 @@ from lockstep.demo import Options, demo_config
 from lockstep.supervisor import Supervisor
 from tests.end_to_end.system import one_line, run
 
+GOLDEN = Path(__file__).parents[1] / "golden" / "journal"
 COMMANDS = [c for commands in cli._MODULES.values() for c in commands]
 
 
@@ -79,6 +80,16 @@ def test_a_reader_that_leaves_is_no_error(tmp_path):
         f"{sys.executable} -m lockstep journal --help | head -1", shell=True, capture_output=True, text=True, check=False
     )
     assert capture.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [("info",), ("dump",), ("dump", "--json")])
+def test_a_full_disk_under_the_output_is_one_line(arguments):
+    """Told at once, and again at the end, where the interpreter would print a traceback of its own."""
+    action, *options = arguments
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "lockstep", "journal", action, str(GOLDEN), *options]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "lockstep: standard output: No space left on device\n")
 
 
 @pytest.mark.parametrize("verb", ["kill", "stop", "start"])

@@ -249,6 +249,22 @@ def test_what_cannot_be_asked_is_a_line_and_not_on_the_stream(p, monkeypatch):
     assert not p.d.said(OperatorCommand)
 
 
+def test_the_terms_of_a_new_parent_are_whole_ticks_and_lots_too(p):
+    i = next(m for m in p.d.said(InstrumentDefined))
+    i.tick_px, i.lot_qty = 5, 10
+    p.d.put(i, LOADER)
+    for qty, words, line in [
+        ("0.105", (), "parent: QTY = '0.105': expected a multiple of 0.01"),
+        ("0.1", ("--limit", "49.98"), "parent: --limit = '49.98': expected a multiple of 0.05"),
+        ("0.1", ("--max-slice", "0.015"), "parent: --max-slice = '0.015': expected a multiple of 0.01"),
+        ("much", (), "parent: QTY: 'much': expected a decimal number"),
+    ]:
+        about = ["--account", "main", "--reason", "test", "--user", "alice"]
+        assert cli.main(["parent", str(p.d.path), "buy", qty, i.name, *about, *words]) == 2
+        assert line in one_line(p.capsys.readouterr().err)
+    assert not p.d.said(OperatorCommand)
+
+
 def test_what_is_no_order_and_both_ends_are_wrong_use(p, capsys):
     path = str(p.d.path)
     assert cli.main(["replace", path, "it", "--qty", "1", "--reason", "x", "--user", "alice"]) == 2

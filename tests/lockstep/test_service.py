@@ -60,7 +60,10 @@ def test_check_says_who_may_what(config, capsys):
         ("[sequencer.sources.nobody]\nuid = 0\n", "sequencer.sources.nobody: no publisher of this system"),
         ("[sequencer.sources.loader]\nrole = 'client'\n", "sequencer.sources.loader.role = 'client': expected none"),
         ("[sequencer.sources.x]\nrole = 'king'\n", "sequencer.sources.x.role = 'king': expected one of"),
-        ("[sequencer.sources.loader]\nring_bytes = 5000\n", "ring_bytes 5000; expected a power of two"),
+        (
+            "[sequencer.sources.loader]\nring_bytes = 5000\n",
+            ": sequencer.sources.loader.ring_bytes = 5000: expected a power of two",
+        ),
         ("[sequencer.sources.loader]\nkinds = ['Nothing']\n", "sequencer.sources.loader.kinds = 'Nothing': expected the name"),
         ("[sequencer.sources.loader]\nkinds = [300]\n", "sequencer.sources.loader.kinds: source loader: kinds 300-300 exceed"),
         ("[log]\nlevel = 'loud'\n", "log.level = 'loud': expected one of debug, info, warning, error"),
@@ -85,6 +88,43 @@ def test_check_refuses_what_cannot_work_here(config, capsys):
     path = config(journal="d" * 120)
     with pytest.raises(ConfigError, match="a Unix socket's path holds 107 bytes"):
         check(load(path))
+
+
+def test_check_refuses_seals_and_heads_that_cannot_be(config, tmp_path):
+    """A wrong key ends the start; a wrong head file ends the sealing of a sequencer that goes on."""
+    key = tmp_path / "key"
+    for name, found, expected in (
+        ("seal_key", tmp_path / "none", "No such file"),
+        ("seal_key", key, "no key"),
+        ("head_file", "/nodir/x", "/nodir is none"),
+        ("head_file", tmp_path, "expected a file, existing or to be made"),
+        ("head_file", key / "x", f"{key} is none"),
+    ):
+        key.write_text("nothing of use")
+        with pytest.raises(ConfigError) as refused:
+            check(load(config(**{f"sequencer__{name}": str(found)})))
+        assert str(refused.value).startswith(f"{tmp_path / 'sys.toml'}: sequencer.{name} = {str(found)!r}: ")
+        assert expected in str(refused.value)
+        assert "\n" not in str(refused.value)
+    key.write_text("hmac-sha256 " + "ab" * 32)
+    key.chmod(0o400)
+    for heads in (tmp_path / "heads", tmp_path / "day" / "heads"):
+        check(load(config(sequencer__seal_key=str(key), sequencer__head_file=str(heads))))
+    assert not heads.exists()
+    key.unlink()
+    check(load(config(sequencer__seal_key=str(key), sequencer__seal=False)))
+
+
+def test_check_wants_the_private_half_of_a_key(config, tmp_path):
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    public = Ed25519PrivateKey.generate().public_key()
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    (tmp_path / "pub").write_bytes(public.public_bytes(serialization.Encoding.PEM, kind))
+    with pytest.raises(ConfigError, match=r"sequencer\.seal_key = .*expected the private key"):
+        check(load(config(sequencer__seal_key=str(tmp_path / "pub"))))
 
 
 def warned(path):

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -29,8 +30,6 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def running():
     """A sequencer in this process, on a short path (a Unix socket's path is at most 107 bytes)."""
-    import threading
-
     folder = Path(tempfile.mkdtemp(prefix="lks-"))
     sources = [SourceSettings(name="md", role=SourceRole.MARKET_DATA), SourceSettings(name="algo", role=SourceRole.ALGO)]
     sequencer = Sequencer(folder / "j", SequencerSettings(segment_bytes=1 << 20, clock_interval_ms=10), sources)
@@ -76,6 +75,27 @@ def test_the_page_tells_what_happened(running):
         assert pages[-1]["disk"]["free_bytes"] > 0
         until(lambda: watch.page()["watermarks"]["not_durable"] == 0)
         assert watch.page()["histograms"]["sync_ns"]["count"] > 0
+
+
+def test_a_session_that_has_ended_was_up_as_long_as_it_ran(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="lks-") as folder:
+        journal = Path(folder) / "j"
+        sequencer = Sequencer(journal, SequencerSettings(segment_bytes=1 << 20), [])
+        sequencer.start()
+        thread = threading.Thread(target=sequencer.serve)
+        thread.start()
+        watch = Watch(journal)
+        hour = lambda _: time.time_ns() + 3600 * 10**9  # noqa: E731
+        with monkeypatch.context() as later:
+            later.setattr("lockstep.watch.SystemClock.now_ns", hour)
+            assert watch.page()["up_s"] >= 3600
+        sequencer.stop()
+        thread.join()
+        sequencer.close()
+        monkeypatch.setattr("lockstep.watch.SystemClock.now_ns", hour)
+        page = watch.page()
+        assert page["state"] == "ended"
+        assert page["up_s"] < 60
 
 
 def test_once(running, capsys):

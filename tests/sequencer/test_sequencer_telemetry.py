@@ -143,9 +143,10 @@ def test_a_file_of_another_make_is_refused(daemon, at, data, error):
     path.write_bytes(whole)
     with pytest.raises(error, match="telemetry"):
         Telemetry(running.journal)
-    path.write_bytes(whole[:100])
-    with pytest.raises(SegmentTruncated):
-        Telemetry(running.journal)
+    for size in (100, 0):
+        path.write_bytes(whole[:size])
+        with pytest.raises(SegmentTruncated, match=f"telemetry: {size} bytes; a telemetry file has at least"):
+            Telemetry(running.journal)
 
 
 def test_only_the_sequencer_writes(daemon):

@@ -15,7 +15,8 @@ def add_parser(subparsers: Any) -> None:
     top = subparsers.add_parser(
         "journal",
         help="look into a journal: what it holds, its frames, whether every byte is right",
-        description="Looks into a journal, live or years later. Nothing is changed, and no running process is asked.",
+        description="Looks into a journal, live or years later; no running process is asked. Only index, seal, archive, "
+        "retention --execute and repair --apply change something in it.",
     )
     actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
     for module in (checking, looking, sealing, keeping, indexing, repairing):

@@ -13,6 +13,7 @@ from journal.segment import read_header, segment_files
 from lockstep.commands.journal import printing, selecting
 from lockstep.commands.journal.options import action
 from lockstep.commands.journal.selecting import Selection
+from lockstep.option_types import whole
 
 # A reader without a ring has nobody to wake it; the journal is memory that another process stores into.
 _TAIL_INTERVAL_S = 0.05
@@ -27,7 +28,9 @@ def add_actions(actions: Any) -> None:
         selecting.add_options(parser)
         printing.add_options(parser)
     dump.add_argument("--no-pager", action="store_true", help="print at once, also on a terminal")
-    tail.add_argument("-n", dest="count", type=int, default=10, metavar="N", help="how many of the last frames (default 10)")
+    tail.add_argument(
+        "-n", dest="count", type=whole(0), default=10, metavar="N", help="how many of the last frames (default 10)"
+    )
     follow = tail.add_mutually_exclusive_group()
     follow.add_argument("-f", "--follow", action="store_true", help="wait for more (what it does anyway)")
     follow.add_argument("--no-follow", action="store_true", help="stop at the end instead of waiting for more")
@@ -49,7 +52,7 @@ def run_tail(arguments: argparse.Namespace) -> int:
     line = printing.line_of(arguments, selection.names)
     next_seq = selection.from_seq
     if not arguments.first:
-        last, next_seq = _last(selection, max(arguments.count, 0))
+        last, next_seq = _last(selection, arguments.count)
         for frame in last:
             print(line(frame))
     with selection.reader(next_seq) as reader:

@@ -50,7 +50,7 @@ def line_of(arguments: argparse.Namespace, names: Names) -> Callable[[Frame], st
 @contextlib.contextmanager
 def paged(*, wanted: bool) -> Iterator[Callable[[str], None]]:
     """Where lines go: on a terminal through $PAGER (less), which shows one screen at once and keeps the rest."""
-    command = os.environ.get("PAGER", "less")
+    command = os.environ.get("PAGER", "less").strip()
     if not wanted or not sys.stdout.isatty() or command in ("", "cat") or shutil.which(command.split()[0]) is None:
         yield print
         return

@@ -15,6 +15,7 @@ from journal.seal import Seal, read_seal, sealed_numbers
 from journal.segment import refuse_no_journal, segment_files
 from journal.signing import Key
 from lockstep.commands.journal.options import action, with_progress
+from lockstep.option_types import whole
 
 
 def add_actions(actions: Any) -> None:
@@ -22,7 +23,7 @@ def add_actions(actions: Any) -> None:
     seal = action(actions, "seal", run_seal, "seal every full segment that has no seal yet", "one object: what was sealed")
     seal.add_argument("--key", type=Path, metavar="FILE", help="sign the seals, old unsigned ones too (Ed25519 or HMAC key)")
     head = action(actions, "head", run_head, "print the head: what vouches for all frames up to the last", "one object")
-    head.add_argument("--at", type=int, metavar="SEQ", help="the head at this frame (default: the last)")
+    head.add_argument("--at", type=whole(0), metavar="SEQ", help="the head at this frame (default: the last)")
     head.add_argument("--append", type=Path, metavar="FILE", help="append the line to this file too, and put it on disk")
     head.add_argument("--key", type=Path, metavar="FILE", help="sign it")
 

@@ -16,13 +16,14 @@ from journal.messages import REGISTRY
 from journal.messages.header import HEADER_BYTES, Header
 from journal.reader import Batch, JournalReader
 from journal.segment import read_header, schema_kinds, segment_files
-from journal.text import Names
+from journal.text import Names, number_of
 from journal.when import BadTime, parse_time
 from journal.where import Condition
+from lockstep.option_types import SEQ_MAX
 from replay.audit.finding import find_order
 from replay.audit.stream import Stream
 
-_ORDER = re.compile(r"(\d+)[·.](\d+)")
+_ORDER = re.compile(r"([0-9]{1,5})[·.]([0-9]{1,15})")
 _END = 2**64 - 1
 
 
@@ -58,9 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _place(text: str) -> str:
     """Looks like a seq or a time; which day is meant is known when the journal is."""
     try:
-        if not text.isdigit():
+        seq = number_of(text)
+        if seq is None:
             parse_time(text, date(2000, 1, 1))
-        elif int(text) < 1:
+        elif not 1 <= seq <= SEQ_MAX:
             raise BadTime(text)
     except BadTime as error:
         raise argparse.ArgumentTypeError(f"{error}, or a seq, a number from 1") from None
@@ -76,17 +78,17 @@ class Selection:
         self.names = Names.of(path)
         self.from_seq, self.to_seq, self.to_ts = 1, _END, _END
         if arguments.first:
-            self.from_seq = int(arguments.first) if arguments.first.isdigit() else seq_at(path, self._time(arguments.first))
-        if arguments.last and arguments.last.isdigit():
-            self.to_seq = int(arguments.last)
+            self.from_seq = number_of(arguments.first) or seq_at(path, parse_time(arguments.first, self._day()))
+        if arguments.last and (seq := number_of(arguments.last)):
+            self.to_seq = seq
         elif arguments.last:
             # Kept as a time: a journal that is being written may not have come there yet.
-            self.to_ts = self._time(arguments.last)
+            self.to_ts = parse_time(arguments.last, self._day())
         self.kinds = [_kind(text, path) for text in arguments.kind] or None
         self.instruments = [n for text in arguments.instrument for n in self._instruments(text)] or None
         self.orders = [_order(text, path) for text in arguments.order] or None
         self.sources = {self._source(text) for text in arguments.source} or None
-        self.where = Condition(arguments.where, self.names) if arguments.where else None
+        self.where = Condition(arguments.where, self.names, self._day) if arguments.where is not None else None
 
     def reader(self, from_seq: int = 0) -> JournalReader:
         """A reader of what the index can choose, from the selection's first frame or a later one."""
@@ -122,10 +124,10 @@ class Selection:
             if self.where is None or ts > self.to_ts or self.where(frame):
                 yield frame
 
-    def _time(self, text: str) -> int:
+    def _day(self) -> date:
+        """The journal's first: of times without a date."""
         first = next(frames(self.path, to_seq=1), None)
-        day = datetime.fromtimestamp(first.header.ts // 10**9 if first is not None else 0, UTC).date()
-        return parse_time(text, day)
+        return datetime.fromtimestamp(first.header.ts // 10**9 if first is not None else 0, UTC).date()
 
     def _source(self, text: str) -> int:
         number = self.names.source_number(text)
@@ -138,8 +140,9 @@ class Selection:
 
     def _instruments(self, text: str) -> list[int]:
         defined = self.names.instruments
-        if text.isdigit():
-            return [int(text)]
+        number = number_of(text)
+        if number is not None and number < 2**32:
+            return [number]
         for same in (str, str.casefold):
             found = [number for number, instrument in defined.items() if same(instrument.name) == same(text)]
             if found:
@@ -147,7 +150,11 @@ class Selection:
         known = [instrument.name for instrument in defined.values()]
         raise JournalError(
             f"--instrument {text}: {self.path} defines no such symbol{near(text, known)}; it defines {len(known)}"
-            + (f", the first ones are {', '.join(sorted(known)[:5])}" if known else "; a number is always possible")
+            + (
+                f", the first ones are {', '.join(sorted(known)[:5])}"
+                if known
+                else "; a number up to 4294967295 is always possible"
+            )
         )
 
 
@@ -164,8 +171,9 @@ def _plain(name: str) -> str:
 
 
 def _kind(text: str, path: Path) -> int:
-    if text.isdigit() and int(text) <= 0xFFFF:
-        return int(text)
+    number = number_of(text)
+    if number is not None and number <= 0xFFFF:
+        return number
     known = {cls.__name__: kind for kind, cls in REGISTRY.items()} | _kinds_of(path)
     plain = {_plain(name): kind for name, kind in known.items()}
     if _plain(text) in plain:
@@ -188,7 +196,7 @@ def _kinds_of(path: Path) -> dict[str, int]:
 
 def _order(text: str, path: Path) -> int:
     match = _ORDER.fullmatch(text)
-    number = int(match[1]) << 48 | int(match[2]) if match else int(text) if text.isdigit() else 0
+    number = int(match[1]) << 48 | int(match[2]) if match else number_of(text) or 0
     if 0 < number < 2**64 and next(frames(path, orders=[number]), None) is not None:
         return number
     # A reference, or a mistake: this reads all orders there are, and names the near ones.
