@@ -42,7 +42,9 @@ def kind_name(kind: int) -> str:
 
 def number_of(text: str) -> int | None:
     """The number that ASCII digits write, no longer than 64 bits need; None: the text is something else (a name, `²`, `٣`)."""
-    return int(text) if len(text) <= _DIGITS_MAX and text.isascii() and text.isdigit() else None
+    if len(text) > _DIGITS_MAX or not text.isascii() or not text.isdigit():
+        return None
+    return number if (number := int(text)) < 1 << 64 else None
 
 
 class Names:

@@ -22,7 +22,7 @@ from journal.errors import OperatingError
 from journal.frames import frames
 from journal.messages import REGISTRY, Side
 from journal.messages.orders import order_id_text
-from journal.text import decimal_text, frame_text, time_text
+from journal.text import decimal_text, frame_text, number_of, time_text
 from journal.values import ABSENT
 from replay.causes import chain
 from replay.cursor import Cursor, Place, Stop
@@ -178,7 +178,7 @@ class Console(cmd.Cmd):
         """delete [NUMBER]: forget a break; without a number: all."""
         if not arg:
             self.breaks.clear()
-        elif not arg.isdigit() or self.breaks.pop(int(arg), None) is None:
+        elif (number := number_of(arg)) is None or self.breaks.pop(number, None) is None:
             raise BadCommand(f"delete {arg}: no such break; there are {', '.join(map(str, self.breaks)) or 'none'}")
 
     def do_continue(self, _arg: str) -> bool:

@@ -11,10 +11,11 @@ from journal.frames import frames, last_seq
 from journal.index.locate import seq_at
 from journal.messages import order_id_of
 from journal.slices import begins_after
+from journal.text import number_of
 from journal.when import BadTime, parse_time
 
 _DAY_NS = 86_400 * 10**9
-_ORDER = re.compile(r"(\d+)[.·](\d+)")
+_ORDER = re.compile(r"(\d{1,5})[.·](\d{1,15})", re.ASCII)
 
 
 class NoSuchPlace(OperatingError, ValueError):
@@ -23,17 +24,18 @@ class NoSuchPlace(OperatingError, ValueError):
 
 def order_id(text: str) -> int:
     """`9.42`, as orders are printed, or the number itself. NoSuchPlace for anything else."""
-    if match := _ORDER.fullmatch(text):
+    if (match := _ORDER.fullmatch(text)) and int(match[1]) < 1 << 16 and int(match[2]) < 1 << 48:
         return order_id_of(int(match[1]), int(match[2]))
-    if text.isdigit():
-        return int(text)
+    number = number_of(text)
+    if number is not None:
+        return number
     raise NoSuchPlace(f"{text!r}: no order; expected SOURCE.NUMBER, as 9.42")
 
 
 def find_seq(path: Path, text: str) -> int:
     """The frame meant: with this seq; the first one at this time or later; the first one about this order."""
     first, last = begins_after(path) + 1, last_seq(path)
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?\d{1,20}", text, re.ASCII):
         if not first <= int(text) <= last:
             raise NoSuchPlace(f"{path}: seq {text} is not in the journal; it has {first} to {last}")
         return int(text)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from journal.text import number_of
 from replay.audit import Answer, Audit, AuditRefused, Stream, life_lines, order_life
 from replay.audit.tables import TIMEOUT_S, rows_as_dicts
 
@@ -68,9 +69,9 @@ def _let_options_stand_anywhere(command: Any) -> None:
 
 
 def _rows(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not (number := number_of(text)):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of rows, from 1")
-    return int(text)
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -20,10 +20,11 @@ from journal.messages import (
     order_id_text,
 )
 from journal.messages.client_ids import readings
+from journal.text import number_of
 from replay.audit.stream import Stream
 
 _NEAREST = 5
-_TYPED = re.compile(r"\s*(\d{1,5})\s*[·.:]\s*(\d{1,15})\s*")
+_TYPED = re.compile(r"\s*(\d{1,5})\s*[·.:]\s*(\d{1,15})\s*", re.ASCII)
 
 
 class UnknownOrder(JournalError):
@@ -33,8 +34,8 @@ class UnknownOrder(JournalError):
 def find_order(stream: Stream, wanted: str) -> int:
     """The order id that a text names; UnknownOrder with the nearest ids otherwise."""
     typed = _TYPED.fullmatch(wanted)
-    if typed or wanted.strip().isdecimal():
-        number = (int(typed[1]) << 48) | int(typed[2]) if typed else int(wanted)
+    number = (int(typed[1]) << 48) | int(typed[2]) if typed else number_of(wanted.strip())
+    if number is not None:
         if next(stream.of_order(number, NewOrder, ExecutionReport), None) is not None:
             return number
         if members := _members(stream, number):
@@ -88,7 +89,7 @@ def by_reference(stream: Stream, ref: str) -> int:
 
 def _nearest(known: Iterable[int], wanted: str) -> list[int]:
     """The known ids closest to what was typed: same source first, then by number."""
-    digits = [int(d) for d in re.findall(r"\d+", wanted)]
+    digits = [int(d) for d in re.findall(r"\d{1,20}", wanted, re.ASCII)]
     source, number = (digits[0], digits[1]) if len(digits) > 1 else (None, digits[0] if digits else 0)
     if source is None and number >= 1 << 48:
         source, number = number >> 48, number & ((1 << 48) - 1)

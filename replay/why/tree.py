@@ -108,7 +108,7 @@ def range_of_order(path: Path | str, wanted: str) -> tuple[int, int]:
 
 def _seq(stream: Stream, wanted: str) -> int:
     """The seq that a text names; 0: it names an order. A number that is no seq of the journal may be a venue's id."""
-    if not re.fullmatch(r"\s*-?\d+\s*", wanted) or int(wanted) >= 1 << 48:
+    if not re.fullmatch(r"\s*-?\d{1,15}\s*", wanted, re.ASCII) or int(wanted) >= 1 << 48:
         return 0
     if stream.after < int(wanted) <= stream.to_seq:
         return int(wanted)

@@ -77,7 +77,21 @@ def test_an_order_is_found_by_any_of_its_names(day: Day, stream: Stream) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["9.999", "L1-77777", "x", "", "99999·1", "-1", "18446744073709551616", "L1-" + "9" * 40, "9·" + "9" * 40]
+    "name",
+    [
+        "9.999",
+        "L1-77777",
+        "x",
+        "",
+        "99999·1",
+        "-1",
+        "18446744073709551616",
+        "L1-" + "9" * 40,
+        "9·" + "9" * 40,
+        "9" * 5000,
+        "²",
+        "٣·١",
+    ],
 )
 def test_an_unknown_order_names_its_neighbours(stream: Stream, name: str) -> None:
     with pytest.raises(UnknownOrder) as unknown:

@@ -155,11 +155,21 @@ def test_the_command_prints_a_tree_and_json(day, tree, capsys):
 
 @pytest.mark.parametrize(
     ("wanted", "said"),
-    [("0", "seq 0 is not in the journal; it has 1 to"), ("99999999", "seq 99999999 is not in"), ("9.99", "nearest: 9·1")],
-)
+    [
+        ("0", "seq 0 is not in the journal; it has 1 to"), ("99999999", "seq 99999999 is not in"), ("9.99", "nearest: 9·1"),
+        ("9" * 5000, "nearest: 9·1"), ("²", "nearest: 9·1"),
+    ],
+)  # fmt: skip
 def test_what_is_not_there_is_said_in_a_line(day, capsys, wanted, said):
     assert main(["why", str(day), wanted]) == 2
     assert said in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("wanted", ["99999.1", "9.999999999999999", "9" * 5000, "²", "٣.١"])
+def test_a_place_that_cannot_be_is_said_in_a_line(day, capsys, wanted):
+    """A source has 16 bits, its numbers have 48."""
+    assert main(["debug", str(day), "--at", wanted]) == 2
+    one_line(capsys.readouterr().err)
 
 
 def test_without_the_code_the_tree_and_the_books_stay(made, tmp_path, capsys):
