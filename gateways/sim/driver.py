@@ -290,7 +290,7 @@ class Gateway:
         self._watch_rings()
         if self.market is not None and self.orders is not None:
             self.market.resumed(self.clock.now_ns())
-            self.orders.resumed(self.clock.now_ns())
+            self._trade(self.orders.resumed(self.clock.now_ns()))
             self._arm_timer(self.clock.now_ns())
         for line in self.lines:
             line.pause(False)

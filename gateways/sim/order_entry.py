@@ -506,9 +506,11 @@ class OrderEntry:
             return self._begin_download(now_ns)
         return []
 
-    def resumed(self, now_ns: int) -> None:
-        """Frames were left unread for a while, and that was our doing: the venue's time to answer begins anew."""
+    def resumed(self, now_ns: int) -> list[Action]:
+        """We were cut off from the stream, and left frames unread: the venue's time to answer begins anew. The stream may have
+        taken us for gone, which shuts the gate: that the connection is READY is said again."""
         self._asked = {i: msgspec.structs.replace(a, sent_ns=now_ns) for i, a in self._asked.items()}
+        return [self._status(self.phase)] if self.phase == GatewayPhase.READY else []
 
     # Messages.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from journal.frames import frames
 from journal.messages import (
     BookState,
@@ -23,6 +26,9 @@ from journal.messages import (
     Reject,
     SendRefused,
     Side,
+    SourceDefined,
+    SourceState,
+    SourceStateCode,
     StreamStatus,
     TimeInForce,
     VenueCancelReject,
@@ -31,6 +37,7 @@ from journal.messages import (
     VenueFill,
     VenueOrderUpdate,
 )
+from sequencer.client import Publisher
 
 
 def test_an_order_lives_and_ends(trading):
@@ -178,6 +185,22 @@ def test_kill_9_of_the_sequencer_keeps_the_venue_connections(trading):
     assert_book_is_continuous(s)
     assert s.terminate("gateway") == 0
     assert s.all(GatewayStatus)[-1].message.phase == GatewayPhase.STOPPED
+
+
+def test_an_attempt_to_come_back_that_was_given_up_does_not_leave_the_gate_shut(trading):
+    """The sequencer took the attempt and then saw it end: for the stream the gateway was gone, so it says that it is READY."""
+    s = trading
+    gateway = s.processes["gateway"]
+    os.kill(gateway.pid, signal.SIGSTOP)
+    mark = s.mark()
+    s.kill("sequencer")
+    s.start_sequencer()
+    source = next(f.message for f in s.all(SourceDefined) if f.header.source == 0 and f.message.name == "sim-trade")
+    Publisher.connect(s.journal, source.name, timeout_s=10).close()
+    gone = s.wait(SourceState, mark, source=source.source, state=SourceStateCode.DETACHED)
+    os.kill(gateway.pid, signal.SIGCONT)
+    s.wait(GatewayStatus, gone.header.seq, phase=GatewayPhase.READY)
+    assert s.terminate("gateway") == 0
 
 
 def test_the_gateway_waits_for_definitions_and_for_the_exchange(system):
