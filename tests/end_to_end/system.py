@@ -29,6 +29,7 @@ from journal.messages import (
 )
 from lockstep.config import parse
 from lockstep.supervisor import Supervisor
+from sequencer.client import Publisher
 
 ROOT = Path(__file__).parents[2]
 
@@ -124,6 +125,14 @@ def our_fills(journal):
 
 def source_of(journal, name):
     return next(f.message.source for f in frames(journal, kinds=[SourceDefined.KIND]) if f.message.name == name)
+
+
+def say_as_person(journal, message):
+    """Publish a person's own frame, and wait until it is on the stream."""
+    with Publisher.connect(journal, "operator", timeout_s=5) as publisher:
+        number = publisher.publish(message)
+        while publisher.accepted_source_seq < number:
+            publisher.wait(0.02)
 
 
 def attached(journal, name):

@@ -25,8 +25,7 @@ from journal.messages import (
     order_id_text,
 )
 from lockstep.cli import main
-from sequencer.client import Publisher
-from tests.end_to_end.system import System, configuration, source_of, together
+from tests.end_to_end.system import System, configuration, say_as_person, source_of, together
 from tests.end_to_end.test_kill import compare_with_venue, prove
 from tests.end_to_end.test_persons_parent import TWAP
 
@@ -39,14 +38,6 @@ def said(journal, kind):
 
 def of(journal, order, kind=ExecutionReport):
     return [m for m in said(journal, kind) if m.order_id == order.order_id]
-
-
-def ask(journal, m):
-    """A person's own frame."""
-    with Publisher.connect(journal, "operator", timeout_s=5) as publisher:
-        number = publisher.publish(m)
-        while publisher.accepted_source_seq < number:
-            publisher.wait(0.02)
 
 
 @pytest.mark.slow
@@ -70,14 +61,14 @@ def test_what_can_be_replaced_of_an_order_whose_end_we_keep(tmp_path, capsys):
         order = NewOrder(order_id=order_id_of(source_of(journal, "operator"), 77), account=1, side=Side.BUY, order_qty=10,
                          instrument=touch.message.instrument, ord_type=OrdType.LIMIT, price_px=px, tif=TimeInForce.GTD,
                          expire_ts=touch.header.ts + 3600 * SECOND)  # fmt: skip
-        ask(journal, order)
+        say_as_person(journal, order)
         system.run_until(lambda: any(m.ord_status == OrdStatus.NEW for m in of(journal, order)), 30)
 
         assert "replaced: quantity 0.02, price " in replace("--qty", "0.02")
         assert "end 2" in replace("--qty", "0.03", "--for", "2h")
         system.kill_one("together")  # what it knows of the end is in the journal
         system.until_ready()
-        ask(journal, ReplaceOrder(order_id=order.order_id, expire_ts=touch.header.ts))
+        say_as_person(journal, ReplaceOrder(order_id=order.order_id, expire_ts=touch.header.ts))
         system.run_until(lambda: of(journal, order, OrderCancelReject), 30)
         asked = len(of(journal, order, RoutedReplace))
         assert "replaced: quantity 0.03, price " in replace("--for", "2s")

@@ -17,8 +17,7 @@ from journal.messages import (
     order_id_text,
 )
 from lockstep.cli import main
-from sequencer.client import Publisher
-from tests.end_to_end.system import System, configuration, our_fills, source_of, together
+from tests.end_to_end.system import System, configuration, our_fills, say_as_person, source_of, together
 from tests.end_to_end.test_kill import compare_with_venue, prove
 
 TWAP = {"class": "apps.strategies.twap:Twap", "account": "demo", "symbols": ["BTCUSDT"], "slices": 4, "seconds": 2}
@@ -35,10 +34,7 @@ def resting(journal):
     order = NewOrder(order_id=order_id_of(source_of(journal, "operator"), 77), account=1, instrument=touch.instrument,
                      side=Side.BUY, ord_type=OrdType.LIMIT, tif=TimeInForce.GTC, order_qty=10,
                      price_px=touch.bid_px * 9 // 100 * 10)  # fmt: skip
-    with Publisher.connect(journal, "operator", timeout_s=5) as publisher:
-        number = publisher.publish(order)
-        while publisher.accepted_source_seq < number:
-            publisher.wait(0.02)
+    say_as_person(journal, order)
     return order
 
 
