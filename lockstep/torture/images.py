@@ -73,6 +73,8 @@ class _Campaign:
         self.done: dict[int, int] = {}
         self.lock = threading.Lock()
         self.processes: list[subprocess.Popen[str]] = []
+        self.over = False
+        """No more of them is started: who ends the campaign ends those that there are."""
 
     def run(self) -> Outcome:
         binary = build(SOURCES, self.folder / "images")
@@ -84,6 +86,8 @@ class _Campaign:
             for thread in threads:
                 thread.join()
         finally:
+            with self.lock:
+                self.over = True
             for process in self.processes:
                 process.kill()
             for thread in threads:  # which write into the folder that is removed next
@@ -107,8 +111,11 @@ class _Campaign:
         numbers = (
             a.seed, first, traces, count, self.seconds, a.exhaustive, 64, 8, every if a.trace is None else 0, a.image,
         )  # fmt: skip
-        process = subprocess.Popen([binary, folder, *map(str, numbers)], stdout=subprocess.PIPE, text=True)
-        self.processes.append(process)
+        with self.lock:
+            if self.over:
+                return
+            process = subprocess.Popen([binary, folder, *map(str, numbers)], stdout=subprocess.PIPE, text=True)
+            self.processes.append(process)
         assert process.stdout is not None
         ended = False
         found: dict[str, Any] | None = None
