@@ -6,6 +6,8 @@ import argparse
 import json
 import shutil
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -167,6 +169,28 @@ def test_a_find_ends_with_exit_code_1_and_a_command(monkeypatch, tmp_path, capsy
     monkeypatch.undo()
     assert cli.main([*command.split()[1:-1], str(tmp_path)]) == 0
     assert next(tmp_path.glob("failed*/00000001.seg")).stat().st_size == 16384
+
+
+def test_a_driver_that_is_just_being_started_is_ended_too(monkeypatch):
+    """The campaign is over before its driver stands among those that it ends."""
+    start, join = subprocess.Popen, threading.Thread.join
+    asked = threading.Event()
+
+    def late(command, *more, **options):
+        if "job0" in str(command):
+            asked.set()
+            time.sleep(0.3)
+        return start(command, *more, **options)
+
+    def ended(thread, *_):
+        monkeypatch.setattr(threading.Thread, "join", join)
+        assert asked.wait(60)
+        raise SystemExit(143)
+
+    monkeypatch.setattr(images.subprocess, "Popen", late)
+    monkeypatch.setattr(threading.Thread, "join", ended)
+    with pytest.raises(SystemExit):
+        images.run(arguments("--hours", "1", "--jobs", "1"), lambda *_: None)
 
 
 def test_without_a_compiler_it_says_so(monkeypatch, capsys):
