@@ -41,6 +41,7 @@ class Faults(ctypes.Structure):
         ("wall_ns", ctypes.c_int64),
         ("wall_pace", ctypes.c_int64),
         ("wall_since", ctypes.c_int64),
+        ("wall_from", ctypes.c_int64),
         ("mono_ns", ctypes.c_int64),
         ("fired", ctypes.c_uint64),
         ("count", ctypes.c_uint64 * len(CALLS)),
@@ -79,7 +80,7 @@ class Daemons:
         """From now on the daemon's wall clock runs so much faster than the monotonic one; -1000: it stands still. 0 steps it
         back to the machine's."""
         self.faults.wall_pace = 0
-        self.faults.wall_since = time.monotonic_ns()
+        self.faults.wall_since, self.faults.wall_from = time.monotonic_ns(), time.time_ns()
         self.faults.wall_pace = thousandths
 
     def _ask(self, **order: Any) -> dict[str, Any]:

@@ -25,7 +25,8 @@ struct faults {
     int64_t  hang_ns;    /* every matching call from the nth on */
     int64_t  wall_ns;    /* added to the wall clock */
     int64_t  wall_pace;  /* so many thousandths faster than the monotonic clock does it run: -1000: it stands still */
-    int64_t  wall_since; /* by the monotonic clock, from then on */
+    int64_t  wall_since; /* from then on, by the monotonic clock */
+    int64_t  wall_from;  /* what the wall clock showed then */
     int64_t  mono_ns;    /* added to the monotonic clock */
     uint64_t fired;
     uint64_t count[CALLS];
@@ -164,10 +165,10 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
     int64_t by = 0, pace = __atomic_load_n(&faults->wall_pace, __ATOMIC_ACQUIRE);
     if (clock == CLOCK_REALTIME) by = __atomic_load_n(&faults->wall_ns, __ATOMIC_RELAXED);
     if (clock == CLOCK_MONOTONIC) by = __atomic_load_n(&faults->mono_ns, __ATOMIC_RELAXED);
-    if (clock == CLOCK_REALTIME && pace != 0) {
-        struct timespec m;
-        real(CLOCK_MONOTONIC, &m);
-        by += ((int64_t)m.tv_sec * 1000000000 + m.tv_nsec - faults->wall_since) / 1000 * pace;
+    if (clock == CLOCK_REALTIME && pace != 0) { /* made of one reading: of two, the time between them would be seen */
+        result = real(CLOCK_MONOTONIC, t);
+        int64_t since = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec - faults->wall_since;
+        by += faults->wall_from - faults->wall_since + since * pace / 1000;
     }
     if (by != 0 && result == 0) {
         int64_t ns = (int64_t)t->tv_sec * 1000000000 + t->tv_nsec + by;
