@@ -47,6 +47,7 @@ from sequencer.telemetry import create
 _EVENTFD = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 CONNECTIONS_MAX = 512
 _LOG = logs.Log("sequencer")
+SYNCS_SOON_US = 10_000
 REFUSED = 2
 """Exit code for settings that cannot be used, and for a stream that goes on elsewhere: starting again is of no use
 (apps/exits.py CONFIG)."""
@@ -162,7 +163,10 @@ class Sequencer:
         apply_settings(loop, settings)
         self._fds += [os.eventfd(0, _EVENTFD) for _ in range(4)]
         _, loop.wake_fd, loop.control_fd, loop.sync_fd, loop.segment_fd = self._fds
-        loop.writer.roll_fd = loop.segment_fd
+        # To wake a thread takes as long as ten messages, and the next one would wait for it. The thread that syncs wakes the
+        # preparer as well: the loop does only where that may take long.
+        if settings.sync_interval_us + settings.sync_lag_us > SYNCS_SOON_US:
+            loop.writer.roll_fd = loop.segment_fd
         loop.seal_fd = self._sealing.wake_fd if self._sealing is not None else 0
         if isinstance(self.clock, LoopClock):
             loop.manual_ns = self.clock.cell

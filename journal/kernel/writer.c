@@ -27,6 +27,7 @@ _Static_assert(sizeof(struct lockstep_control) == 320, "control");
 _Static_assert(offsetof(struct lockstep_writer, first_unsynced) % 64 == 0, "the syncer's own line");
 
 static const uint32_t END = 0xFFFFFFFF;
+static const uint64_t NEAR_THE_END = 1024;
 
 uint64_t lockstep_seq_max(void)
 {
@@ -187,6 +188,19 @@ int lockstep_writer_last_words(struct lockstep_writer *w, const struct lockstep_
     return 0;
 }
 
+/* The next segment's first lines come from memory, and none of its pages has a translation at hand: ask for them before the frame
+ * that rolls needs them. */
+static void ask_for_next(struct lockstep_writer *w)
+{
+    const struct lockstep_slot *next = slot_of(w, w->segment + 1);
+    if (__atomic_load_n(&next->state, __ATOMIC_ACQUIRE) != LOCKSTEP_PREPARED)
+        return;
+    __builtin_prefetch(next->base);
+    __builtin_prefetch(next->base + LOCKSTEP_OPEN_AT, 1);
+    for (uint32_t at = 0; at < LOCKSTEP_AHEAD_BYTES; at += 64)
+        __builtin_prefetch(next->base + next->frames_at + at, 1);
+}
+
 void lockstep_writer_publish_watermark(struct lockstep_writer *w)
 {
     uint64_t published = (uint64_t)w->segment << 32 | w->offset;
@@ -202,6 +216,8 @@ void lockstep_writer_publish_watermark(struct lockstep_writer *w)
         ssize_t ignored = write(w->roll_fd, &one, sizeof one);
         (void)ignored;
     }
+    if (__builtin_expect(w->limit - w->offset < NEAR_THE_END, 0))
+        ask_for_next(w);
 }
 
 int lockstep_writer_put(struct lockstep_writer *w, uint16_t kind, uint16_t version, uint16_t flags, uint16_t source, int64_t ts,

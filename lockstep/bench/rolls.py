@@ -18,12 +18,12 @@ from sequencer.client import Publisher
 from sequencer.settings import SequencerSettings
 
 ROLLS = 40
-"""Around which messages are sent one by one; around as many others a burst is sent."""
+"""Around which messages are sent one behind the other; around as many others a burst is sent."""
 SEGMENT_BYTES = 4 << 20
-PINGS = 40
+PINGS = 1_000
 BURST = 8_000
 BATCH = 512
-AHEAD_FRAMES = 20
+AHEAD_FRAMES = 500
 WARM_PINGS = 8
 END_BYTES = 1024 + 16
 """What the writer keeps at the end of a segment."""
@@ -56,11 +56,11 @@ class _Around:
         await_segment(self.journal, self.pings.place[0] + 1)
 
     def single(self, ahead_frames: int) -> list[float]:
-        """Messages one by one, from so many frames before the end of the segment on."""
+        """Messages one behind the other, one in flight, from so many frames before the end of the segment on."""
         self.move(SEGMENT_BYTES - END_BYTES - ahead_frames * FRAME_BYTES)
         time.sleep(QUIET_S)
         self.pings.measure(WARM_PINGS)  # the first ones after a pause pay for cold caches, wherever they stand
-        return self.pings.measure(PINGS)
+        return self.pings.measure(PINGS, quiet_ns=0)
 
     def burst(self, ahead_frames: int) -> float:
         """Messages a second of a burst that begins there."""
@@ -107,7 +107,7 @@ class _Found:
 
 
 def measure(journal: Path, settings: SequencerSettings) -> list[Row]:
-    """The rows `no_roll` and `roll`. `us_worst`: the slowest of forty messages, one of which rolls, in the median turn."""
+    """The rows `no_roll` and `roll`: one message in a thousand rolls. `us_worst`: the slowest of them, in the median turn."""
     no_roll, roll = _Found(), _Found()
     rolled = 0
     middle = SEGMENT_BYTES // 2 // FRAME_BYTES

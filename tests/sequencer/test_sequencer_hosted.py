@@ -10,6 +10,7 @@ import pytest
 
 from journal.frames import frames
 from journal.messages import DurabilityPolicy, SessionEnd, SessionMode, SourceRole, SourceState, TopOfBook
+from journal.segment import segment_name
 from sequencer.client import Publisher
 from sequencer.daemon import StreamEnded
 from sequencer.hosted import hosted
@@ -137,7 +138,6 @@ def test_a_turn_does_not_wait_for_a_segment(folder, until):
         mine, loop = sequencer.connect("host"), sequencer._loop
         # No thread prepares: the end of its segments is the loop's.
         prepared, loop.segment_fd = loop.segment_fd, os.eventfd(0, os.EFD_NONBLOCK)
-        loop.writer.roll_fd = loop.segment_fd
         body = TopOfBook().encode()
         said = 0
         while loop.stalls == 0:
@@ -148,11 +148,24 @@ def test_a_turn_does_not_wait_for_a_segment(folder, until):
         before = mine.accepted_source_seq
         assert not any(sequencer.turn() for _ in range(100))
         assert mine.accepted_source_seq == before < said or mine.pending == 0
-        loop.writer.roll_fd, loop.segment_fd = prepared, prepared
+        loop.segment_fd = prepared
         os.eventfd_write(prepared, 1)
         until(lambda: sequencer.turn() or mine.accepted_source_seq == said)
         until(lambda: (sequencer.turn(), mine.accepted_source_seq == said)[1])
     assert len(list(frames(folder / "j", kinds=[TopOfBook.KIND]))) == said
+
+
+@pytest.mark.parametrize("interval_us", [100, 10_000_000], ids=["the syncer", "the loop"])
+def test_somebody_wakes_who_prepares_the_next_segment(folder, until, interval_us):
+    """The thread that syncs, where that is soon, for it costs the loop nothing; else the loop."""
+    with hosted(folder / "j", settings(sync_interval_us=interval_us), SOURCES, **SESSION) as sequencer:
+        mine, body = sequencer.connect("host"), TopOfBook().encode()
+        assert (sequencer._loop.writer.roll_fd < 0) == (interval_us == 100)
+        for segment in range(2, 8):
+            while sequencer._loop.writer.segment < segment:
+                mine.publish_bytes(TopOfBook.KIND, 1, body)
+                sequencer.turn()
+            until((folder / "j" / segment_name(segment + 1)).exists)
 
 
 def test_a_refused_attach_is_the_hosts_to_hear(folder):
