@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from journal.clock import SystemClock
 from journal.messages import DurabilityPolicy, SessionMode, SourceRole
 from lockstep.torture.drivers import build
 from sequencer.daemon import run_sequencer
@@ -80,7 +81,7 @@ class Daemons:
         """From now on the daemon's wall clock runs so much faster than the monotonic one; -1000: it stands still. 0 steps it
         back to the machine's."""
         self.faults.wall_pace = 0
-        self.faults.wall_since, self.faults.wall_from = time.monotonic_ns(), time.time_ns()
+        self.faults.wall_since, self.faults.wall_from = time.monotonic_ns(), SystemClock().now_ns()
         self.faults.wall_pace = thousandths
 
     def _ask(self, **order: Any) -> dict[str, Any]:
