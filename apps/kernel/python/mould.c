@@ -64,6 +64,7 @@ PyObject *lockstep_cast(const struct mould *m) {
             Py_DECREF(o);
             return NULL;
         }
+        if (PyList_CheckExact(made)) PyObject_GC_UnTrack(made); /* of numbers: no collector need look at a list for each order */
         *SLOT(o, m->slots[i]) = made;
     }
     return o;

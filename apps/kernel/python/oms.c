@@ -156,6 +156,7 @@ bool oms_put_empty_bytes(PyObject **slot) {
 /* Line.add */
 static bool join(PyObject *line, int64_t now, PyObject *order_id) {
     PyObject *when = IS_A(line, Line) ? PyLong_FromLongLong(now) : NULL, *row = when != NULL ? PyTuple_Pack(2, when, order_id) : NULL;
+    if (row != NULL) PyObject_GC_UnTrack(row); /* of numbers */
     uint64_t number;
     bool good = false;
     if (row != NULL && whole_unsigned(HELD(line, Line, next), &number)) {

@@ -240,6 +240,7 @@ static bool add_fill(PyObject *o, PyObject *trade, const struct lockstep_venue_f
     PyObject *fill = qty != NULL && px != NULL ? PyTuple_Pack(2, qty, px) : NULL;
     Py_XDECREF(qty);
     Py_XDECREF(px);
+    if (fill != NULL) PyObject_GC_UnTrack(fill); /* of numbers: the collector need not look at it, nor at the dict of such */
     const bool good = fill != NULL && PyDict_SetItem(HELD(o, Order, fills), trade, fill) == 0;
     Py_XDECREF(fill);
     return good && put_signed(&HELD(o, Order, cum_qty), cum) && put_signed(&HELD(o, Order, notional_high), (int64_t)(notional >> NOTIONAL_WORD)) &&
