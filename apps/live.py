@@ -23,6 +23,7 @@ from apps.discovery import DISCOVERY_KINDS, ConfigError, Discovery, build, load_
 from apps.group import Group, Slot
 from apps.identity import code_of
 from apps.ledger import Diverged, Ledger
+from apps.pages import use_large_pages
 from apps.snapshots import Snapshots, SnapshotWriter
 from journal import logs
 from journal.errors import JournalError
@@ -85,6 +86,7 @@ class LiveHost:
     def run(self) -> int:
         """Run until stopped; returns an exit code, 0 only when all is well."""
         cpu, mine = self.settings.cpu, os.sched_getaffinity(0)
+        use_large_pages()
         try:
             if cpu is not None and cpu not in mine:
                 raise ConfigError(f"cpu {cpu}; this process may run on {sorted(mine)}")

@@ -31,6 +31,7 @@ bool lockstep_slots(PyTypeObject *cls, const struct slot_name *names) {
 
 static PyMethodDef functions[] = {{"accept_of", lockstep_accept_of, METH_VARARGS, NULL},
                                   {"emit_of", lockstep_emit_of, METH_VARARGS, NULL},
+                                  {"use_large_pages", lockstep_use_large_pages, METH_NOARGS, NULL},
                                   {0}};
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast", .m_size = -1, .m_methods = functions};
 

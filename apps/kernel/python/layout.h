@@ -94,5 +94,7 @@ bool lockstep_cancel_timer(const struct turn *t, uint64_t token);
 /* Functions of the module; see say.c. */
 PyObject *lockstep_accept_of(PyObject *module, PyObject *args);
 PyObject *lockstep_emit_of(PyObject *module, PyObject *args);
+/* (address, bytes) of the space that objects come from now; None where that cannot be. */
+PyObject *lockstep_use_large_pages(PyObject *module, PyObject *none);
 
 #endif
