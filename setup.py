@@ -43,6 +43,7 @@ setup(
             "journal/kernel/reader.c",
             "journal/kernel/follow.c",
             "journal/kernel/ahead.c",
+            "journal/kernel/murmur3.c",
         ),
         accelerator("sequencer.kernel._fast", "sequencer/kernel/python/*.c"),
         accelerator("apps.kernel._fast", "apps/kernel/python/*.c", "apps/books/kernel/book.c"),

@@ -22,7 +22,9 @@ def sources(package: str, *more: str) -> list[str]:
 
 
 EXTENSIONS = {
-    "journal.kernel._fast": sources("journal", "journal/kernel/reader.c", "journal/kernel/follow.c", "journal/kernel/ahead.c"),
+    "journal.kernel._fast": sources(
+        "journal", *(f"journal/kernel/{name}.c" for name in ("reader", "follow", "ahead", "murmur3"))
+    ),
     "sequencer.kernel._fast": sources("sequencer"),
     "apps.kernel._fast": sources("apps", "apps/books/kernel/book.c"),
 }

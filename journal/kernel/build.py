@@ -27,6 +27,7 @@ HEADERS = [
     "index.h",
     "scrub.h",
     "gone.h",
+    "murmur3.h",
 ]
 SOURCES = [
     "writer.c",
@@ -38,6 +39,7 @@ SOURCES = [
     "index.c",
     "scrub.c",
     "gone.c",
+    "murmur3.c",
 ]
 for header in HEADERS:
     ffibuilder.cdef((ROOT / KERNEL / header).read_text())

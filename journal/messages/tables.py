@@ -1,6 +1,6 @@
 """Dicts of many entries of which few change, with a digest that costs as much as what has changed since the last one.
 
-A table's digest is the sum of its entries' hashes, modulo 2^256: it says what is in it, not in which order it came in or which
+A table's digest is the sum of its entries' hashes, modulo 2^128: it says what is in it, not in which order it came in or which
 way it came about. Nobody has to say what he changes. Of a `Fixed` table entries are replaced, never changed, so that the table
 sees it. From a `Table` an entry is taken to be changed: whoever asks for it counts as if he had. Only `look` does not.
 
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 import msgspec
 
+from journal.kernel._journal import ffi, lib
 from journal.messages import accelerator
 
 K = TypeVar("K")
@@ -26,7 +26,7 @@ V = TypeVar("V")
 
 TRACKED_MAX = 1 << 18
 """So many changes are remembered until a digest is asked for; beyond that the next one is computed anew."""
-HASH_BYTES = 32
+HASH_BYTES = int(lib.LOCKSTEP_MURMUR3_BYTES)
 NOTHING = bytes(HASH_BYTES)
 """The digest of an empty table."""
 _MODULUS = 1 << 8 * HASH_BYTES
@@ -43,7 +43,9 @@ def _encode(entry: tuple[Any, Any]) -> bytes:
 
 
 def _hash(key: Any, value: Any) -> bytes:
-    return blake2b(_encode((key, value)), digest_size=HASH_BYTES).digest()
+    data, found = _encode((key, value)), bytearray(HASH_BYTES)
+    lib.lockstep_murmur3(data, len(data), ffi.from_buffer(found))
+    return bytes(found)
 
 
 def _number(hashed: bytes) -> int:

@@ -30,6 +30,7 @@ from rich.progress import Progress
 from apps.group import Group
 from apps.ledger import Ledger
 from apps.order_manager import OmsApp
+from apps.pages import use_large_pages
 from apps.risk import RiskApp
 from journal import logs
 from journal.frames import frames
@@ -135,6 +136,7 @@ class Desk:
         self.path = path
         self.orders = 0
         self.filled = 0
+        use_large_pages()  # as a host does
         self.group = Group()
         self._close = contextlib.ExitStack()
         logs.configure(logs.LogSettings(level="error"))
@@ -240,26 +242,31 @@ class Desk:
         ):  # fmt: skip
             self._told(self.acknowledged(n, self._asked(n, m), done, status))
 
-    def turn(self, count: int, fills: int) -> Callable[[], None]:
-        """What makes `count` more orders working and fills as many of the oldest as `fills` says, once it is called."""
+    def turn(self, count: int, fills: int) -> Callable[[], float]:
+        """What makes `count` more orders working and fills as many of the oldest as `fills` says, once it is called: seconds
+        that sequencer and apps took. What the gateway reads and notes in between is not theirs."""
         numbers = range(self.orders + 1, self.orders + count + 1)
         asked, sent, acknowledged = (Rows([of(n) for n in numbers]) for of in (self.ask, self.sent, self.acknowledged))
         filled = Rows([self.fill(n) for n in range(self.filled + 1, self.filled + fills + 1)]) if fills else None
         self.orders, self.filled = self.orders + count, self.filled + fills
         strategy, gateway = self.publishers["strategy"], self.publishers["gateway"]
 
-        def run() -> None:
-            asked.publish(strategy)
-            self.settle()
+        def run() -> float:
+            seconds = self._timed((asked, strategy))
             requests = self.routed(count)
             for rows in (sent, acknowledged):
                 rows.fill("request_seq", requests)
-                rows.publish(gateway)
-            if filled is not None:
-                filled.publish(gateway)
-            self.settle()
+            return seconds + self._timed(*((rows, gateway) for rows in (sent, acknowledged, filled) if rows is not None))
 
         return run
+
+    def _timed(self, *said: tuple[Rows, Publisher]) -> float:
+        """Seconds until what is published has led to all that it leads to."""
+        start = time.perf_counter()
+        for rows, publisher in said:
+            rows.publish(publisher)
+        self.settle()
+        return time.perf_counter() - start
 
 
 def _side(n: int) -> Side:
@@ -382,9 +389,7 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
             while desk.orders < until:
                 count = min(BATCH, until - desk.orders)
                 turn = desk.turn(count, count if fills else 0)
-                start = time.perf_counter()
-                turn()
-                seconds += time.perf_counter() - start
+                seconds += turn()
                 desk.sequencer.attend()
                 done(count)
             return seconds

@@ -16,7 +16,7 @@ static inline size_t home_of(const Hashes *h, uint64_t key) { return (size_t)((w
 static inline size_t after(const Hashes *h, size_t at) { return at + 1 == h->places ? 0 : at + 1; }
 
 static inline bool is_free(const struct lockstep_row *row) {
-    static const uint8_t none[LOCKSTEP_HASH_BYTES];
+    static const uint8_t none[LOCKSTEP_MURMUR3_BYTES];
     return memcmp(row->hash, none, sizeof none) == 0;
 }
 

@@ -1,8 +1,8 @@
 /* What journal.messages.tables keeps of a Table between two digests, for keys of 64 bits without sign: the hash of each entry, and
  * the keys that were asked for. Both are open tables, probed one place after the other.
  *
- * A hash and its key are a row of 40 bytes; a quarter of the rows is free at least, half of them at most once the table has grown:
- * 53 to 80 bytes an entry. A key that was asked for takes 16 to 32 bytes, and is gone with the digest. */
+ * A hash and its key are a row of 24 bytes; a quarter of the rows is free at least, half of them at most once the table has grown:
+ * 32 to 48 bytes an entry. A key that was asked for takes 16 to 32 bytes, and is gone with the digest. */
 #ifndef LOCKSTEP_HASHES_H
 #define LOCKSTEP_HASHES_H
 
@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LOCKSTEP_HASH_BYTES = 32 };
+#include "journal/kernel/murmur3.h"
 
 struct lockstep_row {
     uint64_t key;
-    uint8_t hash[LOCKSTEP_HASH_BYTES]; /* all zeros: the row is free. That an entry hashes so is as likely as that two are the same */
+    uint8_t hash[LOCKSTEP_MURMUR3_BYTES]; /* all zeros: the row is free. That an entry hashes so is as likely as that two are the same */
 };
 /* key -> hash */
 typedef struct {

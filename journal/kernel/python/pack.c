@@ -7,13 +7,22 @@
 #include "journal/kernel/python/number.h"
 #include "journal/kernel/python/slots.h"
 
-enum { DEPTH_MAX = 8, CLASSES_MAX = 256, SCALAR_BYTES_MAX = 9, CACHE_LINE = 64, AHEAD_BYTES = 384 };
+enum { DEPTH_MAX = 8, CLASSES_MAX = 256, SCALAR_BYTES_MAX = 9, USUAL_BYTES = 15, CACHE_LINE = 64, AHEAD_BYTES = 384 };
+
+/* A field of a struct, and what it is by default, where that is short and cannot change: most fields of an order are, and
+ * are the very object. */
+struct field {
+    Py_ssize_t slot;
+    PyObject *usual; /* NULL: nothing such */
+    uint8_t bytes, packed[USUAL_BYTES];
+};
 
 /* A class that is none of Python's own. What it is is learnt when the first instance is met, and kept with the class. */
 struct shape {
     PyTypeObject *cls;
     enum { OTHER, ENUMERATION, STRUCT } what;
-    Py_ssize_t n, *slots; /* of a struct: where the fields are */
+    Py_ssize_t n; /* of a struct */
+    struct field *fields;
 };
 static struct shape shapes[CLASSES_MAX];
 static unsigned shapes_n;
@@ -105,18 +114,33 @@ static bool put_dict(struct lockstep_packed *p, PyObject *v, int depth) {
     return true;
 }
 
-static bool find_slots(struct shape *s) {
-    PyObject *fields = PyObject_GetAttrString((PyObject *)s->cls, "__struct_fields__");
-    if (fields == NULL || !PyTuple_CheckExact(fields)) return Py_XDECREF(fields), false;
-    s->n = PyTuple_GET_SIZE(fields);
-    s->slots = PyMem_Calloc((size_t)s->n + 1, sizeof *s->slots);
-    bool good = s->slots != NULL;
-    for (Py_ssize_t i = 0; good && i < s->n; i++) {
-        PyObject *member = PyObject_GetAttr((PyObject *)s->cls, PyTuple_GET_ITEM(fields, i));
-        good = member != NULL && lockstep_slot_offset(member, &s->slots[i]);
-        Py_XDECREF(member);
+static void learn_usual(struct field *f, PyObject *usual) {
+    struct lockstep_packed p = {0};
+    const bool fixed = PyLong_CheckExact(usual) || PyBool_Check(usual) || usual == Py_None || PyBytes_CheckExact(usual) || PyUnicode_CheckExact(usual);
+    if (fixed && put(&p, usual, 0) && p.used <= USUAL_BYTES) {
+        f->usual = Py_NewRef(usual);
+        f->bytes = (uint8_t)p.used;
+        memcpy(f->packed, p.at, p.used);
     }
-    Py_DECREF(fields);
+    PyMem_Free(p.at);
+}
+
+static bool learn_fields(struct shape *s) {
+    PyObject *names = PyObject_GetAttrString((PyObject *)s->cls, "__struct_fields__");
+    PyObject *defaults = PyObject_GetAttrString((PyObject *)s->cls, "__struct_defaults__"); /* of the last fields */
+    bool good = names != NULL && defaults != NULL && PyTuple_CheckExact(names) && PyTuple_CheckExact(defaults);
+    s->n = good ? PyTuple_GET_SIZE(names) : 0;
+    s->fields = PyMem_Calloc((size_t)s->n + 1, sizeof *s->fields);
+    good = good && s->fields != NULL && PyTuple_GET_SIZE(defaults) <= s->n;
+    const Py_ssize_t first = good ? s->n - PyTuple_GET_SIZE(defaults) : 0;
+    for (Py_ssize_t i = 0; good && i < s->n; i++) {
+        PyObject *member = PyObject_GetAttr((PyObject *)s->cls, PyTuple_GET_ITEM(names, i));
+        good = member != NULL && lockstep_slot_offset(member, &s->fields[i].slot);
+        Py_XDECREF(member);
+        if (good && i >= first) learn_usual(&s->fields[i], PyTuple_GET_ITEM(defaults, i - first));
+    }
+    Py_XDECREF(names);
+    Py_XDECREF(defaults);
     return good;
 }
 
@@ -142,7 +166,7 @@ static bool is_array(PyTypeObject *cls) {
 
 static void learn(struct shape *s, PyTypeObject *cls) {
     s->cls = (PyTypeObject *)Py_NewRef(cls);
-    if (is_below(cls, "msgspec", "Struct") && is_array(cls) && find_slots(s)) s->what = STRUCT;
+    if (is_below(cls, "msgspec", "Struct") && is_array(cls) && learn_fields(s)) s->what = STRUCT;
     else if (is_below(cls, "enum", "IntEnum") || is_below(cls, "enum", "IntFlag")) s->what = ENUMERATION;
     PyErr_Clear(); /* whatever it was: the class is left to msgspec */
 }
@@ -166,9 +190,14 @@ static bool put_instance(struct lockstep_packed *p, PyObject *v, int depth) {
     if (s == NULL || s->what == OTHER) return false;
     if (s->what == ENUMERATION) return put_integer(p, v);
     if (!put_length(p, s->n, 0x90, 16, 0, 0xdc)) return false;
-    for (Py_ssize_t i = 0; i < s->n; i++) {
-        PyObject *field = field_of(v, s->slots[i]);
-        if (field == NULL || !(PyLong_CheckExact(field) ? put_integer(p, field) : put(p, field, depth))) return false;
+    for (const struct field *f = s->fields, *end = f + s->n; f < end; f++) {
+        PyObject *value = field_of(v, f->slot);
+        if (value != NULL && value == f->usual) {
+            if (!lockstep_room(p, USUAL_BYTES)) return false;
+            memcpy(p->at + p->used, f->packed, USUAL_BYTES);
+            p->used += f->bytes;
+        } else if (value == NULL || !(PyLong_CheckExact(value) ? put_integer(p, value) : put(p, value, depth)))
+            return false;
     }
     return true;
 }
@@ -197,5 +226,5 @@ void lockstep_come_ahead(const PyObject *value) {
 
 void lockstep_pack_ahead(PyObject *value) {
     const struct shape *s = shape_of(Py_TYPE(value));
-    for (Py_ssize_t i = 0; s != NULL && i < s->n; i++) __builtin_prefetch(field_of(value, s->slots[i]));
+    for (Py_ssize_t i = 0; s != NULL && i < s->n; i++) __builtin_prefetch(field_of(value, s->fields[i].slot));
 }

@@ -1,46 +1,25 @@
 /* journal.messages.tables: the digest of a table follows what has changed since the last one. Neither the bytes of entries nor hashes nor
- * their sum, of 256 bits, become objects. */
+ * their sum become objects. */
 #include "journal/kernel/python/tables.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "journal/kernel/blake2b.h"
 #include "journal/kernel/python/hashes.h"
 #include "journal/kernel/python/number.h"
 #include "journal/kernel/python/pack.h"
 
-enum { HASH_BYTES = LOCKSTEP_HASH_BYTES, WORDS = HASH_BYTES / 8, PORTION = 64, AHEAD = 2 };
+enum { HASH_BYTES = LOCKSTEP_MURMUR3_BYTES, PORTION = 64, AHEAD = 2 };
 typedef unsigned __int128 wide;
 
-struct sum {
-    uint64_t word[WORDS];
-};
-
-static void add(struct sum *s, const uint8_t *hash) {
-    wide carry = 0;
-    for (int i = 0; i < WORDS; i++) {
-        uint64_t x;
-        memcpy(&x, hash + 8 * i, sizeof x);
-        carry += (wide)s->word[i] + x;
-        s->word[i] = (uint64_t)carry;
-        carry >>= 64;
-    }
+static wide number_of(const uint8_t *hash) {
+    wide x;
+    memcpy(&x, hash, sizeof x);
+    return x;
 }
 
-static void subtract(struct sum *s, const uint8_t *hash) {
-    uint64_t borrow = 0;
-    for (int i = 0; i < WORDS; i++) {
-        uint64_t x;
-        memcpy(&x, hash + 8 * i, sizeof x);
-        const wide left = (wide)s->word[i] - x - borrow;
-        s->word[i] = (uint64_t)left;
-        borrow = left >> 64 != 0;
-    }
-}
-
-static bool read_sum(PyObject *v, struct sum *s) {
+static bool read_sum(PyObject *v, wide *s) {
     if (PyBytes_CheckExact(v) && PyBytes_GET_SIZE(v) == HASH_BYTES) return memcpy(s, PyBytes_AS_STRING(v), HASH_BYTES), true;
     PyErr_Format(PyExc_TypeError, "expected %d bytes, found %R", HASH_BYTES, v);
     return false;
@@ -48,7 +27,7 @@ static bool read_sum(PyObject *v, struct sum *s) {
 
 /* What is done for a digest. Entries wait for a while: most of them are in no cache, and are asked for ahead of their turn. */
 struct work {
-    struct sum sum;
+    wide sum;
     bool less;      /* they are taken away */
     Hashes *hashes; /* where they are noted; NULL: nowhere */
     PyObject *encode;
@@ -71,7 +50,7 @@ static bool encode_entry(struct work *w, PyObject *key, PyObject *value, uint8_t
     PyObject *entry = PyTuple_Pack(2, key, value), *bytes = entry != NULL ? PyObject_CallOneArg(w->encode, entry) : NULL;
     Py_XDECREF(entry);
     const bool good = bytes != NULL && PyBytes_CheckExact(bytes);
-    if (good) lockstep_blake2b(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), hash, HASH_BYTES);
+    if (good) lockstep_murmur3(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), hash);
     else if (bytes != NULL) PyErr_Format(PyExc_TypeError, "%R encodes to no bytes", w->encode);
     Py_XDECREF(bytes);
     return good;
@@ -80,18 +59,17 @@ static bool encode_entry(struct work *w, PyObject *key, PyObject *value, uint8_t
 static bool hash_entry(struct work *w, PyObject *key, PyObject *value, uint8_t *hash) {
     w->packed.used = 0;
     if (!lockstep_pack_entry(&w->packed, key, value)) return !PyErr_Occurred() && encode_entry(w, key, value, hash);
-    lockstep_blake2b(w->packed.at, w->packed.used, hash, HASH_BYTES);
+    lockstep_murmur3(w->packed.at, w->packed.used, hash);
     return true;
 }
 
 /* An entry's hash into the sum, and what is noted of its key out of it. */
-static bool take_hash(struct work *w, uint64_t number, const uint8_t *hash) {
-    uint8_t *noted = w->hashes != NULL ? lockstep_hash_at(w->hashes, number) : NULL;
+static bool take_hash(struct work *w, uint64_t key, const uint8_t *hash) {
+    uint8_t *noted = w->hashes != NULL ? lockstep_hash_at(w->hashes, key) : NULL;
     if (w->hashes != NULL && noted == NULL) return false;
-    if (w->less) subtract(&w->sum, hash);
-    else add(&w->sum, hash);
+    w->sum += w->less ? 0 - number_of(hash) : number_of(hash);
     if (noted != NULL) {
-        subtract(&w->sum, noted);
+        w->sum -= number_of(noted);
         memcpy(noted, hash, HASH_BYTES);
     }
     return true;
@@ -132,7 +110,7 @@ static bool follow(struct work *w, PyObject *table, uint64_t number, PyObject *k
     PyObject *value = PyDict_GetItemWithError(table, key);
     if (value != NULL) return take_entry(w, key, value, number);
     uint8_t before[HASH_BYTES];
-    if (!PyErr_Occurred() && lockstep_forget_hash(w->hashes, number, before)) subtract(&w->sum, before);
+    if (!PyErr_Occurred() && lockstep_forget_hash(w->hashes, number, before)) w->sum -= number_of(before);
     return !PyErr_Occurred();
 }
 
