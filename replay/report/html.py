@@ -20,12 +20,13 @@ from replay.report.summary import Summary, summarize
 
 PLOTLY_MISSING = "The plots need Plotly, which is not installed here; remedy: pip install 'lockstep[report]'"
 _PAGE = Path(__file__).with_name("page.tmpl")
+_DRAW = Path(__file__).with_name("plotly.js")
 
 
 def write_report(journal: Path | str, out: Path | str, summary: Summary | None = None) -> str:
     """Write the report of a journal; returns "" or, in a line, what is missing in it."""
     stream = Stream(journal)
-    code = plotly_code()
+    code = _plotly_code()
     plots = all_plots(stream, Definitions(stream)) if code else []
     page = render(summary or summarize(stream), plots, code)
     Path(out).write_text(page, encoding="utf-8")
@@ -38,38 +39,56 @@ def render(summary: Summary, plots: list[Plot], code: str) -> str:
     version = [f"lockstep {s.version}"] if s.version else []
     subtitle = " · ".join((*modes(summary), f"{s.started[:19]} UTC", duration(s.duration_s), *version))
     runs = f" · {s.runs} runs" if s.runs > 1 else ""
+    drawn = "".join(_plot_section(p) for p in plots) if code else f'<section><p class="note">{PLOTLY_MISSING}</p></section>'
     return page(
         title=f"{s.name or 'lockstep'} {s.started[:10]}",
         heading=s.name or "lockstep session",
         subtitle=subtitle + runs,
         figures="".join(_figures(summary)),
-        plots=plots,
+        plots=drawn,
         tables=_tables(summary),
         footer=_footer(summary),
-        code=code,
+        scripts=_scripts(plots, code) if code else "",
     )
 
 
 def page(
-    *, title: str, heading: str, subtitle: str, figures: str, plots: list[Plot], tables: str, footer: str, code: str
+    *,
+    title: str,
+    heading: str,
+    subtitle: str,
+    figures: str,
+    plots: str,
+    tables: str,
+    footer: str,
+    style: str = "",
+    scripts: str = "",
 ) -> str:
-    """A page of plots and tables in one file. `figures` and `tables` are HTML, the other texts are not; `code`: Plotly's."""
-    data = [{"id": p.id, "data": p.data, "layout": p.layout} for p in plots]
+    """A page of plots and tables in one file. `figures`, `plots`, `tables` and `scripts` are HTML, `style` is CSS; the other
+    texts are escaped here."""
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         heading=html.escape(heading),
         subtitle=html.escape(subtitle),
         figures=figures,
-        plots="".join(_plot_section(p) for p in plots) if code else f'<section><p class="note">{PLOTLY_MISSING}</p></section>',
+        plots=plots,
         tables=tables,
         footer=html.escape(footer),
-        # `</` would end the script element from inside a string.
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        plotly=code,
+        style=style,
+        scripts=scripts,
     )
 
 
-def plotly_code() -> str:
+def _scripts(plots: list[Plot], code: str) -> str:
+    """The plots' data, Plotly's own code, and what draws the one with the other."""
+    data = [{"id": p.id, "data": p.data, "layout": p.layout} for p in plots]
+    # `</` would end the script element from inside a string.
+    told = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    draw = _DRAW.read_text(encoding="utf-8")
+    return f'<script type="application/json" id="plots">{told}</script>\n<script>{code}</script>\n<script>\n{draw}</script>'
+
+
+def _plotly_code() -> str:
     """Plotly's own code; "" where it is not installed."""
     try:
         from plotly.offline import get_plotlyjs
@@ -80,7 +99,7 @@ def plotly_code() -> str:
 
 def _plot_section(p: Plot) -> str:
     note = f'<p class="note">{html.escape(p.note)}</p>' if p.note else ""
-    place = f'<div class="plot" id="{p.id}" style="height:{p.height}px"></div>'
+    place = f'<div class="plot" id="{p.id}" style="width:100%;height:{p.height}px"></div>'
     return f"<section><h2>{html.escape(p.title)}</h2>{note}{place}</section>"
 
 
@@ -173,4 +192,4 @@ def _footer(summary: Summary) -> str:
     )
 
 
-__all__ = ["PLOTLY_MISSING", "figure", "marked", "money_cell", "page", "plotly_code", "render", "table", "write_report"]
+__all__ = ["PLOTLY_MISSING", "figure", "marked", "money_cell", "page", "render", "table", "write_report"]

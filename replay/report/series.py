@@ -178,7 +178,9 @@ def _worth(definition: Any, currencies: dict[int, Any], qty: Array, px2: Array) 
 
 
 def _i128(rows: Array, name: str) -> Array:
-    out: Array = rows[f"{name}_hi"].astype("<f8") * 2.0**64 + rows[f"{name}_lo"].astype("<f8")
+    # The low half with a sign: 2**64 less a small amount is no double.
+    low = rows[f"{name}_lo"].astype("<i8")
+    out: Array = (rows[f"{name}_hi"] + (low < 0)) * 2.0**64 + low
     return out
 
 

@@ -2,95 +2,54 @@
 
 from __future__ import annotations
 
-import html
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from replay.audit.stream import Array
-from replay.report.html import PLOTLY_MISSING, figure, marked, money_cell, page, plotly_code, table
-from replay.report.plots import AXIS, Plot, layout_of, numbers, times
+from replay.report.html import figure, marked, money_cell, page, table
 from replay.whatif.compare import Came, Comparison, Curve, Delta, What
 from replay.whatif.decisions import Decision
+from replay.whatif.equity import SCRIPT, STYLE, End, axis_of, equity_plot
 
-SHOWN_MAX = 500
+SHOWN_MAX = 100
 _NAMES = ("base", "what if")
 
 
-def write_page(out: Path, told: Comparison, base: list[Curve], other: list[Curve], config: str) -> str:
-    """Write the page; returns "" or, in a line, what is missing in it."""
-    code = plotly_code()
-    by_currency = {c.currency: c for c in other}
-    currencies = list(dict.fromkeys([*(c.currency for c in base), *by_currency]))
-    of_base = {c.currency: c for c in base}
-    parted = told.first.decision.time if told.first is not None else ""
-    plots = [
-        equity_plot(n, name, of_base.get(name), by_currency.get(name), parted)
-        for n, name in enumerate(currencies if code else [])
-    ]
+def write_page(out: Path, told: Comparison, base: list[Curve], other: list[Curve], config: str) -> None:
+    """Write the page: one file, nothing else needed."""
     text = page(
         title=f"what if: {config}",
         heading=f"What if {config}",
         subtitle=f"the inputs of {told.recording}, order latency {told.order_latency_ns / 1e6:g} ms each way · {_first(told)}",
         figures="".join(_figures(told)),
-        plots=plots,
+        plots=_plots(told, base, other),
         tables=_tables(told),
         footer=f"base {told.base.journal} · what if {told.other.journal} · both against the simulated venue; "
         f"the base made {told.reproduced:,} of the {told.recorded_decisions:,} recorded decisions",
-        code=code,
+        style=STYLE,
+        scripts=f"<script>\n{SCRIPT}</script>",
     )
     out.write_text(text, encoding="utf-8")
-    return "" if code else PLOTLY_MISSING
 
 
-def equity_plot(number: int, currency: str, base: Curve | None, other: Curve | None, parted: str = "") -> Plot:
-    """P&L after fees of both runs, and below it how far they are apart. `parted`: when their decisions first differ."""
-    # Both at the moments of either, so that what is read at one moment belongs together.
-    ts = np.unique(np.concatenate([c.ts for c in (base, other) if c is not None]))
-    before, after = _at(base, ts), _at(other, ts)
-    shown, apart, unit = times(ts), after - before, html.escape(currency)
-    data = [
-        _line(shown, values, name, color, f"%{{y:,.2f}} {unit}", width=1.8)
-        for name, values, color in ((_NAMES[0], before, "var:mid"), (_NAMES[1], after, "var:accent"))
-    ]
-    # What was won and what was lost, each an area of its own colour; one of them says the amount.
-    for values, color, says in ((np.maximum(apart, 0), "var:buy", apart), (np.minimum(apart, 0), "var:sell", None)):
-        area = {"yaxis": "y2", "fill": "tozeroy", "showlegend": False}
-        told = {"customdata": numbers(says)} if says is not None else {"hoverinfo": "skip"}
-        hover = f"%{{customdata:+,.2f}} {unit}" if says is not None else ""
-        data.append(_line(shown, values, "difference", color, hover, width=1) | area | told)
-    layout = layout_of(
-        520,
-        hovermode="x unified",
-        xaxis={**AXIS, "type": "date", "anchor": "y2", "hoverformat": "%H:%M:%S.%L"},
-        yaxis={**AXIS, "domain": [0.36, 1], "title": {"text": f"P&L {unit}"}, "tickformat": ",~f"},
-        yaxis2={**AXIS, "domain": [0, 0.28], "title": {"text": "difference"}, "tickformat": ",~f"},
+def _plots(told: Comparison, base: list[Curve], other: list[Curve]) -> str:
+    """A plot a currency, all on one time axis."""
+    ours, theirs = ({c.currency: c for c in curves if len(c.ts)} for curves in (base, other))
+    currencies = list(dict.fromkeys([*ours, *theirs]))
+    if not currencies:
+        return '<section><p class="note">Neither run ever held a position: there is no equity to draw.</p></section>'
+    parted = int(np.datetime64(told.first.decision.time, "ns").astype(np.int64)) if told.first is not None else None
+    axis = axis_of([*ours.values(), *theirs.values()], parted)
+    return "".join(
+        equity_plot(number, name, ours.get(name), theirs.get(name), axis, _end(told, name))
+        for number, name in enumerate(currencies)
     )
-    layout["hoverlabel"] |= {"bgcolor": "var:card", "bordercolor": "var:line"}
-    if parted:
-        at = parted.rstrip("Z").replace("T", " ")
-        layout["shapes"] = [{"type": "line", "xref": "x", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1,
-                             "line": {"color": "var:soft", "width": 1, "dash": "dot"}}]  # fmt: skip
-        layout["annotations"] = [{"xref": "x", "x": at, "yref": "paper", "y": 1, "xanchor": "left", "yanchor": "top",
-                                  "xshift": 4, "showarrow": False, "text": "decisions part"}]  # fmt: skip
-    note = "Realized and unrealized at the mid, after fees, all strategies together. Below, the difference: what if − base."
-    return Plot(number, f"Equity in {currency}", note, int(layout["height"]), data, layout)
 
 
-def _line(ts: Any, values: Array, name: str, color: str, hover: str, *, width: float) -> dict[str, Any]:
-    return {
-        "type": "scatter", "mode": "lines", "name": name, "x": ts, "y": numbers(values),
-        "line": {"color": color, "width": width, "shape": "hv"}, "hovertemplate": f"{hover}<extra>{name}</extra>",
-    }  # fmt: skip
-
-
-def _at(curve: Curve | None, ts: Any) -> Any:
-    if curve is None:
-        return np.zeros(len(ts))
-    held = np.searchsorted(curve.ts, ts, "right") - 1
-    return np.where(held >= 0, curve.total[held], 0.0)
+def _end(told: Comparison, currency: str) -> End:
+    before, after = (side.pnl.get(currency, Decimal(0)) for side in (told.base, told.other))
+    return End(f"{before:,f}", f"{after:,f}", f"{after - before:+,f}")
 
 
 def _first(told: Comparison) -> str:
@@ -111,8 +70,8 @@ def _figures(told: Comparison) -> list[str]:
 
 def _tables(told: Comparison) -> str:
     both = table(["", f"#{_NAMES[0]}", f"#{_NAMES[1]}", "#difference"], [[*row] for row in rows(told)])
-    shown = told.deltas[:SHOWN_MAX]
-    more = f'<p class="note">The first {SHOWN_MAX:,} of {len(told.deltas):,}.</p>' if len(told.deltas) > SHOWN_MAX else ""
+    shown, count = told.deltas[:SHOWN_MAX], len(told.deltas)
+    more = f'<p class="note">The first {SHOWN_MAX} of {count:,}; --json has them all.</p>' if count > SHOWN_MAX else ""
     decisions = table(
         ["", "decision", "strategy", "instrument", "side", "time", "#seq", f"~{_NAMES[0]}", f"~{_NAMES[1]}"],
         [

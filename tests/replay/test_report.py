@@ -209,7 +209,7 @@ def test_profit_line_ends_at_the_summary(day_path: Path, summary: Summary) -> No
     for line, position in zip(drawn, summary.positions, strict=True):
         assert (line.strategy, line.instrument) == (position.strategy, position.instrument)
         assert line.qty[-1] == pytest.approx(float(position.qty))
-        assert line.total[-1] == pytest.approx(float(position.total), abs=1e-4)  # floats: it is drawn
+        assert line.total[-1] == pytest.approx(float(position.total), abs=1e-8)
         assert line.realized[-1] == pytest.approx(float(position.realized))
 
 

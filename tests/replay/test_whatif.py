@@ -1,6 +1,5 @@
 """What if: the same inputs twice, and nothing but decisions compared."""
 
-import base64
 import re
 import shutil
 import sys
@@ -8,7 +7,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from journal.frames import frame_at, frames, last_seq
@@ -29,10 +27,10 @@ from lockstep.whatif import whatif
 from replay.player import verify
 from replay.report.summary import summarize
 from replay.slicing.cut import cut
-from replay.whatif.compare import Curve, What, differences
+from replay.whatif.compare import What, differences
 from replay.whatif.decisions import Decision
-from replay.whatif.page import equity_plot
 from tests.end_to_end.system import configuration_text, one_line
+from tests.replay.equity_page import Page
 from tests.replay.paced_strategy import paced
 
 STRATEGY = paced("Flips")
@@ -89,28 +87,6 @@ def test_another_quantity_changes_every_order_and_says_which_way(folder, tmp_pat
     assert told.other.fees["USDT"] == told.base.fees["USDT"] * 2
 
 
-def test_both_curves_are_drawn_at_the_same_moments():
-    """So that what the page says of a moment belongs together: before its first point a run has made nothing."""
-
-    def drawn(trace):
-        return [np.frombuffer(base64.b64decode(trace[k]["bdata"]), "<f8").tolist() for k in ("x", "y")]
-
-    ms = np.array([1, 2, 3, 4]) * 1_000_000
-    base = Curve("USDT", ms[[0, 2]], np.array([1.0, 5.0]))
-    other = Curve("USDT", ms[[1, 3]], np.array([2.0, 4.5]))
-    plot = equity_plot(0, "USDT", base, other, "2026-11-28T09:39:08.613365482Z")
-    before, after, won, lost = map(drawn, plot.data)
-    assert [t["name"] for t in plot.data] == ["base", "what if", "difference", "difference"]
-    assert "as recorded" not in str(plot)  # both are simulated
-    assert before == [[1, 2, 3, 4], [1, 1, 5, 5]]
-    assert after == [[1, 2, 3, 4], [0, 2, 2, 4.5]]
-    assert (won[1], lost[1]) == ([0, 1, 0, 0], [-1, 0, -3, -0.5])
-    assert plot.layout["shapes"][0]["x0"] == "2026-11-28 09:39:08.613365482"
-    alone = equity_plot(0, "USDT", None, other)
-    assert drawn(alone.data[0])[1] == [0, 0]
-    assert "shapes" not in alone.layout
-
-
 def test_other_code_and_another_pace(folder, tmp_path, capsys):
     """Other code makes its decisions one touch later; half the pace leaves every second pair out."""
     (tmp_path / "other.toml").write_text(text(folder, cls="flips2.py:Flips2"))
@@ -122,7 +98,7 @@ def test_other_code_and_another_pace(folder, tmp_path, capsys):
     assert told["comparison"]["first_seq"] == min(d[s]["market_seq"] for d in told["comparison"]["deltas"]
                                                   for s in ("base", "other") if d[s])  # fmt: skip
     page = Path(told["page"]).read_text()
-    assert "as recorded" not in page
+    assert "as recorded" not in page  # both are simulated
     for words in ("base", "what if", "Equity in USDT", "orders added", "Decisions that differ"):
         assert words in page
     (tmp_path / "slow.toml").write_text(text(folder, every=80))
@@ -133,6 +109,26 @@ def test_other_code_and_another_pace(folder, tmp_path, capsys):
     assert f"\n- {first.cause:>9} " in out
     assert "NewOrder:" in out
     assert "removed" in out
+
+
+def test_the_page_ends_where_the_numbers_do_and_needs_no_plotly(folder, tmp_path, capsys, monkeypatch):
+    """Text, JSON and page say the same of both runs; the page is small, and whole without any extra."""
+    for name in ("plotly", "plotly.offline"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "other.toml").write_text(text(folder, every=80))
+    assert main(["whatif", str(folder / "day"), str(tmp_path / "other.toml"), "--out", str(tmp_path / "json"), "--json"]) == 0
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert main(["whatif", str(folder / "day"), str(tmp_path / "other.toml"), "--out", str(tmp_path / "text")]) == 0
+    row = next(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  P&L USDT"))
+    (plot,) = Page(Path(told["page"]).read_text()).plots
+    assert list(plot.told.values()) == row[2:]
+    assert len(set(row[2:])) == 3
+    for run, side in (("base", "base"), ("other", "other")):
+        exact = Decimal(told["comparison"][side]["pnl"]["USDT"])
+        assert Decimal(plot.told[run].replace(",", "")) == exact
+        assert plot.lines[run][-1][1] == pytest.approx(float(exact), abs=plot.units[run])
+    assert len(Path(told["page"]).read_bytes()) < 100_000
+    assert "plotly" not in Path(told["page"]).read_text().lower()
 
 
 def with_operator(day, out, at):
