@@ -14,6 +14,7 @@ from apps.order_manager import OmsApp
 from apps.positions import Positions
 from apps.risk import RiskApp
 from apps.snapshots import Snapshots
+from apps.taking import take
 from journal.messages import (
     CancelOrder,
     ExecType,
@@ -107,11 +108,9 @@ def day(tmp_path):
     kept = Snapshots(tmp_path / "snapshots", 7, CLASSES)
     files = []
 
-    def sink(slot, seq, ts, data):
+    def sink(slot, moment):
         # All of them: `Snapshots` keeps three.
-        kept.write(stream.group, slot, seq, ts, data)
-        path = kept.folder / f"{slot.name}-{seq:012d}.snapshot"
-        files.append((slot.name, seq, path.read_bytes()))
+        files.append((slot.name, moment.seq, take(kept, stream.group, slot, moment).read_bytes()))
 
     stream.group.snapshot_sink = sink
     for source, m in world():
@@ -168,7 +167,7 @@ def test_what_positions_and_machines_hold_does_not_grow(tmp_path):
     for name, app, source in of_day():
         stream.add(name, app, source)
     sizes = []
-    stream.group.snapshot_sink = lambda slot, _seq, _ts, data: sizes.append((slot.name, len(data)))
+    stream.group.snapshot_sink = lambda slot, _: sizes.append((slot.name, len(slot.snapshot())))
     for source, m in world():
         stream.input(m, source=source)
     for n in range(1, 6_001):
