@@ -1,7 +1,7 @@
 """Taking snapshots of a host that does not stop for them.
 
 What is small is turned into bytes where the host stands, after the frame that a snapshot is of. Tables of many entries follow a
-piece at a time (journal.messages.captures), between the frames that come next; and a thread hashes the file, writes and syncs it.
+piece at a time (journal.messages.captures), between the frames that come next. A thread hashes the file, writes and syncs it.
 """
 
 from __future__ import annotations
