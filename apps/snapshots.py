@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from apps.identity import code_of
 from apps.state import StateError
 from journal.errors import OperatingError
 from journal.messages import NO_DIGEST
+from journal.messages.captures import cut
 from journal.messages.derive import schema_digest
 from journal.segment import write_durably
 
@@ -121,10 +122,10 @@ class Snapshots:
         code = self.code.get(app, NO_DIGEST)
         return Head(MAGIC, self.stream_id, app, self.classes[app], code, self.schema, upto_seq, ts, digest, own=own, mute=mute)
 
-    def store(self, head: Head, pieces: Iterable[bytes]) -> Path:
+    def store(self, head: Head, pieces: Sequence[bytes | bytearray]) -> Path:
         """Write one app's snapshot atomically: temporary file, sync, rename, sync of the folder."""
         told = msgspec.msgpack.encode(head)
-        blocks = [_LENGTH.pack(len(told)), told, *pieces]
+        blocks = [_LENGTH.pack(len(told)) + told, *pieces]
         whole = hashlib.blake2b(digest_size=32)
         for block in blocks:
             whole.update(block)
@@ -242,12 +243,12 @@ def _read(body: memoryview) -> SnapshotFile:
     at = _LENGTH.size + size
     head = msgspec.msgpack.decode(body[_LENGTH.size : at], type=Head)
 
-    def cut(part: Part) -> list[list[memoryview]]:
+    def tables(part: Part) -> list[list[memoryview]]:
         nonlocal at
-        tables = []
+        found = []
         for sizes in part.pieces:
-            ends = [at := at + n for n in sizes]
-            tables.append([body[end - n : end] for end, n in zip(ends, sizes, strict=True)])
-        return tables
+            found.append(cut(body[at:], sizes))
+            at += sum(sizes)
+        return found
 
-    return SnapshotFile(head, cut(head.own), {name: cut(part) for name, part in head.mute.items()})
+    return SnapshotFile(head, tables(head.own), {name: tables(part) for name, part in head.mute.items()})

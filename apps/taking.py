@@ -46,8 +46,8 @@ class Taking:
         head: Head = self._snapshots.head(
             self.app, seq, ts, digest, self._own.part(), {name: c.part() for name, c in self._mute.items()}
         )
-        pieces = (p for part in (self._own, *self._mute.values()) for c in part.tables for p in c.pieces)
-        return self._snapshots.store(head, pieces)
+        blocks = [block for part in (self._own, *self._mute.values()) for c in part.tables for block in c.blocks]
+        return self._snapshots.store(head, blocks)
 
 
 class _Captured:
@@ -58,7 +58,7 @@ class _Captured:
         self.tables = [Capture(table) for table in tables]
 
     def part(self) -> Part:
-        return Part(self.rest, [[len(p) for p in c.pieces] for c in self.tables])
+        return Part(self.rest, [c.sizes for c in self.tables])
 
 
 def take(snapshots: Snapshots, group: Group, slot: Slot, moment: Moment) -> Path:

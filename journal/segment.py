@@ -316,7 +316,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_durably(
-    path: Path, data: bytes | bytearray | memoryview, more: Iterable[bytes] = (), *, temporary: Path | None = None
+    path: Path, data: bytes | bytearray | memoryview, more: Iterable[bytes | bytearray] = (), *, temporary: Path | None = None
 ) -> None:
     """Write a whole file, `more` behind `data`, sync it, give it its name, sync the folder. Where several processes may write
     the same file, each names a `temporary` of its own."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from journal.messages.captures import Capture
+from journal.messages.captures import Capture, cut
 from journal.messages.tables import Table, look
 
 
-def backwards(machine: Any) -> tuple[bytes, list[list[bytes]]]:
+def backwards(machine: Any) -> tuple[bytes, list[list[memoryview]]]:
     """What `assemble` takes."""
     rest, tables = machine.parts()
     captures = [Capture(Table(dict(reversed(look(table))))) for table in tables]
     for capture in captures:
         capture.before_all()
-    return rest, [capture.pieces for capture in captures]
+    return rest, [cut(memoryview(b"".join(capture.blocks)), capture.sizes) for capture in captures]
 
 
 def state_of(machine: Any) -> bytes:

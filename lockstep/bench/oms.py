@@ -11,7 +11,7 @@ sent, acknowledged, and another, older one is filled, so that as many stay open.
 `bytes_per_working_order`, `bytes_per_closed_order`: by which the process grows, of both apps together.
 
 `snapshot_pause_us_max`: at the end both apps are snapshotted as by a live host, while orders go on as before: the longest that
-one step of that (its begin, a piece) keeps the thread. `snapshot_s`: from the begin to the last piece.
+one step of that (its begin, a piece) takes of the processor. `snapshot_s`: from the begin to the last piece.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ class Desk:
         return came
 
     def _paused(self, step: Callable[[], None]) -> None:
-        start = time.perf_counter_ns()
+        start = time.thread_time_ns()
         step()
-        self.pauses_ns.append(time.perf_counter_ns() - start)
+        self.pauses_ns.append(time.thread_time_ns() - start)
 
     def begin_snapshots(self) -> SnapshotWriter:
         """Of all apps, after the frame that the group stands behind."""

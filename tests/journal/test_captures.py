@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from journal.messages import accelerator, captures
-from journal.messages.captures import Capture, Entries, capture
+from journal.messages.captures import Capture, Entries, cut
 from journal.messages.tables import Fixed, Table, look
 
 KEYS = st.integers(0, 40)
@@ -29,9 +29,13 @@ class Entry(msgspec.Struct, array_like=True):
 ENTRIES = Entries(int, Entry)
 
 
-def read(pieces: list[bytes]) -> dict[int, Entry]:
+def pieces(of: Capture) -> list[memoryview]:
+    return cut(memoryview(b"".join(of.blocks)), of.sizes)
+
+
+def read(of: Capture) -> dict[int, Entry]:
     found: dict[int, Entry] = {}
-    ENTRIES.fill(found, pieces)
+    ENTRIES.fill(found, pieces(of))
     return found
 
 
@@ -57,7 +61,7 @@ class Machine(RuleBasedStateMachine):
         found, wanted = self.under_way[which % len(self.under_way)]
         if not found.go_on():
             self.under_way.pop(which % len(self.under_way))
-            assert read(found.pieces) == wanted
+            assert read(found) == wanted
 
     @rule(key=KEYS, value=VALUES)
     def put(self, key: int, value: int) -> None:
@@ -123,6 +127,7 @@ TestCaptures.settings = settings(max_examples=30 if "sanitized" in sys.modules e
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captures, "PIECE", 4)
+    monkeypatch.setattr(captures, "BLOCK_BYTES", 100)
 
 
 @pytest.mark.parametrize("kind", [Table, Fixed])
@@ -142,21 +147,23 @@ def test_what_changes_before_its_turn_is_as_it_was(kind: Any, walk: Any, monkeyp
                 table.pop(key, None)
             table[added] = Entry(added)
             added += 1
-    assert read(found.pieces) == {n: Entry(n) for n in range(1000)}
-    assert max(len(ENTRIES._packed.decode(p)) for p in found.pieces) == captures.PIECE
+    assert read(found) == {n: Entry(n) for n in range(1000)}
+    assert max(len(ENTRIES._packed.decode(p)) for p in pieces(found)) == captures.PIECE
     assert table.watchers == ()
 
 
 def test_a_number_of_more_than_64_bits_is_told_as_json() -> None:
     table = Table({n: Entry(n << 63) for n in range(8)})
-    assert read(capture(table)) == dict(look(table))
+    found = Capture(table)
+    found.before_all()
+    assert read(found) == dict(look(table))
     found = Capture(table)
     for key in range(8):
         table[key].n = 0
     while found.go_on():
         pass
-    assert read(found.pieces) == {n: Entry(n << 63) for n in range(8)}
-    assert {p[:1] for p in found.pieces} == {b"[", b"\xdc"}
+    assert read(found) == {n: Entry(n << 63) for n in range(8)}
+    assert {bytes(p[:1]) for p in pieces(found)} == {b"[", b"\xdc"}
 
 
 needs_it = pytest.mark.skipif(accelerator.walk is None, reason="the accelerator is not built")
