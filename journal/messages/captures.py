@@ -19,6 +19,9 @@ from journal.messages.tables import Fixed, Table
 
 PIECE = 64
 """Entries that are encoded at once: some 50 µs."""
+PASSES = 16
+"""So often a piece looks for entries to be encoded: what was, or came later, is passed over faster than it comes, and the end
+is reached."""
 BLOCK_BYTES = 1 << 18
 """Pieces stand together in blocks: a thread that hashed and wrote each by itself would take the interpreter thousands of times.
 One block is not made larger, for a megabyte that grows takes the time of ten pieces."""
@@ -87,8 +90,12 @@ class Capture:
 
     def go_on(self) -> bool:
         """Encode some entries. False: all are."""
-        keys = self._walk.next(PIECE)
-        rows = [(key, _item(self._table, key)) for key in keys if key not in self._seen]
+        rows: list[tuple[Any, Any]] = []
+        for _ in range(PASSES):
+            keys = self._walk.next(PIECE - len(rows))
+            rows += [(key, _item(self._table, key)) for key in keys if key not in self._seen]
+            if len(rows) == PIECE or not keys:
+                break
         if rows:
             self._add(_encode(rows))
         if not keys:
