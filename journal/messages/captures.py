@@ -2,7 +2,7 @@
 
 An entry that may change, or goes, is encoded just before, if it was not yet: its state is still that of the moment, for the
 table tells of every access (tables.py). One that comes later is no part of it. So nothing is copied, and nobody waits for more
-than a piece. A piece is a list of entries; one entry may be in two, and is the same in both. They come in no order.
+than a piece. A piece is a dict of entries; one entry may be in two, and is the same in both. They come in no order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from journal.messages.tables import Fixed, Table
 
 PIECE = 64
 """Entries that are encoded at once: some 50 µs."""
-PASSES = 16
+PASSES = 8
 """So often a piece looks for entries to be encoded: what was, or came later, is passed over faster than it comes, and the end
 is reached."""
 BLOCK_BYTES = 1 << 18
@@ -27,9 +27,9 @@ BLOCK_BYTES = 1 << 18
 One block is not made larger, for a megabyte that grows takes the time of ten pieces."""
 _pack, _tell = msgspec.msgpack.Encoder().encode, msgspec.json.Encoder().encode
 _item = dict.__getitem__
-_TOLD = ord("[")
-"""JSON begins so, msgpack of a list or tuple does not."""
-_ARRAY_16 = struct.Struct(">BH")
+_TOLD = ord("{")
+"""JSON begins so, msgpack of a dict does not."""
+_MAP_16 = struct.Struct(">BH")
 
 
 class _Walk:
@@ -79,7 +79,7 @@ class Capture:
         if key not in self._seen:
             self._seen.add(key)
             if key in self._table:
-                self._early.append(_encode((key, _item(self._table, key))))
+                self._early.append(_encode({key: _item(self._table, key)}))
                 if len(self._early) == PIECE:
                     self._join()
 
@@ -90,10 +90,12 @@ class Capture:
 
     def go_on(self) -> bool:
         """Encode some entries. False: all are."""
-        rows: list[tuple[Any, Any]] = []
+        rows: dict[Any, Any] = {}  # one object for the collector to count, where tuples would be sixty-four
         for _ in range(PASSES):
             keys = self._walk.next(PIECE - len(rows))
-            rows += [(key, _item(self._table, key)) for key in keys if key not in self._seen]
+            for key in keys:
+                if key not in self._seen:
+                    rows[key] = _item(self._table, key)
             if len(rows) == PIECE or not keys:
                 break
         if rows:
@@ -109,9 +111,9 @@ class Capture:
         packed = [e for e in self._early if e[0] != _TOLD]
         self._early.clear()
         if packed:
-            self._add(_ARRAY_16.pack(0xDC, len(packed)) + b"".join(packed))
+            self._add(_MAP_16.pack(0xDE, len(packed)) + b"".join(e[1:] for e in packed))
         if told:
-            self._add(b"[" + b",".join(told) + b"]")
+            self._add(b"{" + b",".join(e[1:-1] for e in told) + b"}")
 
     def _add(self, piece: bytes) -> None:
         if not self.blocks or len(self.blocks[-1]) >= BLOCK_BYTES:
@@ -138,7 +140,7 @@ class Entries:
     """Reads the pieces of a table whose entries are of one type."""
 
     def __init__(self, key: type, value: Any) -> None:
-        rows = list[tuple[key, value]]  # type: ignore[valid-type]
+        rows = dict[key, value]  # type: ignore[valid-type]
         self._packed, self._told = msgspec.msgpack.Decoder(rows), msgspec.json.Decoder(rows)
 
     def fill(self, table: dict[Any, Any], pieces: Iterable[Any]) -> None:
