@@ -7,13 +7,14 @@ backtest; the app cannot tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
 
 from apps import state
 from apps.looks import Looks
 from journal.messages import REGISTRY, Flag, Message, accelerator
 from journal.messages.derive import snake
+from journal.messages.tables import Tables, digest_of
 
 Handler = Callable[[Any], None]
 A = TypeVar("A", bound="App")
@@ -104,15 +105,24 @@ class App:
         """The whole state as canonical bytes: equal states give equal bytes."""
         return state.encode(vars(self))
 
-    def digest(self) -> bytes:
-        """32 bytes that say which state this is: equal for equal states, however each was reached. An app with a large state
-        has one that it keeps up to date, and no other than a copy made of its snapshot has."""
-        return accelerator.blake2b(self.snapshot(), 32)
-
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""
         for name, value in state.decode(data).items():
             setattr(self, name, value)
+
+    def parts(self) -> tuple[bytes, Tables]:
+        """The whole state too: as bytes, and beside them the tables of which an app with a large state has its most. A table's
+        digest is kept up to date, and a snapshot file has it a few entries at a time."""
+        return self.snapshot(), ()
+
+    def assemble(self, rest: bytes, pieces: Sequence[Sequence[Any]]) -> None:
+        """Take a state that was captured in parts: of each table its pieces (journal.messages.captures)."""
+        assert not pieces, f"{type(self).__name__} has no tables"
+        self.restore(rest)
+
+    def digest(self) -> bytes:
+        """32 bytes that say which state this is: equal for equal states, however each was reached."""
+        return digest_of(*self.parts())
 
 
 _fast = accelerator.extension("apps.kernel._fast")

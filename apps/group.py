@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,7 @@ from journal.messages import (
     StateDigest,
     accelerator,
 )
+from journal.messages.tables import Tables, digest_of
 from journal.reader import JournalReader, Row, rows
 
 DIGEST_EVERY = 4096
@@ -40,6 +41,8 @@ SNAPSHOT_EVERY = 65536
 """Frames between two snapshots of an app; a multiple of DIGEST_EVERY."""
 SNAPSHOT_BYTES_A_FRAME = 32
 """A state so large that more of it would fall to each frame is taken half as often, and so on."""
+ENTRY_BYTES = 256
+"""What an entry of a table counts in the size of a state: to know it better, all would have to be encoded."""
 AHEAD_FROM = 16384
 """Frames still to be read that are worth a second thread, which checks them ahead of those who handle them."""
 ALL = 2**64 - 1
@@ -50,7 +53,20 @@ _OWN_KINDS = frozenset({Reject.KIND, ConfigItem.KIND, ConfigApplied.KIND})
 
 Emit = Callable[[Message, int, int, int], None]
 """Takes a message with its flags, cause and origin_ts."""
-SnapshotSink = Callable[["Slot", int, int, bytes], None]
+
+
+class Moment(NamedTuple):
+    """When a snapshot is due: after a frame, before anything is said of it."""
+
+    seq: int
+    ts: int
+    digest: bytes
+    """Of the slot, as its StateDigest says."""
+    parts: tuple[bytes, Tables]
+    """Of its app, as they are now."""
+
+
+SnapshotSink = Callable[["Slot", Moment], None]
 
 
 class CyclicApps(OperatingError, ValueError):
@@ -71,7 +87,7 @@ class Slot:
     """One app in a group: its timers and, if it speaks, its ledger. The app's `Host`."""
 
     __slots__ = (
-        "_group", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name", "natives", "snapshot_bytes",
+        "_group", "_timers", "active_from", "app", "emit", "events", "items", "ledger", "name", "natives", "size",
     )  # fmt: skip
 
     def __init__(self, group: Group, name: str, app: App, ledger: Ledger | None, active_from: int = 0) -> None:
@@ -81,7 +97,7 @@ class Slot:
         self.ledger = ledger
         self.active_from = active_from
         self.events = 0
-        self.snapshot_bytes = 0  # of the last one
+        self.size = 0  # of the state, when the last snapshot was due
         self.natives: dict[int, Any] = {}  # kind → handler in C, for the accelerated step
         self.items: dict[str, Any] = {}  # configuration said since the last ConfigApplied
         self._timers = Timers()
@@ -137,7 +153,7 @@ class Slot:
     def snapshot_every(self) -> int:
         """Frames between two snapshots. By powers of two, so that apps of one host have some of one frame."""
         every = SNAPSHOT_EVERY
-        while self.snapshot_bytes > every * SNAPSHOT_BYTES_A_FRAME:
+        while self.size > every * SNAPSHOT_BYTES_A_FRAME:
             every *= 2
         return every
 
@@ -145,10 +161,15 @@ class Slot:
         """App, timers and ledger as canonical bytes."""
         return state.encode(self._held(self.app.snapshot(), self.items))
 
-    def digest(self) -> bytes:
+    def parts(self, of_app: tuple[bytes, Tables] | None = None) -> tuple[bytes, Tables]:
+        """The same, with the tables of the app beside the bytes. `of_app`: those of the app, where they are known."""
+        rest, tables = of_app or self.app.parts()
+        return state.encode(self._held(rest, self.items)), tables
+
+    def digest(self, of_app: tuple[bytes, Tables] | None = None) -> bytes:
         """32 bytes that say which state all of it is in."""
         # Nobody reads these bytes back: of hundreds of timers and emissions it is told without a look at each value.
-        held = self._held(self.app.digest(), state.encode(self.items))
+        held = self._held(digest_of(*(of_app or self.app.parts())), state.encode(self.items))
         return accelerator.blake2b(_encode(held), 32)
 
     def _held(self, app: bytes, items: Any) -> dict[str, Any]:
@@ -163,17 +184,20 @@ class Slot:
             "pending": list(said.pending.values()) if said else [],
         }
         if self.snapshot_every > SNAPSHOT_EVERY:  # only then does it matter
-            held["snapshot_bytes"] = self.snapshot_bytes
+            held["size"] = self.size
         return held
 
-    def restore(self, data: bytes) -> None:
-        """Take the state of a snapshot."""
+    def restore(self, data: bytes, pieces: Sequence[Sequence[Any]] | None = None) -> None:
+        """Take the state of a snapshot; of parts, with the pieces of each table."""
         held: dict[str, Any] = state.decode(data)
-        self.app.restore(held["app"])
+        if pieces is None:
+            self.app.restore(held["app"])
+        else:
+            self.app.assemble(held["app"], pieces)
         self._timers.restore(held["timers"], held["requests"])
         self._group.due = min(self._group.due, self.due())
         self.events, self.items = held["events"], held["items"]
-        self.snapshot_bytes = held.get("snapshot_bytes", 0)
+        self.size = held.get("size", 0)
         if self.ledger is not None:
             self.ledger.restore(held["emitted"], [e for e in held["pending"] if isinstance(e, Emission)])
 
@@ -372,26 +396,28 @@ class Group:
         for slot in self._speaking.values():
             if slot in self._waiting:
                 continue
-            digest, data = slot.digest(), b""
-            if seq % slot.snapshot_every == 0:
-                data = slot.snapshot()
-                if self.snapshot_sink is not None:
-                    self.snapshot_sink(slot, seq, ts, data)
+            of_app = slot.app.parts()
+            moment = Moment(seq, ts, slot.digest(of_app), of_app)
+            due = seq % slot.snapshot_every == 0
+            if due and self.snapshot_sink is not None:
+                self.snapshot_sink(slot, moment)
             slot.app.now, slot.app.seq, slot.app.source = ts, seq, source
-            self._say_digest(slot, seq, digest, data)
+            self._say_digest(slot, moment, due)
 
-    def _say_digest(self, slot: Slot, seq: int, digest: bytes, data: bytes) -> None:
-        if data:
-            slot.snapshot_bytes = len(data)
+    def _say_digest(self, slot: Slot, moment: Moment, due: bool) -> None:
+        seq, digest, (rest, tables) = moment.seq, moment.digest, moment.parts
+        if due:
+            slot.size = len(rest) + ENTRY_BYTES * sum(map(len, tables))
             # Said whether or not this host writes files: what an app emits must not depend on its host.
-            file, of_data = f"{slot.name}-{seq:012d}.snapshot", accelerator.blake2b(data, 32)
-            slot.say(SnapshotTaken(upto_seq=seq, size=len(data), app=slot.app.me, digest=of_data, file=file))
+            file = f"{slot.name}-{seq:012d}.snapshot"
+            slot.say(SnapshotTaken(upto_seq=seq, size=slot.size, app=slot.app.me, digest=digest, file=file))
         slot.say(StateDigest(upto_seq=seq, events=slot.events, app=slot.app.me, digest=digest))
 
-    def restored(self, slot: Slot, seq: int, ts: int, data: bytes) -> None:
+    def restored(self, slot: Slot, seq: int, ts: int) -> None:
         """A slot was restored to the state after `seq`: say again what is said right after a snapshot is taken."""
         slot.app.now, slot.app.seq = ts, seq
-        self._say_digest(slot, seq, slot.digest(), data)
+        of_app = slot.app.parts()
+        self._say_digest(slot, Moment(seq, ts, slot.digest(of_app), of_app), due=True)
         self.stand(seq, ts)
 
     def mute_of(self, slot: Slot) -> list[Slot]:
@@ -412,6 +438,6 @@ class Group:
         """One digest over the state of all speaking apps, in source order."""
         whole = hashlib.blake2b(digest_size=32)
         for source, slot in sorted(self._speaking.items()):
-            held = msgspec.msgpack.encode([source, slot.app.snapshot()])
+            held = msgspec.msgpack.encode([source, slot.app.digest()])
             whole.update(held)
         return whole.digest()

@@ -24,7 +24,8 @@ from apps.group import Group, Slot
 from apps.identity import code_of
 from apps.ledger import Diverged, Ledger
 from apps.pages import use_large_pages
-from apps.snapshots import Snapshots, SnapshotWriter
+from apps.snapshots import Snapshots, SnapshotUnfit
+from apps.taking import SnapshotWriter
 from journal import logs
 from journal.errors import JournalError
 from journal.frames import frames
@@ -37,6 +38,10 @@ from sequencer.client import Publisher, PublisherRefused
 WAIT_S = 0.1
 _LOG = logs.Log("host")
 FRAMES_A_BATCH = 4096
+FRAMES_A_PIECE = 128
+"""While a snapshot is taken, a piece of it follows so many frames, or the next moment without one: two frames an entry. For
+each entry of a table there are eight to the next snapshot (apps.group: ENTRY_BYTES / SNAPSHOT_BYTES_A_FRAME), so that one comes
+to its end before, however many frames there are."""
 SPIN_SLICE_NS = 1_000_000
 """A host that never sleeps looks for signals and a lost sequencer this often."""
 
@@ -121,24 +126,9 @@ class LiveHost:
         specs = known if all(map(known.named, self.names)) else self._discover()
         if specs is None:
             return exits.OK
-        slots: list[Slot] = []
-        for publisher, name in zip(self.publishers, self.names, strict=True):
-            spec = specs.named(name)
-            assert spec is not None
-            ledger = Ledger(name, None, publisher.last_source_seq, publisher.send)
-            slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
         reader = JournalReader(self.journal)
-        classes = {n: s.class_path for n in self.names if (s := specs.named(n))}
-        snapshots = Snapshots.of(
-            self.journal, reader.stream_id or 0, slots, classes, other_code=self.settings.other_code, copy=self.copy
-        )
-        restored = snapshots.restore(self.group, slots, reader.written_seq, self._time_of)
-        for line in snapshots.refused:
-            _LOG.warning("snapshot passed over", why=line)
+        snapshots, restored = self._restored(specs, reader)
         if restored:
-            for slot in slots:
-                assert slot.ledger is not None
-                slot.ledger.resume()
             reader.close()
             reader = JournalReader(self.journal, from_seq=restored + 1)
         stack.callback(reader.close)
@@ -149,7 +139,38 @@ class LiveHost:
         stack.callback(logs.forget_position)
         _LOG.info("following the stream", apps=",".join(self.names), restored=restored or 0)
         self.notifier.ready(f"{', '.join(self.names)} on {self.journal}")
-        return self._follow(reader)
+        return self._follow(reader, writer)
+
+    def _fresh(self, specs: Discovery) -> list[Slot]:
+        """The apps as they begin, in a group of their own."""
+        self.group = Group()
+        slots: list[Slot] = []
+        for publisher, name in zip(self.publishers, self.names, strict=True):
+            spec = specs.named(name)
+            assert spec is not None
+            ledger = Ledger(name, None, publisher.last_source_seq, publisher.send)
+            slots.append(self.group.add(name, build(spec), source=spec.source, ledger=ledger, active_from=spec.active_from))
+        return slots
+
+    def _restored(self, specs: Discovery, reader: JournalReader) -> tuple[Snapshots, int]:
+        """The apps as the newest good snapshots have them, and after which frame that is; 0: as they begin."""
+        slots = self._fresh(specs)
+        classes = {n: s.class_path for n in self.names if (s := specs.named(n))}
+        snapshots = Snapshots.of(
+            self.journal, reader.stream_id or 0, slots, classes, other_code=self.settings.other_code, copy=self.copy
+        )
+        restored = -1
+        while restored < 0:
+            try:
+                restored = snapshots.restore(self.group, slots, reader.written_seq, self._time_of)
+            except SnapshotUnfit:
+                slots = self._fresh(specs)
+        for line in snapshots.refused:
+            _LOG.warning("snapshot passed over", why=line)
+        for slot in slots if restored else ():
+            assert slot.ledger is not None
+            slot.ledger.resume()
+        return snapshots, restored
 
     def _known(self) -> Discovery:
         """What the stream says already: who attaches says also which code it is."""
@@ -182,7 +203,7 @@ class LiveHost:
             reader.close()
         return None
 
-    def _follow(self, reader: JournalReader) -> int:
+    def _follow(self, reader: JournalReader, writer: SnapshotWriter) -> int:
         # What is there now stays: the collector need not look through it again while a frame waits.
         gc.collect()
         gc.freeze()
@@ -191,7 +212,11 @@ class LiveHost:
             self._turns += 1
             self.heartbeat.tick()
             try:
-                came = group.follow(reader, FRAMES_A_BATCH, spin_ns, yields=yields)
+                if writer.busy:
+                    came = group.follow(reader, FRAMES_A_PIECE, 0, yields=False)
+                    writer.go_on()
+                else:
+                    came = group.follow(reader, FRAMES_A_BATCH, spin_ns, yields=yields)
             except (Diverged, JournalError):
                 raise
             except Exception:
@@ -199,6 +224,8 @@ class LiveHost:
                 return _complain(f"{', '.join(self.names)}: halted on the frame after seq {group.seq}", exits.POISON)
             if came:
                 self._saw()
+                continue
+            if writer.busy:
                 continue
             code = self._idle(reader)
             if code:

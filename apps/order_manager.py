@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from journal.messages import (
     accelerator,
 )
 from journal.messages.keeping import Keep
+from journal.messages.tables import Tables
 from oms.budgets import Rule
 from oms.differences import Settings as Reconciling
 from oms.differences import Trade
@@ -114,8 +116,11 @@ class OmsApp(App):
     def snapshot(self) -> bytes:
         return self.machine.snapshot()
 
-    def digest(self) -> bytes:
-        return self.machine.digest()
-
     def restore(self, data: bytes) -> None:
         self.machine.restore(data)
+
+    def parts(self) -> tuple[bytes, Tables]:
+        return self.machine.parts()
+
+    def assemble(self, rest: bytes, pieces: Sequence[Sequence[Any]]) -> None:
+        self.machine.assemble(rest, pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from journal.messages import (
     TopOfBook,
     accelerator,
 )
+from journal.messages.tables import Tables
 from riskengine.conduct import REPORTED
 from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
@@ -58,8 +60,11 @@ class RiskApp(App):
     def snapshot(self) -> bytes:
         return self.engine.snapshot()
 
-    def digest(self) -> bytes:
-        return self.engine.digest()
-
     def restore(self, data: bytes) -> None:
         self.engine.restore(data)
+
+    def parts(self) -> tuple[bytes, Tables]:
+        return self.engine.parts()
+
+    def assemble(self, rest: bytes, pieces: Sequence[Sequence[Any]]) -> None:
+        self.engine.assemble(rest, pieces)

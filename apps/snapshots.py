@@ -2,38 +2,56 @@
 
 A file holds the app's own state and that of the mute state machines it reads, all after the same frame, and says what it is a
 state of: the stream, the class, the code (`apps.identity`) and the schema. A damaged newest file is passed over for the one
-before it, and in the end for a replay from the start: a snapshot saves time, never data.
+before it, and in the end for a replay from the start: a snapshot saves time, never data. So is one whose state, once an app has
+taken it, has not the digest that the app had said of it.
+
+    file := BLAKE2b of the rest (32 bytes) ‖ bytes of the head (u32, little-endian) ‖ head (Head, msgpack) ‖ pieces of tables
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from apps.group import Group, Slot
 from apps.identity import code_of
-from journal.errors import JournalError, OperatingError
-from journal.messages import NO_DIGEST, accelerator
+from apps.state import StateError
+from journal.errors import OperatingError
+from journal.messages import NO_DIGEST
+from journal.messages.captures import cut
 from journal.messages.derive import schema_digest
 from journal.segment import write_durably
 
-MAGIC = "lockstep snapshot 2"
+MAGIC = "lockstep snapshot 3"
 KEPT = 3
 """Snapshot files kept for each app; one less, besides, that all apps of a host can start from."""
-WAITING_MAX = 8
-"""Files a host may have waiting for its disk; of more than that the newest are not written."""
+_LENGTH = struct.Struct("<I")
 
 
 class SnapshotRefused(OperatingError):
     """A snapshot file that is not taken: names the file, what was found and what was expected."""
 
 
-class SnapshotFile(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
-    """Contents of a snapshot file."""
+class SnapshotUnfit(OperatingError, ValueError):
+    """A snapshot whose state the apps could not take, or took and were in another one. They are no good any more: `restore` is
+    to be called again with fresh ones, and passes it over."""
+
+
+class Part(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """The state of one slot: what is beside the tables, and of each table the sizes of its pieces, which stand behind the head
+    in this order."""
+
+    rest: bytes
+    pieces: list[list[int]] = []
+
+
+class Head(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What a snapshot file begins with."""
 
     magic: str
     stream_id: int
@@ -43,8 +61,19 @@ class SnapshotFile(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     schema: bytes
     upto_seq: int
     ts: int
-    state: bytes
-    mute: dict[str, bytes]
+    digest: bytes
+    """Of the app's slot, as the StateDigest of this frame says."""
+    own: Part
+    mute: dict[str, Part]
+
+
+class SnapshotFile(NamedTuple):
+    """Contents of a snapshot file."""
+
+    head: Head
+    own: list[list[memoryview]]
+    """The pieces of each table."""
+    mute: dict[str, list[list[memoryview]]]
 
 
 class Snapshots:
@@ -69,6 +98,7 @@ class Snapshots:
         self.schema = schema_digest()
         self.refused: list[str] = []
         """One line for each file that `restore` passed over."""
+        self._unfit: dict[int, str] = {}
 
     @classmethod
     def of(
@@ -87,30 +117,22 @@ class Snapshots:
         folder = journal / "snapshots" if copy == 1 else journal / "snapshots" / f"copy-{copy}"
         return cls(folder, stream_id, classes, code, other_code=other_code)
 
-    def write(self, group: Group, slot: Slot, seq: int, ts: int, data: bytes) -> Path:
+    def head(self, app: str, upto_seq: int, ts: int, digest: bytes, own: Part, mute: dict[str, Part]) -> Head:
+        """Of a file to be written."""
+        code = self.code.get(app, NO_DIGEST)
+        return Head(MAGIC, self.stream_id, app, self.classes[app], code, self.schema, upto_seq, ts, digest, own=own, mute=mute)
+
+    def store(self, head: Head, pieces: Sequence[bytes | bytearray]) -> Path:
         """Write one app's snapshot atomically: temporary file, sync, rename, sync of the folder."""
-        return self._store(slot.name, seq, self._encode(group, slot, seq, ts, data))
-
-    def _encode(self, group: Group, slot: Slot, seq: int, ts: int, data: bytes) -> bytes:
-        held = SnapshotFile(
-            magic=MAGIC,
-            stream_id=self.stream_id,
-            app=slot.name,
-            class_path=self.classes[slot.name],
-            code=self.code.get(slot.name, NO_DIGEST),
-            schema=self.schema,
-            upto_seq=seq,
-            ts=ts,
-            state=data,
-            mute={m.name: m.snapshot() for m in group.mute_of(slot)},
-        )
-        return msgspec.msgpack.encode(held)
-
-    def _store(self, name: str, seq: int, body: bytes) -> Path:
+        told = msgspec.msgpack.encode(head)
+        blocks = [_LENGTH.pack(len(told)) + told, *pieces]
+        whole = hashlib.blake2b(digest_size=32)
+        for block in blocks:
+            whole.update(block)
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{name}-{seq:012d}.snapshot"
-        write_durably(path, accelerator.blake2b(body, 32) + body)
-        self._prune(name)
+        path = self.folder / f"{head.app}-{head.upto_seq:012d}.snapshot"
+        write_durably(path, whole.digest(), blocks)
+        self._prune(head.app)
         return path
 
     def _prune(self, name: str) -> None:
@@ -132,13 +154,13 @@ class Snapshots:
             data = path.read_bytes()
         except OSError as error:
             raise SnapshotRefused(f"{path}: {error.strerror}") from None
-        digest, body = data[:32], data[32:]
-        if accelerator.blake2b(body, 32) != digest:
-            raise SnapshotRefused(f"{path}: damaged: its digest is not that of its {len(body)} bytes")
+        if hashlib.blake2b(memoryview(data)[32:], digest_size=32).digest() != data[:32]:
+            raise SnapshotRefused(f"{path}: damaged: its digest is not that of its {len(data[32:])} bytes")
         try:
-            held = msgspec.msgpack.decode(body, type=SnapshotFile)
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            found = _read(memoryview(data)[32:])
+        except (struct.error, msgspec.DecodeError, msgspec.ValidationError):
             raise SnapshotRefused(f"{path}: of another version of lockstep; expected a {MAGIC!r}") from None
+        held = found.head
         code = self.code.get(held.app, NO_DIGEST)
         expected = self.classes.get(held.app)
         if held.magic != MAGIC:
@@ -151,7 +173,7 @@ class Snapshots:
             raise SnapshotRefused(f"{path}: of schema {held.schema.hex()[:16]}; this build's is {self.schema.hex()[:16]}")
         if held.code != code and not self.other_code:
             raise SnapshotRefused(f"{path}: written by code {held.code.hex()[:16]}; this process runs {code.hex()[:16]}")
-        return held
+        return found
 
     def read(self, path: Path) -> SnapshotFile | None:
         """A snapshot file's contents, None where it is refused."""
@@ -162,73 +184,71 @@ class Snapshots:
             return None
 
     def restore(self, group: Group, slots: list[Slot], last_seq: int, ts_at: Callable[[int], int] | None = None) -> int:
-        """Restore all of a group's speaking slots from the newest seq for which each has a good file.
+        """Restore all of a group's speaking slots, which are fresh ones, from the newest seq for which each has a good file.
 
         `ts_at` says when the journal's frame of a seq was: a snapshot of a frame that the journal lost with the power, and
         another has taken the number of, is not taken. Returns the seq after which the stream goes on, 0 when there is nothing
-        to restore from."""
-        self.refused.clear()
+        to restore from; or raises SnapshotUnfit."""
+        self.refused[:] = self._unfit.values()
         good: dict[int, dict[str, SnapshotFile]] = {}
         for slot in slots:
             for path in self._files(slot.name):
-                held = self.read(path)
-                if held is not None and held.upto_seq <= last_seq:
-                    good.setdefault(held.upto_seq, {})[slot.name] = held
+                found = self.read(path)
+                if found is not None and found.head.upto_seq <= last_seq:
+                    good.setdefault(found.head.upto_seq, {})[slot.name] = found
         for seq in sorted((seq for seq, files in good.items() if len(files) == len(slots)), reverse=True):
-            times = {held.ts for held in good[seq].values()}
+            if seq in self._unfit:
+                continue
+            times = {found.head.ts for found in good[seq].values()}
             if ts_at is not None and times != {ts_at(seq)}:
                 self.refused.append(f"{self.folder}: of seq {seq} as another journal had it: its time is not that of our frame")
                 continue
-            self._restore(group, slots, good[seq])
+            self._restore(group, slots, seq, good[seq])
             return seq
         return 0
 
-    def _restore(self, group: Group, slots: list[Slot], files: dict[str, SnapshotFile]) -> None:
-        restored: set[str] = set()
+    def _restore(self, group: Group, slots: list[Slot], seq: int, files: dict[str, SnapshotFile]) -> None:
+        try:
+            _give(group, slots, files)
+            why = next((w for slot in slots if (w := self._why_not(slot, files[slot.name].head))), "")
+        except (StateError, LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            why = f"it cannot be taken: {error}"
+        if why:
+            self._unfit[seq] = f"{self.folder}: of seq {seq}: {why}"
+            raise SnapshotUnfit(self._unfit[seq])
         for slot in slots:
-            held = files[slot.name]
-            for mute in group.mute_of(slot):
-                if mute.name not in restored:
-                    mute.restore(held.mute[mute.name])
-                    restored.add(mute.name)
-            slot.restore(held.state)
-            group.restored(slot, held.upto_seq, held.ts, held.state)
+            group.restored(slot, seq, files[slot.name].head.ts)
+
+    def _why_not(self, slot: Slot, head: Head) -> str:
+        """What is wrong with the state that an app has taken. Other code may have another digest of the same state."""
+        digest = slot.digest()
+        if head.code != self.code.get(slot.name, NO_DIGEST) or digest == head.digest:
+            return ""
+        return f"the state of {slot.name} has the digest {digest.hex()[:16]}; when it was taken it had {head.digest.hex()[:16]}"
 
 
-class SnapshotWriter:
-    """Puts a host's snapshots on disk from a thread of its own: the host pays for the bytes, not for the disk.
+def _give(group: Group, slots: list[Slot], files: dict[str, SnapshotFile]) -> None:
+    restored: set[str] = set()
+    for slot in slots:
+        found = files[slot.name]
+        for mute in group.mute_of(slot):
+            if mute.name not in restored:
+                mute.restore(found.head.mute[mute.name].rest, found.mute[mute.name])
+                restored.add(mute.name)
+        slot.restore(found.head.own.rest, found.own)
 
-    The state is turned into bytes where the host stands (it moves on at once); writing, syncing and renaming are done behind
-    it. A file that cannot be written is told to `complain` and missed by nobody but the next restart."""
 
-    def __init__(self, snapshots: Snapshots, complain: Callable[[str], None]) -> None:
-        self.snapshots = snapshots
-        self._complain = complain
-        self._waiting: queue.Queue[tuple[str, int, bytes] | None] = queue.Queue(WAITING_MAX)
-        self._thread = threading.Thread(target=self._write, name="snapshots", daemon=True)
-        self._thread.start()
+def _read(body: memoryview) -> SnapshotFile:
+    (size,) = _LENGTH.unpack_from(body)
+    at = _LENGTH.size + size
+    head = msgspec.msgpack.decode(body[_LENGTH.size : at], type=Head)
 
-    def sink(self, group: Group) -> Callable[[Slot, int, int, bytes], None]:
-        """For `Group.snapshot_sink`."""
+    def tables(part: Part) -> list[list[memoryview]]:
+        nonlocal at
+        found = []
+        for sizes in part.pieces:
+            found.append(cut(body[at:], sizes))
+            at += sum(sizes)
+        return found
 
-        def keep(slot: Slot, seq: int, ts: int, data: bytes) -> None:
-            body = self.snapshots._encode(group, slot, seq, ts, data)
-            try:
-                self._waiting.put_nowait((slot.name, seq, body))
-            except queue.Full:
-                self._complain(f"{slot.name}: no snapshot of seq {seq}: {WAITING_MAX} are waiting for the disk")
-
-        return keep
-
-    def _write(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            name, seq, body = item
-            try:
-                self.snapshots._store(name, seq, body)
-            except (JournalError, OSError) as error:
-                self._complain(f"{name}: no snapshot of seq {seq}: {error}")
-
-    def close(self) -> None:
-        """Write what is waiting, and end."""
-        self._waiting.put(None)
-        self._thread.join()
+    return SnapshotFile(head, tables(head.own), {name: tables(part) for name, part in head.mute.items()})

@@ -6,6 +6,7 @@ import mmap
 import os
 import re
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -314,13 +315,16 @@ def make_folder(folder: Path) -> None:
         sync_folder(path.parent)
 
 
-def write_durably(path: Path, data: bytes | bytearray | memoryview, *, temporary: Path | None = None) -> None:
-    """Write a whole file, sync it, give it its name, sync the folder. Where several processes may write the same file, each
-    names a `temporary` of its own."""
+def write_durably(
+    path: Path, data: bytes | bytearray | memoryview, more: Iterable[bytes | bytearray] = (), *, temporary: Path | None = None
+) -> None:
+    """Write a whole file, `more` behind `data`, sync it, give it its name, sync the folder. Where several processes may write
+    the same file, each names a `temporary` of its own."""
     temporary = temporary or path.with_name(path.name + ".tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
+            file.writelines(more)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

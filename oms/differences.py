@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import DifferenceType
-from journal.messages.tables import Fixed
+from journal.messages.tables import Fixed, look
 
 SECOND_NS = 1_000_000_000
 APPROVALS_MAX = 64
@@ -129,6 +129,11 @@ class Reconciling(msgspec.Struct, array_like=True):
 
     def __post_init__(self) -> None:
         self.trades = Fixed.of(self.trades)
+
+    def sort(self) -> None:
+        """Let the notes stand as they came, in a table that was put together anyhow: each is of a frame of its own."""
+        rows = sorted(look(self.trades), key=lambda row: row[1].seq)
+        self.trades = Fixed(dict(rows))
 
     def note(self, account: int, order_id: int, trade: str, noted: Trade, now: int) -> None:
         """Remember a fill, and forget those that no lookback reaches any more."""

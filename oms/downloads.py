@@ -23,7 +23,6 @@ from journal.messages import (
     UserDefined,
 )
 from journal.messages.scopes import Subject, covers
-from journal.messages.tables import look
 from oms.order import Order
 from oms.parent import Parent
 from oms.parents import Parents
@@ -51,8 +50,8 @@ class Downloads(Parents):
         number = m.request & 0xFFFF_FFFF
         self.ctx.emit(DownloadBegin(download=number, contents=ORDERS | TRADES), _ROW)
         rows = 0
-        for _, parent in look(self.memory.parents):
-            if not parent.closed and self._seen(m, self._parent_subject(parent)):
+        for parent in self.memory.open_parents():
+            if self._seen(m, self._parent_subject(parent)):
                 rows += self._row(self._parent_status(parent))
         for order in self.memory.open_orders():
             if self._seen(m, self.subject(order)):

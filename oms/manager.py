@@ -3,6 +3,9 @@ gateways, downloads, time. What is asked is in `asked`, what is answered in `ans
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from journal.messages import (
     AccountDefined,
     Approval,
@@ -26,10 +29,10 @@ from journal.messages import (
     UserDefined,
     VenueStatus,
 )
-from journal.messages.tables import look
+from journal.messages.tables import Tables, look
 from oms.downloads import Downloads
 from oms.kills import Kills
-from oms.memory import Gate, decode
+from oms.memory import Gate, assemble, decode
 from oms.order import Order, Unknown
 from oms.pacing import PACING_TOKEN
 from oms.quotes import Quotes
@@ -246,9 +249,13 @@ class OrderManager(Kills, Downloads, Quotes, Reconcile):
         """Take the state of a snapshot."""
         self.memory = decode(data)
 
-    def digest(self) -> bytes:
-        """One digest over the whole state."""
-        return self.memory.digest()
+    def parts(self) -> tuple[bytes, Tables]:
+        """The state as bytes, and beside them tables of many entries."""
+        return self.memory.parts()
+
+    def assemble(self, rest: bytes, pieces: Sequence[Sequence[Any]]) -> None:
+        """Take a state that was captured in parts."""
+        self.memory = assemble(rest, pieces)
 
     def check(self) -> None:
         """Assert every invariant of every order at hand. O(n): for tests and the debugger."""

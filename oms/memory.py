@@ -10,22 +10,23 @@ passed (`Keep`) it leaves; that its id was used stays known for ever, as ranges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from journal.messages.captures import Entries
 from journal.messages.keeping import Keep, Line
 from journal.messages.latch import Latch
 from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import QUOTE_NUMBERS
 from journal.messages.ranges import Ranges, add, contains, reach
 from journal.messages.rights import Rights
-from journal.messages.tables import Fixed, Table, digest_of, look, only_looked_at
+from journal.messages.tables import Fixed, Table, Tables, digest_of, look, only_looked_at
 from oms.budgets import Pace
-from oms.differences import Reconciling
-from oms.instructions import Instructions
+from oms.differences import Reconciling, Trade
+from oms.instructions import Hold, Instructions
 from oms.order import Order
 from oms.parent import Parent
 from oms.ways import Ways
@@ -213,19 +214,25 @@ class Memory(msgspec.Struct, array_like=True):
         found.sort(key=lambda o: (o.request_seq, o.order_id))
         return found
 
+    def open_parents(self) -> list[Parent]:
+        """The parents that are not closed, oldest first; to be looked at."""
+        found = [p for _, p in look(self.parents) if not p.closed]
+        found.sort(key=lambda p: (p.request_seq, p.order_id))
+        return found
+
     def encode(self) -> bytes:
         """Canonical bytes."""
         return _encode(self)
 
-    def _tables(self) -> tuple[Fixed[Any, Any] | Table[Any, Any], ...]:
+    def _tables(self) -> Tables:
         found = (
             Table.of(self.orders), Table.of(self.parents), Table.of(self.instructions.holds), Fixed.of(self.archive),
             Fixed.of(self.external), Fixed.of(self.refs), self.closed.table, self.archived.table,
         )  # fmt: skip
         return (*found, Fixed.of(self.reconcile.trades)) if self.reconcile is not None else found
 
-    def digest(self) -> bytes:
-        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+    def parts(self) -> tuple[bytes, Tables]:
+        """Canonical bytes of what there is beside the tables, and these."""
         replace = msgspec.structs.replace
         held = self.reconcile
         bare = replace(
@@ -233,7 +240,11 @@ class Memory(msgspec.Struct, array_like=True):
             archived=self.archived.bare(), instructions=replace(self.instructions, holds={}),
             reconcile=replace(held, trades={}) if held is not None else None,
         )  # fmt: skip
-        return digest_of(_encode(bare), self._tables())
+        return _encode(bare), self._tables()
+
+    def digest(self) -> bytes:
+        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+        return digest_of(*self.parts())
 
     def check_tables(self) -> None:
         """Assert that what says one thing twice says the same."""
@@ -259,3 +270,19 @@ class Memory(msgspec.Struct, array_like=True):
 
 
 decode = msgspec.msgpack.Decoder(Memory).decode
+_ENTRIES = (
+    Entries(int, Order), Entries(int, Parent), Entries(int, Hold), Entries(int, tuple[int, bytes]), Entries(str, int),
+    Entries(int, str), Entries(int, tuple[int, int]), Entries(int, tuple[int, int]), Entries(str, Trade),
+)  # fmt: skip
+"""What stands in each of the tables."""
+
+
+def assemble(rest: bytes, pieces: Sequence[Sequence[Any]]) -> Memory:
+    """A state of its parts: the bytes beside the tables, and of each table the pieces (journal.messages.captures)."""
+    memory = decode(rest)
+    tables = memory._tables()
+    for table, entries, found in zip(tables, _ENTRIES[: len(tables)], pieces, strict=True):
+        entries.fill(table, found)
+    if memory.reconcile is not None:
+        memory.reconcile.sort()
+    return memory

@@ -384,7 +384,7 @@ class Parents(Ownership):
         """A kill that cancels ends the parents it covers; their children it has reached itself, or the end does."""
         if m.level < KillLevel.BLOCK_CANCEL:
             return
-        for number in [number for number, parent in look(self.memory.parents) if not parent.closed]:
+        for number in [parent.order_id for parent in self.memory.open_parents()]:
             parent = self.memory.parents[number]
             if not parent.closed and not parent.ending and kill_covers(m, self._parent_subject(parent)):
                 self._end_parent(parent, OrdStatus.CANCELED, Reason.KILL_SWITCH_ACTIVE)

@@ -22,7 +22,7 @@ from apps.app import App, Handler
 from apps.discovery import load_class
 from apps.group import Group, Slot
 from apps.identity import code_of
-from apps.snapshots import Snapshots
+from apps.snapshots import Snapshots, SnapshotUnfit
 from apps.state import StateError
 from journal.errors import OperatingError
 from journal.frames import last_seq
@@ -285,12 +285,12 @@ class Cursor:
     def _from_snapshot(self, seq: int) -> None:
         """As a live host would start: from the newest snapshots up to here; else from nothing."""
         self._fresh()
-        player = self._player
         try:
-            restored = self._snapshots.restore(player.group, player.slots, seq, self._ts) if seq else 0
-        except (StateError, LookupError, TypeError, ValueError):
-            self._fresh()  # half a state: from nothing
+            restored = self._snapshots.restore(self.group, self._player.slots, seq, self._ts) if seq else 0
+        except SnapshotUnfit:
+            self._from_snapshot(seq)
             return
+        player = self._player
         if restored:
             for slot in player.group.slots:
                 slot.app.now, slot.app.seq = player.group.now, restored

@@ -6,6 +6,9 @@ use the same room. What the OMS reports releases it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 
 from journal.messages import (
@@ -29,13 +32,14 @@ from journal.messages.family import Wanted
 from journal.messages.orders import OWN_NUMBER_BITS
 from journal.messages.quoting import quote_orders, valid_quote
 from journal.messages.ranges import add, contains
+from journal.messages.tables import Tables
 from riskengine.checks import evaluate
 from riskengine.codes import CLOSED, CheckResult, Decision, ExecType, OrdStatus, QuantityType
 from riskengine.context import Context
 from riskengine.exposure import Held, Wish, direction
 from riskengine.forms import Forming
 from riskengine.funding import bought_by, spend
-from riskengine.memory import decode
+from riskengine.memory import Memory, assemble, decode
 from riskengine.numbers import clip, rescale_up
 from riskengine.proposal import Proposal
 from riskengine.view import View
@@ -304,12 +308,19 @@ class RiskEngine(Violations, Forming):
 
     def restore(self, data: bytes) -> None:
         """Take the state of a snapshot."""
-        self.memory = decode(data)
-        self.view = View(self.memory, require_limits=self.require_limits)
+        self._stand(decode(data))
 
-    def digest(self) -> bytes:
-        """One digest over the whole state."""
-        return self.memory.digest()
+    def parts(self) -> tuple[bytes, Tables]:
+        """The state as bytes, and beside them tables of many entries."""
+        return self.memory.parts()
+
+    def assemble(self, rest: bytes, pieces: Sequence[Sequence[Any]]) -> None:
+        """Take a state that was captured in parts."""
+        self._stand(assemble(rest, pieces))
+
+    def _stand(self, memory: Memory) -> None:
+        self.memory = memory
+        self.view = View(memory, require_limits=self.require_limits)
 
     def check(self) -> None:
         """Assert every invariant of the exposure. O(n): for tests and the debugger."""

@@ -6,7 +6,7 @@ changed. Their order has no meaning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +14,12 @@ import msgspec
 
 from journal.messages import NULL, NULL_I128, AccountDefined, InstrumentDefined, Position
 from journal.messages.capabilities import Offer
+from journal.messages.captures import Entries
 from journal.messages.ranges import Ranges
-from journal.messages.tables import Fixed, Table, digest_of, only_looked_at
+from journal.messages.tables import Fixed, Table, Tables, digest_of, only_looked_at
 from riskengine.controlled import Control
-from riskengine.exposure import Book
-from riskengine.family import Families
+from riskengine.exposure import Book, Held
+from riskengine.family import Families, Parent
 from riskengine.limits import Limit
 from riskengine.usage import Usage
 from riskengine.windows import Part
@@ -287,19 +288,23 @@ class Memory(msgspec.Struct, array_like=True):
         """Canonical bytes."""
         return _encode(self)
 
-    def _tables(self) -> tuple[Fixed[Any, Any] | Table[Any, Any], ...]:
+    def _tables(self) -> Tables:
         families = self.families
         return (
             Table.of(self.exposure.orders), Table.of(families.parents), Fixed.of(self.forms), Fixed.of(families.parent_of),
             families.closed.table, Fixed.of(self.instruments),
         )  # fmt: skip
 
-    def digest(self) -> bytes:
-        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+    def parts(self) -> tuple[bytes, Tables]:
+        """Canonical bytes of what there is beside the tables, and these."""
         replace = msgspec.structs.replace
         families = replace(self.families, parents={}, parent_of={}, closed=self.families.closed.bare())
         bare = replace(self, instruments={}, forms={}, exposure=replace(self.exposure, orders={}), families=families)
-        return digest_of(_encode(bare), self._tables())
+        return _encode(bare), self._tables()
+
+    def digest(self) -> bytes:
+        """One digest over the whole state. O(what there is beside the tables, and what of these has changed since the last)."""
+        return digest_of(*self.parts())
 
     @contextmanager
     def checked(self) -> Iterator[None]:
@@ -310,3 +315,16 @@ class Memory(msgspec.Struct, array_like=True):
 
 
 decode = msgspec.json.Decoder(Memory).decode
+_ENTRIES = (
+    Entries(int, Held), Entries(int, Parent), Entries(int, bytes), Entries(int, int), Entries(int, tuple[int, int]),
+    Entries(int, Instrument),
+)  # fmt: skip
+"""What stands in each of the tables."""
+
+
+def assemble(rest: bytes, pieces: Sequence[Sequence[Any]]) -> Memory:
+    """A state of its parts: the bytes beside the tables, and of each table the pieces (journal.messages.captures)."""
+    memory = decode(rest)
+    for table, entries, found in zip(memory._tables(), _ENTRIES, pieces, strict=True):
+        entries.fill(table, found)
+    return memory

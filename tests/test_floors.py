@@ -26,7 +26,7 @@ BESIDES = {"apps.live": {"sequencer"}}
 
 # Functions of the stream. Not among them: what hosts apps, what keeps their files, what loads and reads their sources.
 DETERMINISTIC = ("apps", "oms", "riskengine")
-HOSTS = {"apps.live", "apps.snapshots", "apps.discovery", "apps.identity"}
+HOSTS = {"apps.live", "apps.snapshots", "apps.taking", "apps.discovery", "apps.identity"}
 # Names and wraps what it forbids.
 GUARD = "apps.guard"
 # What only the build runs.

@@ -87,7 +87,8 @@ _FOR_APPS = ("journal.messages", "journal.errors", "oms", "riskengine", "apps")
 OWN = ("oms", "riskengine", "apps")
 """Packages of lockstep that are functions of the stream, but for `HOSTS`."""
 HOSTS = (
-    "apps.live", "apps.snapshots", "apps.identity", "apps.discovery", "apps.group", "apps.guard", "apps.exits", "apps.parting",
+    "apps.live", "apps.snapshots", "apps.taking", "apps.identity", "apps.discovery", "apps.group", "apps.guard", "apps.exits",
+    "apps.parting",
 )  # fmt: skip
 """Modules of `apps` that host apps, keep their files or load their classes: no app code."""
 

@@ -44,6 +44,8 @@ blake2b: Callable[[bytes, int], bytes] = getattr(_fast, "blake2b", _blake2b)
 
 tables: tuple[Any, ...] | None = _fast and (_fast.changed, _fast.added, _fast.removed, _fast.Hashes, _fast.Keys)
 """What journal.messages.tables does for each entry, and what it keeps of them."""
+walk: Callable[[dict[Any, Any]], Any] | None = getattr(_fast, "Walk", None)
+"""journal.messages.captures._Walk."""
 
 
 def use_group(cls: type) -> None:

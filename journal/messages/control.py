@@ -184,12 +184,14 @@ class StateDigest(Message):
 
 @message(21)
 class SnapshotTaken(Message):
-    """A restart point of an app."""
+    """A restart point of an app: its state after `upto_seq`. Said by every host, whether it writes files or not."""
 
     upto_seq: Seq = 0
     size: U64 = 0
+    """Of the state, in bytes; an entry of a table counts 256."""
     app: U16 = 0
     digest: Digest = NO_DIGEST
+    """Of the state, as StateDigest says; not of a file's bytes."""
     state_schema_digest: Digest = NO_DIGEST
     file: str = ""
 

@@ -8,13 +8,15 @@ An entry's bytes are msgpack, or JSON where a number has more than 64 bits, for 
 alone.
 
 Nothing is kept for it before the first digest was asked for: who never asks pays nothing.
+
+By the same right a table tells what captures it (captures.py) of an entry that may change, before it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -80,6 +82,16 @@ def _removed(before: bytes, rows: Iterable[tuple[K, V]], _: Any = None) -> bytes
 changed, added, removed, _Hashes, _Keys = accelerator.tables or (_changed, _added, _removed, dict, dict)
 
 
+class Watcher(Protocol):
+    """What wants to see the entries of a table as they were."""
+
+    def before(self, key: Any) -> None:
+        """An entry will change, come or go."""
+
+    def before_all(self) -> None:
+        """Any may change."""
+
+
 def look(table: dict[K, V]) -> ItemsView[K, V]:
     """The entries, for whoever only looks at them and changes none."""
     return dict.items(table)
@@ -88,10 +100,11 @@ def look(table: dict[K, V]) -> ItemsView[K, V]:
 class Fixed(dict[K, V]):
     """A table whose entries do not change."""
 
-    __slots__ = ("_added", "_removed", "_sum")
+    __slots__ = ("_added", "_removed", "_sum", "watchers")
 
     def __init__(self, entries: dict[K, V]) -> None:
         super().__init__(entries)
+        self.watchers: tuple[Watcher, ...] = ()
         self._sum = NOTHING
         self._added: dict[K, None] | None = None
         self._removed: list[tuple[K, V]] = []
@@ -117,6 +130,8 @@ class Fixed(dict[K, V]):
         return super().pop(key, *default)
 
     def _goes(self, key: K) -> None:
+        for watcher in self.watchers:
+            watcher.before(key)
         added = self._added
         if added is None or key not in self:
             return
@@ -146,10 +161,11 @@ class Fixed(dict[K, V]):
 class Table(dict[K, V]):
     """A table whose entries change. Its keys are integers from 0 up to 2^64."""
 
-    __slots__ = ("_asked", "_hashes", "_sum")
+    __slots__ = ("_asked", "_hashes", "_sum", "watchers")
 
     def __init__(self, entries: dict[K, V]) -> None:
         super().__init__(entries)
+        self.watchers: tuple[Watcher, ...] = ()
         self._sum = NOTHING
         self._hashes = _Hashes()
         self._asked: dict[K, None] | None = None
@@ -162,6 +178,8 @@ class Table(dict[K, V]):
 
     def __getitem__(self, key: K) -> V:
         value = _item(self, key)
+        if self.watchers:
+            self._tell(key)
         if self._asked is not None:
             self._asked[key] = None
         return value
@@ -169,28 +187,34 @@ class Table(dict[K, V]):
     def get(self, key: K, default: Any = None) -> Any:
         """As of any dict."""
         value = _get(self, key, default)
-        if value is not default and self._asked is not None:
-            self._asked[key] = None
+        if value is not default:
+            if self.watchers:
+                self._tell(key)
+            if self._asked is not None:
+                self._asked[key] = None
         return value
 
     def __setitem__(self, key: K, value: V) -> None:
-        if self._asked is not None:
-            self.touch(key)
+        self.touch(key)
         _put(self, key, value)
 
     def __delitem__(self, key: K) -> None:
+        self.touch(key)
         super().__delitem__(key)
-        if self._asked is not None:
-            self.touch(key)
 
     def pop(self, key: K, *default: Any) -> Any:
         """As of any dict."""
-        if self._asked is not None:
-            self.touch(key)
+        self.touch(key)
         return super().pop(key, *default)
 
+    def _tell(self, key: K) -> None:
+        for watcher in self.watchers:
+            watcher.before(key)
+
     def touch(self, key: K) -> None:
-        """An entry will change."""
+        """An entry will change: to be said before it does."""
+        if self.watchers:
+            self._tell(key)
         asked = self._asked
         if asked is not None:
             if len(asked) < TRACKED_MAX:
@@ -200,13 +224,18 @@ class Table(dict[K, V]):
 
     def values(self) -> Any:
         """All entries, and any may be changed."""
-        self._asked, self._hashes = None, _Hashes()
+        self._forget()
         return super().values()
 
     def items(self) -> Any:
         """All entries, and any may be changed."""
-        self._asked, self._hashes = None, _Hashes()
+        self._forget()
         return super().items()
+
+    def _forget(self) -> None:
+        for watcher in self.watchers:
+            watcher.before_all()
+        self._asked, self._hashes = None, _Hashes()
 
     def looked(self) -> None:
         """Whatever was asked for since the last digest, nothing was changed."""
@@ -230,8 +259,11 @@ class Table(dict[K, V]):
     popitem = update = clear = __ior__ = setdefault
 
 
+Tables = tuple[Fixed[Any, Any] | Table[Any, Any], ...]
+
+
 @contextmanager
-def only_looked_at(tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> Iterator[None]:
+def only_looked_at(tables: Tables) -> Iterator[None]:
     """Whatever is asked for in the block, nothing is changed."""
     yield
     for table in tables:
@@ -239,7 +271,7 @@ def only_looked_at(tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> Ite
             table.looked()
 
 
-def digest_of(rest: bytes, tables: tuple[Fixed[Any, Any] | Table[Any, Any], ...]) -> bytes:
+def digest_of(rest: bytes, tables: Tables) -> bytes:
     """One digest over the canonical bytes of a state without its tables, and these."""
     parts = [rest]
     for table in tables:

@@ -6,10 +6,12 @@ from the NewOrder's frame to the RoutedOrder's, the risk decision's own frame in
 venue's word to the ExecutionReport's; `replace_us`: from the ReplaceOrder's frame to the RoutedReplace's, risk's decision in
 between; `cancel_us`: from the CancelOrder's to the RoutedCancel's; by the frames' own timestamps. First with few orders at
 hand, one at a time (`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed,
-sent, acknowledged, and another, older one is filled, so that as many stay open. State digests and snapshots are taken meanwhile
-as ever.
+sent, acknowledged, and another, older one is filled, so that as many stay open. State digests are said meanwhile as ever.
 
 `bytes_per_working_order`, `bytes_per_closed_order`: by which the process grows, of both apps together.
+
+`snapshot_pause_us_max`: at the end both apps are snapshotted as by a live host, while orders go on as before: the longest that
+one step of that (its begin, a piece) takes of the processor. `snapshot_s`: from the begin to the last piece.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +30,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from apps.group import Group
+from apps.group import Group, Moment
 from apps.ledger import Ledger
+from apps.live import FRAMES_A_PIECE
 from apps.order_manager import OmsApp
 from apps.pages import use_large_pages
 from apps.risk import RiskApp
+from apps.snapshots import Snapshots
+from apps.taking import SnapshotWriter
 from journal import logs
 from journal.frames import frames
 from journal.messages import (
@@ -138,6 +144,8 @@ class Desk:
         self.filled = 0
         use_large_pages()  # as a host does
         self.group = Group()
+        self.writer: SnapshotWriter | None = None
+        self.pauses_ns: list[int] = []
         self._close = contextlib.ExitStack()
         logs.configure(logs.LogSettings(level="error"))
         settings = SequencerSettings(idle="spin", ring_bytes=RING_BYTES, write_through=False)
@@ -168,8 +176,33 @@ class Desk:
 
     def settle(self) -> None:
         """Sequence and step through what was published, and through what that leads to."""
-        while self.sequencer.turn() | self.group.follow(self.reader, FRAMES_A_STEP, 0):
+        while self.sequencer.turn() | self._follow():
             pass
+
+    def _follow(self) -> bool:
+        if self.writer is None or not self.writer.busy:
+            return self.group.follow(self.reader, FRAMES_A_STEP, 0)
+        came = self.group.follow(self.reader, FRAMES_A_PIECE, 0)
+        self._paused(self.writer.go_on)
+        return came
+
+    def _paused(self, step: Callable[[], None]) -> None:
+        start = time.thread_time_ns()
+        step()
+        self.pauses_ns.append(time.thread_time_ns() - start)
+
+    def begin_snapshots(self) -> SnapshotWriter:
+        """Of all apps, after the frame that the group stands behind."""
+        apps = [slot for slot in self.group.slots if slot.ledger is not None]
+        files = Snapshots(self.path / "snapshots", 0, {slot.name: "" for slot in apps})
+        self.writer = SnapshotWriter(files, lambda line: sys.exit(f"lockstep bench: {line}"))
+        self._close.callback(self.writer.close)
+        begin = self.writer.sink(self.group)
+        for slot in apps:
+            parts = slot.app.parts()
+            moment = Moment(self.group.seq, self.group.now, slot.digest(parts), parts)
+            self._paused(lambda slot=slot, moment=moment: begin(slot, moment))  # type: ignore[misc]
+        return self.writer
 
     def routed(self, count: int) -> list[int]:
         """The sequence numbers of so many requests that were routed since the last call."""
@@ -403,11 +436,20 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
         seconds = run(working + orders, fills=True)
         gc.collect()
         closed_bytes = _rss_bytes() - before - open_bytes
+        gc.freeze()
+        start = time.perf_counter()
+        writer = desk.begin_snapshots()
+        while writer.busy:
+            desk.turn(BATCH, min(BATCH, working))()
+            desk.sequencer.attend()
+        snapshot_s = time.perf_counter() - start
     gc.unfreeze()
     return {
         "orders_per_s": round(orders / seconds),
         "bytes_per_working_order": round(open_bytes / working),
         "bytes_per_closed_order": round(closed_bytes / orders),
+        "snapshot_pause_us_max": round(max(desk.pauses_ns) / 1000, 1),
+        "snapshot_s": round(snapshot_s, 3),
     }
 
 

@@ -205,7 +205,7 @@ def check_copied(folder: Path, scenario: str, ends: dict[str, Any]) -> None:
         case "py-snapshot":
             snapshots = Snapshots(folder, 77, {"app": "some.App"})
             held = [snapshots.read(path) for path in sorted(folder.glob("*.snapshot"))]
-            states = [file.state[:3] if file is not None else None for file in held]
+            states = [file.head.own.rest if file is not None else None for file in held]
             _demand(states in ([b"old"], [b"old", b"new"]), f"snapshots {states}")
         case "py-index":
             header = read_header(folder / "00000001.seg", 1)

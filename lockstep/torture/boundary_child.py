@@ -16,13 +16,12 @@ from types import ModuleType
 from typing import Any
 
 import sequencer.kernel._sequencer as sequencer_kernel
-from apps.group import Group
-from apps.snapshots import Snapshots
+from apps.snapshots import Part, Snapshots
 from journal import recovery
 from journal.index import store
 from journal.kernel import _journal as journal_kernel
 from journal.kernel._journal import ffi, lib
-from journal.messages import SourceState
+from journal.messages import NO_DIGEST, SourceState
 from journal.messages.derive import schema_text
 from journal.segment import ControlPage, create_control, map_file, read_header
 from journal.writer import JournalWriter
@@ -163,19 +162,16 @@ def lane(folder: Path, size: int) -> Scenario:
     return address(sequencer_kernel, "lockstep_loop_turn"), turn
 
 
-class Alone(Group):
-    """A group whose apps read no others."""
-
-    def mute_of(self, slot: Any) -> list[Any]:  # noqa: ARG002
-        return []
-
-
 def snapshot(folder: Path, size: int) -> Scenario:
     """An app's snapshot over an older one."""
-    snapshots, group = Snapshots(folder, 77, {"app": "some.App"}), Alone()
-    slot: Any = type("Slot", (), {"name": "app", "app": None})()
-    snapshots.write(group, slot, 10, 100, b"old" * size)
-    return 0, lambda: snapshots.write(group, slot, 20, 200, b"new" * size)
+    snapshots = Snapshots(folder, 77, {"app": "some.App"})
+
+    def store(seq: int, state: bytes) -> None:
+        entries = state * size
+        snapshots.store(snapshots.head("app", seq, 10 * seq, NO_DIGEST, Part(state, [[len(entries)]]), {}), [entries])
+
+    store(10, b"old")
+    return 0, lambda: store(20, b"new")
 
 
 def full_segment(folder: Path, size: int) -> JournalWriter:

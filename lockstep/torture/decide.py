@@ -16,6 +16,7 @@ from typing import Any
 import apps.group
 from apps.ledger import Ledger
 from apps.snapshots import Snapshots
+from apps.taking import take
 from journal.reader import JournalReader
 from replay.player import Player, judge
 
@@ -67,8 +68,8 @@ def keep(journal: Path, folder: Path) -> dict[str, Any]:
     """Write every snapshot of the day, each seq into a folder of its own."""
     player = Player(journal)
 
-    def sink(slot: apps.group.Slot, seq: int, ts: int, data: bytes) -> None:
-        _of(folder / str(seq), player).write(player.group, slot, seq, ts, data)
+    def sink(slot: apps.group.Slot, moment: apps.group.Moment) -> None:
+        take(_of(folder / str(moment.seq), player), player.group, slot, moment)
 
     player.group.snapshot_sink = sink
     verdict = player.verdict(player.run())

@@ -74,6 +74,7 @@ from journal.messages import (
 from riskengine.checks import CHECKS
 from riskengine.flat import KNOWN
 from tests.apps.stream import MANY, Stream
+from tests.apps.told import watch
 
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
@@ -575,6 +576,8 @@ def test_decisions_are_those_of_the_engine(limited: list[Message], day: list[Any
             stack.enter_context(Day(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")), app))
             for app in (RiskApp, InPython)
         )
+        for each in (fast, slow):
+            watch(each.stream, each.slot.app)
         for item in [*((2, m) for m in limited), *(PLAIN | {"side": n % 2 + 1} for n in range(8)), *day]:
             for each in (fast, slow):
                 each.play(item)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 import apps.group
+from apps.app import App
 from apps.group import Group
 from apps.ledger import Ledger
 from apps.order_manager import OmsApp
 from apps.positions import Positions
 from apps.risk import RiskApp
 from apps.snapshots import Snapshots
+from apps.taking import Taking
 from journal.messages import (
     CancelOrder,
     ExecType,
+    LogRecord,
     OrderSent,
     OrdStatus,
     OrdType,
@@ -27,9 +30,11 @@ from journal.messages import (
     TimeInForce,
     VenueFill,
     VenueOrderUpdate,
+    captures,
     order_id_of,
 )
 from journal.messages import NewOrder as New
+from journal.messages.captures import Entries
 from journal.messages.keeping import Keep
 from journal.messages.tables import look
 from journal.reader import JournalReader
@@ -38,10 +43,11 @@ from oms.manager import OrderManager
 from riskengine.engine import RiskEngine
 from tests.apps.stream import Stream, replay
 
-GATEWAY, OMS, RISK, STRATEGY, POSITIONS = 4, 5, 6, 9, 11
+GATEWAY, OMS, RISK, STRATEGY, POSITIONS, WATCHES = 4, 5, 6, 9, 11, 12
+fill = Entries.fill
 NUMBERS = {"loader": 2, "books": 3, "gateway": GATEWAY, "strategy": STRATEGY, "risk": RISK, "oms": OMS}
 KEEP = Keep(20, 1_000_000_000)
-CLASSES = {"risk": "r", "oms": "o", "positions": "p"}
+CLASSES = {"risk": "r", "oms": "o", "positions": "p", "watches": "w"}
 
 
 class Oms(OmsApp):
@@ -57,7 +63,9 @@ def world():
 
 
 def of_day():
-    return ("risk", RiskApp(), RISK), ("oms", Oms(), OMS), ("positions", Positions(), POSITIONS)
+    return (
+        ("risk", RiskApp(), RISK), ("oms", Oms(), OMS), ("positions", Positions(), POSITIONS), ("watches", Watches(), WATCHES),
+    )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -99,29 +107,69 @@ def trade(stream: Stream, rng: random.Random, orders: int) -> None:
                 )  # fmt: skip
 
 
+class Watches(App):
+    """Reads an order manager of its own, whose tables are in its snapshots too."""
+
+    requires = (OmsApp,)
+
+    def on_order_sent(self, m: OrderSent) -> None:
+        memory = self.uses(OmsApp).machine.memory
+        self.emit(
+            LogRecord(about_seq=self.seq, text=f"{len(memory.orders)} {len(memory.archive)} {len(memory.closed.waiting)}")
+        )
+
+
+class InPieces(Stream):
+    """Its snapshots are taken as by a live host, a piece between two frames."""
+
+    under_way: ClassVar[list[Taking]] = []
+    pieces = 0
+
+    def take(self, kept: Snapshots, files: list[tuple[str, int, bytes]]) -> None:
+        self.under_way, self.files = [], files
+        self.group.snapshot_sink = lambda slot, moment: self.under_way.append(Taking(kept, self.group, slot, moment))
+
+    def _poll(self) -> None:
+        super()._poll()
+        for taking in self.under_way[:]:
+            self.pieces += 1
+            if not taking.go_on():
+                self.under_way.remove(taking)
+                self.files.append((taking.app, taking.seq, taking.store().read_bytes()))
+
+    def close(self) -> None:
+        while self.under_way:
+            self._poll()
+        super().close()
+
+
 @pytest.fixture
-def day(tmp_path):
-    stream = Stream(tmp_path / "day", step=200_000_000)
+def day(tmp_path, monkeypatch):
+    monkeypatch.setattr(captures, "PIECE", 4)
+    stream = InPieces(tmp_path / "day", step=200_000_000)
     for name, app, source in of_day():
         stream.add(name, app, source)
     kept = Snapshots(tmp_path / "snapshots", 7, CLASSES)
     files = []
-
-    def sink(slot, seq, ts, data):
-        # All of them: `Snapshots` keeps three.
-        kept.write(stream.group, slot, seq, ts, data)
-        path = kept.folder / f"{slot.name}-{seq:012d}.snapshot"
-        files.append((slot.name, seq, path.read_bytes()))
-
-    stream.group.snapshot_sink = sink
+    stream.take(kept, files)
     for source, m in world():
         stream.input(m, source=source)
     trade(stream, random.Random(3), 700)
     stream.close()
+    assert stream.pieces > 3_000
     return stream, kept, files
 
 
-def test_a_restart_from_any_snapshot_says_the_same_digests(day, tmp_path):
+def backwards(entries: Entries, table: dict[Any, Any], pieces: Any) -> None:
+    for piece in reversed(pieces):
+        rows = {}
+        fill(entries, rows, [piece])
+        dict.update(table, reversed(rows.items()))
+
+
+@pytest.mark.parametrize("put", [fill, backwards])
+def test_a_restart_from_any_snapshot_says_the_same_digests(day, tmp_path, monkeypatch, put):
+    monkeypatch.setattr(Entries, "fill", put)
     stream, _, files = day
     seqs = sorted({seq for _, seq, _ in files})
     assert len(seqs) > 5
@@ -168,7 +216,7 @@ def test_what_positions_and_machines_hold_does_not_grow(tmp_path):
     for name, app, source in of_day():
         stream.add(name, app, source)
     sizes = []
-    stream.group.snapshot_sink = lambda slot, _seq, _ts, data: sizes.append((slot.name, len(data)))
+    stream.group.snapshot_sink = lambda slot, _: sizes.append((slot.name, len(slot.snapshot())))
     for source, m in world():
         stream.input(m, source=source)
     for n in range(1, 6_001):

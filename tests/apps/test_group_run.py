@@ -159,7 +159,7 @@ def ahead(group, reader, batch):
 def played(folder, *, accelerated, batch=4096, way=steps, **more):
     snapshots = []
     group = group_of(
-        accelerated=accelerated, sink=lambda slot, seq, ts, data: snapshots.append((slot.name, seq, ts, data)), **more
+        accelerated=accelerated, sink=lambda slot, moment: snapshots.append((slot.name, moment, slot.snapshot())), **more
     )
     count, error = 0, None
     with JournalReader(folder) as reader:

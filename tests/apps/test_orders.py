@@ -27,6 +27,7 @@ from journal.messages import (
 from tests.apps.orders_day import Day
 from tests.apps.stream import MANY
 from tests.apps.test_decisions import orders
+from tests.apps.told import watch
 
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
@@ -122,6 +123,7 @@ def both(stack: ExitStack, **how: Any) -> Iterator[Day]:
 def test_orders_live_as_in_python(day: list[Step], compared: bool, alone: bool) -> None:
     with ExitStack() as stack:
         fast, slow = both(stack, compared=compared, alone=alone)
+        watch(fast.stream, fast.app)
         for step in [("order", 1), *day]:
             for each in (fast, slow):
                 each.play(*step)
@@ -137,6 +139,8 @@ def test_whatever_happens_once_in_a_life() -> None:
     for n, what in enumerate((*ODD, *CHANGES, *ANSWERS)[:: 100 // MANY]):
         with ExitStack() as stack:
             fast, slow = both(stack, alone=True)
+            for each in (fast, slow):
+                watch(each.stream, each.app)
             for at in range(1 + n % 3, len(life) + 1, 3):
                 for each in (fast, slow):
                     played(each, *life[:at], what, *life[at:])

@@ -2,18 +2,22 @@
 
 import hashlib
 import re
+import shutil
 
+import msgspec
 import pytest
 
 import apps.group
 import apps.snapshots
+from apps import state
 from apps.app import App
-from apps.group import Group
+from apps.group import Group, Moment
 from apps.ledger import Ledger
-from apps.snapshots import Snapshots, SnapshotWriter
-from journal.messages import LogRecord, SnapshotTaken, TopOfBook
+from apps.snapshots import Head, Snapshots, SnapshotUnfit
+from apps.taking import SnapshotWriter, take
+from journal.messages import LogRecord, SnapshotTaken, StateDigest, TopOfBook
 from journal.reader import JournalReader
-from tests.apps.stream import Stream
+from tests.apps.stream import Stream, replay
 
 
 class Tally(App):
@@ -56,7 +60,7 @@ def day(path):
     stream = Stream(path)
     slots = [stream.add("tally", Tally(), 2), stream.add("reads", Reads(), 3)]
     snapshots = Snapshots(path / "snapshots", 7, {"tally": "t", "reads": "r"})
-    stream.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(stream.group, slot, seq, ts, data)
+    stream.group.snapshot_sink = lambda slot, moment: take(snapshots, stream.group, slot, moment)
     for i in range(900):
         stream.input(TopOfBook(instrument=1 + i % 4, bid_px=i))
     stream.close()
@@ -108,7 +112,7 @@ def test_a_large_state_is_taken_less_often_and_all_start_from_one_frame(tmp_path
     for number, (name, cls) in enumerate(apps_of.items(), start=2):
         stream.add(name, cls(), number)
     snapshots = Snapshots(path / "snapshots", 7, dict.fromkeys(apps_of, "c"))
-    stream.group.snapshot_sink = lambda slot, seq, ts, data: snapshots.write(stream.group, slot, seq, ts, data)
+    stream.group.snapshot_sink = lambda slot, moment: take(snapshots, stream.group, slot, moment)
     for i in range(3500):
         stream.input(TopOfBook(instrument=1 + i % 4, bid_px=i))
     taken = {n: [m for m in stream.messages(SnapshotTaken) if m.app == n] for n in (2, 3)}
@@ -177,15 +181,24 @@ def test_a_snapshot_of_another_stream_or_class_is_not_taken(tmp_path, often):
     assert restored(tmp_path / "j", other)[0] == 0
 
 
-def test_snapshot_frames_name_the_files_and_their_digest(tmp_path, often):
+def test_snapshot_frames_name_the_files_and_the_digest_of_their_state(tmp_path, often):
     stream, snapshots, _ = day(tmp_path / "j")
     taken = stream.messages(SnapshotTaken)
     held = {m.file: m for m in taken}
+    digests = {(m.app, m.upto_seq): m.digest for m in stream.messages(StateDigest)}
     for path in (tmp_path / "j" / "snapshots").glob("*.snapshot"):
-        content = snapshots.read(path)
-        assert held[path.name].digest == hashlib.blake2b(content.state, digest_size=32).digest()
-        assert held[path.name].size == len(content.state)
-        assert held[path.name].upto_seq == content.upto_seq
+        head = snapshots.read(path).head
+        m = held[path.name]
+        assert m.digest == head.digest == digests[m.app, m.upto_seq]
+        assert m.size == len(state.decode(head.own.rest)["app"])
+        assert m.upto_seq == head.upto_seq
+
+
+def test_what_is_said_does_not_depend_on_whether_files_are_written(tmp_path, often):
+    stream, _, _ = day(tmp_path / "j")
+    _, slots = replay(tmp_path / "j", ("tally", Tally(), 2), ("reads", Reads(), 3))  # without a sink
+    assert [len(s.ledger.pending) for s in slots] == [0, 0]
+    assert len(stream.messages(SnapshotTaken)) > 6
 
 
 @pytest.mark.parametrize(
@@ -257,21 +270,82 @@ def test_an_app_whose_name_begins_like_anothers_keeps_its_own(tmp_path, often):
     assert snapshots.refused == []
 
 
+def moment(slot, seq):
+    return Moment(seq, seq, slot.digest(), slot.app.parts())
+
+
 def test_the_writer_writes_all_that_waits_and_tells_what_it_cannot(tmp_path):
     group, complaints = Group(), []
     slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
     there = Snapshots(tmp_path / "there", 7, {"tally": "t"})
     writer = SnapshotWriter(there, complaints.append)
-    keep = writer.sink(group)
+    begin = writer.sink(group)
     for seq in range(1, 6):
-        keep(slot, seq, seq, slot.snapshot())
+        begin(slot, moment(slot, seq))
+        assert writer.busy
+        writer.go_on()
+        assert not writer.busy  # there are no tables
     writer.close()
-    assert [there.read(p).upto_seq for p in sorted((tmp_path / "there").iterdir())] == [3, 4, 5]
+    assert [there.read(p).head.upto_seq for p in sorted((tmp_path / "there").iterdir())] == [3, 4, 5]
     assert complaints == []
 
     (tmp_path / "file").write_bytes(b"")
     writer = SnapshotWriter(Snapshots(tmp_path / "file", 7, {"tally": "t"}), complaints.append)
-    writer.sink(group)(slot, 9, 9, slot.snapshot())
+    writer.sink(group)(slot, moment(slot, 9))
     writer.close()
     assert len(complaints) == 1
     assert complaints[0].startswith("tally: no snapshot of seq 9: ")
+
+
+def test_what_is_under_way_comes_to_its_end_and_what_is_due_meanwhile_is_left(tmp_path):
+    group, complaints = Group(), []
+    slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
+    there = Snapshots(tmp_path / "there", 7, {"tally": "t"})
+    writer = SnapshotWriter(there, complaints.append)
+    begin = writer.sink(group)
+    begin(slot, moment(slot, 1))
+    begin(slot, moment(slot, 2))
+    writer.close()  # the host ends: what was begun is finished
+    assert [there.read(p).head.upto_seq for p in (tmp_path / "there").iterdir()] == [1]
+    assert complaints == ["tally: no snapshot of seq 2: that of 1 is still being taken"]
+
+
+def forge(path, digest=None):
+    """Another digest of the state, or bytes that are no state; the file itself is whole."""
+    data = path.read_bytes()
+    size = int.from_bytes(data[32:36], "little")
+    head = msgspec.msgpack.decode(data[36 : 36 + size], type=Head)
+    if digest:
+        head.digest = digest
+    else:
+        head.own.rest = head.own.rest[:-1]
+    told = msgspec.msgpack.encode(head)
+    body = len(told).to_bytes(4, "little") + told + data[36 + size :]
+    path.write_bytes(hashlib.blake2b(body, digest_size=32).digest() + body)
+
+
+@pytest.mark.parametrize(("digest", "line"), [(b"x" * 32, "has the digest"), (None, "it cannot be taken: ")])
+def test_a_state_that_is_another_than_was_said_is_passed_over(tmp_path, often, digest, line):
+    stream, snapshots, _ = day(tmp_path / "j")
+    path = max((tmp_path / "j" / "snapshots").glob("tally-*.snapshot"))
+    forge(path, digest)
+    with pytest.raises(SnapshotUnfit, match=line):
+        restored(tmp_path / "j", snapshots)
+    seq, group = restored(tmp_path / "j", snapshots)
+    assert 0 < seq < int(path.stem.removeprefix("tally-"))
+    assert line in snapshots.refused[0]
+    assert group.state_digest() == stream.group.state_digest()
+
+
+def test_files_of_the_older_form_are_passed_over(tmp_path, often):
+    _, snapshots, _ = day(tmp_path / "j")
+    folder = tmp_path / "j" / "snapshots"
+    names = [p.name for p in folder.iterdir()]
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for name in names:
+        body = msgspec.msgpack.encode(["lockstep snapshot 2", 7, name[:5], "t", b"", b"", 512, 1, b"state", {}])
+        (folder / name).write_bytes(hashlib.blake2b(body, digest_size=32).digest() + body)
+    assert restored(tmp_path / "j", snapshots)[0] == 0
+    assert len(snapshots.refused) == len(names)
+    assert all("of another version of lockstep" in line for line in snapshots.refused)

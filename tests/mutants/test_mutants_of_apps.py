@@ -14,6 +14,27 @@ MUTANTS = [
         ("tests/oms/test_order_lives.py",),
     ),
     Mutant(
+        "a snapshot made of parts forgets closed orders",
+        "oms/memory.py",
+        "        entries.fill(table, found)\n",
+        "        entries.fill(table, found if table is not memory.archive else [])\n",
+        ("tests/oms/test_order_machine.py", "tests/apps/test_digests.py"),
+    ),
+    Mutant(
+        "what goes while a snapshot is taken is not in it",
+        "journal/messages/captures.py",
+        "            if key in self._table:\n",
+        "            if False:\n",
+        ("tests/journal/test_captures.py",),
+    ),
+    Mutant(
+        "a restored state is not compared with what was said of it",
+        "apps/snapshots.py",
+        "        if why:\n",
+        "        if False:\n",
+        ("tests/apps/test_snapshots.py",),
+    ),
+    Mutant(
         "a gateway does not compare epochs",
         "gateways/sim/checks.py",
         "    if epoch != view.epoch:\n        return Reason.STALE_EPOCH\n",

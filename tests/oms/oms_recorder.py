@@ -35,6 +35,7 @@ from journal.messages import (
 )
 from journal.messages.derive import snake
 from oms.manager import OrderManager
+from tests.apart import backwards, state_of
 
 OMS, RISK, GATEWAY, STRATEGY, OTHER, OPERATOR = 5, 6, 4, 9, 10, 11
 VENUE, ACCOUNT, INSTRUMENT = 1, 7, 1001
@@ -120,12 +121,12 @@ class Recorder:
             other.oms.reconcile_by(self.oms.memory.reconcile.settings)
         for at, ((seq, source, message), now) in enumerate(zip(self.stream, self.times, strict=True)):
             if at == restart_at:
-                held, other.oms = other.oms.snapshot(), OrderManager(other)
-                other.oms.restore(held)
+                held, other.oms = backwards(other.oms), OrderManager(other)
+                other.oms.assemble(*held)
             other.now, other.seq = now, seq
             other.fire()
             other._deliver(message, source)
-        assert other.oms.snapshot() == self.oms.snapshot()
+        assert state_of(other.oms) == state_of(self.oms)
         return other.emitted
 
     # The world.

@@ -40,6 +40,7 @@ from journal.messages import (
     VenueOrderUpdate,
     VenueTradeCorrection,
 )
+from tests.apart import backwards, state_of
 
 pick = st.integers(0, 1000)
 INSTRUMENT_SHUT = f"{ACCOUNT}/{INSTRUMENT}"
@@ -258,6 +259,9 @@ class OrderMachine(RuleBasedStateMachine):
         held = self.r.oms.snapshot()
         self.r.oms.restore(held)
         assert self.r.oms.snapshot() == held
+        said = state_of(self.r.oms)
+        self.r.oms.assemble(*backwards(self.r.oms))
+        assert state_of(self.r.oms) == said
 
     # What always holds.
 

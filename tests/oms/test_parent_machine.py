@@ -35,6 +35,7 @@ from journal.messages import (
     order_id_source,
 )
 from oms.order import CLOSED
+from tests.apart import backwards, state_of
 
 pick = st.integers(0, 1000)
 WORKER = 3
@@ -194,6 +195,9 @@ class FamilyMachine(RuleBasedStateMachine):
             held = self.r.oms.snapshot()
             self.r.oms.restore(held)
             assert self.r.oms.snapshot() == held
+            said = state_of(self.r.oms)
+            self.r.oms.assemble(*backwards(self.r.oms))
+            assert state_of(self.r.oms) == said
 
     @invariant()
     def the_reports_add_up(self) -> None:

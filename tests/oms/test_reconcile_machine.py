@@ -35,6 +35,7 @@ from journal.messages import (
     VenueFill,
 )
 from oms.differences import Settings
+from tests.apart import backwards, state_of
 
 ATTEMPTS = 4
 OPEN_THERE = (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
@@ -147,6 +148,9 @@ class ReconcileMachine(RuleBasedStateMachine):
         held = self.r.oms.snapshot()
         self.r.oms.restore(held)
         assert self.r.oms.snapshot() == held
+        said = state_of(self.r.oms)
+        self.r.oms.assemble(*backwards(self.r.oms))
+        assert state_of(self.r.oms) == said
 
     # What always holds.
 

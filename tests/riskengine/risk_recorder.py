@@ -36,6 +36,7 @@ from journal.messages import (
 from journal.messages.derive import snake
 from riskengine.controlled import Rules
 from riskengine.engine import RiskEngine
+from tests.apart import backwards
 
 SEQUENCER, LOADER, GATEWAY, OMS, BOOKS, STRATEGY, OTHER, OPERATOR = 0, 1, 4, 5, 8, 9, 10, 11
 VENUE, ACCOUNT, INSTRUMENT, USD, MAKER = 1, 7, 1001, 840, 3
@@ -103,6 +104,7 @@ class RiskRecorder:
                 held, other.engine = other.engine.snapshot(), RiskEngine(other, require_limits=self.engine.require_limits)
                 other.engine.restore(held)
                 assert other.engine.snapshot() == held
+                other.engine.assemble(*backwards(other.engine))
             if isinstance(message, Rules):
                 other.configure(message)
                 continue

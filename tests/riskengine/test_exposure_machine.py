@@ -31,6 +31,7 @@ from journal.messages import (
     Side,
     TopOfBook,
 )
+from tests.apart import state_of
 
 INSTRUMENTS, STRATEGIES = (INSTRUMENT, INSTRUMENT + 1), (MAKER, MAKER + 1)
 POSITION, ORDERS, UNKNOWN, FAMILY = 500, 6, 2, 400
@@ -294,7 +295,7 @@ class Exposures(RuleBasedStateMachine):
     def teardown(self) -> None:
         half = self.r.replay(restart_at=len(self.r.stream) // 2)
         assert [m.encode() for m in half.emitted] == [m.encode() for m in self.r.emitted]
-        assert half.engine.snapshot() == self.r.engine.snapshot()
+        assert state_of(half.engine) == state_of(self.r.engine)
 
 
 TestExposures = Exposures.TestCase

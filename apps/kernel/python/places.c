@@ -38,11 +38,15 @@ bool lockstep_is_of(PyObject *object, enum lockstep_class cls) {
 
 enum { TRACKED_MAX = 1 << 18 }; /* as of the tables */
 
+/* Nobody wants to see entries as they were. */
+static bool is_unwatched(PyObject *watchers) { return watchers != NULL && PyTuple_CheckExact(watchers) && PyTuple_GET_SIZE(watchers) == 0; }
+
 /* Table.touch */
 static bool touch(PyObject *table, PyObject *key) {
     PyObject *asked = HELD(table, Table, _asked);
-    if (asked == Py_None) return true;
-    if (asked != NULL && Py_IS_TYPE(asked, lockstep_messages->keys) && ((Keys *)asked)->used < TRACKED_MAX)
+    const bool unwatched = is_unwatched(HELD(table, Table, watchers));
+    if (unwatched && asked == Py_None) return true;
+    if (unwatched && asked != NULL && Py_IS_TYPE(asked, lockstep_messages->keys) && ((Keys *)asked)->used < TRACKED_MAX)
         return lockstep_messages->add_key((Keys *)asked, key);
     PyObject *result = PyObject_CallMethod(table, "touch", "O", key);
     Py_XDECREF(result);
@@ -62,7 +66,7 @@ bool lockstep_remove(PyObject *dict, PyObject *key) { return lockstep_touch(dict
 
 bool lockstep_add(PyObject *fixed, PyObject *key, PyObject *value) {
     PyObject *added = IS_A(fixed, Fixed) ? HELD(fixed, Fixed, _added) : NULL;
-    const int there = added != NULL ? PyDict_Contains(fixed, key) : 1;
+    const int there = added != NULL && is_unwatched(HELD(fixed, Fixed, watchers)) ? PyDict_Contains(fixed, key) : 1;
     if (there) return there > 0 && PyObject_SetItem(fixed, key, value) == 0;
     return (added == Py_None || (PyDict_Check(added) && PyDict_SetItem(added, key, Py_None) == 0)) && PyDict_SetItem(fixed, key, value) == 0;
 }

@@ -53,7 +53,8 @@
     X(Reconciling, settings) X(Reconciling, accounts) X(Compare, max_unknown) X(Compared, settled) X(Compared, halted)         \
     X(Compared, open) X(Compared, unknown) X(Compared, download_seq)                                                          \
     /* of either */                                                                                                            \
-    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) X(Table, _asked) X(Fixed, _added)
+    X(Offer, ord_types) X(Offer, tifs) X(Offer, exec_insts) X(Offer, quantity_types) X(Table, _asked) X(Fixed, _added)  \
+    X(Table, watchers) X(Fixed, watchers)
 
 #define LOCKSTEP_PLACE(cls, slot) PLACE_##cls##_##slot,
 enum lockstep_place { LOCKSTEP_RISK_PLACES(LOCKSTEP_PLACE) LOCKSTEP_OMS_PLACES(LOCKSTEP_PLACE) PLACES };
@@ -98,6 +99,7 @@ static inline PyObject *entry_of(PyObject *dict, PyObject *key) {
 }
 /* dict[key] = value, and "an entry has changed"; of a dict or a table. False: an error is set. */
 bool lockstep_put(PyObject *dict, PyObject *key, PyObject *value);
+/* It will change: to be said before it does. */
 bool lockstep_touch(PyObject *dict, PyObject *key);
 bool lockstep_remove(PyObject *dict, PyObject *key);
 /* The same of a table whose entries do not change. */

@@ -172,7 +172,7 @@ static bool follow_wish(const struct news *n) {
 static bool follow(const struct news *n, const struct terms *now) {
     PyObject *held = n->held, *orders = HELD(n->book, Book, orders);
     if (n->closed) return lockstep_remove(orders, n->order_id);
-    return lockstep_touch(orders, n->order_id) && follow_wish(n) && put_signed(&HELD(held, Held, order_qty), now->order_qty) &&
+    return follow_wish(n) && put_signed(&HELD(held, Held, order_qty), now->order_qty) &&
            put_signed(&HELD(held, Held, cum_qty), now->cum_qty) && put_signed(&HELD(held, Held, price_px), now->price_px) &&
            put_signed(&HELD(held, Held, stop_px), n->m.stop_px);
 }
@@ -184,7 +184,7 @@ static enum handled apply(struct news *n) {
     if (!is_quiet(n) || !find(n) || !find_wish(n) || !rest(n, &now, &r) || (traded && n->m.last_qty == NO_VALUE) || PyErr_Occurred())
         return LEFT;
     Py_INCREF(n->held);
-    const bool good = book_news(n, &r, traded) && follow(n, &now);
+    const bool good = lockstep_touch(HELD(n->book, Book, orders), n->order_id) && book_news(n, &r, traded) && follow(n, &now);
     Py_DECREF(n->held);
     return good ? HANDLED : FAILED;
 }

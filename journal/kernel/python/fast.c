@@ -22,6 +22,7 @@
 #include "journal/kernel/python/number.h"
 #include "journal/kernel/python/slots.h"
 #include "journal/kernel/python/tables.h"
+#include "journal/kernel/python/walk.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the wire is little-endian, and so is this accelerator"
@@ -648,7 +649,9 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fast"
 PyMODINIT_FUNC PyInit__fast(void) {
     PyObject *module = PyModule_Create(&definition), *capsule = NULL;
     if (module == NULL || PyModule_AddType(module, &encoder_type) < 0 || PyModule_AddType(module, &decoder_type) < 0) goto failed;
-    if (PyModule_AddType(module, &lockstep_hashes_type) < 0 || PyModule_AddType(module, &lockstep_keys_type) < 0) goto failed;
+    if (PyModule_AddType(module, &lockstep_hashes_type) < 0 || PyModule_AddType(module, &lockstep_keys_type) < 0 ||
+        PyModule_AddType(module, &lockstep_walk_type) < 0)
+        goto failed;
     if ((capsule = PyCapsule_New((void *)&for_others, LOCKSTEP_MESSAGE_CAPSULE, NULL)) == NULL) goto failed;
     if (PyModule_AddObject(module, "message", capsule) < 0) goto failed;
     return module;
