@@ -159,29 +159,35 @@ class Slot:
 
     def snapshot(self) -> bytes:
         """App, timers and ledger as canonical bytes."""
-        return state.encode(self._held(self.app.snapshot(), self.items))
+        return self._encoded(self.app.snapshot())
 
     def parts(self, of_app: tuple[bytes, Tables] | None = None) -> tuple[bytes, Tables]:
         """The same, with the tables of the app beside the bytes. `of_app`: those of the app, where they are known."""
         rest, tables = of_app or self.app.parts()
-        return state.encode(self._held(rest, self.items)), tables
+        return self._encoded(rest), tables
+
+    def _encoded(self, app: bytes) -> bytes:
+        said, timers = self.ledger, [list(row) for row in self._timers.rows()]
+        return state.encode(self._held(app, self.items, timers, list(said.pending.values()) if said else []))
 
     def digest(self, of_app: tuple[bytes, Tables] | None = None) -> bytes:
         """32 bytes that say which state all of it is in."""
-        # Nobody reads these bytes back: of hundreds of timers and emissions it is told without a look at each value.
-        held = self._held(digest_of(*(of_app or self.app.parts())), state.encode(self.items))
+        # Nobody reads these bytes back: of hundreds of timers it is told without a look at each value, and of emissions which
+        # are under way. What they say is compared with the journal, one by one.
+        said, app = self.ledger, digest_of(*(of_app or self.app.parts()))
+        held = self._held(app, state.encode(self.items), self._timers.rows(), list(said.pending.keys()) if said else [])
         return accelerator.blake2b(_encode(held), 32)
 
-    def _held(self, app: bytes, items: Any) -> dict[str, Any]:
+    def _held(self, app: bytes, items: Any, timers: list[Any], pending: list[Any]) -> dict[str, Any]:
         said = self.ledger
         held = {
             "app": app,
-            "timers": [list(row) for row in self._timers.rows()],
+            "timers": timers,
             "requests": self._timers.requests,
             "items": items,
             "events": self.events,
             "emitted": said.emitted if said else 0,
-            "pending": list(said.pending.values()) if said else [],
+            "pending": pending,
         }
         if self.snapshot_every > SNAPSHOT_EVERY:  # only then does it matter
             held["size"] = self.size

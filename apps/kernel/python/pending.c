@@ -144,6 +144,18 @@ static PyObject *values(PyObject *self, PyObject *none) {
     return all;
 }
 
+static PyObject *keys(PyObject *self, PyObject *none) {
+    (void)none;
+    const Pending *p = (Pending *)self;
+    PyObject *all = PyList_New(p->n);
+    for (Py_ssize_t i = 0; all != NULL && i < p->n; i++) {
+        PyObject *number = PyLong_FromUnsignedLongLong(p->rows[p->first + i].number);
+        if (number == NULL) Py_CLEAR(all);
+        else PyList_SET_ITEM(all, i, number);
+    }
+    return all;
+}
+
 static PyObject *pending_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
     if (PyTuple_GET_SIZE(args) || (keywords != NULL && PyDict_GET_SIZE(keywords)))
         return PyErr_Format(PyExc_TypeError, "Pending takes no arguments");
@@ -159,6 +171,7 @@ static void dealloc(PyObject *self) {
 
 static PyMethodDef methods[] = {{"get", get, METH_O, NULL},
                                 {"pop", (PyCFunction)(void (*)(void))pop, METH_FASTCALL, NULL},
+                                {"keys", keys, METH_NOARGS, NULL},
                                 {"values", values, METH_NOARGS, NULL},
                                 {0}};
 static PyMappingMethods mapping = {length, subscript, assign};
