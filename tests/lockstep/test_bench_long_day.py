@@ -23,7 +23,7 @@ from journal.messages import (
 )
 from journal.messages.marketdata import Level, Trade
 from lockstep import cli
-from lockstep.bench import day, long_day
+from lockstep.bench import back, day, long_day
 from replay.backtest.feed import FeedEvent
 from replay.player import verify
 
@@ -124,6 +124,7 @@ def test_what_comes_again_is_later_and_numbered_on():
 def test_the_bench_makes_it_tells_and_removes_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(long_day, "FRAMES_LEAST", 40_000)
     monkeypatch.setattr(long_day, "MARKS", (2, 4, 6))  # a read is a tenth of so short a day
+    monkeypatch.setattr(back, "STEPS", 1)
     words = ["--day-frames", "1", "--frames", "5000", "--seconds", "1", "--rounds", "1", "--folder", str(tmp_path), "--json"]
     assert cli.main(["bench", "replay", *words]) == 0
     found = json.loads(capsys.readouterr().out)["metrics"]
