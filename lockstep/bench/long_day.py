@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -58,7 +59,7 @@ def measure(folder: Path, asked: int) -> dict[str, Any]:
 
 def _make_apart(path: Path, frames: int) -> None:
     """In a process of its own, so that the replay's has a heap that nothing was in."""
-    process = rig.spawn.Process(target=make, args=(path, frames), daemon=True)
+    process = rig.spawn.Process(target=_child, args=(path, frames), daemon=True)
     process.start()
     try:
         process.join()
@@ -67,6 +68,11 @@ def _make_apart(path: Path, frames: int) -> None:
         process.join()
     if process.exitcode:
         raise OperatingError(f"{path}: the day could not be made: exit code {process.exitcode}; what is wrong is said above")
+
+
+def _child(path: Path, frames: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent has it too, and ends this process
+    make(path, frames)
 
 
 def make(path: Path, frames: int, seconds: int = STRETCH_SECONDS) -> None:
