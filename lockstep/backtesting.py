@@ -25,10 +25,18 @@ GENERATED = "generated"
 GENERATED_START_NS = int(datetime.datetime(2026, 1, 5, tzinfo=datetime.UTC).timestamp()) * 1_000_000_000
 
 
-def run_backtest(config: Config, out: Path, market: str | None = None, progress: Callable[[int], None] | None = None) -> Result:
+def run_backtest(
+    config: Config,
+    out: Path,
+    market: str | None = None,
+    progress: Callable[[int], None] | None = None,
+    *,
+    prolonged: Callable[[Iterable[FeedEvent]], Iterable[FeedEvent]] = iter,
+) -> Result:
     """Run the configuration's strategies over its market data; writes a new journal at `out`.
 
-    Equal configuration, code and market data give equal bytes. The identity of the run is a digest of exactly these."""
+    Equal configuration, code and market data give equal bytes. The identity of the run is a digest of exactly these.
+    `prolonged`: what a bench makes of the market data for a longer day."""
     plan = config.system.backtest
     if plan is None:
         raise ConfigError(f"{config.path}: no [backtest] table; expected one with market = 'generated', a journal or a capture")
@@ -54,7 +62,7 @@ def run_backtest(config: Config, out: Path, market: str | None = None, progress:
     try:
         first_ts = _first_ts(config, market)
         instruments = run.open(Loader(config, journal=out, sources=run.ids).messages, first_ts, config.system.session.name)
-        return run.run(_feed(config, market, instruments), progress)
+        return run.run(prolonged(_feed(config, market, instruments)), progress)
     except BaseException:
         run.close()
         raise

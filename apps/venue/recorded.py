@@ -185,11 +185,11 @@ class RecordedVenue(Desk):
         """Resting orders of `side` that the opposite recorded levels reach trade at their own price: they were there first."""
         own, opposite = self._halves[side], self._halves[_opposite(side)]
         while own.queues and opposite.levels:
-            own_px = abs(own.queues.peekitem(0)[0])
-            order = next(iter(own.queues.peekitem(0)[1].values()))
+            own_rank, queue = own.queues.peekitem(0)
+            order = next(iter(queue.values()))
             # The first opposite level that still has something, if it reaches our price.
             rank = next((r for r in opposite.levels if opposite.available(r) > 0), None)
-            if rank is None or rank > opposite.sign * own_px:
+            if rank is None or rank > -own_rank:  # the sides have opposite signs
                 return
             qty = min(order.leaves_qty, opposite.available(rank))
             opposite.taken[rank] = opposite.taken.get(rank, 0) + qty

@@ -3,7 +3,8 @@
 Two journals are made first. One holds seeded market data as a gateway would publish it, with the digests that two small apps
 say of themselves: 65 % top of book, 25 % book updates, 10 % trades. The other is a backtest of the demo's configuration over
 a dense generated market: books, risk, OMS, positions, two strategies. Timed is what every replay does: poll in C with the
-checksum on, decode, step, the handlers' own work, the comparison of every emission with the journal.
+checksum on, decode, step, the handlers' own work, the comparison of every emission with the journal. `--day-frames` makes a
+third, such a day of any length (`long_day`), and replays it whole, once: `long_day_s`, and its memory on the way.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from journal.messages import (
     ConfigItem,
     Level,
     MarketByPriceUpdate,
-    MarketData,
     Message,
     SourceDefined,
     SourceRole,
@@ -37,19 +36,13 @@ from journal.messages import (
     TradeSummary,
 )
 from journal.messages.marketdata import Trade
-from journal.messages.schema import REGISTRY
 from journal.reader import JournalReader
 from journal.verify import survey
 from journal.writer import JournalWriter
-from lockstep.backtesting import run_backtest
-from lockstep.bench import back
+from lockstep.bench import back, day, long_day, rig
 from lockstep.bench.conditions import conditions
-from lockstep.config import load
-from lockstep.option_types import whole
-from replay.player import Player
+from lockstep.option_types import folder, whole
 
-RATE = 5_000
-"""Events of generated market a second: so dense that 95 % of the frames are market data."""
 PORTION = 4096
 
 
@@ -91,14 +84,18 @@ APPS: dict[str, tuple[type[App], int]] = {"every": (Every, 2), "tenth": (Tenth, 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `lockstep bench replay`."""
     parser.add_argument("--frames", type=whole(1), default=500_000, help="frames of the market journal (default: 500000)")
-    parser.add_argument("--seconds", type=whole(1), default=12, help=f"of the demo's day, {RATE} events each (default: 12)")
+    parser.add_argument("--seconds", type=whole(1), default=12, help=f"of the demo's day, {day.RATE} events each (default: 12)")
     parser.add_argument(
         "--back-frames",
         type=whole(0),
         default=0,
         help="step back in a market journal of so many frames, not in the day (10000000)",
     )
+    parser.add_argument(
+        "--day-frames", type=whole(0), default=0, help="make a day of so many frames and replay it whole (100000000: 16 GB)"
+    )
     parser.add_argument("--rounds", type=whole(1), default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--folder", type=folder, default=None, help="where journals are made (default: the temporary folder)")
 
 
 def _note(said: list[tuple[int, Emission]], source: int, e: Emission) -> None:
@@ -187,65 +184,29 @@ def scan(path: Path) -> tuple[int, float]:
         return reader.seen_seq, time.perf_counter() - start
 
 
-def make_day(folder: Path, seconds: int) -> Path:
-    """The demo's day as a backtest over a dense market."""
-    text = (
-        resources.files("lockstep.templates").joinpath("demo.toml").read_text("utf-8").replace("rate = 200 ", f"rate = {RATE} ")
-    )
-    config = folder / "day.toml"
-    config.write_text(f'{text}\n[backtest]\nmarket = "generated"\nduration = "{seconds}s"\norder_latency = "1ms"\n')
-    run_backtest(load(config), folder / "day")
-    return folder / "day"
-
-
-def all_apps(path: Path) -> tuple[int, float]:
-    """One round into all apps of the day; every emission is compared with the journal."""
-    player = Player(path)
-    start = time.perf_counter()
-    count = player.run()
-    seconds = time.perf_counter() - start
-    player.reader.close()
-    return count, seconds
-
-
-def market_share(path: Path) -> float:
-    """How much of a journal's frames is market data."""
-    kinds = [kind for kind, cls in REGISTRY.items() if issubclass(cls, MarketData)]
-    with JournalReader(path, kinds=kinds) as reader:
-        held = 0
-        while (batch := reader.poll()) is not None:
-            held += len(batch)
-        return held / reader.seen_seq
-
-
 def _rates(rounds: int, once: Callable[[], tuple[int, float]]) -> list[float]:
     return [count / seconds for count, seconds in (once() for _ in range(rounds))]
 
 
-def _memory_mib() -> float:
-    """Of its own: the journal's pages are the cache's."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024
-
-
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure; one object with figures and conditions."""
-    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name:
-        folder = Path(name)
-        market = folder / "market"
+    with rig.workspace(Path(arguments.folder or tempfile.gettempdir())) as work:
+        # First: what its memory grows by is to be seen, not hidden in what earlier parts have given back.
+        whole_day = long_day.measure(work, arguments.day_frames) if arguments.day_frames else {}
+        market = work / "market"
         make_journal(market, arguments.frames)
-        day = make_day(folder, arguments.seconds)
+        made = day.make_day(work, arguments.seconds)
         scanned = _rates(arguments.rounds, lambda: scan(market))
         every = _rates(arguments.rounds, lambda: into(market, "every"))
         tenth = _rates(arguments.rounds, lambda: into(market, "tenth"))
-        days = [all_apps(day)]
-        before = _memory_mib()
-        days += [all_apps(day) for _ in range(arguments.rounds - 1)]
-        grown = _memory_mib() - before
-        share = market_share(day)
-        moves = back.measure(day)
+        days = [day.all_apps(made)]
+        before = day.memory_mib()
+        days += [day.all_apps(made) for _ in range(arguments.rounds - 1)]
+        grown = day.memory_mib() - before
+        share = day.market_share(made)
+        moves = back.measure(made)
         if arguments.back_frames:
-            long = folder / "long"
+            long = work / "long"
             make_journal(long, arguments.back_frames)
             moves |= back.steps(long, tuple(APPS))
         frame_bytes = sum(survey(market).bytes_by_kind.values()) / scan(market)[0]
@@ -256,6 +217,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             frames=arguments.frames, frame_bytes=round(frame_bytes), rounds=arguments.rounds, crc="checked",
             mix="65 % top of book, 25 % book, 10 % trades",
             day_frames=days[0][0], day_market_share=round(share, 3), day="demo.toml: books, risk, OMS, positions, 2 strategies",
+            **({"long_day": f"the same, {long_day.STRETCH_SECONDS} s of market again and again"} if whole_day else {}),
         ),
         "metrics": {
             "scan_frames_per_s": round(statistics.median(scanned)),
@@ -269,5 +231,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "apps_frames_per_s_max": round(max(apps)),
             "apps_memory_grown_mib": round(grown, 1),
             **moves,
+            **whole_day,
         },
     }  # fmt: skip

@@ -66,6 +66,7 @@ from replay.player import raised_in
 _ROUTED = (RoutedOrder, RoutedReplace, RoutedCancel, RoutedQuery, RoutedCancelAll, RoutedQuote)
 _ROUTED_KINDS = frozenset(c.KIND for c in _ROUTED)
 DISCOVERY = frozenset(DISCOVERY_KINDS)
+_SIMULATED = Flag.LAST | Flag.SIMULATED
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -215,7 +216,7 @@ class Backtest:
             else:
                 for message in self.venue.market(event.message, ts):
                     self._later(ts + self.assumptions.order_latency_ns, self._answer(message))
-                self._append(self._market_data, event.message, origin_ts=event.origin_ts, flags=Flag.LAST | Flag.SIMULATED)
+                self._append(self._market_data, event.message, origin_ts=event.origin_ts, flags=_SIMULATED)
             self._settle()
             if progress is not None and events % 1024 == 0:
                 progress(events)
@@ -266,7 +267,7 @@ class Backtest:
 
     def _answer(self, message: Message) -> Callable[[], None]:
         def answer() -> None:
-            self._append(self._trading, message, flags=Flag.LAST | Flag.SIMULATED)
+            self._append(self._trading, message, flags=_SIMULATED)
 
         return answer
 

@@ -101,7 +101,7 @@ class BacktestVenue:
 
     def market(self, m: Message, now_ns: int) -> list[Message]:
         """The recorded market moves; resting orders may fill."""
-        if isinstance(m, MarketByPriceSnapshot | MarketByPriceUpdate):
+        if isinstance(m, (MarketByPriceUpdate, MarketByPriceSnapshot)):
             levels = [[(level.px, level.qty) for level in side] for side in (m.bids, m.asks)]
             snapshot = isinstance(m, MarketByPriceSnapshot)
             found = self._markets[m.instrument].on_book_levels(*levels, now_ns=now_ns, snapshot=snapshot)
