@@ -72,7 +72,8 @@ class SequencerSettings(msgspec.Struct, forbid_unknown_fields=True, kw_only=True
     """New segments go to disk as zeros when they are prepared: each sync later is faster, each segment is written twice."""
     huge_pages: bool = False
     """Segments come into memory 2 MiB at a time instead of 64 KiB: half as much work for the kernel at millions of messages a
-    second, but each sync of a quiet stream writes 2 MiB, which a durable acknowledgement waits for."""
+    second, but each sync of a quiet stream writes 2 MiB, which a durable acknowledgement waits for, and while more than 64 KiB
+    come in a `sync_interval_us`, it waits until its 2 MiB are full."""
     telemetry: bool = True
     """Keep run/telemetry, which `lockstep top` reads."""
     clock_jump_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 100

@@ -419,8 +419,8 @@ int lockstep_writer_prepare(struct lockstep_writer *w)
 /* ---- syncer -------------------------------------------------------------------------------------------------- */
 
 /* Sync up to the tail (`whole`), or only folios that the appender has left behind: the one it writes to would be
- * write-protected under its hands, and each page in it fault again. Then not all is durable: what was written before the
- * round before is, for the appender has left those folios since. */
+ * write-protected under its hands, and each page in it fault again. Then not all is durable: what had been written when some
+ * round before noted it is, once the appender has left those folios. */
 static int sync_round(struct lockstep_writer *w, int whole, uint64_t *durable_seq)
 {
     int result = failure(w);
@@ -436,7 +436,7 @@ static int sync_round(struct lockstep_writer *w, int whole, uint64_t *durable_se
     if (current == 0 || (target == durable && w->first_unsynced == current))
         return 0;
     /* A stream that pauses, or flows slowly, has nothing behind it: whoever waits for its last frames shall not wait on. */
-    if (w->noted_at == 0 || published - w->noted_at < folio_of(w))
+    if (w->seen_at == 0 || published - w->seen_at < LOCKSTEP_FOLIO_BYTES)
         whole = 1;
     const uint64_t page = LOCKSTEP_BLOCK_BYTES;
     uint64_t to = whole ? (tail + page - 1) / page * page : tail / folio_of(w) * folio_of(w);
@@ -461,9 +461,12 @@ static int sync_round(struct lockstep_writer *w, int whole, uint64_t *durable_se
         if (n < current)
             __atomic_store_n(&slot->state, LOCKSTEP_FREE, __ATOMIC_RELEASE);
     }
-    durable = whole ? target : w->noted_seq > durable ? w->noted_seq : durable;
-    w->noted_at = published;
-    w->noted_seq = target;
+    w->seen_at = published;
+    if (whole || ((uint64_t)current << 32 | to) >= w->noted_at) {
+        durable = whole ? target : w->noted_seq > durable ? w->noted_seq : durable;
+        w->noted_at = published;
+        w->noted_seq = target;
+    }
     __atomic_store_n(&w->control->syncs, w->control->syncs + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&w->control->durable_seq, durable, __ATOMIC_RELEASE);
     *durable_seq = durable;

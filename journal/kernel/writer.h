@@ -50,9 +50,10 @@ struct lockstep_writer {
     uint32_t first_unsynced;        /* first segment that may hold stores not on disk */
     uint32_t zero2;
     uint64_t synced_to;             /* of that segment, everything before this offset is on disk */
-    uint64_t noted_at;              /* `published` in the round before, and the seq that it covers */
+    uint64_t seen_at;               /* `published` in the round before */
+    uint64_t noted_at;              /* `published` in some round before, and the seq that it covers: durable once this is on disk */
     uint64_t noted_seq;
-    uint64_t zero3[4];
+    uint64_t zero3[3];
     /* the preparer's, and what does not change */
     struct lockstep_slot slots[16];
     uint64_t stream_id;
