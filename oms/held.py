@@ -175,13 +175,18 @@ class Held(Answered):
                 del watched[order.instrument]
 
     def moved(self, order: Order) -> None:
-        """A closed order is held no more."""
+        """A closed order is held no more. One that is open again has the end again that we kept, which may be past."""
         super().moved(order)
         i = self.memory.instructions
         if order.closed and (i.holds or i.ends):
-            i.ends.pop(order.order_id, None)
+            end = i.ends.pop(order.order_id, None)
+            if end is not None and order.destination:
+                order.kept_end = end or self.ctx.now
             if i.holds.pop(order.order_id, None) is not None:
                 self._unwatch(order)
+        elif order.kept_end and not order.closed:
+            i.ends[order.order_id], order.kept_end = order.kept_end, 0
+            self.arm(order)
 
     def held_replaced(self, order: Order, request: Request) -> None:
         """New terms: a trail begins anew where they put its stop."""
@@ -459,6 +464,7 @@ class Held(Answered):
             assert (order_id in i.watched.get(order.instrument, ())) == (hold.wait == Wait.PRICE), where
         for _, order in look(self.memory.orders):
             assert not order.held or order.order_id in i.holds, order
+            assert not order.kept_end or order.closed, order
         for instrument, ids in i.watched.items():
             assert ids, instrument
             assert len(set(ids)) == len(ids), instrument

@@ -123,6 +123,8 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     heard_seq: int = 0
     """The last frame in which the venue spoke of this order."""
     venue_order_ref: str = ""
+    kept_end: int = 0
+    """Of a closed order that had left: the end that we kept of it, ns, for it may be opened again; 0: none."""
 
     @property
     def closed(self) -> bool:

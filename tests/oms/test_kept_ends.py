@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oms_and_risk import GATEWAY, NULL, SECOND, STRATEGY, Desk
+from oms_and_risk import GATEWAY, NULL, OPERATOR, SECOND, STRATEGY, Desk
+from recon_venue import Venue
 
 from journal.messages import (
     CancelOrder,
     Clock,
     ContingencyType,
+    CorrectionAction,
     CxlRejResponseTo,
     EmulatedTrigger,
     ExecType,
+    ExecutionReport,
+    Flag,
     GatewayPhase,
     ListMember,
     ListRole,
@@ -24,6 +28,8 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     Reason,
+    ReconcileCorrection,
+    ReconcileDifference,
     ReplaceOrder,
     RoutedCancel,
     RoutedReplace,
@@ -32,6 +38,7 @@ from journal.messages import (
     VenueCancelReject,
     order_id_of,
 )
+from oms.differences import Settings
 from oms.kills import CANCEL_AGAIN_NS
 
 T, S, E = OrdType, OrdStatus, ExecType
@@ -383,6 +390,93 @@ def test_a_lost_connection_and_a_restart_at_any_frame(desk: Desk) -> None:
     assert whole == desk.emitted
     for at in range(1, len(desk.stream)):
         assert desk.replay(restart_at=at) == whole
+
+
+# Open again after an end.
+
+
+@pytest.fixture
+def venue() -> Venue:
+    """One that takes no ends, and a desk that compares itself with it and gives up soon."""
+    found = Venue(Desk())
+    found.r.oms.reconcile_by(Settings(attempts=1))
+    assert isinstance(found.r, Desk)
+    found.r.ready()
+    found.answer()
+    return found
+
+
+def take_up(venue: Venue, order_id: int) -> None:
+    """The venue lists as working what has ended here, and a person believes it."""
+    venue.accept(order_id, px=4900, pushed=False)
+    venue.settle(90)
+    (seq,) = [seq for seq, _, m in venue.r.stream if isinstance(m, ReconcileDifference)][-1:]
+    venue.r.frame(ReconcileCorrection(difference_seq=seq, action=CorrectionAction.ADOPT_VENUE_ORDER, user=2), OPERATOR)
+
+
+def test_an_order_that_a_person_takes_up_again_has_its_end_again(venue: Venue) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = ending(desk, seconds=1000)
+    end = ends(desk, order_id)[0]
+    desk.update(order_id, E.CANCELED)
+    assert desk.oms.memory.instructions.ends == {}
+    take_up(venue, order_id)
+    assert desk.status(order_id) == S.NEW
+    assert desk.oms.memory.instructions.ends == {order_id: end}
+    until(desk, end - 1)
+    assert desk.count(RoutedCancel) == 0
+    until(desk, end)
+    assert [(m.order_id, m.reason) for m in desk.said(RoutedCancel)] == [(order_id, Reason.EXPIRED_BY_TIME)]
+    desk.update(order_id, E.CANCELED)
+    assert desk.reports(order_id)[-1] == (E.CANCELED, S.CANCELED, Reason.EXPIRED_BY_TIME)
+    whole = desk.replay()
+    for at in range(1, len(desk.stream), 7):
+        assert desk.replay(restart_at=at) == whole
+
+
+@pytest.mark.parametrize("by_us", [False, True], ids=["canceled before it", "canceled at it"])
+def test_an_end_that_is_past_when_the_order_is_taken_up_again_is_due_at_once(venue: Venue, by_us: bool) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = ending(desk, seconds=20)
+    end = ends(desk, order_id)[0]
+    until(desk, end if by_us else end - SECOND)
+    assert desk.count(RoutedCancel) == by_us
+    desk.update(order_id, E.CANCELED)
+    take_up(venue, order_id)
+    assert desk.now > end + 60 * SECOND
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME] * (1 + by_us)
+    assert [r[:2] for r in desk.reports(order_id)[-2:]] == [(E.ORDER_STATUS, S.NEW), (E.PENDING_CANCEL, S.PENDING_CANCEL)]
+    by_person = [m for m, flags in zip(desk.emitted, desk.flags, strict=True) if flags & Flag.SYNTHETIC]
+    assert [m.ord_status for m in by_person if isinstance(m, ExecutionReport)] == [S.NEW]  # the cancel is ours
+    desk.update(order_id, E.CANCELED)
+    assert desk.reports(order_id)[-1] == (E.CANCELED, S.CANCELED, Reason.EXPIRED_BY_TIME)
+    assert desk.replay() == desk.emitted
+
+
+def test_the_end_of_a_day_order_that_is_taken_up_again(venue: Venue) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = desk.ask(T.LIMIT, price_px=4900, tif=TimeInForce.DAY)
+    desk.ack(order_id)
+    midnight = desk.oms.memory.instructions.ends[order_id]
+    desk.update(order_id, E.CANCELED)
+    take_up(venue, order_id)
+    until(desk, midnight)
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+
+
+def test_what_was_called_rejected_and_works_has_its_end(desk: Desk) -> None:
+    order_id = desk.ask(T.LIMIT, price_px=4900, tif=TimeInForce.GTD, expire_ts=desk.now + 10 * SECOND)
+    end = ends(desk, order_id)[0]
+    desk.update(order_id, E.REJECTED, reason=Reason.INSUFFICIENT_FUNDS)
+    assert desk.status(order_id) == S.REJECTED
+    desk.ack(order_id)
+    assert desk.status(order_id) == S.NEW
+    until(desk, end)
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+    assert desk.replay() == desk.emitted
 
 
 STEPS = ("price", "end", "both", "later", "replaced", "refused", "touch", "time", "lose", "find", "offer", "restart", "cancel")
