@@ -53,6 +53,8 @@ class Request(msgspec.Struct, array_like=True, gc=False):
     stop_px: int = NULL
     display_qty: int = NULL
     expire_ts: int = 0
+    end_kept: bool = False
+    """No venue is told `expire_ts`: we end the order then."""
 
 
 class Ending(msgspec.Struct, array_like=True, gc=False):

@@ -48,6 +48,7 @@ from journal.messages import (
     replace_hash,
 )
 from journal.messages.capabilities import decided_form
+from oms.asked import told_end
 from oms.differences import Settings
 from tests.apps.stream import Stream
 from tests.apps.test_decisions import MARKET_ORDER, RISK, SOURCES, InPython, world
@@ -221,7 +222,7 @@ class Day:
             asked, kind = request.request_seq, ReplaceOrder.KIND
             hashed = replace_hash(
                 order_id=o.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-                display_qty=request.display_qty, expire_ts=self.app.machine.told_end(held, request),
+                display_qty=request.display_qty, expire_ts=told_end(request),
             )  # fmt: skip
 
         def decided(decision: int, content: int, reason: int = 0, seq: int = asked) -> tuple[int, Message]:

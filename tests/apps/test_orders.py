@@ -63,6 +63,8 @@ LIVES = (
     (*ENDING, "replace life", *REPLACED[1:], "part", "time", "cancel sent", "canceled"),
     (*ENDING, *REPLACED, "replace end", "pass", "replace px", "pass", "time", "replaced", "time", "cancel rejected",
      "replace end"),
+    ("offers", *BEGIN, "replace life", *REPLACED[1:], "part", "replace px", "pass", "time", "canceled"),
+    ("offers", *BEGIN, "replace end", "pass", "replace life", *REPLACED[1:], "time", "cancel rejected"),
 )  # fmt: skip
 
 worlds = st.sampled_from(
@@ -145,12 +147,13 @@ def test_whatever_happens_once_in_a_life() -> None:
             fast.app.machine.check()
 
 
-def test_ends_that_we_keep_are_for_python_and_go_to_no_venue() -> None:
+@pytest.mark.parametrize("begin", [ENDING, ("offers", *BEGIN)], ids=["from the start", "from its replace on"])
+def test_ends_that_we_keep_are_for_python_and_go_to_no_venue(begin: tuple[str, ...]) -> None:
     with ExitStack() as stack:
         fast, slow = both(stack, alone=True)
         for day in (fast, slow):
             day.play("order", 0)
-            played(day, *ENDING, *REPLACED, "part", "replace end", "pass", "replace life", *REPLACED[1:], "time", "time")
+            played(day, *begin, *REPLACED, "part", "replace end", "pass", "replace life", *REPLACED[1:], "time", "time")
             played(day, "cancel sent", "canceled")
         assert [m.expire_ts for m in fast.stream.messages(RoutedReplace)] == [0, 0]
         assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
