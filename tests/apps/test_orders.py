@@ -24,6 +24,7 @@ from journal.messages import (
     RoutedCancel,
     RoutedReplace,
 )
+from oms.budgets import Kind, Rule
 from tests.apps.orders_day import Day
 from tests.apps.stream import MANY
 from tests.apps.test_decisions import orders
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerato
 
 Step = tuple[str, Any]
 ASKED = ("order", "market", "ending")
+MINUTE = 60_000_000_000
 BEGIN = ("order", "pass", "sent", "new")
 FILLED = (*BEGIN, "part", "part", "rest")
 TAKEN = ("market", *FILLED[1:])
@@ -67,21 +69,23 @@ LIVES = (
     ("offers", *BEGIN, "replace end", "pass", "replace life", *REPLACED[1:], "time", "cancel rejected"),
 )  # fmt: skip
 
-worlds = st.sampled_from(
-    ("lost", "ready", "kill", "kill one", "release", "venue down", "venue up", "owned", "offers", "second way", "over", "time")
-)
+WORLDS = (
+    "lost", "ready", "kill", "kill one", "release", "venue down", "venue up", "owned", "offers", "second way", "over", "time",
+)  # fmt: skip
 """After most of these little is plain for the rest of the day, so they are few."""
+worlds = st.sampled_from(WORLDS)
 ODD = (
-    "again", "canceled", "expired", "rejected", "refused", "pending", "status", "no trade id", "text id", "unnamed",
-    "other side", "huge", "bad ref", "long ref", "wrong request", "late", "unknown order", "negative", "ended", "ended why",
-    "disconnect", "time",
+    "again", "canceled", "expired", "rejected", "refused", "pending", "suspended", "status", "no trade id", "text id",
+    "unnamed", "other side", "huge", "bad ref", "long ref", "wrong request", "late", "unknown order", "negative", "ended",
+    "ended why", "disconnect", "time",
 )  # fmt: skip
 CHANGES = (
-    "replace", "replace less", "replace px", "replace both", "replace to filled", "replace below", "replace nothing",
-    "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered", "replace stale",
-    "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel", "cancel why",
-    "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other", "cancel by operator",
-    "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier", "refuse",
+    "replace", "replace less", "replace px", "replace both", "replace to filled", "replace below", "replace to none",
+    "replace nothing", "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered",
+    "replace stale", "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel",
+    "cancel why", "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other",
+    "cancel by operator", "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier",
+    "refuse",
 )  # fmt: skip
 ANSWERS = (
     "replace sent", "cancel sent", "replaced", "replaced to", "replaced small", "replaced odd", "replaced huge",
@@ -130,6 +134,50 @@ def test_orders_live_as_in_python(day: list[Step], compared: bool, alone: bool) 
             assert fast.slot.snapshot() == slow.slot.snapshot(), step
             assert fast.slot.digest() == slow.slot.digest(), step  # of what is said to have changed
         assert fast.stream.messages() == slow.stream.messages()
+        fast.app.machine.check()
+
+
+STATES = {
+    "works": BEGIN,
+    "has filled": (*BEGIN, "part"),
+    "is to be replaced": (*BEGIN, "part", "replace both"),
+    "is being replaced": (*BEGIN, "part", *REPLACED[:3]),
+    "is being canceled": (*BEGIN, "part", "cancel", "cancel sent"),
+    "is being both": (*BEGIN, "part", *REPLACED[:3], *CANCELED[:2]),
+    "at the market": ("market", *BEGIN[1:]),
+    "has an end": ENDING,
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_whatever_happens_to_an_order_that(state: str) -> None:
+    """Each change and answer, in each state that such a thing is about; and then what usually follows."""
+    life = STATES[state]
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for what in (*CHANGES, *ANSWERS, "suspended")[:: 100 // MANY]:
+            for each in (fast, slow):
+                played(each, *life, what, "pass", "replace sent", "replaced", "part", "cancel sent", "canceled")
+            assert fast.slot.digest() == slow.slot.digest(), what
+        assert fast.stream.messages() == slow.stream.messages()
+        fast.app.machine.check()
+
+
+@pytest.mark.parametrize("state", ["has filled", "is to be replaced", "is being replaced"])
+@pytest.mark.parametrize("world", [*WORLDS, "budget"])
+def test_a_replace_in_a_world_that_changes(state: str, world: str) -> None:
+    """Each has a day of its own."""
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for each in (fast, slow):
+            played(each, *STATES[state])
+            if world == "budget":
+                each.app.machine.set_budgets([Rule(name="few", venue=1, kind=Kind.FIXED_WINDOW, limit=1, period_ns=MINUTE)])
+            else:
+                played(each, world)
+            played(each, "replace px", "pass", "replace sent", "replaced", "replace", "pass", "part", "cancel", "time")
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
         fast.app.machine.check()
 
 
