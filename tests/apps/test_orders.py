@@ -65,6 +65,7 @@ LIVES = (
     (*ENDING, "replace life", *REPLACED[1:], "part", "time", "cancel sent", "canceled"),
     (*ENDING, *REPLACED, "replace end", "pass", "replace px", "pass", "time", "replaced", "time", "cancel rejected",
      "replace end"),
+    (*ENDING, "rejected", "new", "time", "replace px", "pass", "time", "cancel rejected"),
     ("offers", *BEGIN, "replace life", *REPLACED[1:], "part", "replace px", "pass", "time", "canceled"),
     ("offers", *BEGIN, "replace end", "pass", "replace life", *REPLACED[1:], "time", "cancel rejected"),
 )  # fmt: skip
@@ -206,6 +207,19 @@ def test_ends_that_we_keep_are_for_python_and_go_to_no_venue(begin: tuple[str, .
         assert [m.expire_ts for m in fast.stream.messages(RoutedReplace)] == [0, 0]
         assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
         assert [m.exec_type for m in fast.stream.messages(ExecutionReport)].count(ExecType.REPLACED) == 3
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
+        fast.app.machine.check()
+
+
+@pytest.mark.parametrize("again", ["new", "part"])
+def test_an_end_that_we_keep_is_there_again_with_the_order(again: str) -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for day in (fast, slow):
+            day.play("order", 0)
+            played(day, *ENDING[:-1], "rejected", again, "time", "replace px", "pass", "time", "sent")
+        assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
         assert fast.stream.messages() == slow.stream.messages()
         assert fast.slot.digest() == slow.slot.digest()
         fast.app.machine.check()
