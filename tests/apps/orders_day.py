@@ -9,7 +9,9 @@ from apps.order_manager import OmsApp
 from journal.frames import frames
 from journal.messages import (
     NULL,
+    CancelAll,
     CancelOrder,
+    ContingencyType,
     CxlRejResponseTo,
     Decision,
     DestinationDefined,
@@ -21,8 +23,11 @@ from journal.messages import (
     KillRelease,
     KillSwitch,
     LiquidityIndicator,
+    ListMember,
+    ListRole,
     Message,
     NewOrder,
+    OrderList,
     OrderSent,
     OrdStatus,
     OrdType,
@@ -132,9 +137,23 @@ class Day:
             self.ask(**PLAIN | MARKET_ORDER | {"instrument": 1 + which % 3, "side": 1 + which % 2, "tif": TimeInForce.IOC})
         elif what == "ending":
             self.ask(**PLAIN | {"tif": TimeInForce.GTD, "expire_ts": self.stream.ts + (12 + which) * SECOND})
+        elif what == "listed":
+            self._list()
         elif self.orders and (what != "pass" or self.alone):
             self.answer(what, self.orders[which % len(self.orders)])
         self._learn()
+
+    def _list(self) -> None:
+        """Two orders, the first of which that fills ends the other; both have passed."""
+        first = self.last[9] + 1
+        ids = [order_id_of(9, n) for n in (first, first + 1)]
+        legs = [ListMember(order_id=i, role=ListRole.SIBLING) for i in ids]
+        listed = OrderList(list_id=order_id_of(9, 30_000 + first), contingency=ContingencyType.OCO, members=legs)
+        self.stream.input(listed, source=9)
+        for _ in ids:
+            self.ask(**PLAIN | {"list_id": listed.list_id})
+            if self.alone:
+                self.answer("pass", self.orders[0])
 
     def ask(self, *, source: int, again: bool = False, foreign: bool = False, skip: int = 1, **terms: Any) -> None:
         """A strategy asks for an order."""
@@ -201,6 +220,7 @@ class Day:
             "replace later": replace(price_px=9_985, release_ts=later),
             "replace by other": replace(source=other, price_px=9_985),
             "replace by operator": replace(source=OPERATOR, price_px=9_985),
+            "sweep": (by, CancelAll(scope_type=ScopeType.GLOBAL)),
             "cancel": cancel(),
             "cancel why": cancel(reason=Reason.PRICE_COLLAR),
             "cancel numbered": cancel(version=last + 2),
@@ -329,5 +349,7 @@ class Day:
             "venue up": (GATEWAY, VenueStatus(venue=1, status=1)),
             "owned": (2, OwnershipDefined(account=o.account, instrument=o.instrument, strategy=2, exclusive=o.strategy == 1)),
             "offers": (2, VenueDefined(venue=1, ord_types=0b110, tifs=0b110100, exec_insts=1, quantity_types=0b100)),
+            "download": (GATEWAY, DownloadBegin(account=o.account, download=3)),
+            "downloaded": (GATEWAY, DownloadEnd(account=o.account, download=3, complete=False)),
             "second way": (2, DestinationDefined(destination=9, venue=1, account=8, gateway=GATEWAY)),
         }

@@ -4,7 +4,7 @@ venue, strategy and operator do."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import apps.group
 from journal.messages import (
+    DifferenceType,
     ExecType,
     ExecutionReport,
     OrderCancelReject,
@@ -25,6 +26,7 @@ from journal.messages import (
     RoutedReplace,
 )
 from oms.budgets import Kind, Rule
+from oms.differences import Compared, Open
 from tests.apps.orders_day import Day
 from tests.apps.stream import MANY
 from tests.apps.test_decisions import orders
@@ -84,7 +86,7 @@ CHANGES = (
     "replace", "replace less", "replace px", "replace both", "replace to filled", "replace below", "replace to none",
     "replace nothing", "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered",
     "replace stale", "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel",
-    "cancel why", "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other",
+    "sweep", "cancel why", "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other",
     "cancel by operator", "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier",
     "refuse",
 )  # fmt: skip
@@ -147,6 +149,9 @@ STATES = {
     "is being both": (*BEGIN, "part", *REPLACED[:3], *CANCELED[:2]),
     "at the market": ("market", *BEGIN[1:]),
     "has an end": ENDING,
+    "is one of two": ("listed", "sent", "new"),
+    "is one of two and fills": ("listed", "sent", "new", "part"),
+    "is swept": (*BEGIN, "part", "sweep"),
 }
 
 
@@ -156,6 +161,9 @@ def test_whatever_happens_to_an_order_that(state: str) -> None:
     life = STATES[state]
     with ExitStack() as stack:
         fast, slow = both(stack, alone=True)
+        for each in (fast, slow):
+            for hurry in ((), ("cancel",), ("replace px", "pass")):
+                played(each, *life, *hurry, *("wrong request",) * 8)  # nobody answers in time
         for what in (*CHANGES, *ANSWERS, "suspended")[:: 100 // MANY]:
             for each in (fast, slow):
                 played(each, *life, what, "pass", "replace sent", "replaced", "part", "cancel sent", "canceled")
@@ -165,11 +173,11 @@ def test_whatever_happens_to_an_order_that(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["has filled", "is to be replaced", "is being replaced"])
-@pytest.mark.parametrize("world", [*WORLDS, "budget"])
+@pytest.mark.parametrize("world", [*WORLDS, "budget", "download"])
 def test_a_replace_in_a_world_that_changes(state: str, world: str) -> None:
     """Each has a day of its own."""
     with ExitStack() as stack:
-        fast, slow = both(stack, alone=True)
+        fast, slow = both(stack, alone=True, compared=world == "download")
         for each in (fast, slow):
             played(each, *STATES[state])
             if world == "budget":
@@ -225,14 +233,31 @@ def test_an_end_that_we_keep_is_there_again_with_the_order(again: str) -> None:
         fast.app.machine.check()
 
 
-def test_a_barred_account_sends_no_replace() -> None:
+def halted(c: Compared) -> None:
+    c.halted = True
+
+
+def unsettled(c: Compared) -> None:
+    c.settled = False
+
+
+def open_difference(c: Compared) -> None:
+    c.open["STATUS"] = Open(DifferenceType.STATUS, 1, OrdStatus.NEW, OrdStatus.CANCELED, "")
+
+
+def unknown_orders(c: Compared) -> None:
+    c.unknown = 2
+
+
+@pytest.mark.parametrize("bar", [halted, unsettled, open_difference, unknown_orders])
+def test_a_barred_account_sends_no_replace(bar: Callable[[Compared], None]) -> None:
     with ExitStack() as stack:
         fast, slow = both(stack, compared=True, alone=True)
         for day in (fast, slow):
             played(day, *BEGIN, "replace both")
             compared = day.app.machine.memory.reconcile
             assert compared is not None
-            compared.accounts[7].halted = True
+            bar(compared.accounts[7])
             played(day, "pass")
         assert fast.stream.messages(RoutedReplace) == []
         assert fast.stream.messages() == slow.stream.messages()
