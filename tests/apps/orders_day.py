@@ -11,6 +11,7 @@ from journal.messages import (
     NULL,
     CancelAll,
     CancelOrder,
+    Channel,
     ContingencyType,
     CxlRejResponseTo,
     Decision,
@@ -32,6 +33,7 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     OwnershipDefined,
+    ParentOrder,
     Reason,
     ReplaceOrder,
     RiskDecision,
@@ -58,7 +60,7 @@ from oms.differences import Settings
 from tests.apps.stream import Stream
 from tests.apps.test_decisions import MARKET_ORDER, RISK, SOURCES, InPython, world
 
-GATEWAY, OMS, OPERATOR = 4, 5, 12
+GATEWAY, OMS, OPERATOR, BESIDE = 4, 5, 12, 14
 SECOND = 1_000_000_000
 HANDLERS = (
     "on_new_order", "on_replace_order", "on_cancel_order", "on_risk_decision", "on_routed_order", "on_routed_replace",
@@ -69,7 +71,7 @@ PLAIN: dict[str, Any] = {
     "source": 9, "account": 7, "strategy": 1, "user": 0, "instrument": 1, "side": Side.BUY, "ord_type": OrdType.LIMIT,
     "tif": TimeInForce.GTC, "order_qty": 40, "price_px": 10_000,
 }  # fmt: skip
-FILLS = ("part", "rest", "again", "over", "no trade id", "text id", "other side", "huge", "negative")
+FILLS = ("part", "rest", "again", "over", "no trade id", "text id", "other side", "huge", "negative", "row")
 _TYPES: tuple[type[Message], ...] = (RoutedOrder, RoutedReplace, RoutedCancel)
 
 
@@ -137,6 +139,11 @@ class Day:
             self.ask(**PLAIN | MARKET_ORDER | {"instrument": 1 + which % 3, "side": 1 + which % 2, "tif": TimeInForce.IOC})
         elif what == "ending":
             self.ask(**PLAIN | {"tif": TimeInForce.GTD, "expire_ts": self.stream.ts + (12 + which) * SECOND})
+        elif what == "child":
+            parent = self.last[9] = self.last[9] + 1
+            of = {name: PLAIN[name] for name in ("account", "instrument", "side", "strategy")}
+            self.stream.input(ParentOrder(order_id=order_id_of(9, parent), order_qty=4000, **of), source=9)
+            self.ask(**PLAIN | {"parent_order_id": order_id_of(9, parent)})
         elif what == "listed":
             self._list()
         elif self.orders and (what != "pass" or self.alone):
@@ -334,6 +341,7 @@ class Day:
             last_qty=qty,
             side=3 - min(o.side, 2) if what == "other side" else o.side if what != "text id" else 0,
             last_px=-10_000 if what == "negative" else max(o.price_px, 1), fee=-3 if what == "text id" else NULL, fee_exp=-2,
+            channel=Channel.DOWNLOAD if what == "row" else 0,
             liquidity=LiquidityIndicator.TAKER, exchange_ts=9, venue_order_ref="W" if what == "text id" else "", **named,
         )  # fmt: skip
 
@@ -351,5 +359,8 @@ class Day:
             "offers": (2, VenueDefined(venue=1, ord_types=0b110, tifs=0b110100, exec_insts=1, quantity_types=0b100)),
             "download": (GATEWAY, DownloadBegin(account=o.account, download=3)),
             "downloaded": (GATEWAY, DownloadEnd(account=o.account, download=3, complete=False)),
+            "way beside": (2, DestinationDefined(destination=9, venue=1, account=o.account, gateway=BESIDE)),
+            "its way is loading": (GATEWAY, GatewayStatus(venue=1, account=o.account, phase=GatewayPhase.DOWNLOADING)),
+            "that is ready": (BESIDE, GatewayStatus(venue=1, account=o.account, phase=GatewayPhase.READY)),
             "second way": (2, DestinationDefined(destination=9, venue=1, account=8, gateway=GATEWAY)),
         }

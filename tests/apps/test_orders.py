@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 
 import apps.group
 from journal.messages import (
+    DestinationDefined,
     DifferenceType,
     ExecType,
     ExecutionReport,
+    GatewayPhase,
+    GatewayStatus,
+    InstrumentDefined,
     OrderCancelReject,
     OrdStatus,
     Reason,
@@ -27,15 +31,17 @@ from journal.messages import (
 )
 from oms.budgets import Kind, Rule
 from oms.differences import Compared, Open
-from tests.apps.orders_day import Day
+from tests.apps.orders_day import PLAIN, Day
 from tests.apps.stream import MANY
-from tests.apps.test_decisions import orders
+from tests.apps.test_decisions import GATEWAY, orders
 
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
 Step = tuple[str, Any]
 ASKED = ("order", "market", "ending")
 MINUTE = 60_000_000_000
+GATES_KEPT = 64
+"""As oms.h has it."""
 BEGIN = ("order", "pass", "sent", "new")
 FILLED = (*BEGIN, "part", "part", "rest")
 TAKEN = ("market", *FILLED[1:])
@@ -151,6 +157,7 @@ STATES = {
     "has an end": ENDING,
     "is one of two": ("listed", "sent", "new"),
     "is one of two and fills": ("listed", "sent", "new", "part"),
+    "is a child": ("child", *BEGIN[1:], "part"),
     "is swept": (*BEGIN, "part", "sweep"),
 }
 
@@ -172,8 +179,11 @@ def test_whatever_happens_to_an_order_that(state: str) -> None:
         fast.app.machine.check()
 
 
+AND_THEN = {"download": ("row",), "way beside": ("that is ready", "its way is loading")}
+
+
 @pytest.mark.parametrize("state", ["has filled", "is to be replaced", "is being replaced"])
-@pytest.mark.parametrize("world", [*WORLDS, "budget", "download"])
+@pytest.mark.parametrize("world", [*WORLDS, "budget", "download", "way beside"])
 def test_a_replace_in_a_world_that_changes(state: str, world: str) -> None:
     """Each has a day of its own."""
     with ExitStack() as stack:
@@ -183,7 +193,7 @@ def test_a_replace_in_a_world_that_changes(state: str, world: str) -> None:
             if world == "budget":
                 each.app.machine.set_budgets([Rule(name="few", venue=1, kind=Kind.FIXED_WINDOW, limit=1, period_ns=MINUTE)])
             else:
-                played(each, world)
+                played(each, world, *AND_THEN.get(world, ()))
             played(each, "replace px", "pass", "replace sent", "replaced", "replace", "pass", "part", "cancel", "time")
         assert fast.stream.messages() == slow.stream.messages()
         assert fast.slot.digest() == slow.slot.digest()
@@ -231,6 +241,26 @@ def test_an_end_that_we_keep_is_there_again_with_the_order(again: str) -> None:
         assert fast.stream.messages() == slow.stream.messages()
         assert fast.slot.digest() == slow.slot.digest()
         fast.app.machine.check()
+
+
+@pytest.mark.parametrize(("venue", "account"), [(1 + GATES_KEPT, 7), (1, 7 + GATES_KEPT)])
+def test_two_gates_whose_names_are_kept_at_one_place(venue: int, account: int) -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for each in (fast, slow):
+            each.stream.input(InstrumentDefined(instrument=4, venue=venue), source=2)
+            each.stream.input(DestinationDefined(destination=20, venue=venue, account=account, gateway=GATEWAY), source=2)
+            for phase in (GatewayPhase.READY, GatewayPhase.DOWNLOADING):
+                each.stream.input(GatewayStatus(venue=venue, account=account, phase=phase), source=GATEWAY)
+                if phase == GatewayPhase.READY:
+                    each.ask(**PLAIN | {"instrument": 4, "account": account})
+                    played(each, *BEGIN[1:])
+            played(each, *BEGIN, *REPLACED)
+            for what in REPLACED[:2]:
+                each.play(what, 1)
+        assert len(fast.stream.messages(RoutedReplace)) == 1
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
 
 
 def halted(c: Compared) -> None:
