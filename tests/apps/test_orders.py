@@ -158,6 +158,7 @@ STATES = {
     "is one of two": ("listed", "sent", "new"),
     "is one of two and fills": ("listed", "sent", "new", "part"),
     "is a child": ("child", *BEGIN[1:], "part"),
+    "is to be asked for": (*BEGIN, "part", "rejected", "rejected"),
     "is swept": (*BEGIN, "part", "sweep"),
 }
 
@@ -250,14 +251,12 @@ def test_two_gates_whose_names_are_kept_at_one_place(venue: int, account: int) -
         for each in (fast, slow):
             each.stream.input(InstrumentDefined(instrument=4, venue=venue), source=2)
             each.stream.input(DestinationDefined(destination=20, venue=venue, account=account, gateway=GATEWAY), source=2)
-            for phase in (GatewayPhase.READY, GatewayPhase.DOWNLOADING):
+            played(each, *BEGIN, *REPLACED)
+            for phase, steps in ((GatewayPhase.READY, BEGIN[1:]), (GatewayPhase.DOWNLOADING, REPLACED[:2])):
                 each.stream.input(GatewayStatus(venue=venue, account=account, phase=phase), source=GATEWAY)
                 if phase == GatewayPhase.READY:
                     each.ask(**PLAIN | {"instrument": 4, "account": account})
-                    played(each, *BEGIN[1:])
-            played(each, *BEGIN, *REPLACED)
-            for what in REPLACED[:2]:
-                each.play(what, 1)
+                played(each, *steps)
         assert len(fast.stream.messages(RoutedReplace)) == 1
         assert fast.stream.messages() == slow.stream.messages()
         assert fast.slot.digest() == slow.slot.digest()
