@@ -159,6 +159,7 @@ STATES = {
     "is one of two and fills": ("listed", "sent", "new", "part"),
     "is a child": ("child", *BEGIN[1:], "part"),
     "is to be asked for": (*BEGIN, "part", "rejected", "rejected"),
+    "is not answered": (*BEGIN[:3], "time", "wrong request"),
     "is swept": (*BEGIN, "part", "sweep"),
 }
 
@@ -172,7 +173,7 @@ def test_whatever_happens_to_an_order_that(state: str) -> None:
         for each in (fast, slow):
             for hurry in ((), ("cancel",), ("replace px", "pass")):
                 played(each, *life, *hurry, *("wrong request",) * 8)  # nobody answers in time
-        for what in (*CHANGES, *ANSWERS, "suspended")[:: 100 // MANY]:
+        for what in (*CHANGES, *ANSWERS, "suspended", "new", "sent", "canceled")[:: 100 // MANY]:
             for each in (fast, slow):
                 played(each, *life, what, "pass", "replace sent", "replaced", "part", "cancel sent", "canceled")
             assert fast.slot.digest() == slow.slot.digest(), what
