@@ -69,6 +69,7 @@ from journal.messages import (
     order_id_of,
     order_id_source,
 )
+from journal.messages.requests import Heard
 
 _fast = accelerator.extension("apps.kernel._fast")
 Qty = Decimal
@@ -141,6 +142,7 @@ class Strategy(App):
         self._order_number = 0
         self._started = False
         self._definition: StrategyDefined | None = None
+        self._heard = Heard()
 
     # What a user overrides.
 
@@ -508,6 +510,10 @@ class Strategy(App):
 
     def _command(self, m: StrategyCommand) -> None:
         if self._definition is None or m.strategy not in (0, self._definition.strategy):
+            return
+        if self._heard.again(self.source, m.request):
+            reason = Reason.REPEATED_REQUEST
+            self.emit(StrategyState(request=m.request, strategy=self._definition.strategy, reason=reason))
             return
         if m.command in (CommandCode.STOP, CommandCode.PAUSE):
             self.enabled = False

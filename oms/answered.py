@@ -200,7 +200,7 @@ class Answered(External):
                 order.price_px, order.stop_px = wanted.price_px, wanted.stop_px
                 order.display_qty = wanted.display_qty
                 order.version, order.current_seq = wanted.version, wanted.routed_seq or order.current_seq
-                self.move_end(order, wanted.expire_ts)
+                self.move_end(order, wanted)
             self._adopt(order, m)
 
         self.step(order, Event.VENUE_REPLACED, then=terms, reason=m.reason, news=news)

@@ -152,6 +152,7 @@ class Asked(Pacing):
             display_qty=order.display_qty if m.display_qty == NULL else m.display_qty,
             expire_ts=m.expire_ts or order.expire_ts,
         )  # fmt: skip
+        request.end_kept = self.keeps_end(order, request)
         reason = self._senseless(order, request)
         if not reason and order.held and order.replace is not None:
             reason = Reason.ALREADY_PENDING  # its state, which the table asks, does not tell
@@ -204,11 +205,11 @@ class Asked(Pacing):
 
     def covers(self, m: RiskDecision, order: Order, request: Request) -> bool:
         """Whether a pass is for these terms, as they are sent."""
-        return m.content_hash == hash_of(order, request, self.told_end(order, request))
+        return m.content_hash == hash_of(order, request, told_end(request))
 
-    def told_end(self, order: Order, request: Request) -> int:  # noqa: ARG002 - for who keeps it
-        """The end that the venue is told with new terms; 0: none."""
-        return request.expire_ts
+    def keeps_end(self, order: Order, request: Request) -> bool:  # noqa: ARG002
+        """Whether the end that is asked for is not the venue's business."""
+        return False
 
     def is_ours_alone(self, order: Order, request: Request) -> bool:  # noqa: ARG002
         """Whether all that changes is what no venue knows."""
@@ -223,7 +224,7 @@ class Asked(Pacing):
             RoutedReplace(
                 order_id=order.order_id, risk_seq=risk_seq, content_hash=hashed, orig_request_seq=order.current_seq,
                 order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-                display_qty=request.display_qty, expire_ts=self.told_end(order, request), account=order.account,
+                display_qty=request.display_qty, expire_ts=told_end(request), account=order.account,
                 instrument=order.instrument, version=request.version, destination=order.destination,
                 replace_mode=ReplaceMode.AMEND, side=order.side,
             )
@@ -237,13 +238,13 @@ class Asked(Pacing):
             order.replace = None
             order.order_qty, order.price_px, order.stop_px = request.order_qty, request.price_px, request.stop_px
             order.display_qty, order.version = request.display_qty, request.version
-            self.move_end(order, request.expire_ts)
+            self.move_end(order, request)
 
         self.step(order, Event.HELD_REPLACED, then=terms)
 
-    def move_end(self, order: Order, end: int) -> None:
+    def move_end(self, order: Order, request: Request) -> None:
         """An order has another end from now on."""
-        order.expire_ts = end
+        order.expire_ts = request.expire_ts
 
     # Cancel.
 
@@ -377,6 +378,11 @@ class Asked(Pacing):
         if order.replace is not None and order.replace.routed_seq == request_seq:
             return Unknown.REPLACE
         return Unknown.NEW if order.routed_seq == request_seq else Unknown.NO
+
+
+def told_end(request: Request) -> int:
+    """The end that the venue is told with new terms; 0: none."""
+    return 0 if request.end_kept else request.expire_ts
 
 
 def hash_of(order: Order, request: Request, expire_ts: int) -> int:

@@ -43,6 +43,7 @@ from journal.messages.capabilities import (
     Offer,
     capability,
     decided_form,
+    keeps_ends,
     released_form,
 )
 from journal.messages.tables import look
@@ -175,13 +176,18 @@ class Held(Answered):
                 del watched[order.instrument]
 
     def moved(self, order: Order) -> None:
-        """A closed order is held no more."""
+        """A closed order is held no more. One that is open again has the end again that we kept, which may be past."""
         super().moved(order)
         i = self.memory.instructions
         if order.closed and (i.holds or i.ends):
-            i.ends.pop(order.order_id, None)
+            end = i.ends.pop(order.order_id, None)
+            if end is not None and order.destination:
+                order.kept_end = end or self.ctx.now
             if i.holds.pop(order.order_id, None) is not None:
                 self._unwatch(order)
+        elif order.kept_end and not order.closed:
+            i.ends[order.order_id], order.kept_end = order.kept_end, 0
+            self.arm(order)
 
     def held_replaced(self, order: Order, request: Request) -> None:
         """New terms: a trail begins anew where they put its stop."""
@@ -358,18 +364,24 @@ class Held(Answered):
             del ends[order.order_id]
             order.expire_ts = sent.expire_ts
 
-    def _senseless(self, order: Order, request: Request) -> int:
-        """Where we keep the end: only what has one can have another, and not one that is over."""
-        reason = super()._senseless(order, request)
-        ours = order.held or order.order_id in self.memory.instructions.ends
-        if not reason and ours and request.expire_ts != order.expire_ts:
-            good = order.expire_ts and request.expire_ts > self.ctx.now
-            return 0 if good else Reason.INVALID_EXPIRE_TIME
-        return reason
+    def keeps_end(self, order: Order, request: Request) -> bool:
+        """As it was decided when the order left. One that has no end gets it from us where its venue knows none."""
+        i = self.memory.instructions
+        if order.held or order.expire_ts or not request.expire_ts or order.tif != TimeInForce.GTC:
+            return order.order_id in i.ends
+        return keeps_ends(i.offers.get(order.venue))
 
-    def told_end(self, order: Order, request: Request) -> int:
-        """Not one that we keep."""
-        return 0 if order.order_id in self.memory.instructions.ends else super().told_end(order, request)
+    def _senseless(self, order: Order, request: Request) -> int:
+        """As before; and another end is one that is to come, of an order that may have one."""
+        reason = super()._senseless(order, request)
+        if reason or request.expire_ts == order.expire_ts:
+            return reason
+        if order.held or request.end_kept:
+            may = order.expire_ts or (order.tif == TimeInForce.GTC and not order.held)
+            return 0 if may and request.expire_ts > self.ctx.now else Reason.INVALID_EXPIRE_TIME
+        # A venue that keeps ends would have to be told another time in force, which no replace has.
+        may = order.expire_ts or order.venue not in self.memory.instructions.offers
+        return 0 if may else Reason.REPLACE_NOT_ALLOWED
 
     def covers(self, m: RiskDecision, order: Order, request: Request) -> bool:
         """As before. New terms of a held order are told to nobody, and who keeps its end once it is released may yet change: a
@@ -382,14 +394,14 @@ class Held(Answered):
         """It is a new end and nothing else."""
         now = (order.order_qty, order.price_px, order.stop_px, order.display_qty)
         wanted = (request.order_qty, request.price_px, request.stop_px, request.display_qty)
-        return now == wanted and order.order_id in self.memory.instructions.ends
+        return now == wanted and request.end_kept
 
-    def move_end(self, order: Order, end: int) -> None:
+    def move_end(self, order: Order, request: Request) -> None:
         """We end it then."""
-        ends = self.memory.instructions.ends
-        if order.order_id in ends and end != order.expire_ts:
-            ends[order.order_id] = end
-        super().move_end(order, end)
+        if request.end_kept and request.expire_ts != order.expire_ts:
+            self.memory.instructions.ends[order.order_id] = request.expire_ts
+            order.tif = order.tif if order.expire_ts else TimeInForce.GTD
+        super().move_end(order, request)
 
     # Time.
 
@@ -459,6 +471,7 @@ class Held(Answered):
             assert (order_id in i.watched.get(order.instrument, ())) == (hold.wait == Wait.PRICE), where
         for _, order in look(self.memory.orders):
             assert not order.held or order.order_id in i.holds, order
+            assert not order.kept_end or order.closed, order
         for instrument, ids in i.watched.items():
             assert ids, instrument
             assert len(set(ids)) == len(ids), instrument

@@ -11,6 +11,7 @@ import msgspec
 
 from journal.messages import NULL
 from journal.messages.capabilities import Offer
+from journal.messages.requests import Heard
 from journal.messages.tables import Table
 
 
@@ -191,6 +192,8 @@ class Instructions(msgspec.Struct, array_like=True):
     """source/account/group."""
     native_quotes: dict[int, NativeQuote] = {}
     """MassQuote's frame → how far it is."""
+    heard: Heard = msgspec.field(default_factory=Heard)
+    """CancelAlls by number."""
 
     def __post_init__(self) -> None:
         self.holds = Table.of(self.holds)

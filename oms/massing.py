@@ -25,8 +25,12 @@ class Massing(Lists, Together):
     """Sweeps: a CancelAll each, until its last order has an end."""
 
     def on_cancel_all(self, m: CancelAll) -> None:
-        """Cancel what it covers and its asker may cancel: anybody's for an operator, risk and the supervisor, else its own."""
+        """Cancel what it covers and its asker may cancel: anybody's for an operator, risk and the supervisor, else its own. One
+        that comes again hits nothing that was asked since."""
         sweep = Sweep(m.encode(), self.ctx.seq)
+        if self.memory.instructions.heard.again(self.ctx.source, m.request):
+            self._say(sweep, reason=Reason.REPEATED_REQUEST, final=True)
+            return
         if not self._judged(m) or m.side not in _SIDES:
             self._say(sweep, reason=Reason.INVALID_FILTER, final=True)
             return

@@ -53,6 +53,8 @@ class Request(msgspec.Struct, array_like=True, gc=False):
     stop_px: int = NULL
     display_qty: int = NULL
     expire_ts: int = 0
+    end_kept: bool = False
+    """No venue is told `expire_ts`: we end the order then."""
 
 
 class Ending(msgspec.Struct, array_like=True, gc=False):
@@ -123,6 +125,8 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     heard_seq: int = 0
     """The last frame in which the venue spoke of this order."""
     venue_order_ref: str = ""
+    kept_end: int = 0
+    """Of a closed order that had left: the end that we kept of it, ns, for it may be opened again; 0: none."""
 
     @property
     def closed(self) -> bool:

@@ -104,7 +104,7 @@ class Quotes(NativeQuotes):
     def moved(self, order: Order) -> None:
         """A side of a quote has moved: say how the quote is, when that has changed."""
         i = self.memory.instructions
-        if not (i.holds or i.ends or i.list_of or i.swept or i.later or i.quote_of or i.native_quotes):
+        if not (order.kept_end or i.holds or i.ends or i.list_of or i.swept or i.later or i.quote_of or i.native_quotes):
             return  # as for most orders: nothing depends on any
         super().moved(order)
         key = i.quote_of.get(order.order_id) if i.quote_of else None

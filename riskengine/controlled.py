@@ -10,6 +10,7 @@ from journal.messages import Scope
 from journal.messages.keeping import Keep
 from journal.messages.latch import Latch
 from journal.messages.persons import APPROVAL_VALID_NS
+from journal.messages.requests import Heard
 from riskengine.limits import Limit
 
 BAN_NS = 60_000_000_000
@@ -107,6 +108,10 @@ class Control(msgspec.Struct, array_like=True):
     """The newest frames that say how we and a venue differ: an approval of one is the OMS's business."""
     countdowns: dict[int, Countdown] = {}
     """By destination: the timers that venues have."""
+    sweeps: int = 0
+    """CancelAlls of our own so far; the next one's number is one more."""
+    heard: Heard = msgspec.field(default_factory=Heard)
+    """TradingStateSets by number."""
 
 
 def scope_key(scope: Scope) -> str:

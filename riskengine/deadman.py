@@ -100,7 +100,8 @@ class DeadMan(Bans):
 
     def cancel_all(self, scope: Scope, reason: Reason) -> None:
         """Ask for the cancel of every order in a scope."""
-        self.ctx.emit(CancelAll(request=self.ctx.seq, reason=reason, **scope_of(scope)))
+        self.control.sweeps += 1
+        self.ctx.emit(CancelAll(request=self.control.sweeps, reason=reason, **scope_of(scope)))
 
 
 def scope_of_watch(watch: Watch) -> Scope:

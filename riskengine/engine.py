@@ -137,7 +137,7 @@ class RiskEngine(Violations, Forming):
         wish = self._wish(m, held)
         hashed = replace_hash(
             order_id=m.order_id, order_qty=wish.order_qty, price_px=wish.price_px, stop_px=wish.stop_px,
-            display_qty=wish.display_qty, expire_ts=0 if held is not None and held.end_kept else wish.expire_ts,
+            display_qty=wish.display_qty, expire_ts=0 if wish.end_kept else wish.expire_ts,
         )  # fmt: skip
         used = self.memory.used.get(order_id_source(m.order_id), [])
         subject = (
@@ -175,6 +175,7 @@ class RiskEngine(Violations, Forming):
             old.stop_px if m.stop_px == NULL else m.stop_px,
             old.display_qty if m.display_qty == NULL else m.display_qty,
             m.expire_ts or old.expire_ts,
+            end_kept=old.end_kept or (not old.expire_ts and m.expire_ts > 0 and self.keeps_ends(old.instrument)),
         )  # fmt: skip
 
     def on_cancel_order(self, m: CancelOrder) -> None:
@@ -277,7 +278,7 @@ class RiskEngine(Violations, Forming):
             return
         held.wishes.remove(wish)
         if m.exec_type == ExecType.REPLACED:
-            held.display_qty, held.expire_ts = wish.display_qty, wish.expire_ts
+            held.display_qty, held.expire_ts, held.end_kept = wish.display_qty, wish.expire_ts, wish.end_kept
         else:
             held.refusals_due += 1
 

@@ -35,6 +35,8 @@ class Wish(msgspec.Struct, array_like=True, gc=False):
     expire_ts: int
     taken_up: bool = False
     """By the OMS; what it does not take up it refuses, in the order of asking."""
+    end_kept: bool = False
+    """As of the order, with these terms."""
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):

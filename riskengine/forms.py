@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from journal.messages import NULL, EmulatedTrigger, NewOrder
-from journal.messages.capabilities import RELEASED_AS, Offer, decided_form, released_form
+from journal.messages.capabilities import RELEASED_AS, Offer, decided_form, keeps_ends, released_form
 from riskengine.exposure import Held
 from riskengine.world import World
 
@@ -25,6 +25,10 @@ class Forming(World):
     def end_kept(self, m: NewOrder) -> bool:
         """Whether an order has an end that no venue is told, neither at once nor when it is released."""
         return bool(m.expire_ts) and not released_form(self._offer(m.instrument), m, NULL).expire_ts
+
+    def keeps_ends(self, instrument: int) -> bool:
+        """Whether an order there that gets an end by a replace gets it from the OMS."""
+        return keeps_ends(self._offer(instrument))
 
     def keep_form(self, m: NewOrder) -> None:
         """Remember the terms of an order that the OMS may hold, until it is closed."""

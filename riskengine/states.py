@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journal.messages import CommandCode, Reason, RequestState, Scope, ScopeType, TradingState, TradingStateSet
+from journal.messages import CommandCode, CommandResult, Reason, RequestState, Scope, ScopeType, TradingState, TradingStateSet
 from riskengine.controlled import scope_key, scope_of
 from riskengine.kills import Kills
 
@@ -11,8 +11,15 @@ class States(Kills):
     """Which scopes may do what. The strictest one that covers an order holds for it."""
 
     def on_trading_state_set(self, m: TradingStateSet) -> None:
-        """Holds from this frame on, until the same scope has another state. A person's ACTIVE also ends pauses of watches."""
+        """Holds from this frame on, until the same scope has another state. A person's ACTIVE also ends pauses of watches.
+        One that comes again does not undo what was said since."""
         author = self.control.latch.persons.author(self.ctx.source, _CODE.get(TradingState(m.state), CommandCode.RESUME))
+        if self.control.heard.again(self.ctx.source, m.request):
+            text = f"request {m.request} was given before; nothing changes"
+            self.ctx.emit(
+                CommandResult(request=m.request, status=RequestState.REJECTED, reason=Reason.REPEATED_REQUEST, text=text)
+            )
+            return
         key = scope_key(m)
         if m.state in (TradingState.REDUCING, TradingState.HALTED):
             self.control.states[key] = (self.ctx.seq, m.encode())

@@ -44,7 +44,6 @@ NOT_GIVEN = {
     "RISK_REDUCTION": _NO_VENUE,
     "NOT_AUTHORIZED": _NO_SESSION,
     "SESSION_EXPIRED": _NO_SESSION,
-    "REPEATED_REQUEST": "a command is told apart by its frame, not yet by its request number",
     "CONFIG_INVALID": "a configuration is refused before anything is published",
     "VALIDATED_ONLY": "no venue here offers VALIDATE_ONLY",
 }

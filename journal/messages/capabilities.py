@@ -108,6 +108,11 @@ def capability(offer: Offer | None, o: Any, *, now: int = 0) -> Ruling:
     return Ruling(how, 0, held, timed, ord_type, tif, o.exec_inst & ~OURS)
 
 
+def keeps_ends(offer: Offer | None) -> bool:
+    """Whether an end is ours to keep, for the venue says what it takes, and an end is not among it."""
+    return offer is not None and not _bit(offer.tifs, TimeInForce.GTD)
+
+
 def decided_form(offer: Offer | None, new: NewOrder) -> NewOrder:
     """The order that a risk decision on `new` is about: as it will be sent, or as it was asked while we hold it, for what a
     held order is sent as has a decision of its own (see `released_form`)."""
@@ -219,5 +224,5 @@ def _life(offer: Offer, o: Any, ord_type: int, *, held: bool) -> tuple[bool, int
 
 __all__ = [
     "OBSERVED", "RELEASED_AS", "TIMED", "TOUCHED", "TRAILING", "Handling", "Offer", "Ruling", "capability", "decided_form",
-    "released_form",
+    "keeps_ends", "released_form",
 ]  # fmt: skip

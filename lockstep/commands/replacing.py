@@ -82,7 +82,9 @@ def add_parser(subparsers: Any) -> None:
     command.add_argument("--stop", metavar="PRICE", help="where a stop order begins")
     command.add_argument("--display", metavar="QTY", help="how much of an iceberg is seen")
     end = command.add_mutually_exclusive_group()
-    end.add_argument("--end", metavar="TIME", help="of a parent or a GTD order, as 2026-11-21T10:15 or 10:15:00 (today); UTC")
+    end.add_argument(
+        "--end", metavar="TIME", help="of a parent, a GTC or GTD order, as 2026-11-21T10:15 or 10:15:00 (today); UTC"
+    )
     end.add_argument("--for", dest="lasts", metavar="DURATION", help="the same, so long from now")
     add_person(command)
     command.set_defaults(run=run)
@@ -142,9 +144,9 @@ def _end(arguments: argparse.Namespace, order: Standing) -> int:
     now = SystemClock().now_ns()
     if arguments.end is None and arguments.lasts is None:
         return 0
-    if not order.parent and order.tif != TimeInForce.GTD:
+    if not order.parent and order.tif not in (TimeInForce.GTC, TimeInForce.GTD):
         tif = TimeInForce(order.tif).name
-        raise ConfigError(f"replace: {order.name} is {tif}: expected a parent or a GTD order where an end is given")
+        raise ConfigError(f"replace: {order.name} is {tif}: expected a parent, a GTC or a GTD order where an end is given")
     if arguments.lasts is not None:
         try:
             lasts = units.duration_ns(arguments.lasts)

@@ -9,7 +9,10 @@ from apps.order_manager import OmsApp
 from journal.frames import frames
 from journal.messages import (
     NULL,
+    CancelAll,
     CancelOrder,
+    Channel,
+    ContingencyType,
     CxlRejResponseTo,
     Decision,
     DestinationDefined,
@@ -21,12 +24,16 @@ from journal.messages import (
     KillRelease,
     KillSwitch,
     LiquidityIndicator,
+    ListMember,
+    ListRole,
     Message,
     NewOrder,
+    OrderList,
     OrderSent,
     OrdStatus,
     OrdType,
     OwnershipDefined,
+    ParentOrder,
     Reason,
     ReplaceOrder,
     RiskDecision,
@@ -48,11 +55,12 @@ from journal.messages import (
     replace_hash,
 )
 from journal.messages.capabilities import decided_form
+from oms.asked import told_end
 from oms.differences import Settings
 from tests.apps.stream import Stream
 from tests.apps.test_decisions import MARKET_ORDER, RISK, SOURCES, InPython, world
 
-GATEWAY, OMS, OPERATOR = 4, 5, 12
+GATEWAY, OMS, OPERATOR, BESIDE = 4, 5, 12, 14
 SECOND = 1_000_000_000
 HANDLERS = (
     "on_new_order", "on_replace_order", "on_cancel_order", "on_risk_decision", "on_routed_order", "on_routed_replace",
@@ -63,7 +71,7 @@ PLAIN: dict[str, Any] = {
     "source": 9, "account": 7, "strategy": 1, "user": 0, "instrument": 1, "side": Side.BUY, "ord_type": OrdType.LIMIT,
     "tif": TimeInForce.GTC, "order_qty": 40, "price_px": 10_000,
 }  # fmt: skip
-FILLS = ("part", "rest", "again", "over", "no trade id", "text id", "other side", "huge", "negative")
+FILLS = ("part", "rest", "again", "over", "no trade id", "text id", "other side", "huge", "negative", "row")
 _TYPES: tuple[type[Message], ...] = (RoutedOrder, RoutedReplace, RoutedCancel)
 
 
@@ -131,9 +139,28 @@ class Day:
             self.ask(**PLAIN | MARKET_ORDER | {"instrument": 1 + which % 3, "side": 1 + which % 2, "tif": TimeInForce.IOC})
         elif what == "ending":
             self.ask(**PLAIN | {"tif": TimeInForce.GTD, "expire_ts": self.stream.ts + (12 + which) * SECOND})
+        elif what == "child":
+            parent = self.last[9] = self.last[9] + 1
+            of = {name: PLAIN[name] for name in ("account", "instrument", "side", "strategy")}
+            self.stream.input(ParentOrder(order_id=order_id_of(9, parent), order_qty=4000, **of), source=9)
+            self.ask(**PLAIN | {"parent_order_id": order_id_of(9, parent)})
+        elif what == "listed":
+            self._list()
         elif self.orders and (what != "pass" or self.alone):
             self.answer(what, self.orders[which % len(self.orders)])
         self._learn()
+
+    def _list(self) -> None:
+        """Two orders, the first of which that fills ends the other; both have passed."""
+        first = self.last[9] + 1
+        ids = [order_id_of(9, n) for n in (first, first + 1)]
+        legs = [ListMember(order_id=i, role=ListRole.SIBLING) for i in ids]
+        listed = OrderList(list_id=order_id_of(9, 30_000 + first), contingency=ContingencyType.OCO, members=legs)
+        self.stream.input(listed, source=9)
+        for _ in ids:
+            self.ask(**PLAIN | {"list_id": listed.list_id})
+            if self.alone:
+                self.answer("pass", self.orders[0])
 
     def ask(self, *, source: int, again: bool = False, foreign: bool = False, skip: int = 1, **terms: Any) -> None:
         """A strategy asks for an order."""
@@ -184,6 +211,7 @@ class Day:
             "replace px": replace(price_px=px + 5 if px != NULL else 10_005),
             "replace both": replace(order_qty=qty + 4, price_px=9_995),
             "replace to filled": replace(order_qty=max(self.cum.get(o.order_id, 0), 1)),
+            "replace to none": replace(order_qty=0),
             "replace below": replace(order_qty=self.cum.get(o.order_id, 0) - 1),
             "replace nothing": replace(order_qty=qty),
             "replace empty": replace(),
@@ -199,6 +227,7 @@ class Day:
             "replace later": replace(price_px=9_985, release_ts=later),
             "replace by other": replace(source=other, price_px=9_985),
             "replace by operator": replace(source=OPERATOR, price_px=9_985),
+            "sweep": (by, CancelAll(scope_type=ScopeType.GLOBAL)),
             "cancel": cancel(),
             "cancel why": cancel(reason=Reason.PRICE_COLLAR),
             "cancel numbered": cancel(version=last + 2),
@@ -221,7 +250,7 @@ class Day:
             asked, kind = request.request_seq, ReplaceOrder.KIND
             hashed = replace_hash(
                 order_id=o.order_id, order_qty=request.order_qty, price_px=request.price_px, stop_px=request.stop_px,
-                display_qty=request.display_qty, expire_ts=self.app.machine.told_end(held, request),
+                display_qty=request.display_qty, expire_ts=told_end(request),
             )  # fmt: skip
 
         def decided(decision: int, content: int, reason: int = 0, seq: int = asked) -> tuple[int, Message]:
@@ -252,6 +281,7 @@ class Day:
             "new": update(o, ExecType.NEW, ord_status=OrdStatus.NEW, cum_qty=0, leaves_qty=o.order_qty),
             "unnamed": update(o, ExecType.NEW, venue_order_ref=""),
             "pending": update(o, ExecType.PENDING_NEW),
+            "suspended": update(o, ExecType.SUSPENDED),
             "canceled": update(o, ExecType.CANCELED, cum_qty=cum, reason=Reason.USER_REQUEST),
             "ended": update(o, ExecType.CANCELED),
             "ended why": update(o, ExecType.CANCELED, cum_qty=cum, reason=Reason.VENUE_OTHER, venue_order_ref="E"),
@@ -311,6 +341,7 @@ class Day:
             last_qty=qty,
             side=3 - min(o.side, 2) if what == "other side" else o.side if what != "text id" else 0,
             last_px=-10_000 if what == "negative" else max(o.price_px, 1), fee=-3 if what == "text id" else NULL, fee_exp=-2,
+            channel=Channel.DOWNLOAD if what == "row" else 0,
             liquidity=LiquidityIndicator.TAKER, exchange_ts=9, venue_order_ref="W" if what == "text id" else "", **named,
         )  # fmt: skip
 
@@ -326,5 +357,10 @@ class Day:
             "venue up": (GATEWAY, VenueStatus(venue=1, status=1)),
             "owned": (2, OwnershipDefined(account=o.account, instrument=o.instrument, strategy=2, exclusive=o.strategy == 1)),
             "offers": (2, VenueDefined(venue=1, ord_types=0b110, tifs=0b110100, exec_insts=1, quantity_types=0b100)),
+            "download": (GATEWAY, DownloadBegin(account=o.account, download=3)),
+            "downloaded": (GATEWAY, DownloadEnd(account=o.account, download=3, complete=False)),
+            "way beside": (2, DestinationDefined(destination=9, venue=1, account=o.account, gateway=BESIDE)),
+            "its way is loading": (GATEWAY, GatewayStatus(venue=1, account=o.account, phase=GatewayPhase.DOWNLOADING)),
+            "that is ready": (BESIDE, GatewayStatus(venue=1, account=o.account, phase=GatewayPhase.READY)),
             "second way": (2, DestinationDefined(destination=9, venue=1, account=8, gateway=GATEWAY)),
         }

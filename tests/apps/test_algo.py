@@ -38,6 +38,8 @@ from journal.messages import (
     SourceRole,
     StrategyCommand,
     StrategyDefined,
+    StrategyState,
+    StrategyStateCode,
     VenueStatus,
     VenueStatusCode,
     order_id_of,
@@ -227,6 +229,19 @@ def test_a_stop_takes_the_children_of_a_persons_parent_and_leaves_it():
     assert "stopped" in s.of(LogRecord)[-1].text
     s.algo._command(StrategyCommand(command=CommandCode.START))
     assert s.algo.slice(GIVEN, 10)
+
+
+def test_a_command_that_comes_again_does_not_undo_what_was_said_since():
+    s = Stage(Taker)
+    for code, request in ((CommandCode.START, 1), (CommandCode.STOP, 2), (CommandCode.START, 1)):
+        s.algo._command(StrategyCommand(command=code, request=request))
+    assert not s.algo.enabled
+    assert [(m.request, m.state, m.reason) for m in s.of(StrategyState)] == [
+        (1, StrategyStateCode.ENABLED, 0), (2, StrategyStateCode.DISABLED, 0), (1, 0, Reason.REPEATED_REQUEST),
+    ]  # fmt: skip
+    s.algo.source = SOMEBODY
+    s.algo._command(StrategyCommand(command=CommandCode.START, request=1))
+    assert s.algo.enabled
 
 
 def test_an_id_that_is_used_again_ends_nothing():

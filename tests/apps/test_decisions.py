@@ -672,11 +672,12 @@ def test_replaces_that_ask_for_more_than_price_and_quantity_are_for_python(odd: 
     both((2, expires), *(PLAIN,) * 4, Replace(-1, terms), Replace(-1, terms | odd))
 
 
-def test_an_end_that_the_oms_keeps_is_no_term_of_a_replace() -> None:
-    ending = PLAIN | {"tif": TimeInForce.GTD, "expire_ts": 1 << 60}
+@pytest.mark.parametrize("begins", [1 << 60, 0], ids=["from the start", "from a replace on"])
+def test_an_end_that_the_oms_keeps_is_no_term_of_a_replace(begins: int) -> None:
+    ending = PLAIN | ({"tif": TimeInForce.GTD, "expire_ts": begins} if begins else {})
     terms = {"order_qty": 4, "price_px": 9_990}
     replaced = (News(-1, ExecType.PENDING_REPLACE), News(-1, ExecType.REPLACED))
-    for tifs, told in ((0, ((1 << 60), 1 << 59, 1 << 59)), (1 << TimeInForce.GTD, (1 << 60, 1 << 59, 1 << 59)), (1, (0, 0, 0))):
+    for tifs, told in ((0, (begins, 1 << 59, 1 << 59)), (1 << TimeInForce.GTD, (begins, 1 << 59, 1 << 59)), (1, (0, 0, 0))):
         decisions = both(
             (2, VenueDefined(venue=1, ord_types=1 << OrdType.LIMIT if tifs else 0, tifs=1 << TimeInForce.GTC | tifs)),
             *(PLAIN,) * 4, ending,

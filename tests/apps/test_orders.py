@@ -4,7 +4,7 @@ venue, strategy and operator do."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any
@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 
 import apps.group
 from journal.messages import (
+    DestinationDefined,
+    DifferenceType,
     ExecType,
     ExecutionReport,
+    GatewayPhase,
+    GatewayStatus,
+    InstrumentDefined,
     OrderCancelReject,
     OrdStatus,
     Reason,
@@ -24,15 +29,20 @@ from journal.messages import (
     RoutedCancel,
     RoutedReplace,
 )
-from tests.apps.orders_day import Day
+from oms.budgets import Kind, Rule
+from oms.differences import Compared, Open
+from tests.apps.orders_day import PLAIN, Day
 from tests.apps.stream import MANY
-from tests.apps.test_decisions import orders
+from tests.apps.test_decisions import GATEWAY, orders
 from tests.apps.told import watch
 
 pytestmark = pytest.mark.skipif(apps.group._fast is None, reason="the accelerator was not built")
 
 Step = tuple[str, Any]
 ASKED = ("order", "market", "ending")
+MINUTE = 60_000_000_000
+GATES_KEPT = 64
+"""As oms.h has it."""
 BEGIN = ("order", "pass", "sent", "new")
 FILLED = (*BEGIN, "part", "part", "rest")
 TAKEN = ("market", *FILLED[1:])
@@ -64,23 +74,28 @@ LIVES = (
     (*ENDING, "replace life", *REPLACED[1:], "part", "time", "cancel sent", "canceled"),
     (*ENDING, *REPLACED, "replace end", "pass", "replace px", "pass", "time", "replaced", "time", "cancel rejected",
      "replace end"),
+    (*ENDING, "rejected", "new", "time", "replace px", "pass", "time", "cancel rejected"),
+    ("offers", *BEGIN, "replace life", *REPLACED[1:], "part", "replace px", "pass", "time", "canceled"),
+    ("offers", *BEGIN, "replace end", "pass", "replace life", *REPLACED[1:], "time", "cancel rejected"),
 )  # fmt: skip
 
-worlds = st.sampled_from(
-    ("lost", "ready", "kill", "kill one", "release", "venue down", "venue up", "owned", "offers", "second way", "over", "time")
-)
+WORLDS = (
+    "lost", "ready", "kill", "kill one", "release", "venue down", "venue up", "owned", "offers", "second way", "over", "time",
+)  # fmt: skip
 """After most of these little is plain for the rest of the day, so they are few."""
+worlds = st.sampled_from(WORLDS)
 ODD = (
-    "again", "canceled", "expired", "rejected", "refused", "pending", "status", "no trade id", "text id", "unnamed",
-    "other side", "huge", "bad ref", "long ref", "wrong request", "late", "unknown order", "negative", "ended", "ended why",
-    "disconnect", "time",
+    "again", "canceled", "expired", "rejected", "refused", "pending", "suspended", "status", "no trade id", "text id",
+    "unnamed", "other side", "huge", "bad ref", "long ref", "wrong request", "late", "unknown order", "negative", "ended",
+    "ended why", "disconnect", "time",
 )  # fmt: skip
 CHANGES = (
-    "replace", "replace less", "replace px", "replace both", "replace to filled", "replace below", "replace nothing",
-    "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered", "replace stale",
-    "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel", "cancel why",
-    "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other", "cancel by operator",
-    "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier", "refuse",
+    "replace", "replace less", "replace px", "replace both", "replace to filled", "replace below", "replace to none",
+    "replace nothing", "replace empty", "replace stop", "replace display", "replace life", "replace huge", "replace numbered",
+    "replace stale", "replace last", "replace if first", "replace later", "replace by other", "replace by operator", "cancel",
+    "sweep", "cancel why", "cancel numbered", "cancel stale", "cancel if first", "cancel later", "cancel by other",
+    "cancel by operator", "change unknown", "replace end", "pass", "pass again", "warn", "pass other", "pass earlier",
+    "refuse",
 )  # fmt: skip
 ANSWERS = (
     "replace sent", "cancel sent", "replaced", "replaced to", "replaced small", "replaced odd", "replaced huge",
@@ -133,6 +148,62 @@ def test_orders_live_as_in_python(day: list[Step], compared: bool, alone: bool) 
         fast.app.machine.check()
 
 
+STATES = {
+    "works": BEGIN,
+    "has filled": (*BEGIN, "part"),
+    "is to be replaced": (*BEGIN, "part", "replace both"),
+    "is being replaced": (*BEGIN, "part", *REPLACED[:3]),
+    "is being canceled": (*BEGIN, "part", "cancel", "cancel sent"),
+    "is being both": (*BEGIN, "part", *REPLACED[:3], *CANCELED[:2]),
+    "at the market": ("market", *BEGIN[1:]),
+    "has an end": ENDING,
+    "is one of two": ("listed", "sent", "new"),
+    "is one of two and fills": ("listed", "sent", "new", "part"),
+    "is a child": ("child", *BEGIN[1:], "part"),
+    "is to be asked for": (*BEGIN, "part", "rejected", "rejected"),
+    "is not answered": (*BEGIN[:3], "time", "wrong request"),
+    "is swept": (*BEGIN, "part", "sweep"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_whatever_happens_to_an_order_that(state: str) -> None:
+    """Each change and answer, in each state that such a thing is about; and then what usually follows."""
+    life = STATES[state]
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for each in (fast, slow):
+            for hurry in ((), ("cancel",), ("replace px", "pass")):
+                played(each, *life, *hurry, *("wrong request",) * 8)  # nobody answers in time
+        for what in (*CHANGES, *ANSWERS, "suspended", "new", "sent", "canceled")[:: 100 // MANY]:
+            for each in (fast, slow):
+                played(each, *life, what, "pass", "replace sent", "replaced", "part", "cancel sent", "canceled")
+            assert fast.slot.digest() == slow.slot.digest(), what
+        assert fast.stream.messages() == slow.stream.messages()
+        fast.app.machine.check()
+
+
+AND_THEN = {"download": ("row",), "way beside": ("that is ready", "its way is loading")}
+
+
+@pytest.mark.parametrize("state", ["has filled", "is to be replaced", "is being replaced"])
+@pytest.mark.parametrize("world", [*WORLDS, "budget", "download", "way beside"])
+def test_a_replace_in_a_world_that_changes(state: str, world: str) -> None:
+    """Each has a day of its own."""
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True, compared=world == "download")
+        for each in (fast, slow):
+            played(each, *STATES[state])
+            if world == "budget":
+                each.app.machine.set_budgets([Rule(name="few", venue=1, kind=Kind.FIXED_WINDOW, limit=1, period_ns=MINUTE)])
+            else:
+                played(each, world, *AND_THEN.get(world, ()))
+            played(each, "replace px", "pass", "replace sent", "replaced", "replace", "pass", "part", "cancel", "time")
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
+        fast.app.machine.check()
+
+
 def test_whatever_happens_once_in_a_life() -> None:
     """Each thing (a fifth of them under sanitizers), at every third moment; all of one thing on one day."""
     life = (*BEGIN, "part", *REPLACED[:3], "part", "cancel", "part", "replaced", "cancel sent", "canceled")
@@ -149,12 +220,13 @@ def test_whatever_happens_once_in_a_life() -> None:
             fast.app.machine.check()
 
 
-def test_ends_that_we_keep_are_for_python_and_go_to_no_venue() -> None:
+@pytest.mark.parametrize("begin", [ENDING, ("offers", *BEGIN)], ids=["from the start", "from its replace on"])
+def test_ends_that_we_keep_are_for_python_and_go_to_no_venue(begin: tuple[str, ...]) -> None:
     with ExitStack() as stack:
         fast, slow = both(stack, alone=True)
         for day in (fast, slow):
             day.play("order", 0)
-            played(day, *ENDING, *REPLACED, "part", "replace end", "pass", "replace life", *REPLACED[1:], "time", "time")
+            played(day, *begin, *REPLACED, "part", "replace end", "pass", "replace life", *REPLACED[1:], "time", "time")
             played(day, "cancel sent", "canceled")
         assert [m.expire_ts for m in fast.stream.messages(RoutedReplace)] == [0, 0]
         assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
@@ -164,14 +236,62 @@ def test_ends_that_we_keep_are_for_python_and_go_to_no_venue() -> None:
         fast.app.machine.check()
 
 
-def test_a_barred_account_sends_no_replace() -> None:
+@pytest.mark.parametrize("again", ["new", "part"])
+def test_an_end_that_we_keep_is_there_again_with_the_order(again: str) -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for day in (fast, slow):
+            day.play("order", 0)
+            played(day, *ENDING[:-1], "rejected", again, "time", "replace px", "pass", "time", "sent")
+        assert [m.reason for m in fast.stream.messages(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
+        fast.app.machine.check()
+
+
+@pytest.mark.parametrize(("venue", "account"), [(1 + GATES_KEPT, 7), (1, 7 + GATES_KEPT)])
+def test_two_gates_whose_names_are_kept_at_one_place(venue: int, account: int) -> None:
+    with ExitStack() as stack:
+        fast, slow = both(stack, alone=True)
+        for each in (fast, slow):
+            each.stream.input(InstrumentDefined(instrument=4, venue=venue), source=2)
+            each.stream.input(DestinationDefined(destination=20, venue=venue, account=account, gateway=GATEWAY), source=2)
+            played(each, *BEGIN, *REPLACED)
+            for phase, steps in ((GatewayPhase.READY, BEGIN[1:]), (GatewayPhase.DOWNLOADING, REPLACED[:2])):
+                each.stream.input(GatewayStatus(venue=venue, account=account, phase=phase), source=GATEWAY)
+                if phase == GatewayPhase.READY:
+                    each.ask(**PLAIN | {"instrument": 4, "account": account})
+                played(each, *steps)
+        assert len(fast.stream.messages(RoutedReplace)) == 1
+        assert fast.stream.messages() == slow.stream.messages()
+        assert fast.slot.digest() == slow.slot.digest()
+
+
+def halted(c: Compared) -> None:
+    c.halted = True
+
+
+def unsettled(c: Compared) -> None:
+    c.settled = False
+
+
+def open_difference(c: Compared) -> None:
+    c.open["STATUS"] = Open(DifferenceType.STATUS, 1, OrdStatus.NEW, OrdStatus.CANCELED, "")
+
+
+def unknown_orders(c: Compared) -> None:
+    c.unknown = 2
+
+
+@pytest.mark.parametrize("bar", [halted, unsettled, open_difference, unknown_orders])
+def test_a_barred_account_sends_no_replace(bar: Callable[[Compared], None]) -> None:
     with ExitStack() as stack:
         fast, slow = both(stack, compared=True, alone=True)
         for day in (fast, slow):
             played(day, *BEGIN, "replace both")
             compared = day.app.machine.memory.reconcile
             assert compared is not None
-            compared.accounts[7].halted = True
+            bar(compared.accounts[7])
             played(day, "pass")
         assert fast.stream.messages(RoutedReplace) == []
         assert fast.stream.messages() == slow.stream.messages()

@@ -219,12 +219,12 @@ def test_a_child_stays_within_its_parent(p):
 
 
 def test_what_cannot_be_asked_is_a_line_and_not_on_the_stream(p, monkeypatch):
-    order, parent = p.d.working(), p.parent()
+    order, day, parent = p.d.working(), p.d.working(tif=TimeInForce.DAY), p.parent()
     i = next(m for m in p.d.said(InstrumentDefined))
     i.tick_px, i.lot_qty = 5, 10
     p.d.put(i, LOADER)
     monkeypatch.setattr(replacing.SystemClock, "now_ns", lambda self: int(NOW.timestamp()) * SECOND)
-    name = order_id_text(order)
+    name = order_id_text(day)
     for order_id, words, line in [
         (order, (), "replace: nothing is asked for; expected --qty, --price, --end or another term"),
         (order, ("--qty", "much"), "replace: --qty: 'much': expected a decimal number"),
@@ -235,7 +235,7 @@ def test_what_cannot_be_asked_is_a_line_and_not_on_the_stream(p, monkeypatch):
         (order, ("--price", "49.98"), "replace: --price = '49.98': expected a multiple of 0.05"),
         (order, ("--stop", "49.98"), "replace: --stop = '49.98': expected a multiple of 0.05"),
         (order, ("--display", "0.001"), "replace: --display = '0.001': expected a multiple of 0.01"),
-        (order, ("--end", "12:00"), f"replace: {name} is GTC: expected a parent or a GTD order where an end is given"),
+        (day, ("--end", "12:00"), f"replace: {name} is DAY: expected a parent, a GTC or a GTD order where an end is given"),
         (parent, ("--end", "10:15:00"), "--end = '10:15:00': expected a time to come; it is 2026-11-21T10:15:00.000000000Z"),
         (parent, ("--end", "2300-01-01"), "--end = '2300-01-01': expected a time to come; before the year 2262"),
         (parent, ("--end", "noon"), "replace: --end: 'noon': expected a time such as"),

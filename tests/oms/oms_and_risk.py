@@ -243,7 +243,7 @@ def work(desk: Desk, **terms: Any) -> int:
 
 def sweep(desk: Desk, by: int = STRATEGY, **fields: int) -> None:
     """Ask for the end of everything, or of what `fields` name."""
-    desk.frame(CancelAll(**({"scope_type": ScopeType.GLOBAL, "request": 5} | fields)), by)
+    desk.frame(CancelAll(**({"scope_type": ScopeType.GLOBAL} | fields)), by)
 
 
 __all__ = [

@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oms_and_risk import GATEWAY, NULL, SECOND, STRATEGY, Desk
+from oms_and_risk import GATEWAY, NULL, OPERATOR, SECOND, STRATEGY, VENUE, Desk
+from recon_venue import Venue
 
 from journal.messages import (
     CancelOrder,
     Clock,
     ContingencyType,
+    CorrectionAction,
     CxlRejResponseTo,
     EmulatedTrigger,
     ExecType,
+    ExecutionReport,
+    Flag,
     GatewayPhase,
     ListMember,
     ListRole,
@@ -24,14 +28,18 @@ from journal.messages import (
     OrdStatus,
     OrdType,
     Reason,
+    ReconcileCorrection,
+    ReconcileDifference,
     ReplaceOrder,
     RoutedCancel,
     RoutedReplace,
     SendRefused,
     TimeInForce,
     VenueCancelReject,
+    VenueDefined,
     order_id_of,
 )
+from oms.differences import Settings
 from oms.kills import CANCEL_AGAIN_NS
 
 T, S, E = OrdType, OrdStatus, ExecType
@@ -249,6 +257,77 @@ def test_an_order_goes_on_with_the_end_that_it_left_with(native: bool) -> None:
     assert bool(routed.expire_ts) == native
 
 
+# An order without an end gets one.
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_gtc_order_gets_an_end_from_us_where_its_venue_knows_none(desk: Desk, alone: bool) -> None:
+    order_id = desk.ask(T.LIMIT, price_px=4900)
+    desk.ack(order_id)
+    end = desk.now + 10 * SECOND
+    replace(desk, order_id, expire_ts=end, **({} if alone else {"price_px": 4850}))
+    assert [(m.price_px, m.expire_ts) for m in desk.said(RoutedReplace)] == ([] if alone else [(4850, 0)])
+    if not alone:
+        assert (ends(desk, order_id), desk.oms.memory.instructions.ends) == ((0, 0), {})
+        desk.update(order_id, E.REPLACED, order_qty=100, price_px=4850)
+    report = next(m for m in desk.said(ExecutionReport)[::-1] if m.exec_type == E.REPLACED)
+    assert (report.tif, report.ord_status) == (TimeInForce.GTD, S.NEW)
+    replace(desk, order_id, price_px=4800)  # and it is as any whose end we keep
+    assert desk.said(RoutedReplace)[-1].expire_ts == 0
+    desk.update(order_id, E.REPLACED, order_qty=100, price_px=4800)
+    assert refused(desk) == []
+    ends_at(desk, order_id, end)
+
+
+def test_a_gtc_order_gets_no_end_that_is_over(desk: Desk) -> None:
+    order_id = desk.ask(T.LIMIT, price_px=4900)
+    desk.ack(order_id)
+    replace(desk, order_id, expire_ts=desk.now)
+    assert refused(desk) == [Reason.INVALID_EXPIRE_TIME]
+    assert ends(desk, order_id) == (0, 0)
+
+
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.IOC])
+def test_the_time_in_force_at_a_venue_that_keeps_ends_is_not_replaced(tif: int) -> None:
+    """RoutedReplace has no word for it: with an end alone the venue could only guess."""
+    desk = Desk()
+    desk.ready(ends=True)
+    order_id = desk.ask(T.LIMIT, price_px=4900, tif=tif)
+    desk.ack(order_id)
+    replace(desk, order_id, price_px=4850, expire_ts=desk.now + SECOND)
+    assert refused(desk) == [Reason.REPLACE_NOT_ALLOWED]
+    assert (desk.count(RoutedReplace), ends(desk, order_id)) == (0, (0, 0))
+    assert desk.risk.memory.exposure.orders[order_id].wishes == []
+
+
+def test_an_end_that_was_to_be_ours_stays_so_whatever_the_venue_says_it_takes_meanwhile(desk: Desk) -> None:
+    order_id = desk.ask(T.LIMIT, price_px=4900)
+    desk.ack(order_id)
+    end = desk.now + 10 * SECOND
+    replace(desk, order_id, price_px=4850, expire_ts=end)
+    desk.offer(ends=True)
+    desk.update(order_id, E.REPLACED, order_qty=100, price_px=4850)
+    replace(desk, order_id, price_px=4800)
+    desk.update(order_id, E.REPLACED, order_qty=100, price_px=4800)
+    assert [m.expire_ts for m in desk.said(RoutedReplace)] == [0, 0]
+    assert refused(desk) == []
+    ends_at(desk, order_id, end)
+
+
+def test_where_nothing_is_said_of_a_venue_an_end_goes_as_it_was_asked() -> None:
+    desk = Desk()
+    desk.ready(ends=True)
+    desk.frame(VenueDefined(venue=VENUE), 1)
+    order_id = desk.ask(T.LIMIT, price_px=4900)
+    desk.ack(order_id)
+    end = desk.now + SECOND
+    replace(desk, order_id, expire_ts=end)
+    assert [m.expire_ts for m in desk.said(RoutedReplace)] == [end]
+    desk.update(order_id, E.REPLACED, order_qty=100, price_px=4900)
+    assert ends(desk, order_id) == (end, end)
+    assert desk.oms.memory.instructions.ends == {}
+
+
 # Held orders.
 
 
@@ -385,21 +464,128 @@ def test_a_lost_connection_and_a_restart_at_any_frame(desk: Desk) -> None:
         assert desk.replay(restart_at=at) == whole
 
 
-STEPS = ("price", "end", "both", "later", "replaced", "refused", "touch", "time", "lose", "find", "offer", "restart", "cancel")
+# Open again after an end.
+
+
+@pytest.fixture
+def venue() -> Venue:
+    """One that takes no ends, and a desk that compares itself with it and gives up soon."""
+    found = Venue(Desk())
+    found.r.oms.reconcile_by(Settings(attempts=1))
+    assert isinstance(found.r, Desk)
+    found.r.ready()
+    found.answer()
+    return found
+
+
+def take_up(venue: Venue, order_id: int) -> None:
+    """The venue lists as working what has ended here, and a person believes it."""
+    venue.accept(order_id, px=4900, pushed=False)
+    venue.settle(90)
+    (seq,) = [seq for seq, _, m in venue.r.stream if isinstance(m, ReconcileDifference)][-1:]
+    venue.r.frame(ReconcileCorrection(difference_seq=seq, action=CorrectionAction.ADOPT_VENUE_ORDER, user=2), OPERATOR)
+
+
+def test_an_order_that_a_person_takes_up_again_has_its_end_again(venue: Venue) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = ending(desk, seconds=1000)
+    end = ends(desk, order_id)[0]
+    desk.update(order_id, E.CANCELED)
+    assert desk.oms.memory.instructions.ends == {}
+    take_up(venue, order_id)
+    assert desk.status(order_id) == S.NEW
+    assert desk.oms.memory.instructions.ends == {order_id: end}
+    until(desk, end - 1)
+    assert desk.count(RoutedCancel) == 0
+    until(desk, end)
+    assert [(m.order_id, m.reason) for m in desk.said(RoutedCancel)] == [(order_id, Reason.EXPIRED_BY_TIME)]
+    desk.update(order_id, E.CANCELED)
+    assert desk.reports(order_id)[-1] == (E.CANCELED, S.CANCELED, Reason.EXPIRED_BY_TIME)
+    whole = desk.replay()
+    for at in range(1, len(desk.stream), 7):
+        assert desk.replay(restart_at=at) == whole
+
+
+@pytest.mark.parametrize("by_us", [False, True], ids=["canceled before it", "canceled at it"])
+def test_an_end_that_is_past_when_the_order_is_taken_up_again_is_due_at_once(venue: Venue, by_us: bool) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = ending(desk, seconds=20)
+    end = ends(desk, order_id)[0]
+    until(desk, end if by_us else end - SECOND)
+    assert desk.count(RoutedCancel) == by_us
+    desk.update(order_id, E.CANCELED)
+    take_up(venue, order_id)
+    assert desk.now > end + 60 * SECOND
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME] * (1 + by_us)
+    assert [r[:2] for r in desk.reports(order_id)[-2:]] == [(E.ORDER_STATUS, S.NEW), (E.PENDING_CANCEL, S.PENDING_CANCEL)]
+    by_person = [m for m, flags in zip(desk.emitted, desk.flags, strict=True) if flags & Flag.SYNTHETIC]
+    assert [m.ord_status for m in by_person if isinstance(m, ExecutionReport)] == [S.NEW]  # the cancel is ours
+    desk.update(order_id, E.CANCELED)
+    assert desk.reports(order_id)[-1] == (E.CANCELED, S.CANCELED, Reason.EXPIRED_BY_TIME)
+    assert desk.replay() == desk.emitted
+
+
+def test_the_end_of_a_day_order_that_is_taken_up_again(venue: Venue) -> None:
+    desk = venue.r
+    assert isinstance(desk, Desk)
+    order_id = desk.ask(T.LIMIT, price_px=4900, tif=TimeInForce.DAY)
+    desk.ack(order_id)
+    midnight = desk.oms.memory.instructions.ends[order_id]
+    desk.update(order_id, E.CANCELED)
+    take_up(venue, order_id)
+    until(desk, midnight)
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+
+
+def test_what_was_called_rejected_and_works_has_its_end(desk: Desk) -> None:
+    order_id = desk.ask(T.LIMIT, price_px=4900, tif=TimeInForce.GTD, expire_ts=desk.now + 10 * SECOND)
+    end = ends(desk, order_id)[0]
+    desk.update(order_id, E.REJECTED, reason=Reason.INSUFFICIENT_FUNDS)
+    assert desk.status(order_id) == S.REJECTED
+    desk.ack(order_id)
+    assert desk.status(order_id) == S.NEW
+    until(desk, end)
+    assert [m.reason for m in desk.said(RoutedCancel)] == [Reason.EXPIRED_BY_TIME]
+    assert desk.replay() == desk.emitted
+
+
+STEPS = (
+    "price",
+    "end",
+    "both",
+    "later",
+    "replaced",
+    "refused",
+    "touch",
+    "time",
+    "lose",
+    "find",
+    "offer",
+    "restart",
+    "cancel",
+    "works",
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.booleans(),
     st.sampled_from((T.LIMIT, T.STOP_LIMIT)),
+    st.booleans(),
     st.lists(st.tuples(st.sampled_from(STEPS), st.integers(1, 9)), min_size=3, max_size=14),
 )
-def test_oms_and_risk_agree_on_ends_whatever_happens(native: bool, ord_type: int, steps: list[tuple[str, int]]) -> None:
+def test_oms_and_risk_agree_on_ends_whatever_happens(
+    native: bool, ord_type: int, ends_itself: bool, steps: list[tuple[str, int]]
+) -> None:
     """That what leaves has its pass, and no end that we keep, the desk asserts."""
     desk = Desk()
     desk.ready(ends=native)
     desk.touch(4995, 5005)
-    order_id = ending(desk, ord_type, **({"stop_px": 5020, "price_px": 5030} if ord_type == T.STOP_LIMIT else {}))
+    terms = {"stop_px": 5020, "price_px": 5030} if ord_type == T.STOP_LIMIT else {}
+    order_id = ending(desk, ord_type, **terms | ({} if ends_itself else {"tif": TimeInForce.GTC, "expire_ts": 0}))
+    again = False  # risk has not heard of the end that it has again
     told = {m.order_id for m in desk.sent if m.expire_ts}
     for what, n in steps:
         order = desk.oms.memory.peek(order_id)
@@ -433,7 +619,11 @@ def test_oms_and_risk_agree_on_ends_whatever_happens(native: bool, ord_type: int
                 desk.phase(GatewayPhase.READY)
                 if desk.sent:
                     desk.update(order_id, E.ORDER_STATUS, ord_status=S.NEW, order_qty=100, price_px=order.price_px, cum_qty=0)
-            case "offer":
+            case "works" if order.base == S.NEW and order_id not in told and not native:
+                desk.update(order_id, E.REJECTED)
+                desk.ack(order_id)
+                again = True
+            case "offer" if not again:
                 desk.ends, native = True, n % 2 == 0
                 desk.offer(ends=native)
                 desk.ends = True  # what has left with an end keeps it
@@ -448,10 +638,11 @@ def test_oms_and_risk_agree_on_ends_whatever_happens(native: bool, ord_type: int
         if order.closed:
             break
         held = desk.risk.memory.exposure.orders[order_id]
-        assert held.expire_ts == order.expire_ts
         kept = order_id in desk.oms.memory.instructions.ends
-        assert kept == (order_id not in told)
-        assert order.held or held.end_kept == kept
+        assert kept == (order.expire_ts > 0 and order_id not in told)
+        if not again or held.expire_ts:
+            assert held.expire_ts == order.expire_ts
+            assert order.held or held.end_kept == kept
     assert Reason.RISK_PASS_MISSING_OR_DIFFERENT not in refused(desk)
     assert not [m for m in desk.said(RoutedReplace) if bool(m.expire_ts) != (m.order_id in told)]
     assert desk.replay() == desk.emitted

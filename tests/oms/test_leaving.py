@@ -167,7 +167,7 @@ def stop(t: Trading) -> None:
     t.touch(4995, 5005)
     t.ask(OrdType.STOP, stop_px=5050)
     t.ask(price_px=4990, release_ts=t.now + SECOND)
-    t.frame(CancelAll(request=1, scope_type=ScopeType.GLOBAL), STRATEGY)
+    t.frame(CancelAll(request=t.seq, scope_type=ScopeType.GLOBAL), STRATEGY)
 
 
 def quoted(t: Trading) -> None:

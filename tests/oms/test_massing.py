@@ -173,7 +173,7 @@ def test_it_adds_up_until_its_one_final_word(desk: Desk) -> None:
     ids = [work(desk) for _ in range(4)]
     held = desk.ask(OrdType.STOP, stop_px=5020)
     desk.frame(CancelOrder(order_id=ids[3]), STRATEGY)  # its own cancel is under way: waited for, not sent twice
-    sweep(desk)
+    sweep(desk, request=5)
     assert canceled(desk) == [ids[3], *ids[:3]]
     assert numbers(desk) == [(5, 1, 0, 4, 0)]
     assert desk.status(held) == OrdStatus.CANCELED
@@ -209,6 +209,25 @@ def test_two_at_once_each_get_their_final_word(desk: Desk) -> None:
     assert len(canceled(desk)) == 1
     desk.update(order_id, ExecType.CANCELED)
     assert [r.request for r in desk.said(CancelAllReport) if r.final] == [1, 2]
+
+
+def test_one_that_comes_again_hits_nothing_that_was_asked_since(desk: Desk) -> None:
+    first = work(desk)
+    sweep(desk, request=7)
+    later = work(desk)
+    sweep(desk, request=7)
+    assert canceled(desk) == [first]
+    assert numbers(desk) == [(1, 0, 0, 1, 0), (0, 0, 0, 0, 1)]
+    again = desk.said(CancelAllReport)[-1]
+    assert (again.request, again.reason, again.request_seq) == (7, Reason.REPEATED_REQUEST, desk.seq - 1)
+    sweep(desk, by=OPERATOR, request=7, side=BUY)  # his own seven
+    assert canceled(desk) == [first, later]
+    for _ in range(2):
+        sweep(desk)  # without a number each is one of its own
+    assert desk.said(CancelAllReport)[-1].reason == 0
+    whole = desk.replay()
+    for at in range(1, len(desk.stream)):
+        assert desk.replay(restart_at=at) == whole
 
 
 def test_restarts_say_the_same(desk: Desk) -> None:

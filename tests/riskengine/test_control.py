@@ -321,6 +321,19 @@ def test_halted_takes_nothing_and_active_takes_all_again() -> None:
     d.same_after_restart()
 
 
+def test_a_state_that_is_asked_for_again_does_not_undo_what_was_said_since() -> None:
+    d = Desk()
+    d.command(CommandCode.PAUSE, ALICE, TradingStateSet(state=TradingState.HALTED, request=1, **BY_STRATEGY))
+    d.command(CommandCode.RESUME, ALICE, TradingStateSet(state=TradingState.ACTIVE, request=2, **BY_STRATEGY))
+    d.command(CommandCode.PAUSE, BOB, TradingStateSet(state=TradingState.HALTED, request=3, **BY_STRATEGY))
+    d.command(CommandCode.RESUME, ALICE, TradingStateSet(state=TradingState.ACTIVE, request=2, **BY_STRATEGY))
+    assert d.result() == (RequestState.REJECTED, Reason.REPEATED_REQUEST)
+    assert d.blocked() == Reason.TRADING_HALTED
+    d.command(CommandCode.RESUME, ALICE, TradingStateSet(state=TradingState.ACTIVE, request=4, **BY_STRATEGY))
+    assert d.blocked() == 0
+    d.same_after_restart()
+
+
 def test_a_state_is_lifted_by_somebody_we_know() -> None:
     d = Desk()
     d.command(CommandCode.PAUSE, ALICE, TradingStateSet(state=TradingState.HALTED, **GLOBAL))

@@ -27,9 +27,9 @@
     X(Held, price_px)                                                                                                          \
     X(Held, stop_px) X(Held, cum_qty) X(Held, wishes) X(Held, value_px) X(Held, exec_inst) X(Held, quantity_type)              \
     X(Held, list_id) X(Held, unknown) X(Held, booked_qty) X(Held, booked_value) X(Held, ord_type) X(Held, display_qty)         \
-    X(Held, expire_ts)                                                                                                         \
+    X(Held, expire_ts) X(Held, end_kept)                                                                                       \
     X(Wish, request_seq) X(Wish, passed) X(Wish, order_qty) X(Wish, price_px) X(Wish, display_qty) X(Wish, expire_ts)          \
-    X(Wish, taken_up)                                                                                                          \
+    X(Wish, taken_up) X(Wish, end_kept)                                                                                        \
     X(View, require_limits) X(View, limits) X(View, plans) X(View, _areas) X(View, _reached) X(View, _prices)
 
 #define LOCKSTEP_OMS_PLACES(X)                                                                                                 \
@@ -46,7 +46,7 @@
     X(Order, last_version) X(Order, display_qty) X(Order, expire_ts)                                                           \
     X(Request, request_seq) X(Request, version) X(Request, reason) X(Request, routed) X(Request, routed_seq)                    \
     X(Request, deadline) X(Request, order_qty) X(Request, price_px) X(Request, stop_px) X(Request, display_qty)                 \
-    X(Request, expire_ts)                                                                                                      \
+    X(Request, expire_ts) X(Request, end_kept)                                                                                 \
     X(Route, destination) X(Route, venue) X(Route, account) X(Route, priority) X(Gate, phase)                                  \
     X(Instructions, offers) X(Instructions, holds) X(Instructions, ends) X(Instructions, list_of) X(Instructions, swept)       \
     X(Instructions, later) X(Instructions, quote_of) X(Pace, rules) X(Ways, links) X(Ways, venues) X(Venues, states)          \

@@ -61,13 +61,13 @@ enum handled oms_on_replace_order(struct at *a) {
                                                                                                                        : FAILED;
 }
 
-/* The terms and the version of the replace under way. */
+/* The terms and the version of the replace under way, if no end of it is ours to keep. */
 static bool read_terms(const struct at *a, struct terms *t, uint64_t *version) {
     PyObject *w = a->replace;
     return whole(HELD(w, Request, order_qty), &t->order_qty) && whole(HELD(w, Request, price_px), &t->price_px) &&
            whole(HELD(w, Request, stop_px), &t->stop_px) && whole(HELD(w, Request, display_qty), &t->display_qty) &&
-           whole(HELD(w, Request, expire_ts), &t->expire_ts) && whole_unsigned(HELD(w, Request, version), version) &&
-           whole_unsigned(HELD(a->order, Order, order_id), &t->order_id);
+           whole(HELD(w, Request, expire_ts), &t->expire_ts) && HELD(w, Request, end_kept) == Py_False &&
+           whole_unsigned(HELD(w, Request, version), version) && whole_unsigned(HELD(a->order, Order, order_id), &t->order_id);
 }
 
 /* journal.messages.replace_hash */

@@ -166,6 +166,7 @@ static bool follow_wish(const struct news *n) {
     }
     take_over(&HELD(n->held, Held, display_qty), HELD(n->wish, Wish, display_qty));
     take_over(&HELD(n->held, Held, expire_ts), HELD(n->wish, Wish, expire_ts));
+    take_over(&HELD(n->held, Held, end_kept), HELD(n->wish, Wish, end_kept));
     return PyList_SetSlice(HELD(n->held, Held, wishes), n->wish_at, n->wish_at + 1, NULL) == 0;
 }
 
