@@ -5,13 +5,16 @@
 
 #include "journal/kernel/python/number.h"
 
-enum { PLACES_FIRST = 64, KEYS_FIRST = 64 };
+enum { PLACES_FIRST = 64, KEYS_FIRST = 64, TOGETHER = 4 };
 typedef unsigned __int128 wide;
 
 /* Ids count up, and their upper bits are a source: spread evenly by the golden ratio. */
 static inline uint64_t spread(uint64_t key) { return key * UINT64_C(0x9E3779B97F4A7C15); }
 
-static inline size_t home_of(const Hashes *h, uint64_t key) { return (size_t)((wide)spread(key) * h->places >> 64); }
+/* So many ids that follow one another are neighbours: who comes with one comes with the next, and each line of memory counts. */
+static inline size_t home_of(const Hashes *h, uint64_t key) {
+    return (size_t)((wide)spread(key / TOGETHER) * (h->places / TOGETHER) >> 64) * TOGETHER + key % TOGETHER;
+}
 
 static inline size_t after(const Hashes *h, size_t at) { return at + 1 == h->places ? 0 : at + 1; }
 
@@ -28,7 +31,7 @@ static struct lockstep_row *place_of(const Hashes *h, uint64_t key) {
 }
 
 static bool grow(Hashes *h) {
-    const size_t places = h->places == 0 ? PLACES_FIRST : h->places + h->places / 2;
+    const size_t places = h->places == 0 ? PLACES_FIRST : (h->places + h->places / 2) / TOGETHER * TOGETHER;
     struct lockstep_row *rows = PyMem_Calloc(places, sizeof *rows);
     if (rows == NULL) return PyErr_NoMemory(), false;
     const Hashes before = *h;
