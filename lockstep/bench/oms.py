@@ -6,12 +6,13 @@ from the NewOrder's frame to the RoutedOrder's, the risk decision's own frame in
 venue's word to the ExecutionReport's; `replace_us`: from the ReplaceOrder's frame to the RoutedReplace's, risk's decision in
 between; `cancel_us`: from the CancelOrder's to the RoutedCancel's; by the frames' own timestamps. First with few orders at
 hand, one at a time (`order_us_p50`, …), then with many working ones, in batches (`orders_per_s`): each order is asked, routed,
-sent, acknowledged, and another, older one is filled, so that as many stay open. State digests are said meanwhile as ever.
+sent, acknowledged, and another, older one is filled, so that as many stay open: the median of portions of 10,000 orders. State
+digests are said meanwhile as ever.
 
 `bytes_per_working_order`, `bytes_per_closed_order`: by which the process grows, of both apps together.
 
-`snapshot_pause_us_max`: at the end both apps are snapshotted as by a live host, while orders go on as before: the longest that
-one step of that (its begin, a piece) takes of the processor. `snapshot_s`: from the begin to the last piece.
+`snapshot_pause_us`: at the end both apps are snapshotted as by a live host, while orders go on as before: how long one step of
+that (its begin, a piece) takes of the processor. `snapshot_s`: from the begin to the last piece.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import statistics
 import sys
 import tempfile
 import time
@@ -99,6 +101,8 @@ Routed = RoutedOrder | RoutedReplace | RoutedCancel
 TRIPS: dict[type[Asked], type[Routed]] = {NewOrder: RoutedOrder, ReplaceOrder: RoutedReplace, CancelOrder: RoutedCancel}
 """What is asked, and what is sent of it."""
 BATCH = 256
+PORTION = 10_000
+"""Orders for which a rate is taken."""
 FRAMES_A_STEP = 1024
 RING_BYTES = 4 << 20
 BYTES_AN_ORDER = 4096
@@ -417,14 +421,14 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
     """In batches, with so many open ones."""
     with Desk(path) as desk:
 
-        def run(until: int, fills: bool) -> float:
-            seconds = 0.0
+        def run(count: int, fills: bool) -> float:
+            seconds, until = 0.0, desk.orders + count
             while desk.orders < until:
-                count = min(BATCH, until - desk.orders)
-                turn = desk.turn(count, count if fills else 0)
+                now = min(BATCH, until - desk.orders)
+                turn = desk.turn(now, now if fills else 0)
                 seconds += turn()
                 desk.sequencer.attend()
-                done(count)
+                done(now)
             return seconds
 
         gc.collect()
@@ -433,7 +437,8 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
         run(working, fills=False)
         gc.collect()
         open_bytes = _rss_bytes() - before
-        seconds = run(working + orders, fills=True)
+        portions = [min(PORTION, orders - at) for at in range(0, orders, PORTION)]
+        rates = [count / run(count, fills=True) for count in portions]
         gc.collect()
         closed_bytes = _rss_bytes() - before - open_bytes
         gc.freeze()
@@ -445,9 +450,12 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
         snapshot_s = time.perf_counter() - start
     gc.unfreeze()
     return {
-        "orders_per_s": round(orders / seconds),
+        "orders_per_s": round(statistics.median(rates)),
+        "orders_per_s_min": round(min(rates)),
+        "orders_per_s_max": round(max(rates)),
         "bytes_per_working_order": round(open_bytes / working),
         "bytes_per_closed_order": round(closed_bytes / orders),
+        "snapshot_pause_us_p99": round(percentile([ns / 1000 for ns in desk.pauses_ns], 0.99), 1),
         "snapshot_pause_us_max": round(max(desk.pauses_ns) / 1000, 1),
         "snapshot_s": round(snapshot_s, 3),
     }

@@ -25,7 +25,8 @@ def test_it_measures_whatever_the_figures_are(capsys, monkeypatch, place):
     report = json.loads(capsys.readouterr().out)
     assert (report["bench"], report["conditions"]["working"]) == ("oms", 300)
     named = {f"{what}_us_{figure}" for what in ("order", "report", "replace", "cancel") for figure in ("p50", "p99")}
-    timed = {*named, "orders_per_s", "snapshot_pause_us_max", "snapshot_s"}
+    rates = {f"orders_per_s{of}" for of in ("", "_min", "_max")}
+    timed = {*named, *rates, "snapshot_pause_us_p99", "snapshot_pause_us_max", "snapshot_s"}
     assert set(report["metrics"]) == {*timed, "bytes_per_working_order", "bytes_per_closed_order"}
     assert all(report["metrics"][name] > 0 for name in timed)
     assert not list(place.iterdir())
