@@ -33,7 +33,7 @@ TESTS = [
     "tests/apps/test_group_run.py", "tests/apps/test_read_ahead.py", "tests/apps/test_natives.py", "tests/apps/test_idle.py",
     "tests/apps/test_decisions.py", "tests/apps/test_orders.py", "tests/journal/test_tables.py",
     "tests/apps/test_ledger.py", "tests/apps/test_timers.py", "tests/apps/test_looks.py",
-    "tests/apps/test_fills.py", "tests/apps/test_state.py",
+    "tests/apps/test_fills.py", "tests/apps/test_state.py", "tests/journal/test_captures.py",
 ]  # fmt: skip
 FLAGS = ["-std=c11", "-fno-strict-aliasing", "-g1", "-O0", "-shared", "-fPIC", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
