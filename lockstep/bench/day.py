@@ -51,9 +51,3 @@ def market_share(path: Path) -> float:
         while (batch := reader.poll()) is not None:
             held += len(batch)
         return held / reader.seen_seq
-
-
-def memory_mib() -> float:
-    """Of this process's own: the journal's pages are the cache's."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024

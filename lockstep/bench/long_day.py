@@ -26,6 +26,7 @@ from journal.reader import JournalReader
 from journal.segment import SEGMENT_BYTES_DEFAULT
 from lockstep.backtesting import run_backtest
 from lockstep.bench import day, rig
+from lockstep.bench.memory import own_bytes
 from replay.backtest.feed import FeedEvent
 from replay.player import Player
 
@@ -167,7 +168,7 @@ def replayed(path: Path) -> dict[str, Any]:
 
         def on_the_way(seq: int) -> None:
             if seq * 100 >= last * (len(passed) + 1):
-                passed.append(_Passed(seq, time.perf_counter() - start, day.memory_mib()))
+                passed.append(_Passed(seq, time.perf_counter() - start, own_bytes() / 2**20))
                 told(seq)
 
         player = Player(path)

@@ -1,4 +1,4 @@
-"""What a sequencer holds in memory, each page once: its journal not counted, which is the page cache's."""
+"""What a process holds in memory, each page once: its journal not counted, which is the page cache's."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ class _Mapping(NamedTuple):
     end: int
     rss_kib: int
     anonymous_kib: int
+
+
+def own_bytes() -> int:
+    """Anonymous memory of this process: a mapped journal is the page cache's."""
+    with open("/proc/self/smaps_rollup") as lines:
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous:"))
 
 
 def memory_of(pid: int, journal: Path) -> Memory:

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,6 +83,7 @@ from journal.messages import (
 )
 from journal.reader import JournalReader
 from lockstep.bench.conditions import conditions
+from lockstep.bench.memory import own_bytes
 from lockstep.bench.rig import file_system, memory_or, percentile
 from lockstep.bench.system import work_folder
 from lockstep.option_types import folder, whole
@@ -205,7 +207,7 @@ class Desk:
         for slot in apps:
             parts = slot.app.parts()
             moment = Moment(self.group.seq, self.group.now, slot.digest(parts), parts)
-            self._paused(lambda slot=slot, moment=moment: begin(slot, moment))  # type: ignore[misc]
+            self._paused(partial(begin, slot, moment))
         return self.writer
 
     def routed(self, count: int) -> list[int]:
@@ -433,14 +435,14 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
 
         gc.collect()
         gc.freeze()
-        before = _rss_bytes()
+        before = own_bytes()
         run(working, fills=False)
         gc.collect()
-        open_bytes = _rss_bytes() - before
+        open_bytes = own_bytes() - before
         portions = [min(PORTION, orders - at) for at in range(0, orders, PORTION)]
         rates = [count / run(count, fills=True) for count in portions]
         gc.collect()
-        closed_bytes = _rss_bytes() - before - open_bytes
+        closed_bytes = own_bytes() - before - open_bytes
         gc.freeze()
         start = time.perf_counter()
         writer = desk.begin_snapshots()
@@ -459,9 +461,3 @@ def _many(path: Path, working: int, orders: int, done: Callable[[int], None]) ->
         "snapshot_pause_us_max": round(max(desk.pauses_ns) / 1000, 1),
         "snapshot_s": round(snapshot_s, 3),
     }
-
-
-def _rss_bytes() -> int:
-    """Anonymous memory of this process: the mapped journal is the page cache's."""
-    with open("/proc/self/smaps_rollup") as lines:
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Anonymous:"))

@@ -41,6 +41,7 @@ from journal.verify import survey
 from journal.writer import JournalWriter
 from lockstep.bench import back, day, long_day, rig
 from lockstep.bench.conditions import conditions
+from lockstep.bench.memory import own_bytes
 from lockstep.option_types import folder, whole
 
 PORTION = 4096
@@ -200,9 +201,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         every = _rates(arguments.rounds, lambda: into(market, "every"))
         tenth = _rates(arguments.rounds, lambda: into(market, "tenth"))
         days = [day.all_apps(made)]
-        before = day.memory_mib()
+        before = own_bytes()
         days += [day.all_apps(made) for _ in range(arguments.rounds - 1)]
-        grown = day.memory_mib() - before
+        grown = (own_bytes() - before) / 2**20
         share = day.market_share(made)
         moves = back.measure(made)
         if arguments.back_frames:

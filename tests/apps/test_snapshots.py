@@ -270,18 +270,20 @@ def test_an_app_whose_name_begins_like_anothers_keeps_its_own(tmp_path, often):
     assert snapshots.refused == []
 
 
-def moment(slot, seq):
-    return Moment(seq, seq, slot.digest(), slot.app.parts())
+def taken(snapshots):
+    """A writer, what begins a snapshot of a seq with it, and what it complains of."""
+    group, complaints = Group(), []
+    slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
+    writer = SnapshotWriter(snapshots, complaints.append)
+    begin = writer.sink(group)
+    return writer, lambda seq: begin(slot, Moment(seq, seq, slot.digest(), slot.app.parts())), complaints
 
 
 def test_the_writer_writes_all_that_waits_and_tells_what_it_cannot(tmp_path):
-    group, complaints = Group(), []
-    slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
     there = Snapshots(tmp_path / "there", 7, {"tally": "t"})
-    writer = SnapshotWriter(there, complaints.append)
-    begin = writer.sink(group)
+    writer, begin, complaints = taken(there)
     for seq in range(1, 6):
-        begin(slot, moment(slot, seq))
+        begin(seq)
         assert writer.busy
         writer.go_on()
         assert not writer.busy  # there are no tables
@@ -290,21 +292,18 @@ def test_the_writer_writes_all_that_waits_and_tells_what_it_cannot(tmp_path):
     assert complaints == []
 
     (tmp_path / "file").write_bytes(b"")
-    writer = SnapshotWriter(Snapshots(tmp_path / "file", 7, {"tally": "t"}), complaints.append)
-    writer.sink(group)(slot, moment(slot, 9))
+    writer, begin, complaints = taken(Snapshots(tmp_path / "file", 7, {"tally": "t"}))
+    begin(9)
     writer.close()
     assert len(complaints) == 1
     assert complaints[0].startswith("tally: no snapshot of seq 9: ")
 
 
 def test_what_is_under_way_comes_to_its_end_and_what_is_due_meanwhile_is_left(tmp_path):
-    group, complaints = Group(), []
-    slot = group.add("tally", Tally(), source=2, ledger=Ledger("tally"))
     there = Snapshots(tmp_path / "there", 7, {"tally": "t"})
-    writer = SnapshotWriter(there, complaints.append)
-    begin = writer.sink(group)
-    begin(slot, moment(slot, 1))
-    begin(slot, moment(slot, 2))
+    writer, begin, complaints = taken(there)
+    begin(1)
+    begin(2)
     writer.close()  # the host ends: what was begun is finished
     assert [there.read(p).head.upto_seq for p in (tmp_path / "there").iterdir()] == [1]
     assert complaints == ["tally: no snapshot of seq 2: that of 1 is still being taken"]
