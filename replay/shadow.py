@@ -53,11 +53,14 @@ def follow(
             written = reader.written_seq
             if written < reader.next_seq - 1:
                 raise Behind(f"{journal}: ends at seq {written}, this shadow has seen {reader.next_seq - 1}; start it again")
-            came = player.run(to_seq=reader.next_seq + PORTION - 1) if written >= reader.next_seq else 0
+            # No further than the watermark: frames stand in the journal a moment before it says so, and what it has not said it
+            # cannot be missing.
+            to_seq = min(written, reader.next_seq + PORTION - 1)
+            came = player.run(to_seq=to_seq) if written >= reader.next_seq else 0
             count += came
             if tell is not None:
                 decisions = sum(s.ledger.compared for s in player.slots if s.ledger is not None)
-                tell(Progress(reader.next_seq - 1, max(written, reader.next_seq - 1), decisions, reader.next_seq > written))
+                tell(Progress(reader.next_seq - 1, written, decisions, reader.next_seq > written))
             if not came:
                 time.sleep(LOOK_S)
     except (JournalError, OperatingError, NotAFunctionOfTheStream):
