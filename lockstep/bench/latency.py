@@ -2,7 +2,7 @@
 
 A trip: publisher → ring → sequencer → journal → reader, which checks the crc, back to back. Spinning, yielding, and parked, the
 last one beside the machine's own futex round trip. Tick to order: a gateway publishes a top of book, a Python app on the live
-host decides with a risk check, the gateway reads the order's frame.
+host decides with a risk check, the gateway reads the order's frame; back to back too, and paced, with a pause before each tick.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from lockstep.bench.system import (
     Process,
     SequencerProcess,
     c_reader,
+    core_to_core_ns,
     cores,
     percentile_us,
     pinned,
@@ -42,8 +43,9 @@ SEGMENT_BYTES = 128 << 20
 DISK_BYTES = 2 << 30
 TRIPS, SLOW_TRIPS, TICKS = 50_000, 3_000, 10_000
 PATIENCE_NS = 10_000_000_000
-GAP_NS = 20_000
-"""Between an answer and the next tick: the app has its own order behind it and waits again, as between two market events."""
+PAUSE_NS = 20_000
+"""Paced: between an answer and the next tick the app has its own order behind it and waits again, as between two market events.
+Whatever takes a core away in the pause counts too: what the machine does to a tick that comes at any time."""
 SOURCES = [
     SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND, TopOfBook.KIND]),
     SourceSettings(name="loader", role=SourceRole.LOADER),
@@ -61,16 +63,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The report: bench, conditions, metrics."""
     metrics: dict[str, float] = {}
+    apart = [core_to_core_ns()]
     with work_folder(arguments.folder, DISK_BYTES) as work:
         for name, idle, count in (("trip", "spin", TRIPS), ("yield", "yield", TRIPS), ("parked", "park", SLOW_TRIPS)):
             metrics |= _figures(name, _trips(work / name, idle, count, arguments.rounds))
         metrics |= _figures("futex", [_futex(SLOW_TRIPS) for _ in range(arguments.rounds)])
         metrics["parked_ratio"] = metrics["parked_us_p50"] / metrics["futex_us_p50"]
-        metrics |= _figures("tick_to_order", _hosted_ticks(work / "hosted", arguments.rounds))
+        metrics |= _figures("tick_to_order", _hosted_ticks(work / "hosted", arguments.rounds, 0))
+        metrics |= _figures("tick_to_order_paced", _hosted_ticks(work / "paced", arguments.rounds, PAUSE_NS))
         metrics |= _figures("tick_to_order_yield", _yielding_ticks(work / "yielding", arguments.rounds))
+    apart.append(core_to_core_ns())
     policy = {os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr"}.get(os.sched_getscheduler(0), "normal")
     told = conditions(
-        rounds=arguments.rounds, trips=TRIPS, parked_trips=SLOW_TRIPS, ticks=TICKS, tick_gap_us=GAP_NS // 1000,
+        rounds=arguments.rounds, trips=TRIPS, parked_trips=SLOW_TRIPS, ticks=TICKS, paced_pause_us=PAUSE_NS // 1000,
+        core_to_core_ns=apart,
         body_bytes=64, crc="written and checked", scheduling=policy, gateway="in C, turns the sequencer's loop",
         app=f"{CLASS} on apps.live, Python", risk="quantity, notional, collar, position, in the app",
     )  # fmt: skip
@@ -138,7 +144,7 @@ def _configure(journal: Path, loader: Publisher) -> None:
 
 
 def _rounds(
-    journal: Path, publisher: Publisher, host: Process, sequencer: HostedSequencer | None, idle: str, rounds: int
+    journal: Path, publisher: Publisher, host: Process, sequencer: HostedSequencer | None, idle: str, rounds: int, gap_ns: int
 ) -> list[list[int]]:
     body = TopOfBook(instrument=1, bid_px=6_000_000, bid_qty=5, ask_px=6_000_010, ask_qty=7).encode()
     loop = sequencer._loop if sequencer is not None else ffi.NULL
@@ -148,7 +154,7 @@ def _rounds(
         def ticks(count: int, patience_ns: int) -> Callable[[Any], int]:
             return lambda ns: int(
                 lib.lockstep_measure_answers(
-                    publisher.producer, loop, at, TopOfBook.KIND, body, len(body), count, IDLE[idle], 1, GAP_NS, patience_ns, ns
+                    publisher.producer, loop, at, TopOfBook.KIND, body, len(body), count, IDLE[idle], 1, gap_ns, patience_ns, ns
                 )
             )
 
@@ -163,14 +169,14 @@ def _rounds(
         return [_measured(TICKS, ticks(TICKS, PATIENCE_NS)) for _ in range(rounds)]
 
 
-def _hosted_ticks(journal: Path, rounds: int) -> list[list[int]]:
+def _hosted_ticks(journal: Path, rounds: int, gap_ns: int) -> list[list[int]]:
     """The sequencer's loop in the gateway's thread, the app on the other core, both spinning."""
     first, last = cores()
     with hosted(journal, _settings("spin"), SOURCES, **SESSION) as sequencer:
         loader, publisher = sequencer.connect("loader"), sequencer.connect("bench")
         _configure(journal, loader)
         with Process(_host, journal, "spin", last if last != first else None) as host, pinned(first):
-            return _rounds(journal, publisher, host, sequencer, "spin", rounds)
+            return _rounds(journal, publisher, host, sequencer, "spin", rounds, gap_ns)
 
 
 def _yielding_ticks(journal: Path, rounds: int) -> list[list[int]]:
@@ -178,4 +184,4 @@ def _yielding_ticks(journal: Path, rounds: int) -> list[list[int]]:
     with SequencerProcess(journal, _settings("yield"), SOURCES), Publisher.connect(journal, "loader") as loader:
         _configure(journal, loader)
         with Publisher.connect(journal, "bench") as publisher, Process(_host, journal, "yield", None) as host:
-            return _rounds(journal, publisher, host, None, "yield", rounds)
+            return _rounds(journal, publisher, host, None, "yield", rounds, 0)

@@ -24,12 +24,14 @@ from journal.writer import JournalWriter
 from lockstep.bench import rig
 from lockstep.bench.conditions import conditions
 from lockstep.bench.rig import BODY_BYTES, FRAME_BYTES, KIND, QUIET_NS
+from lockstep.bench.system import core_to_core_ns
 from lockstep.option_types import folder, ring_bytes, whole
 from sequencer.client import Publisher
 from sequencer.settings import SequencerSettings
 
 BATCH = 512
-POLLS_BEFORE_SLEEP = 20
+NAP_S = 0.0002
+"""So long a reader that has caught up sleeps: it is asked for throughput, not for its answer."""
 PREPARE_BYTES = 128 << 20
 SIZE_LEAST = 128 << 20
 SINGLES_MAX = 4_000_000
@@ -51,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ring", type=ring_bytes, default=1 << 20, metavar="BYTES", help="the publisher's ring (default 1 MiB)"
     )
-    parser.add_argument("--runs", type=whole(1), default=3, metavar="N", help="throughput: the median of N runs (default 3)")
+    parser.add_argument("--runs", type=whole(1), default=5, metavar="N", help="throughput: the median of N runs (default 5)")
     parser.add_argument("--folder", type=folder, default=None, help="where the journal is made (default: the temporary folder)")
 
 
@@ -69,10 +71,17 @@ def measure(size_bytes: int, *, ring_bytes: int = 1 << 20, folder: Path | None =
     with rig.workspace(place) as work:
         # One segment takes the whole run and is made before it begins, as on a trading day. What making segments costs is a
         # figure of its own (rolling): a stream that never ends cannot be faster than that.
-        full_speed = msgspec.structs.replace(settings, huge_pages=True)
-        batched = [_throughput(work / "batched", full_speed, count, BATCH, made_before=True) for _ in range(runs)]
-        small = _throughput(work / "small", settings, count, BATCH, made_before=True)
-        rolling = _throughput(work / "rolling", settings, count, BATCH)
+        # Streams of batches under the default idle policy: three processes and the sync thread share the cores, and a loop that
+        # spins while there is nothing takes one from them.
+        stream = SequencerSettings(ring_bytes=ring_bytes)
+        full_speed = msgspec.structs.replace(stream, huge_pages=True)
+        apart = [core_to_core_ns()]
+        batched = []
+        for _ in range(runs):
+            batched.append(_throughput(work / "batched", full_speed, count, BATCH, made_before=True))
+            apart.append(core_to_core_ns())
+        small = _throughput(work / "small", stream, count, BATCH, made_before=True)
+        rolling = _throughput(work / "rolling", stream, count, BATCH)
         single = _throughput(work / "single", settings, min(count, SINGLES_MAX), 1, made_before=True)
         metrics = {
             "messages_per_s": statistics.median(rate for rate, _ in batched),
@@ -86,10 +95,11 @@ def measure(size_bytes: int, *, ring_bytes: int = 1 << 20, folder: Path | None =
         }
     metrics["mib_per_s"] = metrics["messages_per_s"] * FRAME_BYTES / (1 << 20)
     told = conditions(
-        idle=settings.idle,
+        idle=f"batches: {stream.idle}; one at a time: {settings.idle}",
         body_bytes=BODY_BYTES,
         journal_bytes=size_bytes,
-        runs=runs,
+        messages_per_s_runs=[round(rate) for rate, _ in batched],
+        core_to_core_ns=apart,
         ring_bytes=settings.ring_bytes,
         batch=BATCH,
         huge_pages="messages_per_s: yes, all else: no",
@@ -121,31 +131,29 @@ def _throughput(
         go = rig.spawn.Event()
         publisher = rig.spawn.Process(target=_publish, args=(journal, count, batch, go))
         publisher.start()
-        # Delivers control frames only; every frame is looked at and its crc checked, in C. It sleeps as a host does.
-        with Publisher.connect(journal, "reader0") as wake, JournalReader(journal, kinds=range(1, 100)) as reader:
+        # Delivers control frames only; every frame is looked at and its crc checked, in C.
+        with JournalReader(journal, kinds=range(1, 100)) as reader:
             control, attached = 0, 0
-            while attached < 2:
-                attached += sum(kind == SourceState.KIND for _, kind, *_ in _next(reader, publisher, wake))
+            while attached < 1:
+                attached += sum(kind == SourceState.KIND for _, kind, *_ in _next(reader, publisher))
             first = reader.next_seq
             start = time.perf_counter()
             go.set()
             while reader.next_seq - first - control < count:
-                control += len(_next(reader, publisher, wake))
+                control += len(_next(reader, publisher))
             elapsed = time.perf_counter() - start
         memory = running.memory().own
         publisher.join()
     return count / elapsed, memory
 
 
-def _next(reader: JournalReader, publisher: Any, wake: Publisher) -> Batch:
+def _next(reader: JournalReader, publisher: Any) -> Batch:
     """The next frames; sleeps while there are none."""
-    while True:
-        for _ in range(POLLS_BEFORE_SLEEP):
-            if (batch := reader.poll()) is not None:
-                return batch
+    while (batch := reader.poll()) is None:
         if publisher.exitcode:
             raise SystemExit("lockstep bench: the publisher failed")
-        wake.wait(0.5, unless=lambda: reader.written_seq >= reader.next_seq)
+        time.sleep(NAP_S)
+    return batch
 
 
 def _preparation(journal: Path) -> float:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from journal.kernel._journal import ffi as journal_ffi
 from journal.messages import DurabilityPolicy, SessionMode
 from journal.reader import JournalReader
 from sequencer.daemon import run_sequencer
-from sequencer.kernel._sequencer import ffi
+from sequencer.kernel._sequencer import ffi, lib
 from sequencer.settings import SequencerSettings, SourceSettings
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -89,6 +90,21 @@ def cores() -> tuple[int, int]:
     """The first and the last core we may use; the same one twice on a machine with one."""
     mine = sorted(os.sched_getaffinity(0))
     return mine[0], mine[-1]
+
+
+def core_to_core_ns(count: int = 500) -> int:
+    """A cache line from our first core to our last one and back: nanoseconds, the median of `count`; 0 on a machine with one.
+
+    Where a host moves a virtual machine's cores between chiplets this changes from one second to the next, by four times and
+    more, and every figure of processes that hand each other lines with it.
+    """
+    first, last = cores()
+    if first == last:
+        return 0
+    ns = ffi.new("int64_t[]", count)
+    with pinned(first):
+        lib.lockstep_measure_line(count, last, ns)
+    return int(statistics.median(ns))
 
 
 def c_reader(reader: JournalReader) -> Any:

@@ -191,6 +191,44 @@ uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns) {
     return count;
 }
 
+struct line {
+    _Alignas(128) uint64_t there;
+    _Alignas(128) uint64_t back;
+    uint64_t count;
+    uint32_t cpu;
+};
+
+static void spin_until(const uint64_t *word, uint64_t wanted) {
+    while (load_acquire(word) != wanted) cpu_pause();
+}
+
+static void *echo(void *state) {
+    struct line *line = state;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(line->cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+    for (uint64_t n = 1; n <= line->count; n++) {
+        spin_until(&line->there, n);
+        store_release(&line->back, n);
+    }
+    return NULL;
+}
+
+uint64_t lockstep_measure_line(uint64_t count, uint32_t cpu, int64_t *ns) {
+    struct line line = {.count = count, .cpu = cpu};
+    pthread_t other;
+    if (cpu >= CPU_SETSIZE || pthread_create(&other, NULL, echo, &line) != 0) return 0;
+    for (uint64_t n = 1; n <= count; n++) {
+        int64_t start = lockstep_mono_ns(NULL);
+        store_release(&line.there, n);
+        spin_until(&line.back, n);
+        ns[n - 1] = lockstep_mono_ns(NULL) - start;
+    }
+    pthread_join(other, NULL);
+    return count;
+}
+
 uint64_t lockstep_measure_syncs(int32_t fd, uint64_t bytes, uint64_t size, uint64_t count, int64_t *ns) {
     static const uint8_t zeros[4096];
     uint64_t at = 0;

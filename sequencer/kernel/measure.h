@@ -29,5 +29,9 @@ uint64_t lockstep_measure_alone(struct lockstep_producer *p, struct lockstep_loo
 /* lockstep_measure_futex: the machine's own floor: two threads wake each other, there and back. */
 uint64_t lockstep_measure_futex(uint64_t count, int64_t *ns);
 
+/* lockstep_measure_line: how far the cores lie apart: a word from this core to `cpu` and back, each in a cache line of its own, both
+ * ends spinning. This thread has to be on another core. */
+uint64_t lockstep_measure_line(uint64_t count, uint32_t cpu, int64_t *ns);
+
 /* lockstep_measure_syncs: overwrite `bytes` of an open, allocated file at successive offsets below `size`, fdatasync each. */
 uint64_t lockstep_measure_syncs(int32_t fd, uint64_t bytes, uint64_t size, uint64_t count, int64_t *ns);

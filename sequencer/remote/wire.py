@@ -35,6 +35,7 @@ PROBED = struct.Struct("<I32s")
 SMALL_MAX = 1 << 16
 SCHEMA_MAX = 4 << 20
 CHUNK_MAX = 1 << 20
+SEND_BUFFER_BYTES = 2 << 20
 
 
 class Kind(IntEnum):
@@ -166,6 +167,8 @@ class Link:
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # The kernel would grow it to about this, slowly. What is received is left to the kernel: far away it takes more.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
     # ---- waiting
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from journal.errors import OperatingError
-from lockstep.bench import flat, rig
+from lockstep.bench import flat, rig, system
 from lockstep.cli import main
 
 Usage = namedtuple("Usage", "total used free")
@@ -30,6 +30,14 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch, tmp_path):
     with pytest.raises(OperatingError, match="1024 MiB free; this bench needs 2176 MiB"):
         rig.bytes_that_fit(tmp_path, 4 << 30, 128 << 20)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_how_far_the_cores_lie_apart():
+    before = os.sched_getaffinity(0)
+    apart = system.core_to_core_ns(100)
+    assert os.sched_getaffinity(0) == before
+    # From a few nanoseconds between threads of one core to a slice of the scheduler's where others run.
+    assert apart == 0 if len(before) == 1 else 10 < apart < 100_000_000
 
 
 def until(condition):
