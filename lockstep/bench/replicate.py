@@ -7,6 +7,7 @@ afterwards. The lag is taken at a steady pace: from a frame's own timestamp unti
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import shutil
@@ -87,7 +88,7 @@ def measure(size_bytes: int = 512 << 20, *, rounds: int = 5, folder: Path | None
         body_bytes=BODY_BYTES, journal_bytes=size_bytes, batch=BATCH, rounds=rounds, core_to_core_ns=apart,
         replicate_per_s_runs=[round(x) for x in full], replicate_small_per_s_runs=[round(x) for x in small],
         identical="compared byte by byte", transport="TCP over loopback, without TLS", lag_pace_per_s=PACE_PER_S,
-        disk=f"{place}: both journals are synced behind their tails",
+        huge_pages="the primary's journal", disk=f"{place}: both journals are synced behind their tails",
     )  # fmt: skip
     return {"bench": "replicate", "conditions": told, "metrics": metrics}
 
@@ -96,7 +97,9 @@ def measure(size_bytes: int = 512 << 20, *, rounds: int = 5, folder: Path | None
 
 
 def _sequencer(journal: Path, segment_bytes: int, ready: Any) -> None:
-    settings = SequencerSettings(idle="spin-then-park", ring_bytes=1 << 20, write_through=False, segment_bytes=segment_bytes)
+    settings = SequencerSettings(
+        idle="spin-then-park", ring_bytes=1 << 20, huge_pages=True, write_through=False, segment_bytes=segment_bytes
+    )
     sources = [
         SourceSettings(name="bench", role=SourceRole.MARKET_DATA, kinds=[KIND]),
         SourceSettings(name=SOURCE, role=SourceRole.SUPERVISOR, kinds=[24]),
@@ -136,6 +139,7 @@ def _follow(folder: Path, port: int, lags: Any) -> None:
 
 
 def _publish(journal: Path, count: int, go: Any) -> None:
+    gc.freeze()  # its end collects nothing then, beside processes that are measured
     with Publisher.connect(journal, "bench") as publisher:
         go.wait()
         done = lib.lockstep_producer_flood(publisher.producer, KIND, publisher.next_source_seq, count, BATCH, PATIENCE_NS)
